@@ -1,0 +1,110 @@
+//! The one YAML file that every program reads: the topic contract and the settings. The only room with serde_yaml.
+//!
+//! [`Config::load`] parses ([`raw`]), applies every rule ([`rules`]) and refuses with file, line, key, value and rule.
+//! What a topic carries is not known here: other rooms bind the fields to message types and report through
+//! [`Config::refuse`], so that their refusals read the same.
+
+mod locate;
+mod raw;
+mod rules;
+
+use std::path::{Path, PathBuf};
+
+pub use raw::{
+    Action, CostConfig, Goal, GradientKind, GuidanceConfig, MatrixKind, ModelConfig, NoiseMix,
+    NoiseScheduleKind, ObjectiveKind, ObservationGroup, PlannerConfig, PlannerMode, Qos, Reliability, TrainingConfig,
+};
+
+/// The modality name that is reserved for the action.
+pub const ACTION: &str = "action";
+
+/// What must agree between a checkpoint, a recording and a robot: ticks, topics, fields.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contract {
+    /// Length of one tick in seconds.
+    pub period_s: f64,
+    /// Consecutive frames in one token.
+    pub frame_stack: usize,
+    /// Observation groups in the order of the file; names are unique and never [`ACTION`].
+    pub observations: Vec<ObservationGroup>,
+    pub action: Action,
+}
+
+impl Contract {
+    /// Period of a tick in whole nanoseconds.
+    pub fn period_ns(&self) -> i64 {
+        (self.period_s * 1e9).round() as i64
+    }
+}
+
+/// A validated configuration. Keeps its source, so that it can be stored in a checkpoint and cited in messages.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub contract: Contract,
+    pub goal: Option<Goal>,
+    pub model: ModelConfig,
+    pub planner: PlannerConfig,
+    pub costs: Vec<CostConfig>,
+    pub training: TrainingConfig,
+    /// The file as given, for messages.
+    pub file: PathBuf,
+    /// The text of the file, as stored in a checkpoint.
+    pub text: String,
+}
+
+impl Config {
+    /// Reads and validates a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the file, and, where one key is at fault, its line, value and the rule that it breaks.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(file).map_err(|source| ConfigError::Unreadable { file: file.into(), source })?;
+        Self::parse(&text, file)
+    }
+
+    /// Validates a text; `file` is only cited.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        let raw: raw::File = serde_yaml::from_str(text)
+            .map_err(|source| ConfigError::Malformed { file: file.into(), message: source.to_string() })?;
+        rules::check(&raw).map_err(|broken| broken.located(file, text))?;
+        Ok(Self {
+            contract: Contract {
+                period_s: raw.period_s,
+                frame_stack: raw.frame_stack,
+                observations: raw.observations.0,
+                action: raw.action,
+            },
+            goal: raw.goal,
+            model: raw.model,
+            planner: raw.planner,
+            costs: raw.costs,
+            training: raw.training,
+            file: file.into(),
+            text: text.into(),
+        })
+    }
+
+    /// A refusal of one key by another room (a field that the message type lacks, say), located in this file.
+    ///
+    /// `key` is dotted, with `[i]` for list entries: `observations.position.fields[1]`.
+    pub fn refuse(&self, key: &str, value: impl ToString, rule: impl ToString) -> ConfigError {
+        rules::Broken { key: key.into(), value: value.to_string(), rule: rule.to_string() }
+            .located(&self.file, &self.text)
+    }
+}
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{}: cannot be read: {source}", file.display())]
+    Unreadable { file: PathBuf, source: std::io::Error },
+    /// Not YAML, an unknown key, a missing key or a value of the wrong type; the message names key, line and column.
+    #[error("{}: {message}", file.display())]
+    Malformed { file: PathBuf, message: String },
+    #[error("{}:{line}: {key}: {value}: {rule}", file.display())]
+    Rule { file: PathBuf, line: usize, key: String, value: String, rule: String },
+}

@@ -1,0 +1,321 @@
+//! The YAML file as serde sees it. Types and defaults only: the rules on values stand in [`super::rules`].
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    pub period_s: f64,
+    pub frame_stack: usize,
+    pub observations: Observations,
+    pub action: Action,
+    pub goal: Option<Goal>,
+    #[serde(default)]
+    pub model: ModelConfig,
+    #[serde(default)]
+    pub planner: PlannerConfig,
+    #[serde(default)]
+    pub costs: Vec<CostConfig>,
+    #[serde(default)]
+    pub training: TrainingConfig,
+}
+
+/// Observation groups in the order of the file, which fixes the order of channels in a frame.
+pub struct Observations(pub Vec<ObservationGroup>);
+
+impl<'de> Deserialize<'de> for Observations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Ordered;
+        impl<'de> Visitor<'de> for Ordered {
+            type Value = Observations;
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("a map from group name to topic, type and fields")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Observations, A::Error> {
+                let mut groups: Vec<ObservationGroup> = Vec::new();
+                while let Some((name, mut group)) = map.next_entry::<String, ObservationGroup>()? {
+                    if groups.iter().any(|g| g.name == name) {
+                        return Err(serde::de::Error::custom(format!("the observation group `{name}` stands twice")));
+                    }
+                    group.name = name;
+                    groups.push(group);
+                }
+                Ok(Observations(groups))
+            }
+        }
+        deserializer.deserialize_map(Ordered)
+    }
+}
+
+/// A named group of channels that is observed or missing as one.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObservationGroup {
+    #[serde(skip)]
+    pub name: String,
+    pub topic: String,
+    /// `package/msg/Name`.
+    #[serde(rename = "type")]
+    pub message_type: String,
+    /// Field expressions, see `message::field`.
+    pub fields: Vec<String>,
+    /// One unit per field, for people. Empty: not stated.
+    #[serde(default)]
+    pub units: Vec<String>,
+    #[serde(default)]
+    pub qos: Qos,
+    /// An older sample counts as missing, seconds.
+    pub max_age_s: f64,
+    /// Missing: the safe action. A group that is not required is planned without.
+    #[serde(default = "yes")]
+    pub required: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The command that the planner sends.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Action {
+    pub topic: String,
+    #[serde(rename = "type")]
+    pub message_type: String,
+    pub fields: Vec<String>,
+    #[serde(default)]
+    pub units: Vec<String>,
+    #[serde(default)]
+    pub qos: Qos,
+    /// Lowest and highest value per channel.
+    pub min: Vec<f64>,
+    pub max: Vec<f64>,
+    /// The action that is safe at any time, per channel.
+    pub safe: Vec<f64>,
+    /// In a recording: how long a command holds after its stamp, seconds.
+    pub max_age_s: f64,
+}
+
+/// Where the goal comes from and which observation group it is a value of.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Goal {
+    pub topic: String,
+    #[serde(rename = "type")]
+    pub message_type: String,
+    pub fields: Vec<String>,
+    /// The observation group whose channels the goal gives.
+    pub group: String,
+    /// Reached when every channel's Euclidean distance is at most this, in the group's unit.
+    pub tolerance: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reliability {
+    Reliable,
+    BestEffort,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Qos {
+    pub reliability: Reliability,
+    pub depth: usize,
+    pub transient_local: bool,
+}
+
+impl Default for Qos {
+    fn default() -> Self {
+        Self { reliability: Reliability::Reliable, depth: 10, transient_local: false }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ObjectiveKind {
+    X0,
+    Noise,
+    V,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoiseScheduleKind {
+    Cosine,
+    Linear,
+    Sigmoid,
+}
+
+/// The network; stored in the checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelConfig {
+    pub width: usize,
+    pub layers: usize,
+    pub heads: usize,
+    pub objective: ObjectiveKind,
+    pub noise_schedule: NoiseScheduleKind,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self {
+            width: 128,
+            layers: 4,
+            heads: 4,
+            objective: ObjectiveKind::V,
+            noise_schedule: NoiseScheduleKind::Cosine,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlannerMode {
+    /// Every tick plans from noise.
+    Full,
+    /// The plan is a buffer that lives across ticks.
+    Streaming,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MatrixKind {
+    FullSequence,
+    Pyramid,
+    Autoregressive,
+    Trapezoid,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GradientKind {
+    Off,
+    /// On the predicted clean tokens.
+    Cheap,
+    /// Through the network.
+    Exact,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuidanceConfig {
+    pub gradient: GradientKind,
+    pub scale: f64,
+    /// The gradient of one sequence is shortened to this norm, in normalised units.
+    pub max_norm: f64,
+}
+
+impl Default for GuidanceConfig {
+    fn default() -> Self {
+        Self { gradient: GradientKind::Exact, scale: 1.0, max_norm: 1.0 }
+    }
+}
+
+/// Run-time settings of the planner.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PlannerConfig {
+    /// Tokens at noise level 0.
+    pub history: usize,
+    /// Future tokens.
+    pub horizon: usize,
+    pub mode: PlannerMode,
+    pub matrix: MatrixKind,
+    /// Rows in which one token falls from level 1 to level 0.
+    pub denoising_steps: usize,
+    /// Rows between one token and the next.
+    pub uncertainty_scale: f64,
+    pub candidates: usize,
+    pub futures: usize,
+    pub shared_tokens: usize,
+    pub eta: f64,
+    pub temperature: f64,
+    pub seed: u64,
+    pub guidance: GuidanceConfig,
+    pub goal_as_observation: bool,
+}
+
+impl Default for PlannerConfig {
+    fn default() -> Self {
+        Self {
+            history: 2,
+            horizon: 12,
+            mode: PlannerMode::Full,
+            matrix: MatrixKind::Pyramid,
+            denoising_steps: 6,
+            uncertainty_scale: 0.5,
+            candidates: 4,
+            futures: 2,
+            shared_tokens: 2,
+            eta: 0.0,
+            temperature: 1.0,
+            seed: 0,
+            guidance: GuidanceConfig::default(),
+            goal_as_observation: true,
+        }
+    }
+}
+
+/// One cost; the kinds are the files of `guidance/`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum CostConfig {
+    /// Distance of the goal's group to the goal, over the future frames.
+    Goal { weight: f64 },
+}
+
+/// Shares of the training windows that get each pattern of noise levels.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoiseMix {
+    /// An independent level per token and modality.
+    pub independent: f64,
+    /// What planning uses: clean history, pyramid future, sometimes known future observations.
+    pub planning: f64,
+    /// One modality at level 1 throughout.
+    pub hidden_modality: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingConfig {
+    /// Tokens per training window.
+    pub window: usize,
+    pub batch: usize,
+    pub steps: usize,
+    pub learning_rate: f64,
+    pub warmup_steps: usize,
+    pub weight_decay: f64,
+    pub gradient_clip: f64,
+    pub ema_decay: f64,
+    /// Share of the episodes kept for validation.
+    pub validation_share: f64,
+    pub checkpoint_every_s: f64,
+    /// A longer silence of an observation splits the episode, seconds.
+    pub max_gap_s: f64,
+    pub seed: u64,
+    pub noise_mix: NoiseMix,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            window: 14,
+            batch: 128,
+            steps: 20_000,
+            learning_rate: 5e-4,
+            warmup_steps: 500,
+            weight_decay: 0.01,
+            gradient_clip: 1.0,
+            ema_decay: 0.999,
+            validation_share: 0.1,
+            checkpoint_every_s: 300.0,
+            max_gap_s: 0.5,
+            seed: 0,
+            noise_mix: NoiseMix { independent: 0.35, planning: 0.5, hidden_modality: 0.15 },
+        }
+    }
+}

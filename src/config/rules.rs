@@ -1,0 +1,245 @@
+//! The rules that values must keep. Each refusal names the key, the value and the rule; [`Broken::located`] adds the line.
+
+use std::path::Path;
+
+use super::locate::line_of;
+use super::raw::{Action, CostConfig, File, ObservationGroup};
+use super::{ACTION, ConfigError};
+
+/// A rule that a value breaks.
+#[derive(Debug)]
+pub struct Broken {
+    pub key: String,
+    pub value: String,
+    pub rule: String,
+}
+
+impl Broken {
+    pub fn located(self, file: &Path, text: &str) -> ConfigError {
+        let line = line_of(text, &self.key);
+        ConfigError::Rule { file: file.into(), line, key: self.key, value: self.value, rule: self.rule }
+    }
+}
+
+type Check = Result<(), Broken>;
+
+fn require(holds: bool, key: impl Into<String>, value: impl ToString, rule: impl ToString) -> Check {
+    if holds { Ok(()) } else { Err(Broken { key: key.into(), value: value.to_string(), rule: rule.to_string() }) }
+}
+
+fn positive(key: impl Into<String>, value: f64) -> Check {
+    require(value.is_finite() && value > 0.0, key, value, "must be a finite number above 0")
+}
+
+fn not_negative(key: impl Into<String>, value: f64) -> Check {
+    require(value.is_finite() && value >= 0.0, key, value, "must be a finite number of at least 0")
+}
+
+fn at_least_one(key: impl Into<String>, value: usize) -> Check {
+    require(value >= 1, key, value, "must be at least 1")
+}
+
+fn share(key: impl Into<String>, value: f64) -> Check {
+    require((0.0..1.0).contains(&value), key, value, "must be at least 0 and below 1")
+}
+
+/// Every rule that can be checked without knowing message types or a checkpoint.
+pub fn check(file: &File) -> Check {
+    positive("period_s", file.period_s)?;
+    require(
+        (1e-4..=60.0).contains(&file.period_s),
+        "period_s",
+        file.period_s,
+        "must lie between 0.0001 s and 60 s",
+    )?;
+    at_least_one("frame_stack", file.frame_stack)?;
+    require(!file.observations.0.is_empty(), "observations", "{}", "at least one observation group is needed")?;
+    for group in &file.observations.0 {
+        check_group(group)?;
+    }
+    check_action(&file.action)?;
+    check_goal(file)?;
+    check_model(file)?;
+    check_planner(file)?;
+    check_training(file)
+}
+
+fn check_topic(key: &str, topic: &str, message_type: &str, fields: &[String], units: &[String]) -> Check {
+    require(!topic.is_empty() && !topic.contains(' '), format!("{key}.topic"), topic, "must be a ROS topic name")?;
+    let parts: Vec<&str> = message_type.split('/').collect();
+    require(
+        parts.len() == 3 && parts[1] == "msg" && parts.iter().all(|p| !p.is_empty()),
+        format!("{key}.type"),
+        message_type,
+        "must have the form package/msg/Name",
+    )?;
+    require(!fields.is_empty(), format!("{key}.fields"), "[]", "at least one field is needed")?;
+    require(
+        units.is_empty() || units.len() == fields.len(),
+        format!("{key}.units"),
+        format!("{units:?}"),
+        format!("must have one unit for each of the {} fields, or be left out", fields.len()),
+    )
+}
+
+fn check_group(group: &ObservationGroup) -> Check {
+    let key = format!("observations.{}", group.name);
+    require(group.name != ACTION, &key, &group.name, "this name is reserved for the action")?;
+    check_topic(&key, &group.topic, &group.message_type, &group.fields, &group.units)?;
+    at_least_one(format!("{key}.qos.depth"), group.qos.depth)?;
+    positive(format!("{key}.max_age_s"), group.max_age_s)
+}
+
+fn check_action(action: &Action) -> Check {
+    check_topic(ACTION, &action.topic, &action.message_type, &action.fields, &action.units)?;
+    at_least_one("action.qos.depth", action.qos.depth)?;
+    positive("action.max_age_s", action.max_age_s)?;
+    let channels = action.fields.len();
+    for (name, values) in [("min", &action.min), ("max", &action.max), ("safe", &action.safe)] {
+        let key = format!("action.{name}");
+        require(
+            values.len() == channels,
+            &key,
+            format!("{values:?}"),
+            format!("must have one value for each of the {channels} fields"),
+        )?;
+        require(values.iter().all(|v| v.is_finite()), &key, format!("{values:?}"), "must be finite")?;
+    }
+    for i in 0..channels {
+        let (min, max, safe) = (action.min[i], action.max[i], action.safe[i]);
+        require(min < max, "action.min", min, format!("must be below action.max, which is {max} for {}", action.fields[i]))?;
+        require(
+            (min..=max).contains(&safe),
+            "action.safe",
+            safe,
+            format!("must lie within the limits [{min}, {max}] of {}", action.fields[i]),
+        )?;
+    }
+    Ok(())
+}
+
+fn check_goal(file: &File) -> Check {
+    let needs_goal = file.costs.iter().any(|cost| matches!(cost, CostConfig::Goal { .. }));
+    let Some(goal) = &file.goal else {
+        return require(!needs_goal, "costs", "goal", "a goal cost needs the section `goal`");
+    };
+    check_topic("goal", &goal.topic, &goal.message_type, &goal.fields, &[])?;
+    positive("goal.tolerance", goal.tolerance)?;
+    let names: Vec<&str> = file.observations.0.iter().map(|g| g.name.as_str()).collect();
+    require(names.contains(&goal.group.as_str()), "goal.group", &goal.group, format!("must be one of {names:?}"))?;
+    for (i, cost) in file.costs.iter().enumerate() {
+        match cost {
+            CostConfig::Goal { weight } => not_negative(format!("costs[{i}].weight"), *weight)?,
+        }
+    }
+    Ok(())
+}
+
+fn check_model(file: &File) -> Check {
+    let model = &file.model;
+    for (key, value) in [("width", model.width), ("layers", model.layers), ("heads", model.heads)] {
+        at_least_one(format!("model.{key}"), value)?;
+    }
+    require(
+        model.width.is_multiple_of(2 * model.heads),
+        "model.heads",
+        model.heads,
+        format!("twice this must divide model.width, which is {}", model.width),
+    )
+}
+
+fn check_planner(file: &File) -> Check {
+    let planner = &file.planner;
+    for (key, value) in [
+        ("horizon", planner.horizon),
+        ("denoising_steps", planner.denoising_steps),
+        ("candidates", planner.candidates),
+        ("futures", planner.futures),
+    ] {
+        at_least_one(format!("planner.{key}"), value)?;
+    }
+    positive("planner.uncertainty_scale", planner.uncertainty_scale)?;
+    not_negative("planner.temperature", planner.temperature)?;
+    not_negative("planner.guidance.scale", planner.guidance.scale)?;
+    positive("planner.guidance.max_norm", planner.guidance.max_norm)?;
+    require((0.0..=1.0).contains(&planner.eta), "planner.eta", planner.eta, "must lie in [0, 1]")
+}
+
+fn check_training(file: &File) -> Check {
+    let training = &file.training;
+    require(training.window >= 2, "training.window", training.window, "must be at least 2 tokens")?;
+    at_least_one("training.batch", training.batch)?;
+    at_least_one("training.steps", training.steps)?;
+    positive("training.learning_rate", training.learning_rate)?;
+    not_negative("training.weight_decay", training.weight_decay)?;
+    positive("training.gradient_clip", training.gradient_clip)?;
+    share("training.ema_decay", training.ema_decay)?;
+    share("training.validation_share", training.validation_share)?;
+    positive("training.checkpoint_every_s", training.checkpoint_every_s)?;
+    positive("training.max_gap_s", training.max_gap_s)?;
+    let mix = [training.noise_mix.independent, training.noise_mix.planning, training.noise_mix.hidden_modality];
+    require(
+        mix.iter().all(|share| (0.0..=1.0).contains(share)) && (mix.iter().sum::<f64>() - 1.0).abs() < 1e-6,
+        "training.noise_mix",
+        format!("{mix:?}"),
+        "shares must lie in [0, 1] and sum to 1",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::Config;
+
+    const GOOD: &str = include_str!("../../config/point_maze.yaml");
+
+    fn refusal(from: &str, to: &str) -> String {
+        assert!(GOOD.contains(from), "the shipped configuration no longer has `{from}`");
+        Config::parse(&GOOD.replacen(from, to, 1), Path::new("c.yaml")).expect_err(to).to_string()
+    }
+
+    #[test]
+    fn the_shipped_configuration_is_valid() {
+        Config::parse(GOOD, Path::new("c.yaml")).unwrap();
+    }
+
+    #[test]
+    fn a_refusal_names_file_line_key_value_and_rule() {
+        let line = 1 + GOOD.lines().position(|l| l.starts_with("period_s")).unwrap();
+        assert_eq!(
+            refusal("period_s: 0.05", "period_s: 0"),
+            format!("c.yaml:{line}: period_s: 0: must be a finite number above 0")
+        );
+        let line = 1 + GOOD.lines().position(|l| l.starts_with("  min:")).unwrap();
+        assert_eq!(
+            refusal("min: [-4.0, -4.0]", "min: [5.0, -4.0]"),
+            format!("c.yaml:{line}: action.min: 5: must be below action.max, which is 4 for wrench.force.x")
+        );
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_types_are_refused_with_their_place() {
+        let unknown = refusal("frame_stack: 8", "frame_stak: 8");
+        assert!(unknown.contains("frame_stak") && unknown.contains("line"), "{unknown}");
+        let wrong = refusal("frame_stack: 8", "frame_stack: eight");
+        assert!(wrong.contains("frame_stack") && wrong.contains("eight") && wrong.contains("line"), "{wrong}");
+    }
+
+    #[test]
+    fn impossible_values_are_refused() {
+        for (from, to, rule) in [
+            ("heads: 4", "heads: 5", "must divide model.width"),
+            ("horizon: 12", "horizon: 0", "must be at least 1"),
+            ("group: position", "group: pose", "must be one of"),
+            ("safe: [0.0, 0.0]", "safe: [0.0]", "one value for each of the 2 fields"),
+            ("eta: 0.0", "eta: 1.5", "must lie in [0, 1]"),
+            ("independent: 0.35", "independent: 0.5", "sum to 1"),
+            ("type: geometry_msgs/msg/WrenchStamped", "type: WrenchStamped", "package/msg/Name"),
+            ("max_age_s: 0.1", "max_age_s: .nan", "finite"),
+        ] {
+            let message = refusal(from, to);
+            assert!(message.contains(rule), "{to}: {message}");
+        }
+    }
+}

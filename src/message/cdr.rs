@@ -1,0 +1,1 @@
+//! CDR reading, see helper A.

@@ -1,0 +1,1 @@
+//! Field expressions, see helper A.

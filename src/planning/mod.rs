@@ -1,0 +1,15 @@
+//! From history to a safe action: planner, plan, control loop, safety. No I/O, no clock of its own, no global RNG.
+//!
+//! At tick k (`ControlLoop::tick`): the command of tick k, which was planned in the period before, is checked and handed
+//! out at once; then frame k joins the history and a [`PlanRequest`] for tick k+1 is made, in which command k is already
+//! known. [`Planner::plan`] answers it, on another thread if the caller likes; [`ControlLoop::accept`] takes the answer.
+
+mod control;
+mod plan;
+mod planner;
+mod safety;
+
+pub use control::{ControlLoop, Tick};
+pub use plan::{Plan, PlanRequest};
+pub use planner::{PlanError, Planner};
+pub use safety::{Command, Reason, Rung};

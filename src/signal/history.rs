@@ -1,0 +1,52 @@
+//! The rolling window of past frames.
+
+use std::collections::VecDeque;
+
+use super::{Frame, Layout};
+
+/// The newest `capacity` frames, oldest first. Frames not yet seen are missing frames: no padding tricks.
+#[derive(Clone, Debug)]
+pub struct History {
+    frames: VecDeque<Frame>,
+}
+
+impl History {
+    /// A history of `tokens` tokens in which everything is missing.
+    pub fn new(layout: &Layout, tokens: usize) -> Self {
+        Self { frames: vec![Frame::missing(layout); tokens * layout.frame_stack].into() }
+    }
+
+    /// Adds the newest frame and drops the oldest.
+    pub fn push(&mut self, frame: Frame) {
+        if self.frames.pop_front().is_some() {
+            self.frames.push_back(frame);
+        }
+    }
+
+    /// The frames, oldest first.
+    pub fn frames(&self) -> impl ExactSizeIterator<Item = &Frame> {
+        self.frames.iter()
+    }
+
+    /// The newest frame.
+    pub fn newest(&self) -> Option<&Frame> {
+        self.frames.back()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_missing_and_keeps_the_newest() {
+        let layout = Layout::new(2, [("action".into(), vec!["a".into()]), ("pose".into(), vec!["x".into()])]);
+        let mut history = History::new(&layout, 2);
+        assert_eq!(history.frames().filter(|f| f.present == [false, false]).count(), 4);
+        for k in 0..6 {
+            history.push(Frame { values: vec![k as f32, 0.0], present: vec![true, true] });
+        }
+        let seen: Vec<f32> = history.frames().map(|f| f.values[0]).collect();
+        assert_eq!(seen, [2.0, 3.0, 4.0, 5.0]);
+    }
+}
