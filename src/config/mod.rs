@@ -11,8 +11,8 @@ mod rules;
 use std::path::{Path, PathBuf};
 
 pub use raw::{
-    Action, CostConfig, Goal, GradientKind, GuidanceConfig, MatrixKind, ModelConfig, NoiseMix,
-    NoiseScheduleKind, ObjectiveKind, ObservationGroup, PlannerConfig, PlannerMode, Qos, Reliability, TrainingConfig,
+    Action, CostConfig, Goal, GradientKind, GuidanceConfig, MatrixKind, ModelConfig, NoiseMix, NoiseScheduleKind,
+    ObjectiveKind, ObservationGroup, PlannerConfig, PlannerMode, Qos, Reliability, TrainingConfig,
 };
 
 /// The modality name that is reserved for the action.

@@ -161,13 +161,7 @@ pub struct ModelConfig {
 
 impl Default for ModelConfig {
     fn default() -> Self {
-        Self {
-            width: 128,
-            layers: 4,
-            heads: 4,
-            objective: ObjectiveKind::V,
-            noise_schedule: NoiseScheduleKind::Cosine,
-        }
+        Self { width: 128, layers: 4, heads: 4, objective: ObjectiveKind::V, noise_schedule: NoiseScheduleKind::Cosine }
     }
 }
 

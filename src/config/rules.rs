@@ -46,12 +46,7 @@ fn share(key: impl Into<String>, value: f64) -> Check {
 /// Every rule that can be checked without knowing message types or a checkpoint.
 pub fn check(file: &File) -> Check {
     positive("period_s", file.period_s)?;
-    require(
-        (1e-4..=60.0).contains(&file.period_s),
-        "period_s",
-        file.period_s,
-        "must lie between 0.0001 s and 60 s",
-    )?;
+    require((1e-4..=60.0).contains(&file.period_s), "period_s", file.period_s, "must lie between 0.0001 s and 60 s")?;
     at_least_one("frame_stack", file.frame_stack)?;
     require(!file.observations.0.is_empty(), "observations", "{}", "at least one observation group is needed")?;
     for group in &file.observations.0 {
@@ -107,7 +102,12 @@ fn check_action(action: &Action) -> Check {
     }
     for i in 0..channels {
         let (min, max, safe) = (action.min[i], action.max[i], action.safe[i]);
-        require(min < max, "action.min", min, format!("must be below action.max, which is {max} for {}", action.fields[i]))?;
+        require(
+            min < max,
+            "action.min",
+            min,
+            format!("must be below action.max, which is {max} for {}", action.fields[i]),
+        )?;
         require(
             (min..=max).contains(&safe),
             "action.safe",
