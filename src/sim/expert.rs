@@ -23,7 +23,7 @@ const SEARCH_M: f64 = 0.5;
 /// Largest offset of a way point from its cell's centre, per axis, metres.
 const WAY_POINT_JITTER_M: f64 = 0.12;
 /// Largest offset of a goal from its cell's centre, per axis, metres.
-const GOAL_JITTER_M: f64 = 0.25;
+pub(super) const GOAL_JITTER_M: f64 = 0.25;
 /// Rest at a goal, seconds.
 const REST_S: std::ops::Range<f64> = 0.3..3.0;
 /// Share of the goals that are given up on the way.
@@ -99,7 +99,8 @@ fn random_goal(maze: &Maze, not: Option<Cell>, rng: &mut impl Rng) -> Vector2<f6
     cells[rng.random_range(0..cells.len())].centre() + jitter(GOAL_JITTER_M, rng)
 }
 
-fn jitter(largest: f64, rng: &mut impl Rng) -> Vector2<f64> {
+/// An offset of up to `largest` per axis, metres.
+pub(super) fn jitter(largest: f64, rng: &mut impl Rng) -> Vector2<f64> {
     Vector2::new(rng.random_range(-largest..largest), rng.random_range(-largest..largest))
 }
 
