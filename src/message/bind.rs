@@ -1,7 +1,10 @@
 //! Binds the contract's topics and fields to message definitions.
 
-use super::{Definitions, Encoder, Extractor};
-use crate::config::{Config, ConfigError};
+use std::sync::Arc;
+
+use super::schema::Schema;
+use super::{Definitions, Encoder, Extractor, MessageError};
+use crate::config::{ACTION, Config, ConfigError};
 
 /// The contract, bound: how each topic's bytes become channels, and the action's channels bytes.
 pub struct Bound {
@@ -15,8 +18,9 @@ pub struct Bound {
 impl Bound {
     /// Modality names and channel labels, the action first: what `signal::Layout::new` takes.
     pub fn modalities(&self, config: &Config) -> Vec<(String, Vec<String>)> {
-        let _ = config;
-        unimplemented!("helper A")
+        let names = config.contract.observations.iter().map(|group| group.name.clone());
+        let labels = self.observations.iter().map(|extractor| extractor.labels().to_vec());
+        std::iter::once((ACTION.into(), self.action.labels().to_vec())).chain(names.zip(labels)).collect()
     }
 }
 
@@ -26,6 +30,77 @@ impl Bound {
 /// A type that is not known, a field that the type lacks, a goal whose channel count is not its group's, action limits
 /// whose count is not the channel count.
 pub fn bind(config: &Config, definitions: &dyn Definitions) -> Result<Bound, ConfigError> {
-    let _ = (config, definitions);
-    unimplemented!("helper A")
+    let binder = Binder { config, definitions };
+    let mut observations = Vec::new();
+    for group in &config.contract.observations {
+        let key = format!("observations.{}", group.name);
+        let schema = binder.schema(&key, &group.message_type)?;
+        observations.push(binder.fields(&key, &group.fields, |fields| Extractor::new(&schema, fields))?);
+    }
+    let action = &config.contract.action;
+    let schema = binder.schema(ACTION, &action.message_type)?;
+    let action_encoder = binder.fields(ACTION, &action.fields, |fields| Encoder::new(&schema, fields))?;
+    let bound = Bound {
+        observations,
+        action: binder.fields(ACTION, &action.fields, |fields| Extractor::new(&schema, fields))?,
+        action_encoder,
+        goal: match &config.goal {
+            None => None,
+            Some(goal) => {
+                let schema = binder.schema("goal", &goal.message_type)?;
+                Some(binder.fields("goal", &goal.fields, |fields| Extractor::new(&schema, fields))?)
+            }
+        },
+    };
+    binder.check_counts(&bound)?;
+    Ok(bound)
+}
+
+struct Binder<'a> {
+    config: &'a Config,
+    definitions: &'a dyn Definitions,
+}
+
+impl Binder<'_> {
+    fn schema(&self, key: &str, message_type: &str) -> Result<Arc<Schema>, ConfigError> {
+        let refuse = |error| self.config.refuse(&format!("{key}.type"), message_type, error);
+        self.definitions.schema(message_type).map_err(refuse)
+    }
+
+    /// Binds a field list; a refusal names the first field that is refused on its own.
+    fn fields<T>(
+        &self,
+        key: &str,
+        fields: &[String],
+        new: impl Fn(&[String]) -> Result<T, MessageError>,
+    ) -> Result<T, ConfigError> {
+        new(fields).map_err(|error| {
+            let alone = fields.iter().enumerate().find_map(|(i, field)| {
+                let error = new(std::slice::from_ref(field)).err()?;
+                Some(self.config.refuse(&format!("{key}.fields[{i}]"), field, error))
+            });
+            alone.unwrap_or_else(|| self.config.refuse(&format!("{key}.fields"), format!("{fields:?}"), error))
+        })
+    }
+
+    fn check_counts(&self, bound: &Bound) -> Result<(), ConfigError> {
+        let contract = &self.config.contract;
+        let channels = bound.action.labels().len();
+        let action = &contract.action;
+        for (name, values) in [("min", &action.min), ("max", &action.max), ("safe", &action.safe)] {
+            if values.len() != channels {
+                let rule = format!("must have one value for each of the {channels} channels of the action");
+                return Err(self.config.refuse(&format!("action.{name}"), format!("{values:?}"), rule));
+            }
+        }
+        let Some((goal, extractor)) = self.config.goal.as_ref().zip(bound.goal.as_ref()) else { return Ok(()) };
+        let group = contract.observations.iter().position(|group| group.name == goal.group);
+        let expected = group.map_or(0, |group| bound.observations[group].labels().len());
+        let got = extractor.labels().len();
+        if got != expected {
+            let rule = format!("must give {expected} channels, as the group `{}` has; got {got}", goal.group);
+            return Err(self.config.refuse("goal.fields", format!("{:?}", goal.fields), rule));
+        }
+        Ok(())
+    }
 }

@@ -1,20 +1,273 @@
 //! Channel values to the CDR bytes of a message: fields that are not written stay zero.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::MessageError;
+use super::cdr::{HEADER_LENGTH, padding};
+use super::extract::Header;
+use super::field::Expression;
+use super::resolve::{Leaf, Lookup, Place, Which};
+use super::schema::{Kind, Scalar, Schema, Shape};
+
+const NS_PER_S: i64 = 1_000_000_000;
+/// A type whose empty message needs more steps than this is not encoded.
+const STEPS_MAX: usize = 1 << 16;
 
 /// Encodes one message type from the channels of one field list.
 #[derive(Debug)]
 pub struct Encoder {
-    _private: (),
+    message_type: String,
+    labels: Vec<String>,
+    steps: Vec<Step>,
+}
+
+/// What is written next, aligned to its own size.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Zeros {
+        scalar: Scalar,
+        count: u32,
+    },
+    Channel {
+        scalar: Scalar,
+        channel: usize,
+    },
+    Seconds,
+    Nanoseconds,
+    FrameId,
+    EmptyString,
+    /// The length of an empty array or wide string.
+    Empty,
+}
+
+/// What a number of the message is set to.
+#[derive(Clone, Copy)]
+enum Source {
+    Channel(usize),
+    Seconds,
+    Nanoseconds,
+    FrameId,
 }
 
 impl Encoder {
-    /// The serialized message (little-endian XCDR1 with encapsulation header), stamped where the type has a header.
+    /// Looks the fields up in the type. Each must be one number: a plain path, with indices into fixed arrays.
     ///
     /// # Errors
-    /// Not one value per channel, or a value that the field's type cannot hold.
+    /// [`MessageError::Expression`]: a field that the type lacks, or one that cannot be written.
+    pub fn new(schema: &Arc<Schema>, fields: &[String]) -> Result<Self, MessageError> {
+        let mut sources: BTreeMap<Vec<(usize, u32)>, Source> = BTreeMap::new();
+        let mut labels = Vec::new();
+        for (channel, text) in fields.iter().enumerate() {
+            let lookup = Lookup { schema, text };
+            let Expression::Path(path) = Expression::parse(text)? else {
+                return Err(lookup.refuse(0, "a transform cannot be written".into()));
+            };
+            let leaves = lookup.numbers(&path)?;
+            let [Leaf { places, label, .. }] = leaves.as_slice() else {
+                let rule = format!("a field that is written is one number, this names {}", leaves.len());
+                return Err(lookup.refuse(0, rule));
+            };
+            let key = key(schema, places).map_err(|rule| lookup.refuse(0, rule.into()))?;
+            if sources.insert(key, Source::Channel(channel)).is_some() {
+                return Err(lookup.refuse(0, "the field is written twice".into()));
+            }
+            labels.push(label.clone());
+        }
+        let header = Header::of(schema);
+        let stamp = header.stamp.into_iter().flatten().zip([Source::Seconds, Source::Nanoseconds]);
+        for (places, source) in stamp.chain(header.frame_id.map(|places| (places, Source::FrameId))) {
+            // A field list that writes the stamp itself keeps it.
+            if let Ok(key) = key(schema, &places) {
+                sources.entry(key).or_insert(source);
+            }
+        }
+        let mut steps = Vec::new();
+        if !plan(schema, 0, &mut Vec::new(), &sources, &mut steps) {
+            let rule = "an empty message of this type is too large to be encoded";
+            return Err(MessageError::Schema { message_type: schema.name(), rule });
+        }
+        Ok(Self { message_type: schema.name(), labels, steps })
+    }
+
+    /// One label per channel.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// The type that is encoded, `package/msg/Name`.
+    pub fn message_type(&self) -> &str {
+        &self.message_type
+    }
+
+    /// The serialized message (little-endian XCDR1 with encapsulation header), stamped where the type has a header.
+    /// Integer fields get the nearest integer.
+    ///
+    /// # Errors
+    /// Not one value per channel, a value that is not finite or that the field's type cannot hold, a stamp beyond the
+    /// seconds of i32, a NUL in the frame id.
     pub fn encode(&self, stamp_ns: i64, frame_id: &str, values: &[f64]) -> Result<Vec<u8>, MessageError> {
-        let _ = (stamp_ns, frame_id, values);
-        unimplemented!("helper A")
+        if values.len() != self.labels.len() {
+            let (expected, got) = (self.labels.len(), values.len());
+            return Err(MessageError::ValueCount { message_type: self.message_type.clone(), expected, got });
+        }
+        let refuse = |what, rule| MessageError::Header { message_type: self.message_type.clone(), what, rule };
+        if frame_id.contains('\0') {
+            return Err(refuse("the frame id", "it holds a NUL"));
+        }
+        let seconds = i32::try_from(stamp_ns.div_euclid(NS_PER_S))
+            .map_err(|_| refuse("the stamp", "its seconds lie beyond i32"))?;
+        let mut message = Message(vec![0, 1, 0, 0]);
+        for step in &self.steps {
+            match *step {
+                Step::Zeros { scalar, count } => message.zeros(scalar, count),
+                Step::Seconds => message.put(&seconds.to_le_bytes()),
+                Step::Nanoseconds => message.put(&(stamp_ns.rem_euclid(NS_PER_S) as u32).to_le_bytes()),
+                Step::FrameId => message.string(frame_id),
+                Step::EmptyString => message.string(""),
+                Step::Empty => message.put(&[0; 4]),
+                Step::Channel { scalar, channel } => {
+                    let value = values[channel];
+                    message.number(scalar, value).map_err(|expected| MessageError::Value {
+                        message_type: self.message_type.clone(),
+                        field: self.labels[channel].clone(),
+                        value,
+                        expected,
+                    })?;
+                }
+            }
+        }
+        Ok(message.0)
+    }
+}
+
+/// The place of a number as member and element indices.
+fn key(schema: &Schema, places: &[Place]) -> Result<Vec<(usize, u32)>, &'static str> {
+    let mut structure = 0;
+    let mut key = Vec::with_capacity(places.len());
+    for place in places {
+        let member = &schema.structures[structure].members[place.member];
+        match (&place.element, member.shape) {
+            (Which::Index(index), Shape::One | Shape::Fixed(_)) => key.push((place.member, *index)),
+            _ => return Err("only elements of arrays of fixed length can be written"),
+        }
+        if let Kind::Structure(nested) = member.kind {
+            structure = nested;
+        }
+    }
+    Ok(key)
+}
+
+/// Adds the steps of one structure; `false` if there are too many.
+fn plan(
+    schema: &Schema,
+    structure: usize,
+    path: &mut Vec<(usize, u32)>,
+    sources: &BTreeMap<Vec<(usize, u32)>, Source>,
+    steps: &mut Vec<Step>,
+) -> bool {
+    for (index, member) in schema.structures[structure].members.iter().enumerate() {
+        let count = match member.shape {
+            Shape::One => 1,
+            Shape::Fixed(count) => count,
+            Shape::Dynamic(_) => {
+                steps.push(Step::Empty);
+                continue;
+            }
+        };
+        // A long run of zeros is one step.
+        let any = sources
+            .keys()
+            .any(|key| key.len() > path.len() && key[..path.len()] == path[..] && key[path.len()].0 == index);
+        if let (Kind::Scalar(scalar), false) = (member.kind, any) {
+            if count as usize > STEPS_MAX {
+                return false;
+            }
+            steps.push(Step::Zeros { scalar, count });
+            continue;
+        }
+        for element in 0..count {
+            path.push((index, element));
+            let source = sources.get(path).copied();
+            match (member.kind, source) {
+                (Kind::Structure(nested), _) => {
+                    if !plan(schema, nested, path, sources, steps) {
+                        return false;
+                    }
+                }
+                (Kind::Scalar(scalar), Some(Source::Channel(channel))) => steps.push(Step::Channel { scalar, channel }),
+                (Kind::Scalar(_), Some(Source::Seconds)) => steps.push(Step::Seconds),
+                (Kind::Scalar(_), Some(Source::Nanoseconds)) => steps.push(Step::Nanoseconds),
+                (Kind::Scalar(scalar), _) => steps.push(Step::Zeros { scalar, count: 1 }),
+                (Kind::String { .. }, Some(Source::FrameId)) => steps.push(Step::FrameId),
+                (Kind::String { .. }, _) => steps.push(Step::EmptyString),
+                (Kind::WString { .. }, _) => steps.push(Step::Empty),
+            }
+            path.pop();
+            if steps.len() > STEPS_MAX {
+                return false;
+            }
+        }
+    }
+    steps.len() <= STEPS_MAX
+}
+
+/// A message being written.
+struct Message(Vec<u8>);
+
+impl Message {
+    fn align(&mut self, alignment: usize) {
+        let padding = padding(self.0.len() - HEADER_LENGTH, alignment) as usize;
+        self.0.resize(self.0.len() + padding, 0);
+    }
+
+    fn put<const N: usize>(&mut self, bytes: &[u8; N]) {
+        self.align(N);
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn zeros(&mut self, scalar: Scalar, count: u32) {
+        self.align(scalar.size());
+        self.0.resize(self.0.len() + scalar.size() * count as usize, 0);
+    }
+
+    fn string(&mut self, text: &str) {
+        self.put(&(text.len() as u32 + 1).to_le_bytes());
+        self.0.extend_from_slice(text.as_bytes());
+        self.0.push(0);
+    }
+
+    /// Writes a number, or says what the type can hold.
+    fn number(&mut self, scalar: Scalar, value: f64) -> Result<(), &'static str> {
+        if !value.is_finite() {
+            return Err("a finite number");
+        }
+        let nearest = value.round();
+        macro_rules! integer {
+            ($integer:ty, $expected:literal) => {{
+                // Both limits are exact in f64, or, for the upper one of 64 bits, the next number above it: hence `<`.
+                let end = <$integer>::MAX as f64 + if size_of::<$integer>() < 8 { 1.0 } else { 0.0 };
+                if !(nearest >= <$integer>::MIN as f64 && nearest < end) {
+                    return Err($expected);
+                }
+                self.put(&(nearest as $integer).to_le_bytes());
+            }};
+        }
+        match scalar {
+            Scalar::Bool if nearest == 0.0 || nearest == 1.0 => self.put(&[nearest as u8]),
+            Scalar::Bool => return Err("0 or 1 (bool)"),
+            Scalar::I8 => integer!(i8, "a number within int8"),
+            Scalar::U8 => integer!(u8, "a number within uint8"),
+            Scalar::I16 => integer!(i16, "a number within int16"),
+            Scalar::U16 => integer!(u16, "a number within uint16"),
+            Scalar::I32 => integer!(i32, "a number within int32"),
+            Scalar::U32 => integer!(u32, "a number within uint32"),
+            Scalar::I64 => integer!(i64, "a number within int64"),
+            Scalar::U64 => integer!(u64, "a number within uint64"),
+            Scalar::F32 if (value as f32).is_finite() => self.put(&(value as f32).to_le_bytes()),
+            Scalar::F32 => return Err("a number within float32"),
+            Scalar::F64 => self.put(&value.to_le_bytes()),
+        }
+        Ok(())
     }
 }

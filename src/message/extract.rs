@@ -1,11 +1,22 @@
 //! CDR bytes of one message type to the channels of one field list.
 
+use std::sync::Arc;
+
 use super::MessageError;
+use super::channels::{Channels, Operation};
+use super::compile::compile;
+use super::error::Damage;
+use super::resolve::{Place, Which};
+use super::schema::{Kind, Scalar, Schema, Shape};
+use super::walk::{Walk, Walker};
+
+const NS_PER_S: i64 = 1_000_000_000;
 
 /// What one message says about one group of channels.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sample {
-    /// The stamp of the message's `header` (or top-level `stamp`), if the type has one. Nanoseconds.
+    /// The stamp of the message's `header` (or top-level `stamp`), if the type has one. Nanoseconds. A stamp of zero means
+    /// "not stamped" in ROS and is none.
     pub stamp_ns: Option<i64>,
     /// The frame id of the message's `header`, if the type has one.
     pub frame_id: Option<String>,
@@ -16,21 +27,185 @@ pub struct Sample {
 /// Decodes one message type into the channels of one field list.
 #[derive(Debug)]
 pub struct Extractor {
-    _private: (),
+    message_type: String,
+    labels: Vec<String>,
+    walk: Walk,
+    /// One label per slot: the channels first, then what they are made of.
+    slot_labels: Vec<String>,
+    operations: Vec<Operation>,
+    /// Channels that repeat another one: (from, to).
+    copies: Vec<(usize, usize)>,
+    /// The slots of seconds and nanoseconds.
+    stamp: Option<[usize; 2]>,
 }
 
 impl Extractor {
+    /// Looks the fields up in the type.
+    ///
+    /// # Errors
+    /// [`MessageError::Expression`]: a malformed expression, or a field that the type lacks or that is not a number.
+    pub fn new(schema: &Arc<Schema>, fields: &[String]) -> Result<Self, MessageError> {
+        let mut channels = Channels::new(schema, fields)?;
+        let header = Header::of(schema);
+        let refuse = |_| MessageError::Schema { message_type: schema.name(), rule: "the header is malformed" };
+        let mut stamp = None;
+        if let Some(places) = &header.stamp {
+            let mut slots = [0; 2];
+            for (slot, places) in slots.iter_mut().zip(places) {
+                let next = channels.slot_labels.len();
+                *slot = channels.wanted.number(places, next).map_err(refuse)?;
+                if *slot == next {
+                    channels.slot_labels.push("stamp".into());
+                }
+            }
+            stamp = Some(slots);
+        }
+        if let Some(places) = &header.frame_id {
+            channels.wanted.frame_id(places).map_err(refuse)?;
+        }
+        Self::assemble(schema, channels, stamp)
+    }
+
+    /// Renumbers the slots so that channel `c` is slot `c`: the walk then writes straight into the output.
+    fn assemble(schema: &Schema, channels: Channels, stamp: Option<[usize; 2]>) -> Result<Self, MessageError> {
+        let count = channels.slots.len();
+        let mut number = vec![usize::MAX; channels.slot_labels.len()];
+        let mut copies = Vec::new();
+        for (channel, &slot) in channels.slots.iter().enumerate() {
+            match number[slot] {
+                usize::MAX => number[slot] = channel,
+                first => copies.push((first, channel)),
+            }
+        }
+        let mut next = count;
+        for number in number.iter_mut().filter(|number| **number == usize::MAX) {
+            *number = next;
+            next += 1;
+        }
+        let mut slot_labels = channels.labels.clone();
+        slot_labels.resize(next, String::new());
+        for (label, &slot) in channels.slot_labels.into_iter().zip(&number) {
+            slot_labels[slot] = label;
+        }
+        let operations = channels.operations.into_iter().map(|operation| match operation {
+            Operation::Yaw { from, to } => Operation::Yaw { from: from.map(|slot| number[slot]), to: number[to] },
+            Operation::Sin { from, to } => Operation::Sin { from: number[from], to: number[to] },
+            Operation::Cos { from, to } => Operation::Cos { from: number[from], to: number[to] },
+        });
+        Ok(Self {
+            message_type: schema.name(),
+            labels: channels.labels,
+            walk: compile(schema, &channels.wanted, &number)?,
+            slot_labels,
+            operations: operations.collect(),
+            copies,
+            stamp: stamp.map(|slots| slots.map(|slot| number[slot])),
+        })
+    }
+
     /// One label per channel, such as `pose.pose.position.x`.
     pub fn labels(&self) -> &[String] {
-        unimplemented!("helper A")
+        &self.labels
+    }
+
+    /// The type that is decoded, `package/msg/Name`.
+    pub fn message_type(&self) -> &str {
+        &self.message_type
     }
 
     /// Decodes a serialized message (4-byte encapsulation header, then CDR).
     ///
     /// # Errors
-    /// Truncated, malformed or oversized bytes, an array of another length than the contract says, a non-finite value.
+    /// Truncated, malformed or oversized bytes, an array of another length than the contract says, a value that is not
+    /// finite as f32, an integer beyond 2^53, a name that is missing or there twice, a quaternion of norm 0.
     pub fn extract(&self, bytes: &[u8]) -> Result<Sample, MessageError> {
-        let _ = bytes;
-        unimplemented!("helper A")
+        let mut sample = Sample::default();
+        self.extract_into(bytes, &mut sample)?;
+        Ok(sample)
+    }
+
+    /// As [`Extractor::extract`], into a sample whose memory is used again. After an error its content means nothing.
+    ///
+    /// # Errors
+    /// As [`Extractor::extract`].
+    pub fn extract_into(&self, bytes: &[u8], sample: &mut Sample) -> Result<(), MessageError> {
+        self.fill(bytes, sample).map_err(|Damage { offset, fault }| MessageError::Bytes {
+            message_type: self.message_type.clone(),
+            offset,
+            fault,
+        })
+    }
+
+    fn fill(&self, bytes: &[u8], sample: &mut Sample) -> Result<(), Damage> {
+        let slots = &mut sample.values;
+        slots.clear();
+        slots.resize(self.slot_labels.len(), 0.0);
+        let frame_id = Walker::new(bytes, slots, &self.slot_labels)?.run(&self.walk)?;
+        for operation in &self.operations {
+            operation.apply(slots, &self.slot_labels, &|slot| self.offset_of(bytes, slot))?;
+        }
+        for &(from, to) in &self.copies {
+            slots[to] = slots[from];
+        }
+        sample.stamp_ns = self
+            .stamp
+            .map(|[seconds, nanoseconds]| slots[seconds] as i64 * NS_PER_S + slots[nanoseconds] as i64)
+            .filter(|&stamp| stamp != 0);
+        match frame_id {
+            None => sample.frame_id = None,
+            Some(frame_id) => {
+                let text = sample.frame_id.get_or_insert_default();
+                text.clear();
+                text.push_str(&String::from_utf8_lossy(frame_id));
+            }
+        }
+        slots.truncate(self.labels.len());
+        Ok(())
+    }
+
+    #[cold]
+    fn offset_of(&self, bytes: &[u8], slot: usize) -> usize {
+        let mut slots = vec![0.0; self.slot_labels.len()];
+        Walker::new(bytes, &mut slots, &self.slot_labels).map_or(0, |walker| walker.offset_of(&self.walk, slot))
+    }
+}
+
+/// Where a type keeps its stamp and its frame id.
+pub(super) struct Header {
+    /// The places of seconds and nanoseconds.
+    pub stamp: Option<[Vec<Place>; 2]>,
+    pub frame_id: Option<Vec<Place>>,
+}
+
+impl Header {
+    /// `header` of type std_msgs/Header, or else a top-level `stamp` of type builtin_interfaces/Time.
+    pub fn of(schema: &Schema) -> Self {
+        let here = |member| Place { member, element: Which::Index(0), length: None };
+        let find = |structure: usize, name: &str| {
+            let members = &schema.structures[structure].members;
+            members.iter().position(|m| m.name == name && m.shape == Shape::One).map(|i| (i, members[i].kind))
+        };
+        let nested = |structure: usize, name: &str, type_name: &str| match find(structure, name)? {
+            (member, Kind::Structure(inner)) if schema.structures[inner].name.to_string() == type_name => {
+                Some((member, inner))
+            }
+            _ => None,
+        };
+        let header = nested(0, "header", "std_msgs/msg/Header");
+        let (prefix, owner) = header.map_or((vec![], 0), |(member, header)| (vec![here(member)], header));
+        let path = |members: &[usize]| prefix.iter().cloned().chain(members.iter().map(|&m| here(m))).collect();
+        let stamp = nested(owner, "stamp", "builtin_interfaces/msg/Time").and_then(|(stamp, time)| {
+            match (find(time, "sec")?, find(time, "nanosec")?) {
+                ((sec, Kind::Scalar(Scalar::I32)), (nanosec, Kind::Scalar(Scalar::U32))) => {
+                    Some([path(&[stamp, sec]), path(&[stamp, nanosec])])
+                }
+                _ => None,
+            }
+        });
+        let frame_id = header.and_then(|_| match find(owner, "frame_id")? {
+            (member, Kind::String { .. }) => Some(path(&[member])),
+            _ => None,
+        });
+        Self { stamp, frame_id }
     }
 }

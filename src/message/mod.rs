@@ -1,27 +1,33 @@
 //! From message bytes to channels and back, by message definition at run time. Knows no ROS, no tick and no robot.
 //!
 //! ```text
-//! .msg text -> definition -> schema     field expression -> path
+//! .msg text -> definition -> schema     field expression -> field
 //!                               \           /
-//! CDR bytes ----------------->  extractor  ----> Sample { stamp, frame id, channel values }
-//! channel values ------------>  encoder    ----> CDR bytes
+//!                              resolve, channels, compile
+//!                                      |
+//! CDR bytes -----------------> extractor (walk) ----> Sample { stamp, frame id, channel values }
+//! channel values ------------> encoder -------------> CDR bytes
 //! ```
 
 mod bind;
 mod cdr;
+mod channels;
+mod compile;
 mod definition;
 mod encode;
+mod error;
 mod extract;
 mod field;
+mod resolve;
+mod schema;
+mod walk;
+
+#[cfg(test)]
+mod tests;
 
 pub use bind::{Bound, bind};
-pub use definition::{AmentDefinitions, Definitions, SchemaDefinitions};
+pub use definition::{AmentDefinitions, Definitions, FirstKnown, SchemaDefinitions};
 pub use encode::Encoder;
+pub use error::{Fault, MessageError};
 pub use extract::{Extractor, Sample};
-
-/// Why bytes or a field expression were refused.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum MessageError {
-    #[error("to be replaced")]
-    Placeholder,
-}
+pub use schema::Schema;

@@ -1,0 +1,44 @@
+# df_planner: set-up, build, demo, checks. `make` alone lists the targets.
+# Every ROS build runs inside .ros/env.sh (scripts/ros_env.sh): r2r is compiled anew whenever that environment changes.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo demo-10 test test-without-ros lint bench clean
+
+# One profile (dev, with optimised dependencies) for demo, tests and benches: everything is compiled once.
+in_ros := . .ros/env.sh &&
+
+help:
+	@echo "df_planner: a ROS 2 planner that learns from recorded demonstrations."
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target what; do \
+		printf '  make %-18s%s\n' "$$target" "$$what"; done
+
+setup: ## a ROS 2 to build against: the sourced one, else Jazzy from wheels into .ros/ (no root)
+	@scripts/ros_env.sh
+
+build: setup ## the four programs: df_planner_node, df_train, df_replay, df_sim
+	@$(in_ros) cargo build --bins
+
+demo: build ## drives a robot through a maze over ROS 2 topics with the shipped model; ends with demo.png
+	@$(in_ros) scripts/demo.sh
+
+demo-10: build ## the demo with ten seeds, without pictures; counts the goals reached
+	@$(in_ros) scripts/demo.sh --runs 10
+
+test: setup ## every test, those over ROS 2 topics included
+	@$(in_ros) cargo test
+
+test-without-ros: ## the library, df_train and df_replay as on a machine that has never seen ROS
+	@cargo test --no-default-features
+
+lint: setup ## formatting and lints, with and without ROS
+	@cargo fmt --check
+	@$(in_ros) cargo clippy --all-targets -- -D warnings
+	@cargo clippy --all-targets --no-default-features -- -D warnings
+
+bench: setup ## how long planning, training and decoding take here
+	@$(in_ros) cargo bench --profile dev
+
+clean: ## removes what was built, provisioned and written
+	rm -rf target .ros demo.png out

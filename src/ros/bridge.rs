@@ -1,0 +1,355 @@
+//! A ROS 2 node that carries serialized messages: raw subscriptions with callbacks, raw publishers, one thread that
+//! spins. Knows topics, types and QoS; not what the bytes mean.
+//!
+//! r2r hands a subscription's messages to a stream that keeps the oldest eleven, so every message is taken out of it
+//! right after the spin that brought it.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures::{FutureExt, Stream, StreamExt};
+use r2r::{ParameterValue, QosProfile};
+
+use crate::config::{Qos, Reliability};
+
+/// The longest that a spin waits for a message; also how soon a stop is noticed.
+const SPIN_WAIT: Duration = Duration::from_millis(20);
+/// How often the graph is asked who publishes on the subscribed topics.
+const GRAPH_CHECK: Duration = Duration::from_secs(2);
+
+/// Why a node, a subscription or a publisher could not be made, or a message not be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum RosError {
+    #[error("ROS 2 could not be initialised: {0}")]
+    Init(String),
+    #[error("the node `{name}` could not be created: {source}")]
+    Node { name: String, source: r2r::Error },
+    #[error(
+        "{topic}: no support for {message_type} was compiled in; build with DF_MESSAGE_PACKAGES=\"{package}\" and a ROS \
+         installation that holds it"
+    )]
+    NoTypeSupport { topic: String, message_type: String, package: String },
+    #[error("{topic} ({message_type}): {source}")]
+    Topic { topic: String, message_type: String, source: r2r::Error },
+    #[error("parameter `{name}`: expected {expected}, got {got}")]
+    Parameter { name: String, expected: &'static str, got: String },
+}
+
+/// What a subscription's callback gets.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    /// When it was taken from the middleware, nanoseconds of the system clock.
+    pub received_ns: i64,
+    /// The serialized message: encapsulation header, then CDR.
+    pub bytes: &'a [u8],
+}
+
+/// Something about a subscribed topic that the user should know: told once each time that it appears.
+pub type GraphWarning = Box<dyn FnMut(String) + Send>;
+
+/// A node before it spins: subscriptions and publishers are made here.
+pub struct Bridge {
+    node: r2r::Node,
+    inboxes: Vec<Inbox>,
+    on_graph_warning: Option<GraphWarning>,
+    serves_parameters: bool,
+}
+
+struct Inbox {
+    topic: String,
+    message_type: String,
+    reliable: bool,
+    stream: Pin<Box<dyn Stream<Item = Vec<u8>> + Send>>,
+    callback: Box<dyn FnMut(Received<'_>) + Send>,
+}
+
+impl Bridge {
+    /// Initialises ROS 2 from the process's arguments (`--ros-args`) and creates a node.
+    ///
+    /// # Errors
+    /// Arguments or a parameter file that rcl refuses, an invalid name.
+    pub fn open(name: &str) -> Result<Self, RosError> {
+        let context = create_context()?;
+        let node =
+            r2r::Node::create(context, name, "").map_err(|source| RosError::Node { name: name.into(), source })?;
+        Ok(Self { node, inboxes: Vec::new(), on_graph_warning: None, serves_parameters: false })
+    }
+
+    /// Calls `callback` on the spinning thread with every message on `topic`.
+    ///
+    /// # Errors
+    /// A topic name that rcl refuses, a type that was not compiled in.
+    pub fn subscribe(
+        &mut self,
+        topic: &str,
+        message_type: &str,
+        qos: &Qos,
+        callback: impl FnMut(Received<'_>) + Send + 'static,
+    ) -> Result<(), RosError> {
+        let stream = self
+            .node
+            .subscribe_raw(topic, message_type, profile(qos))
+            .map_err(|source| topic_error(topic, message_type, source))?;
+        self.inboxes.push(Inbox {
+            topic: topic.into(),
+            message_type: message_type.into(),
+            reliable: qos.reliability == Reliability::Reliable,
+            stream: Box::pin(stream),
+            callback: Box::new(callback),
+        });
+        Ok(())
+    }
+
+    /// A publisher of serialized messages; it may move to any thread.
+    ///
+    /// # Errors
+    /// As [`Bridge::subscribe`].
+    pub fn publisher(&mut self, topic: &str, message_type: &str, qos: &Qos) -> Result<RawPublisher, RosError> {
+        let publisher = self
+            .node
+            .create_publisher_untyped(topic, message_type, profile(qos))
+            .map_err(|source| topic_error(topic, message_type, source))?;
+        Ok(RawPublisher { publisher, topic: topic.into(), message_type: message_type.into() })
+    }
+
+    /// A ROS parameter given at start (`-p name:=value` or a parameter file).
+    ///
+    /// # Errors
+    /// It was given and is not a string.
+    pub fn string_parameter(&self, name: &str) -> Result<Option<String>, RosError> {
+        match self.parameter(name) {
+            None => Ok(None),
+            Some(ParameterValue::String(value)) => Ok(Some(value)),
+            Some(other) => Err(wrong_parameter(name, "a string", &other)),
+        }
+    }
+
+    /// As [`Bridge::string_parameter`], a whole number.
+    ///
+    /// # Errors
+    /// It was given and is not an integer.
+    pub fn integer_parameter(&self, name: &str) -> Result<Option<i64>, RosError> {
+        match self.parameter(name) {
+            None => Ok(None),
+            Some(ParameterValue::Integer(value)) => Ok(Some(value)),
+            Some(other) => Err(wrong_parameter(name, "an integer", &other)),
+        }
+    }
+
+    /// As [`Bridge::string_parameter`], true or false.
+    ///
+    /// # Errors
+    /// It was given and is not a boolean.
+    pub fn bool_parameter(&self, name: &str) -> Result<Option<bool>, RosError> {
+        match self.parameter(name) {
+            None => Ok(None),
+            Some(ParameterValue::Bool(value)) => Ok(Some(value)),
+            Some(other) => Err(wrong_parameter(name, "true or false", &other)),
+        }
+    }
+
+    /// The node's name with its namespace, such as `/robot_1/df_planner`.
+    pub fn full_name(&self) -> String {
+        self.node.fully_qualified_name().unwrap_or_default()
+    }
+
+    /// The node's logger, for `r2r::log_warn!` and its kin: they reach the console and `/rosout`.
+    pub fn logger(&self) -> String {
+        self.node.logger().to_string()
+    }
+
+    /// Calls `tell` when someone publishes another type or an incompatible QoS on a subscribed topic. DDS does not
+    /// connect such a publisher, so that nothing but silence would be seen.
+    pub fn on_graph_warning(&mut self, tell: impl FnMut(String) + Send + 'static) {
+        self.on_graph_warning = Some(Box::new(tell));
+    }
+
+    /// The r2r node, for typed publishers.
+    pub(super) fn node_mut(&mut self) -> &mut r2r::Node {
+        &mut self.node
+    }
+
+    /// The node has services: spinning has something to wait for even without subscriptions.
+    pub(super) fn set_serves_parameters(&mut self) {
+        self.serves_parameters = true;
+    }
+
+    /// Starts the thread that takes messages and calls the callbacks.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn spin(self) -> std::io::Result<Spinning> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = stop.clone();
+        let thread = std::thread::Builder::new().name("ros_spin".into()).spawn(move || self.run(&seen))?;
+        Ok(Spinning { stop, thread: Some(thread) })
+    }
+
+    fn run(mut self, stop: &AtomicBool) {
+        let mut graph = Graph::default();
+        let mut checked = Instant::now();
+        while !stop.load(Ordering::Relaxed) {
+            if self.inboxes.is_empty() && !self.serves_parameters {
+                // rcl returns at once when there is nothing to wait for.
+                std::thread::sleep(SPIN_WAIT);
+            }
+            self.node.spin_once(SPIN_WAIT);
+            let received_ns = now_ns();
+            for inbox in &mut self.inboxes {
+                while let Some(Some(bytes)) = inbox.stream.next().now_or_never() {
+                    (inbox.callback)(Received { received_ns, bytes: &bytes });
+                }
+            }
+            if checked.elapsed() >= GRAPH_CHECK {
+                checked = Instant::now();
+                if let Some(tell) = &mut self.on_graph_warning {
+                    self.inboxes.iter().for_each(|inbox| graph.check(&self.node, inbox, tell));
+                }
+            }
+        }
+    }
+
+    fn parameter(&self, name: &str) -> Option<ParameterValue> {
+        let parameters = self.node.params.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        parameters.get(name).map(|p| p.value.clone()).filter(|v| *v != ParameterValue::NotSet)
+    }
+}
+
+/// A spinning node. Dropped: stopped and joined; every publisher of the node is dead afterwards.
+pub struct Spinning {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Spinning {
+    /// Has the thread ended (it only does so by itself by panicking)?
+    pub fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Stops the thread and destroys the node.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Spinning {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was already printed by the panic hook.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Publishes serialized messages on one topic.
+pub struct RawPublisher {
+    publisher: r2r::PublisherUntyped,
+    topic: String,
+    message_type: String,
+}
+
+impl RawPublisher {
+    /// Publishes bytes (encapsulation header, then CDR). The middleware does not check that they are of the type.
+    ///
+    /// # Errors
+    /// The node is gone, or the middleware refuses.
+    pub fn publish(&self, bytes: &[u8]) -> Result<(), RosError> {
+        self.publisher.publish_raw(bytes).map_err(|source| topic_error(&self.topic, &self.message_type, source))
+    }
+
+    /// How many subscriptions of other processes are connected.
+    pub fn subscribers(&self) -> usize {
+        self.publisher.get_inter_process_subscription_count().unwrap_or(0)
+    }
+}
+
+/// Nanoseconds of the system clock, which is ROS time unless it is simulated.
+pub fn now_ns() -> i64 {
+    // Before 1970 or after 2262 the clock is not set; 0 makes every age absurd, which is what it is.
+    SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_nanos()).ok()).unwrap_or(0)
+}
+
+/// Publishers already warned about, per topic.
+#[derive(Default)]
+struct Graph {
+    told: HashMap<String, Vec<String>>,
+}
+
+impl Graph {
+    fn check(&mut self, node: &r2r::Node, inbox: &Inbox, tell: &mut GraphWarning) {
+        let topic = resolve(node, &inbox.topic);
+        let Ok(publishers) = node.get_publishers_info_by_topic(&topic, false) else { return };
+        let mut wrong = Vec::new();
+        for publisher in publishers {
+            let who = format!("{}/{}", publisher.node_namespace.trim_end_matches('/'), publisher.node_name);
+            if publisher.topic_type != inbox.message_type {
+                wrong.push(format!(
+                    "{topic}: {who} publishes {}, but the contract says {}: its messages are not received",
+                    publisher.topic_type, inbox.message_type
+                ));
+            } else if inbox.reliable && publisher.qos_profile.reliability == r2r::qos::ReliabilityPolicy::BestEffort {
+                wrong.push(format!(
+                    "{topic}: {who} publishes best_effort, but the contract asks for reliable: its messages are not received"
+                ));
+            }
+        }
+        let told = self.told.entry(topic).or_default();
+        wrong.iter().filter(|w| !told.contains(w)).for_each(|w| tell(w.clone()));
+        *told = wrong;
+    }
+}
+
+/// The topic's name with namespace. Remappings are not seen here.
+fn resolve(node: &r2r::Node, topic: &str) -> String {
+    let namespace = node.namespace().unwrap_or_default();
+    match topic.strip_prefix('~') {
+        Some(rest) => format!("{}{rest}", node.fully_qualified_name().unwrap_or_default()),
+        None if topic.starts_with('/') => topic.into(),
+        None => format!("{}/{topic}", namespace.trim_end_matches('/')),
+    }
+}
+
+/// The process's one context. r2r panics where rcl refuses the arguments; that is a user's mistake, not a bug here.
+fn create_context() -> Result<r2r::Context, RosError> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let result = catch_unwind(AssertUnwindSafe(r2r::Context::create));
+    std::panic::set_hook(hook);
+    match result {
+        Ok(Ok(context)) => Ok(context),
+        Ok(Err(error)) => Err(RosError::Init(error.to_string())),
+        Err(panic) => {
+            let message = panic.downcast_ref::<String>().cloned();
+            Err(RosError::Init(message.unwrap_or_else(|| "rcl refused the arguments after --ros-args".into())))
+        }
+    }
+}
+
+fn profile(qos: &Qos) -> QosProfile {
+    let profile = QosProfile::default().keep_last(qos.depth);
+    let profile = match qos.reliability {
+        Reliability::Reliable => profile.reliable(),
+        Reliability::BestEffort => profile.best_effort(),
+    };
+    if qos.transient_local { profile.transient_local() } else { profile.volatile() }
+}
+
+fn topic_error(topic: &str, message_type: &str, source: r2r::Error) -> RosError {
+    let (topic, message_type) = (topic.to_string(), message_type.to_string());
+    if matches!(source, r2r::Error::InvalidMessageType { .. }) {
+        let package = message_type.split('/').next().unwrap_or_default().to_string();
+        return RosError::NoTypeSupport { topic, message_type, package };
+    }
+    RosError::Topic { topic, message_type, source }
+}
+
+fn wrong_parameter(name: &str, expected: &'static str, got: &ParameterValue) -> RosError {
+    RosError::Parameter { name: name.into(), expected, got: format!("{got:?}") }
+}
