@@ -10,7 +10,7 @@ use df_planner::sim::{Maze, Recording, Topics};
 use indicatif::{ProgressBar, ProgressStyle};
 #[cfg(feature = "ros")]
 use {
-    df_planner::ros::{WorldNames, WorldNode, now_ns},
+    df_planner::ros::{WorldNames, WorldNode, now_ns, own_arguments},
     df_planner::sim::{GOAL_TOLERANCE_M, MAP_FRAME, Moment, Picture, ROBOT_FRAME, Summary, Trial},
     std::sync::Arc,
     std::sync::atomic::{AtomicBool, Ordering},
@@ -88,7 +88,12 @@ struct RunArguments {
 }
 
 fn main() -> Result<ExitCode> {
-    match Arguments::parse().command {
+    // What follows --ros-args is for ROS.
+    #[cfg(feature = "ros")]
+    let arguments = Arguments::parse_from(own_arguments());
+    #[cfg(not(feature = "ros"))]
+    let arguments = Arguments::parse();
+    match arguments.command {
         Command::Record(arguments) => record(arguments).map(|()| ExitCode::SUCCESS),
         Command::Run(arguments) => run(arguments),
     }

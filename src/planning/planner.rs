@@ -19,6 +19,9 @@ pub enum PlanError {
     Checkpoint(String),
     #[error("the plan holds a value that is not finite")]
     NotFinite,
+    /// Planning ended in a panic, which the caller caught.
+    #[error("planning panicked: {0}")]
+    Panicked(String),
 }
 
 impl Planner {

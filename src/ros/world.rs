@@ -10,6 +10,7 @@ use r2r::geometry_msgs::msg::{PoseStamped, WrenchStamped};
 use r2r::nav_msgs::msg::Odometry;
 use r2r::visualization_msgs::msg::{Marker, MarkerArray};
 
+use super::diagnostics::stamp;
 use super::{Bridge, RawPublisher, RosError, Spinning};
 use crate::config::{Qos, Reliability};
 
@@ -97,7 +98,7 @@ impl WorldNode {
     /// As the middleware says.
     pub fn publish_odometry(&self, stamp_ns: i64, position: [f64; 2], velocity: [f64; 2]) -> Result<(), RosError> {
         let mut message = Odometry::default();
-        message.header.stamp = super::stamp(stamp_ns);
+        message.header.stamp = stamp(stamp_ns);
         message.header.frame_id.clone_from(&self.names.map_frame);
         message.child_frame_id.clone_from(&self.names.robot_frame);
         [message.pose.pose.position.x, message.pose.pose.position.y] = position;
@@ -112,7 +113,7 @@ impl WorldNode {
     /// As the middleware says.
     pub fn publish_goal(&self, stamp_ns: i64, goal: [f64; 2]) -> Result<(), RosError> {
         let mut message = PoseStamped::default();
-        message.header.stamp = super::stamp(stamp_ns);
+        message.header.stamp = stamp(stamp_ns);
         message.header.frame_id.clone_from(&self.names.map_frame);
         [message.pose.position.x, message.pose.position.y] = goal;
         message.pose.orientation.w = 1.0;

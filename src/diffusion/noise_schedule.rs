@@ -1,0 +1,83 @@
+//! Noise level to signal and noise amplitude, variance preserving: `x = alpha x0 + sigma noise`, `alpha^2 + sigma^2 = 1`.
+
+use crate::config::NoiseScheduleKind;
+
+/// A schedule over continuous levels: level 0 is exactly clean (alpha 1), level 1 exactly pure noise (alpha 0).
+///
+/// - cosine: `alpha = cos(pi/2 s)` (Nichol and Dhariwal 2021, eq. 17, without the offset)
+/// - linear: `alpha^2` falls like `exp(-integral of beta)` with beta linear from 0.1 to 20 (Ho et al. 2020 in the
+///   continuous form of Song et al. 2021, appendix C)
+/// - sigmoid: `alpha^2` is a sigmoid from +3 to -3, rescaled to [0, 1] (Jabri et al. 2022, algorithm 1, tau 1)
+///
+/// The latter two are shifted and scaled in `alpha^2` by their end values, so that all three meet 0 and 1 exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoiseSchedule(pub NoiseScheduleKind);
+
+/// Ends of the linear schedule's beta (Song et al. 2021, appendix C).
+const BETA: (f64, f64) = (0.1, 20.0);
+/// Ends of the sigmoid schedule (Jabri et al. 2022).
+const SIGMOID_END: f64 = 3.0;
+
+impl NoiseSchedule {
+    /// `(alpha, sigma)` at a level in [0, 1].
+    pub fn alpha_sigma(self, level: f32) -> (f32, f32) {
+        // Exact at the ends: a known token must pass through untouched, an unknown one must not leak.
+        if level <= 0.0 {
+            return (1.0, 0.0);
+        }
+        if level >= 1.0 {
+            return (0.0, 1.0);
+        }
+        let s = f64::from(level);
+        let (alpha, sigma) = match self.0 {
+            NoiseScheduleKind::Cosine => {
+                ((s * std::f64::consts::FRAC_PI_2).cos(), (s * std::f64::consts::FRAC_PI_2).sin())
+            }
+            NoiseScheduleKind::Linear => {
+                let signal = |s: f64| (-(BETA.0 * s + 0.5 * (BETA.1 - BETA.0) * s * s)).exp();
+                from_signal((signal(s) - signal(1.0)) / (1.0 - signal(1.0)))
+            }
+            NoiseScheduleKind::Sigmoid => {
+                let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+                let signal = |s: f64| sigmoid(SIGMOID_END * (1.0 - 2.0 * s));
+                from_signal((signal(s) - signal(1.0)) / (signal(0.0) - signal(1.0)))
+            }
+        };
+        (alpha as f32, sigma as f32)
+    }
+}
+
+fn from_signal(alpha_squared: f64) -> (f64, f64) {
+    let alpha_squared = alpha_squared.clamp(0.0, 1.0);
+    (alpha_squared.sqrt(), (1.0 - alpha_squared).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const KINDS: [NoiseScheduleKind; 3] =
+        [NoiseScheduleKind::Cosine, NoiseScheduleKind::Linear, NoiseScheduleKind::Sigmoid];
+
+    #[test]
+    fn ends_are_exact() {
+        for schedule in KINDS.map(NoiseSchedule) {
+            assert_eq!(schedule.alpha_sigma(0.0), (1.0, 0.0));
+            assert_eq!(schedule.alpha_sigma(1.0), (0.0, 1.0));
+            // Continuous there, too: no jump between the end and its neighbour.
+            assert!(schedule.alpha_sigma(1e-4).0 > 0.999 && schedule.alpha_sigma(0.9999).0 < 0.05, "{schedule:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn variance_is_preserved_and_signal_falls(level in 0.0f32..1.0, step in 1e-3f32..0.5) {
+            for schedule in KINDS.map(NoiseSchedule) {
+                let (alpha, sigma) = schedule.alpha_sigma(level);
+                prop_assert!((alpha * alpha + sigma * sigma - 1.0).abs() < 1e-5);
+                prop_assert!(schedule.alpha_sigma((level + step).min(1.0)).0 < alpha);
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The buffers that diffusion works on: normalised tokens, and a noise level per token and slot.
+
+/// Which channels of a token share a noise level.
+///
+/// A *slot* is the smallest group of channels with one level: one modality of one frame. Slot `frame * modalities + m` is
+/// modality `m` of that frame of the token; with one frame per token the slots are the modalities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenSpec {
+    /// The slot of each channel of a token.
+    pub slot_of_channel: Vec<usize>,
+    pub modalities: usize,
+    pub frame_stack: usize,
+}
+
+impl TokenSpec {
+    /// From the modality of each channel of a frame, and the frames in a token.
+    pub fn new(modality_of_channel: &[usize], frame_stack: usize) -> Self {
+        let modalities = modality_of_channel.iter().max().map_or(0, |m| m + 1);
+        let slot_of_channel =
+            (0..frame_stack).flat_map(|f| modality_of_channel.iter().map(move |m| f * modalities + m)).collect();
+        Self { slot_of_channel, modalities, frame_stack }
+    }
+
+    /// Noise levels of one token.
+    pub fn slots(&self) -> usize {
+        self.modalities * self.frame_stack
+    }
+
+    /// Channels of one token.
+    pub fn channels(&self) -> usize {
+        self.slot_of_channel.len()
+    }
+}
+
+/// Normalised values, `[batch, token, channel]`, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tokens {
+    pub batch: usize,
+    pub tokens: usize,
+    pub channels: usize,
+    pub data: Vec<f32>,
+}
+
+impl Tokens {
+    pub fn zeros(batch: usize, tokens: usize, channels: usize) -> Self {
+        Self { batch, tokens, channels, data: vec![0.0; batch * tokens * channels] }
+    }
+
+    /// The channels of one token.
+    pub fn at(&self, batch: usize, token: usize) -> &[f32] {
+        let start = (batch * self.tokens + token) * self.channels;
+        &self.data[start..start + self.channels]
+    }
+
+    /// The channels of one token.
+    pub fn at_mut(&mut self, batch: usize, token: usize) -> &mut [f32] {
+        let start = (batch * self.tokens + token) * self.channels;
+        &mut self.data[start..start + self.channels]
+    }
+
+    /// Every token of one sequence.
+    pub fn sequence(&self, batch: usize) -> &[f32] {
+        let length = self.tokens * self.channels;
+        &self.data[batch * length..(batch + 1) * length]
+    }
+
+    /// Every token of one sequence.
+    pub fn sequence_mut(&mut self, batch: usize) -> &mut [f32] {
+        let length = self.tokens * self.channels;
+        &mut self.data[batch * length..(batch + 1) * length]
+    }
+}
+
+/// Noise levels in [0, 1], `[batch, token, slot]`, row-major; 0 clean, 1 pure noise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Levels {
+    pub batch: usize,
+    pub tokens: usize,
+    pub slots: usize,
+    pub data: Vec<f32>,
+}
+
+impl Levels {
+    pub fn filled(batch: usize, tokens: usize, slots: usize, level: f32) -> Self {
+        Self { batch, tokens, slots, data: vec![level; batch * tokens * slots] }
+    }
+
+    /// The slots of one token.
+    pub fn at(&self, batch: usize, token: usize) -> &[f32] {
+        let start = (batch * self.tokens + token) * self.slots;
+        &self.data[start..start + self.slots]
+    }
+
+    /// The slots of one token.
+    pub fn at_mut(&mut self, batch: usize, token: usize) -> &mut [f32] {
+        let start = (batch * self.tokens + token) * self.slots;
+        &mut self.data[start..start + self.slots]
+    }
+}

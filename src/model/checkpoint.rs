@@ -1,0 +1,207 @@
+//! The checkpoint: one directory with weights, network, token layout, normaliser, contract and provenance. Whole or nothing:
+//! it is written beside its place and renamed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use super::{Network, NetworkConfig, NetworkDenoiser};
+use crate::config::{Config, ConfigError, ModelConfig};
+use crate::diffusion::{NoiseSchedule, Objective, TokenSpec};
+use crate::signal::{Layout, Normaliser};
+
+const WEIGHTS: &str = "weights.bpk";
+const DESCRIPTION: &str = "checkpoint.json";
+const CONTRACT: &str = "contract.yaml";
+/// Raised when an older program could misread a newer checkpoint.
+const FORMAT: u32 = 1;
+
+/// Where the weights come from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Version of the program that trained.
+    pub version: String,
+    pub bags: Vec<String>,
+    pub episodes: usize,
+    pub frames: usize,
+    /// Optimizer steps done.
+    pub steps: usize,
+    pub windows_seen: u64,
+    pub training_loss: f64,
+    pub validation_loss: f64,
+    pub seconds: f64,
+    pub device: String,
+    pub seed: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Description {
+    format: u32,
+    network: NetworkConfig,
+    model: ModelConfig,
+    layout: Layout,
+    normaliser: Normaliser,
+    provenance: Provenance,
+}
+
+/// A trained model with all that belongs to it.
+pub struct Checkpoint {
+    pub network: Network,
+    pub sizes: NetworkConfig,
+    pub model: ModelConfig,
+    pub layout: Layout,
+    pub normaliser: Normaliser,
+    /// The configuration that it was trained with.
+    pub config: Config,
+    pub provenance: Provenance,
+}
+
+/// Why a checkpoint cannot be read, written or used.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("{}: {message}", path.display())]
+    Malformed { path: PathBuf, message: String },
+    #[error("the checkpoint's own configuration: {0}")]
+    Config(#[from] ConfigError),
+    #[error("{}: trained under another contract: {key} is {trained} in the checkpoint and {configured} in the configuration", path.display())]
+    OtherContract { path: PathBuf, key: String, trained: String, configured: String },
+}
+
+impl Checkpoint {
+    /// Writes the directory; one that is there is replaced only when the new one is complete.
+    ///
+    /// # Errors
+    /// [`CheckpointError::File`]; what was there stays.
+    pub fn save(&self, directory: &Path) -> Result<(), CheckpointError> {
+        let at = |path: &Path| {
+            let path = path.to_path_buf();
+            move |source| CheckpointError::File { path, source }
+        };
+        let beside = |suffix: &str| {
+            let mut name = directory.file_name().unwrap_or_default().to_os_string();
+            name.push(format!(".{suffix}-{}", std::process::id()));
+            directory.with_file_name(name)
+        };
+        let (new, old) = (beside("new"), beside("old"));
+        let _ = fs::remove_dir_all(&new);
+        fs::create_dir_all(&new).map_err(at(&new))?;
+        let description = Description {
+            format: FORMAT,
+            network: self.sizes.clone(),
+            model: self.model.clone(),
+            layout: self.layout.clone(),
+            normaliser: self.normaliser.clone(),
+            provenance: self.provenance.clone(),
+        };
+        let json = serde_json::to_string_pretty(&description)
+            .map_err(|e| CheckpointError::Malformed { path: new.join(DESCRIPTION), message: e.to_string() })?;
+        fs::write(new.join(DESCRIPTION), json).map_err(at(&new))?;
+        fs::write(new.join(CONTRACT), &self.config.text).map_err(at(&new))?;
+        self.network
+            .clone()
+            .save_file(new.join(WEIGHTS))
+            .map_err(|e| CheckpointError::Malformed { path: new.join(WEIGHTS), message: e.to_string() })?;
+        if directory.exists() {
+            let _ = fs::remove_dir_all(&old);
+            fs::rename(directory, &old).map_err(at(directory))?;
+        }
+        fs::rename(&new, directory).map_err(at(directory))?;
+        let _ = fs::remove_dir_all(&old);
+        Ok(())
+    }
+
+    /// Reads a directory onto a device.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged, of another format or does not fit the others.
+    pub fn load(directory: &Path, device: &Device) -> Result<Self, CheckpointError> {
+        let read = |name: &str| {
+            let path = directory.join(name);
+            fs::read_to_string(&path).map_err(|source| CheckpointError::File { path, source })
+        };
+        let malformed =
+            |name: &str, message: String| CheckpointError::Malformed { path: directory.join(name), message };
+        let description: Description =
+            serde_json::from_str(&read(DESCRIPTION)?).map_err(|e| malformed(DESCRIPTION, e.to_string()))?;
+        if description.format != FORMAT {
+            let message = format!("format {} is not the {FORMAT} that this program reads", description.format);
+            return Err(malformed(DESCRIPTION, message));
+        }
+        let layout = &description.layout;
+        let fits = description.network.channels == layout.token_channels()
+            && description.network.slots == layout.modalities.len() * layout.frame_stack
+            && description.normaliser.mean.len() == layout.frame_channels()
+            && description.normaliser.deviation.len() == layout.frame_channels();
+        if !fits {
+            return Err(malformed(DESCRIPTION, "network, layout and normaliser do not fit each other".into()));
+        }
+        let config = Config::parse(&read(CONTRACT)?, &directory.join(CONTRACT))?;
+        let weights = directory.join(WEIGHTS);
+        if !weights.is_file() {
+            return Err(malformed(WEIGHTS, "no such file".into()));
+        }
+        let record = burn::store::ModuleRecord::load(&weights).map_err(|e| malformed(WEIGHTS, e.to_string()))?;
+        let network = description.network.init(device);
+        let network = network.try_load_record(record).map_err(|e| malformed(WEIGHTS, e.to_string()))?;
+        Ok(Self {
+            network,
+            sizes: description.network,
+            model: description.model,
+            layout: description.layout,
+            normaliser: description.normaliser,
+            config,
+            provenance: description.provenance,
+        })
+    }
+
+    /// Refuses a configuration under which the weights would be misread: another period, frame stack, message type,
+    /// field or action limit. Topic names, QoS and run-time settings may differ.
+    ///
+    /// # Errors
+    /// [`CheckpointError::OtherContract`] with the first key that differs.
+    pub fn check(&self, directory: &Path, config: &Config, layout: &Layout) -> Result<(), CheckpointError> {
+        let (trained, now) = (&self.config.contract, &config.contract);
+        let group_facts = |c: &crate::config::Contract| -> Vec<_> {
+            c.observations.iter().map(|g| (g.name.clone(), g.message_type.clone(), g.fields.clone())).collect()
+        };
+        let facts = |c: &crate::config::Contract| {
+            [
+                ("period_s", format!("{}", c.period_s)),
+                ("frame_stack", format!("{}", c.frame_stack)),
+                ("observations", format!("{:?}", group_facts(c))),
+                ("action.type", c.action.message_type.clone()),
+                ("action.fields", format!("{:?}", c.action.fields)),
+            ]
+        };
+        let layouts = ("the layout of channels", format!("{:?}", self.layout), format!("{layout:?}"));
+        let pairs = facts(trained).into_iter().zip(facts(now)).map(|((key, a), (_, b))| (key, a, b));
+        match pairs.chain([layouts]).find(|(_, a, b)| a != b) {
+            None => Ok(()),
+            Some((key, trained, configured)) => {
+                Err(CheckpointError::OtherContract { path: directory.into(), key: key.into(), trained, configured })
+            }
+        }
+    }
+
+    /// Which channels of a token share a level.
+    pub fn spec(&self) -> TokenSpec {
+        TokenSpec::new(&self.layout.modality_of_channel(), self.layout.frame_stack)
+    }
+
+    /// The network as a denoiser on the device that it was loaded to.
+    pub fn denoiser(&self, device: &Device) -> NetworkDenoiser {
+        NetworkDenoiser::new(
+            self.network.clone(),
+            device.clone(),
+            self.spec(),
+            NoiseSchedule(self.model.noise_schedule),
+            Objective(self.model.objective),
+            self.sizes.tokens,
+        )
+    }
+}

@@ -1,0 +1,136 @@
+//! The denoising network: a pre-norm transformer encoder over tokens, told the noise level of every slot.
+
+use burn::config::Config as BurnConfig;
+use burn::module::{Module, Param};
+use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::tensor::module::attention;
+use burn::tensor::{Device, Tensor, activation};
+
+use crate::diffusion::{Levels, NoiseSchedule};
+
+/// Features that describe one level: the level itself, alpha, sigma, and whether it is exactly known.
+const FEATURES: usize = 4;
+/// Width of the hidden layer of a block, in widths of the network.
+const EXPANSION: usize = 4;
+/// Deviation of the initial position embedding (Devlin et al. 2019).
+const POSITION_DEVIATION: f64 = 0.02;
+
+/// Sizes of the network.
+#[derive(BurnConfig, Debug, PartialEq)]
+pub struct NetworkConfig {
+    pub width: usize,
+    pub layers: usize,
+    pub heads: usize,
+    /// Channels of a token.
+    pub channels: usize,
+    /// Noise levels of a token.
+    pub slots: usize,
+    /// The longest sequence.
+    pub tokens: usize,
+}
+
+/// Predicts the objective's target for every channel of every token.
+#[derive(Module, Debug)]
+pub struct Network {
+    values: Linear,
+    levels: Linear,
+    mixed: Linear,
+    position: Param<Tensor<2>>,
+    blocks: Vec<Block>,
+    norm: LayerNorm,
+    output: Linear,
+}
+
+#[derive(Module, Debug)]
+struct Block {
+    before_attention: LayerNorm,
+    query_key_value: Linear,
+    attended: Linear,
+    before_hidden: LayerNorm,
+    hidden: Linear,
+    back: Linear,
+    #[module(skip)]
+    heads: usize,
+}
+
+impl NetworkConfig {
+    /// A network with random weights; its output layer is zero, so that it starts by predicting zero.
+    pub fn init(&self, device: &Device) -> Network {
+        Network {
+            values: LinearConfig::new(self.channels, self.width).init(device),
+            levels: LinearConfig::new(self.slots * FEATURES, self.width).init(device),
+            mixed: LinearConfig::new(self.width, self.width).init(device),
+            position: Initializer::Normal { mean: 0.0, std: POSITION_DEVIATION }
+                .init([self.tokens, self.width], device),
+            blocks: (0..self.layers).map(|_| Block::new(self.width, self.heads, device)).collect(),
+            norm: LayerNormConfig::new(self.width).init(device),
+            output: LinearConfig::new(self.width, self.channels).with_initializer(Initializer::Zeros).init(device),
+        }
+    }
+}
+
+impl Network {
+    /// The prediction for every channel.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, token, channel]`
+    /// - `features`: `[batch, token, slot * 4]`, see [`level_features`]
+    /// - output: `[batch, token, channel]`
+    pub fn forward(&self, x: Tensor<3>, features: Tensor<3>) -> Tensor<3> {
+        let [_, tokens, _] = x.dims();
+        let position = self.position.val().slice([0..tokens]).unsqueeze::<3>();
+        let mixed = activation::silu(self.values.forward(x) + self.levels.forward(features));
+        let mut hidden = self.mixed.forward(mixed) + position;
+        for block in &self.blocks {
+            hidden = block.forward(hidden);
+        }
+        self.output.forward(self.norm.forward(hidden))
+    }
+}
+
+impl Block {
+    fn new(width: usize, heads: usize, device: &Device) -> Self {
+        Self {
+            before_attention: LayerNormConfig::new(width).init(device),
+            query_key_value: LinearConfig::new(width, 3 * width).init(device),
+            attended: LinearConfig::new(width, width).init(device),
+            before_hidden: LayerNormConfig::new(width).init(device),
+            hidden: LinearConfig::new(width, EXPANSION * width).init(device),
+            back: LinearConfig::new(EXPANSION * width, width).init(device),
+            heads,
+        }
+    }
+
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let x = x.clone() + self.attend(self.before_attention.forward(x));
+        // ReLU: on the CPU backends the cheapest activation by far, and its gradient too.
+        let hidden = activation::relu(self.hidden.forward(self.before_hidden.forward(x.clone())));
+        x + self.back.forward(hidden)
+    }
+
+    fn attend(&self, x: Tensor<3>) -> Tensor<3> {
+        let [batch, tokens, width] = x.dims();
+        let head = width / self.heads;
+        // [batch, token, 3 * width] -> [3, batch, head, token, width / heads]
+        let all =
+            self.query_key_value.forward(x).reshape([batch, tokens, 3, self.heads, head]).permute([2, 0, 3, 1, 4]);
+        let [query, key, value] = [0, 1, 2].map(|i| all.clone().slice([i..i + 1]).squeeze_dim::<4>(0));
+        let attended = attention(query, key, value, None, None, Default::default());
+        self.attended.forward(attended.swap_dims(1, 2).reshape([batch, tokens, width]))
+    }
+}
+
+/// What the network is told about noise levels: level, alpha, sigma and "known" per slot, `[batch, token, slot * 4]`.
+pub fn level_features(levels: &Levels, schedule: NoiseSchedule, device: &Device) -> Tensor<3> {
+    let mut features = Vec::with_capacity(levels.data.len() * FEATURES);
+    let mut memo = (f32::NAN, [0.0; FEATURES]);
+    for &level in &levels.data {
+        if memo.0 != level {
+            let (alpha, sigma) = schedule.alpha_sigma(level);
+            memo = (level, [level, alpha, sigma, if level <= 0.0 { 1.0 } else { 0.0 }]);
+        }
+        features.extend(memo.1);
+    }
+    let shape = [levels.batch, levels.tokens, levels.slots * FEATURES];
+    Tensor::from_data(burn::tensor::TensorData::new(features, shape), device)
+}
