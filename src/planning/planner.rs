@@ -48,6 +48,9 @@ pub enum PlanError {
     TooLong { history: usize, horizon: usize, most: usize },
     #[error("the plan holds a value that is not finite")]
     NotFinite,
+    /// Planning ended in a panic, which the caller caught.
+    #[error("planning panicked: {0}")]
+    Panicked(String),
 }
 
 impl Planner {

@@ -4,7 +4,6 @@
 //! r2r hands a subscription's messages to a stream that keeps the oldest eleven, so every message is taken out of it
 //! right after the spin that brought it.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use futures::{FutureExt, Stream, StreamExt};
 use r2r::{ParameterValue, QosProfile};
 
+use super::graph::Graph;
 use crate::config::{Qos, Reliability};
 
 /// The longest that a spin waits for a message; also how soon a stop is noticed.
@@ -49,14 +49,11 @@ pub struct Received<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Something about a subscribed topic that the user should know: told once each time that it appears.
-pub type GraphWarning = Box<dyn FnMut(String) + Send>;
-
 /// A node before it spins: subscriptions and publishers are made here.
 pub struct Bridge {
     node: r2r::Node,
     inboxes: Vec<Inbox>,
-    on_graph_warning: Option<GraphWarning>,
+    on_graph_warning: Option<Box<dyn FnMut(String) + Send>>,
     serves_parameters: bool,
 }
 
@@ -208,7 +205,12 @@ impl Bridge {
             if checked.elapsed() >= GRAPH_CHECK {
                 checked = Instant::now();
                 if let Some(tell) = &mut self.on_graph_warning {
-                    self.inboxes.iter().for_each(|inbox| graph.check(&self.node, inbox, tell));
+                    for inbox in &self.inboxes {
+                        graph
+                            .check(&self.node, &inbox.topic, &inbox.message_type, inbox.reliable)
+                            .into_iter()
+                            .for_each(&mut *tell);
+                    }
                 }
             }
         }
@@ -249,6 +251,7 @@ impl Drop for Spinning {
 }
 
 /// Publishes serialized messages on one topic.
+#[derive(Clone)]
 pub struct RawPublisher {
     publisher: r2r::PublisherUntyped,
     topic: String,
@@ -274,46 +277,6 @@ impl RawPublisher {
 pub fn now_ns() -> i64 {
     // Before 1970 or after 2262 the clock is not set; 0 makes every age absurd, which is what it is.
     SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_nanos()).ok()).unwrap_or(0)
-}
-
-/// Publishers already warned about, per topic.
-#[derive(Default)]
-struct Graph {
-    told: HashMap<String, Vec<String>>,
-}
-
-impl Graph {
-    fn check(&mut self, node: &r2r::Node, inbox: &Inbox, tell: &mut GraphWarning) {
-        let topic = resolve(node, &inbox.topic);
-        let Ok(publishers) = node.get_publishers_info_by_topic(&topic, false) else { return };
-        let mut wrong = Vec::new();
-        for publisher in publishers {
-            let who = format!("{}/{}", publisher.node_namespace.trim_end_matches('/'), publisher.node_name);
-            if publisher.topic_type != inbox.message_type {
-                wrong.push(format!(
-                    "{topic}: {who} publishes {}, but the contract says {}: its messages are not received",
-                    publisher.topic_type, inbox.message_type
-                ));
-            } else if inbox.reliable && publisher.qos_profile.reliability == r2r::qos::ReliabilityPolicy::BestEffort {
-                wrong.push(format!(
-                    "{topic}: {who} publishes best_effort, but the contract asks for reliable: its messages are not received"
-                ));
-            }
-        }
-        let told = self.told.entry(topic).or_default();
-        wrong.iter().filter(|w| !told.contains(w)).for_each(|w| tell(w.clone()));
-        *told = wrong;
-    }
-}
-
-/// The topic's name with namespace. Remappings are not seen here.
-fn resolve(node: &r2r::Node, topic: &str) -> String {
-    let namespace = node.namespace().unwrap_or_default();
-    match topic.strip_prefix('~') {
-        Some(rest) => format!("{}{rest}", node.fully_qualified_name().unwrap_or_default()),
-        None if topic.starts_with('/') => topic.into(),
-        None => format!("{}/{topic}", namespace.trim_end_matches('/')),
-    }
 }
 
 /// The process's one context. r2r panics where rcl refuses the arguments; that is a user's mistake, not a bug here.
@@ -352,4 +315,48 @@ fn topic_error(topic: &str, message_type: &str, source: r2r::Error) -> RosError 
 
 fn wrong_parameter(name: &str, expected: &'static str, got: &ParameterValue) -> RosError {
     RosError::Parameter { name: name.into(), expected, got: format!("{got:?}") }
+}
+
+/// The process's arguments without those that are meant for ROS (`--ros-args ... [--]`): what a program's own parser gets.
+pub fn own_arguments() -> Vec<String> {
+    without_ros_arguments(std::env::args())
+}
+
+fn without_ros_arguments(arguments: impl Iterator<Item = String>) -> Vec<String> {
+    let mut for_ros = false;
+    let mut own = Vec::new();
+    for argument in arguments {
+        match argument.as_str() {
+            "--ros-args" => for_ros = true,
+            "--" if for_ros => for_ros = false,
+            _ if for_ros => {}
+            _ => own.push(argument),
+        }
+    }
+    own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_for_ros_are_left_out() {
+        let all = [
+            "node",
+            "--config",
+            "c.yaml",
+            "--ros-args",
+            "-r",
+            "a:=b",
+            "--",
+            "--model",
+            "m",
+            "--ros-args",
+            "-p",
+            "x:=1",
+        ];
+        let own = without_ros_arguments(all.iter().map(|a| a.to_string()));
+        assert_eq!(own, ["node", "--config", "c.yaml", "--model", "m"]);
+    }
 }
