@@ -29,7 +29,13 @@ impl LossWeight {
         match objective {
             // A pure-noise slot still has an x0 worth predicting (its mean given the rest): keep a floor.
             ObjectiveKind::X0 => clipped.max(1e-2),
-            ObjectiveKind::Noise => if snr > 0.0 { clipped / snr } else { 1.0 },
+            ObjectiveKind::Noise => {
+                if snr > 0.0 {
+                    clipped / snr
+                } else {
+                    1.0
+                }
+            }
             ObjectiveKind::V => (clipped + 1.0) / (snr + 1.0),
         }
     }

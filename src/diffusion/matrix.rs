@@ -12,7 +12,9 @@ pub struct SchedulingMatrix {
 /// Why a matrix is refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum MatrixError {
-    #[error("a scheduling matrix needs at least one token, one denoising step and a finite slope of at least 0; got {tokens} tokens, {steps} steps, slope {slope}")]
+    #[error(
+        "a scheduling matrix needs at least one token, one denoising step and a finite slope of at least 0; got {tokens} tokens, {steps} steps, slope {slope}"
+    )]
     Empty { tokens: usize, steps: usize, slope: f64 },
     #[error("level {level} of token {token} in row {row} lies outside [0, 1]")]
     OutOfRange { row: usize, token: usize, level: f32 },
@@ -45,9 +47,7 @@ impl SchedulingMatrix {
         };
         let most = (0..tokens).map(lag).fold(0.0, f64::max);
         let rows = steps + most.ceil() as usize;
-        let level = |row: usize, token: usize| {
-            (1.0 - (row as f64 - lag(token)) / steps as f64).clamp(0.0, 1.0) as f32
-        };
+        let level = |row: usize, token: usize| (1.0 - (row as f64 - lag(token)) / steps as f64).clamp(0.0, 1.0) as f32;
         Ok(Self { tokens, rows: (0..=rows).map(|row| (0..tokens).map(|t| level(row, t)).collect()).collect() })
     }
 
@@ -123,7 +123,8 @@ mod tests {
 
     #[test]
     fn what_is_no_matrix_is_refused() {
-        let refused = |rows: &[&[f32]]| SchedulingMatrix::from_rows(rows.iter().map(|r| r.to_vec()).collect()).unwrap_err();
+        let refused =
+            |rows: &[&[f32]]| SchedulingMatrix::from_rows(rows.iter().map(|r| r.to_vec()).collect()).unwrap_err();
         assert_eq!(refused(&[&[1.5], &[0.0]]), MatrixError::OutOfRange { row: 0, token: 0, level: 1.5 });
         assert_eq!(refused(&[&[1.0], &[0.2]]), MatrixError::Unfinished { token: 0, level: 0.2 });
         assert_eq!(refused(&[&[0.5], &[0.6], &[0.0]]), MatrixError::Rises { row: 1, token: 0, from: 0.5, to: 0.6 });

@@ -61,7 +61,13 @@ impl Window<'_> {
             let common: f32 = rng.random();
             for modality in 0..self.spec.modalities {
                 let own: f32 = rng.random();
-                let level = if token < clean { 0.0 } else if shared { common } else { own };
+                let level = if token < clean {
+                    0.0
+                } else if shared {
+                    common
+                } else {
+                    own
+                };
                 self.fill(self.token_frames(token), modality, level);
             }
         }

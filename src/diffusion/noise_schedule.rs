@@ -30,7 +30,9 @@ impl NoiseSchedule {
         }
         let s = f64::from(level);
         let (alpha, sigma) = match self.0 {
-            NoiseScheduleKind::Cosine => ((s * std::f64::consts::FRAC_PI_2).cos(), (s * std::f64::consts::FRAC_PI_2).sin()),
+            NoiseScheduleKind::Cosine => {
+                ((s * std::f64::consts::FRAC_PI_2).cos(), (s * std::f64::consts::FRAC_PI_2).sin())
+            }
             NoiseScheduleKind::Linear => {
                 let signal = |s: f64| (-(BETA.0 * s + 0.5 * (BETA.1 - BETA.0) * s * s)).exp();
                 from_signal((signal(s) - signal(1.0)) / (1.0 - signal(1.0)))
@@ -55,7 +57,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const KINDS: [NoiseScheduleKind; 3] = [NoiseScheduleKind::Cosine, NoiseScheduleKind::Linear, NoiseScheduleKind::Sigmoid];
+    const KINDS: [NoiseScheduleKind; 3] =
+        [NoiseScheduleKind::Cosine, NoiseScheduleKind::Linear, NoiseScheduleKind::Sigmoid];
 
     #[test]
     fn ends_are_exact() {

@@ -124,7 +124,8 @@ impl Checkpoint {
             let path = directory.join(name);
             fs::read_to_string(&path).map_err(|source| CheckpointError::File { path, source })
         };
-        let malformed = |name: &str, message: String| CheckpointError::Malformed { path: directory.join(name), message };
+        let malformed =
+            |name: &str, message: String| CheckpointError::Malformed { path: directory.join(name), message };
         let description: Description =
             serde_json::from_str(&read(DESCRIPTION)?).map_err(|e| malformed(DESCRIPTION, e.to_string()))?;
         if description.format != FORMAT {
@@ -181,12 +182,9 @@ impl Checkpoint {
         let pairs = facts(trained).into_iter().zip(facts(now)).map(|((key, a), (_, b))| (key, a, b));
         match pairs.chain([layouts]).find(|(_, a, b)| a != b) {
             None => Ok(()),
-            Some((key, trained, configured)) => Err(CheckpointError::OtherContract {
-                path: directory.into(),
-                key: key.into(),
-                trained,
-                configured,
-            }),
+            Some((key, trained, configured)) => {
+                Err(CheckpointError::OtherContract { path: directory.into(), key: key.into(), trained, configured })
+            }
         }
     }
 

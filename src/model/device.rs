@@ -27,10 +27,11 @@ pub fn device(name: &str) -> Result<Device, DeviceError> {
         }
         _ => {}
     }
-    let available: Vec<&str> = [Some("flex"), cfg!(feature = "tch").then_some("tch"), cfg!(feature = "cuda").then_some("cuda:N")]
-        .into_iter()
-        .flatten()
-        .collect();
+    let available: Vec<&str> =
+        [Some("flex"), cfg!(feature = "tch").then_some("tch"), cfg!(feature = "cuda").then_some("cuda:N")]
+            .into_iter()
+            .flatten()
+            .collect();
     Err(DeviceError { got: name.into(), available: available.join(", ") })
 }
 

@@ -60,7 +60,8 @@ impl NetworkConfig {
             values: LinearConfig::new(self.channels, self.width).init(device),
             levels: LinearConfig::new(self.slots * FEATURES, self.width).init(device),
             mixed: LinearConfig::new(self.width, self.width).init(device),
-            position: Initializer::Normal { mean: 0.0, std: POSITION_DEVIATION }.init([self.tokens, self.width], device),
+            position: Initializer::Normal { mean: 0.0, std: POSITION_DEVIATION }
+                .init([self.tokens, self.width], device),
             blocks: (0..self.layers).map(|_| Block::new(self.width, self.heads, device)).collect(),
             norm: LayerNormConfig::new(self.width).init(device),
             output: LinearConfig::new(self.width, self.channels).with_initializer(Initializer::Zeros).init(device),
@@ -111,7 +112,8 @@ impl Block {
         let [batch, tokens, width] = x.dims();
         let head = width / self.heads;
         // [batch, token, 3 * width] -> [3, batch, head, token, width / heads]
-        let all = self.query_key_value.forward(x).reshape([batch, tokens, 3, self.heads, head]).permute([2, 0, 3, 1, 4]);
+        let all =
+            self.query_key_value.forward(x).reshape([batch, tokens, 3, self.heads, head]).permute([2, 0, 3, 1, 4]);
         let [query, key, value] = [0, 1, 2].map(|i| all.clone().slice([i..i + 1]).squeeze_dim::<4>(0));
         let attended = attention(query, key, value, None, None, Default::default());
         self.attended.forward(attended.swap_dims(1, 2).reshape([batch, tokens, width]))

@@ -104,7 +104,8 @@ impl Denoiser for NetworkDenoiser {
         let clean_host = host(clean.clone().inner(), x)?;
         let cotangent = cotangent(&clean_host);
         let gradients = (clean * tensor(cotangent.data, x, &device)).sum().backward();
-        let gradient = input.grad(&gradients).ok_or_else(|| DenoiserError::Backend("no gradient was recorded".into()))?;
+        let gradient =
+            input.grad(&gradients).ok_or_else(|| DenoiserError::Backend("no gradient was recorded".into()))?;
         Ok((clean_host, host(gradient, x)?))
     }
 }

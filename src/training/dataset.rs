@@ -56,7 +56,9 @@ impl Dataset {
             longest,
         };
         let held_out = match (episodes.len(), validation_share) {
-            (2.., share) if share > 0.0 => ((episodes.len() as f64 * share).round() as usize).clamp(1, episodes.len() - 1),
+            (2.., share) if share > 0.0 => {
+                ((episodes.len() as f64 * share).round() as usize).clamp(1, episodes.len() - 1)
+            }
             _ => 0,
         };
         let validation = episodes.split_off(episodes.len() - held_out);
@@ -122,7 +124,9 @@ mod tests {
         // Episode e has 10 frames whose pose is 100 e + k.
         let episode = |e: usize| Episode {
             start_ns: 0,
-            frames: (0..10).map(|k| Frame { values: vec![k as f32, (100 * e + k) as f32], present: vec![true, true] }).collect(),
+            frames: (0..10)
+                .map(|k| Frame { values: vec![k as f32, (100 * e + k) as f32], present: vec![true, true] })
+                .collect(),
         };
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let episodes = (0..10).map(episode).collect();

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use burn::grad_clipping::GradientClippingConfig;
-use burn::module::Module;
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
+use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
@@ -52,7 +52,9 @@ pub enum TrainError {
     Dataset(#[from] DatasetError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    #[error("the loss is {loss} at step {step}: try a smaller training.learning_rate; the last checkpoint is from step {saved}")]
+    #[error(
+        "the loss is {loss} at step {step}: try a smaller training.learning_rate; the last checkpoint is from step {saved}"
+    )]
     NotFinite { step: usize, loss: f64, saved: usize },
     #[error("the optimiser was refused: {0}")]
     Backend(String),
@@ -130,7 +132,8 @@ pub fn train(
         if !value.is_finite() {
             return Err(TrainError::NotFinite { step, loss: value, saved: last_saved.1 });
         }
-        loss_mean = if loss_mean.is_nan() { value } else { loss_mean + (value - loss_mean) / SMOOTHING.min(step as f64) };
+        loss_mean =
+            if loss_mean.is_nan() { value } else { loss_mean + (value - loss_mean) / SMOOTHING.min(step as f64) };
         let gradients = GradientsParams::from_grads(loss.backward(), &network);
         let rate = learning_rate(step, settings.steps, settings.warmup_steps, settings.learning_rate);
         network = optimiser.step(ModuleLearningRate::from(rate), network, gradients);
@@ -140,7 +143,11 @@ pub fn train(
         provenance.windows_seen += settings.batch as u64;
         provenance.training_loss = loss_mean;
         provenance.seconds = started.elapsed().as_secs_f64();
-        report(Event::Step { step, loss: loss_mean, windows_per_s: provenance.windows_seen as f64 / provenance.seconds });
+        report(Event::Step {
+            step,
+            loss: loss_mean,
+            windows_per_s: provenance.windows_seen as f64 / provenance.seconds,
+        });
         let last = step == settings.steps || stop.load(Ordering::Relaxed);
         if last || last_saved.0.elapsed().as_secs_f64() >= settings.checkpoint_every_s {
             if let Some(validation) = &validation {

@@ -16,6 +16,7 @@
 
 import json
 import math
+import os
 import sys
 import threading
 import time
@@ -74,6 +75,15 @@ class Robot:
                     self.last_stamp = seconds(message.header.stamp)
                     self.odom.publish(message)
 
+    def leave(self):
+        """Leaves DDS in order, so that no shared memory stays behind; then ends without waiting for threads."""
+        with self.lock:
+            self.position = None
+        self.executor.shutdown(timeout_sec=1.0)
+        self.node.destroy_node()
+        rclpy.try_shutdown()
+        os._exit(0)
+
     def odometry(self, x, y):
         message = Odometry()
         message.header.stamp = self.node.get_clock().now().to_msg()
@@ -110,6 +120,16 @@ class Robot:
             publish()
             time.sleep(ODOMETRY_PERIOD_S)
 
+    def publish_wrong_type(self, count):
+        """From a participant of its own: DDS allows one type per topic and participant."""
+        context = rclpy.Context()
+        rclpy.init(args=sys.argv, context=context)
+        stranger = rclpy.create_node("stranger", context=context)
+        publisher = stranger.create_publisher(String, "odom", qos_profile_sensor_data)
+        self.repeat(count, lambda: publisher.publish(String(data="not an odometry")))
+        stranger.destroy_node()
+        rclpy.shutdown(context=context)
+
     def give_goal(self, x, y):
         message = PoseStamped()
         message.header.frame_id = "odom"
@@ -133,8 +153,7 @@ class Robot:
         elif command == "truncated":
             self.repeat(int(arguments[0]), lambda: self.odom.publish(serialize_message(self.odometry(1.0, 1.0))[:40]))
         elif command == "wrong_type":
-            wrong = self.node.create_publisher(String, "odom", qos_profile_sensor_data)
-            self.repeat(int(arguments[0]), lambda: wrong.publish(String(data="not an odometry")))
+            self.publish_wrong_type(int(arguments[0]))
         elif command == "goal":
             self.give_goal(*map(float, arguments))
         elif command == "nan_goal":
@@ -162,6 +181,7 @@ def main():
         if command == "quit":
             break
         print(json.dumps(robot.do(command, arguments)), flush=True)
+    robot.leave()
 
 
 main()

@@ -16,6 +16,8 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a warning may take to appear: the graph is looked at every 2 s, warnings are throttled by as much.
 const WARNING_WITHIN: Duration = Duration::from_secs(10);
+/// How long a process that was asked to end may take.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// One test at a time: they measure time, and there may be two cores only.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -187,6 +189,10 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        // In order, so that DDS leaves no shared memory behind.
+        if self.is_running() {
+            self.signal("TERM");
+        }
         end(&mut self.child);
     }
 }
@@ -222,7 +228,8 @@ impl Robot {
 }
 
 fn actions(answer: Value) -> Actions {
-    serde_json::from_value(answer.clone()).unwrap_or_else(|error| panic!("actions that are no numbers: {error}: {answer}"))
+    serde_json::from_value(answer.clone())
+        .unwrap_or_else(|error| panic!("actions that are no numbers: {error}: {answer}"))
 }
 
 impl Drop for Robot {
@@ -232,8 +239,12 @@ impl Drop for Robot {
     }
 }
 
-/// Ends a process by its id and waits for it.
+/// Gives a process that was asked to end some time, then ends it by its id.
 fn end(child: &mut Child) {
+    let until = Instant::now() + FAREWELL;
+    while Instant::now() < until && child.try_wait().is_ok_and(|status| status.is_none()) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let _ = child.kill();
     let _ = child.wait();
 }
