@@ -1,1 +1,252 @@
-fn main() {}
+//! `df_sim`: the embedded world. `record` writes demonstrations of an expert into a bag; `run` is the robot of the demo.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+use df_planner::config::Config;
+use df_planner::sim::{Maze, Recording, Topics};
+use indicatif::{ProgressBar, ProgressStyle};
+#[cfg(feature = "ros")]
+use {
+    df_planner::ros::{WorldNames, WorldNode, now_ns, own_arguments},
+    df_planner::sim::{GOAL_TOLERANCE_M, MAP_FRAME, Moment, Picture, ROBOT_FRAME, Summary, Trial},
+    std::sync::Arc,
+    std::sync::atomic::{AtomicBool, Ordering},
+    std::time::{Duration, Instant},
+};
+
+/// One step of the world: `sim::STEP_S`.
+#[cfg(feature = "ros")]
+const STEP: Duration = Duration::from_millis(10);
+/// The goal is said again every half second.
+#[cfg(feature = "ros")]
+const GOAL_EVERY_STEPS: u32 = 50;
+/// How long the planner's diagnostics are waited for at the end.
+#[cfg(feature = "ros")]
+const DIAGNOSTICS_WAIT: Duration = Duration::from_millis(1500);
+
+/// The embedded world of df_planner: a point robot in a maze
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Record(RecordArguments),
+    Run(RunArguments),
+}
+
+/// Record demonstrations of the expert into a rosbag2 directory (no ROS needed)
+#[derive(Args)]
+struct RecordArguments {
+    /// The directory to create
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Simulated time to record
+    #[arg(long, default_value_t = 20.0)]
+    minutes: f64,
+    /// Length of one episode, seconds; each starts at another place
+    #[arg(long, default_value_t = 60.0)]
+    episode_s: f64,
+    /// The same seed gives the same recording
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Take the topics from this contract
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Be the robot over ROS 2 topics: odometry and a goal out, force in, until the goal is reached
+#[derive(Args)]
+struct RunArguments {
+    /// Start and goal are drawn from it
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Give up after so long, seconds
+    #[arg(long, default_value_t = 40.0)]
+    timeout_s: f64,
+    /// Wait so long for the planner's first force, seconds
+    #[arg(long, default_value_t = 60.0)]
+    wait_s: f64,
+    /// Draw the drive into this PNG
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
+    /// Write the summary as JSON
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Topic of the planner's sampled futures
+    #[arg(long, default_value = "df_planner/futures")]
+    futures: String,
+    /// Take the topics from this contract
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+fn main() -> Result<ExitCode> {
+    // What follows --ros-args is for ROS.
+    #[cfg(feature = "ros")]
+    let arguments = Arguments::parse_from(own_arguments());
+    #[cfg(not(feature = "ros"))]
+    let arguments = Arguments::parse();
+    match arguments.command {
+        Command::Record(arguments) => record(arguments).map(|()| ExitCode::SUCCESS),
+        Command::Run(arguments) => run(arguments),
+    }
+}
+
+fn record(arguments: RecordArguments) -> Result<()> {
+    let RecordArguments { out, minutes, episode_s, seed, config } = arguments;
+    for (name, value) in [("--minutes", minutes * 60.0), ("--episode-s", episode_s)] {
+        if !(value.is_finite() && value >= 0.01) {
+            bail!("{name}: a positive length of time is needed");
+        }
+    }
+    let recording = Recording { minutes, episode_s, seed, topics: topics(config)? };
+    let bar = ProgressBar::new((minutes * 60.0) as u64);
+    bar.set_style(ProgressStyle::with_template("recording {bar:40} {pos}/{len} s of simulated time, {eta} left")?);
+    let recorded = recording
+        .write(&Maze::demo(), &out, |seconds| bar.set_position(seconds as u64))
+        .with_context(|| format!("recording into {}", out.display()))?;
+    bar.finish_and_clear();
+    println!(
+        "{}: {} episodes, {} steps of 10 ms, {} goals",
+        out.display(),
+        recorded.episodes,
+        recorded.steps,
+        recorded.goals
+    );
+    Ok(())
+}
+
+/// The world's topics as a contract names them; their types must be the world's.
+fn topics(config: Option<PathBuf>) -> Result<Topics> {
+    let Some(file) = config else { return Ok(Topics::default()) };
+    let config = Config::load(&file)?;
+    let refuse = |key: &str, value: &str, expected| config.refuse(key, value, format!("df_sim has {expected}"));
+    let contract = &config.contract;
+    let mut topics = Topics::default();
+    for group in &contract.observations {
+        let key = |field: &str| format!("observations.{}.{field}", group.name);
+        if group.message_type != "nav_msgs/msg/Odometry" {
+            return Err(refuse(&key("type"), &group.message_type, "nav_msgs/msg/Odometry").into());
+        }
+        if group.topic != contract.observations[0].topic {
+            return Err(refuse(&key("topic"), &group.topic, "one odometry topic").into());
+        }
+        topics.odometry.clone_from(&group.topic);
+    }
+    if contract.action.message_type != "geometry_msgs/msg/WrenchStamped" {
+        return Err(refuse("action.type", &contract.action.message_type, "geometry_msgs/msg/WrenchStamped").into());
+    }
+    topics.force.clone_from(&contract.action.topic);
+    if let Some(goal) = &config.goal {
+        if goal.message_type != "geometry_msgs/msg/PoseStamped" {
+            return Err(refuse("goal.type", &goal.message_type, "geometry_msgs/msg/PoseStamped").into());
+        }
+        topics.goal.clone_from(&goal.topic);
+    }
+    Ok(topics)
+}
+
+#[cfg(not(feature = "ros"))]
+fn run(_: RunArguments) -> Result<ExitCode> {
+    bail!("this df_sim was built without feature `ros`: it can record, not run")
+}
+
+/// 0: goal reached. 1: not reached, or interrupted.
+#[cfg(feature = "ros")]
+fn run(arguments: RunArguments) -> Result<ExitCode> {
+    let topics = topics(arguments.config)?;
+    let node = WorldNode::open(WorldNames {
+        odometry: topics.odometry,
+        force: topics.force,
+        goal: topics.goal,
+        futures: arguments.futures,
+        map_frame: MAP_FRAME.into(),
+        robot_frame: ROBOT_FRAME.into(),
+    })?;
+    let mut trial = Trial::draw(Maze::demo(), arguments.seed);
+    let moments = drive(&node, &mut trial, arguments.wait_s, arguments.timeout_s)?;
+
+    // The planner tells of itself once a second; a short drive may end before it has.
+    let heard_by = Instant::now() + DIAGNOSTICS_WAIT;
+    while node.diagnostic("planning_latency_ms_p50").is_none() && Instant::now() < heard_by {
+        std::thread::sleep(STEP);
+    }
+    let summary = Summary {
+        seed: arguments.seed,
+        reached: trial.reached(),
+        seconds: trial.reached_at_s(),
+        elapsed_s: trial.elapsed_s(),
+        way_m: trial.way_m(),
+        actions: node.forces(),
+        received_rate_hz: node.force_rate_hz(),
+        achieved_rate_hz: node.diagnostic("achieved_rate_hz"),
+        planning_latency_ms_p50: node.diagnostic("planning_latency_ms_p50"),
+        planning_latency_ms_p99: node.diagnostic("planning_latency_ms_p99"),
+        deadline_misses: node.diagnostic("deadline_misses"),
+    };
+    print!("{summary}");
+    if let Some(file) = arguments.report {
+        let text = serde_json::to_string_pretty(&summary)?;
+        std::fs::write(&file, text + "\n").with_context(|| format!("writing {}", file.display()))?;
+    }
+    if let Some(file) = arguments.picture {
+        let picture = Picture {
+            maze: trial.maze(),
+            trail: trial.trail(),
+            goal: trial.goal(),
+            tolerance_m: GOAL_TOLERANCE_M,
+            moments: &Moment::spread(&moments, trial.reached_at_s().unwrap_or(trial.elapsed_s())),
+            reached: trial.reached(),
+            headline: "df_planner",
+            facts: &summary.facts(),
+        };
+        picture.write(&file).with_context(|| format!("drawing {}", file.display()))?;
+        println!("  {:<20} {:>18}", "picture", file.display());
+    }
+    Ok(if trial.reached() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Steps the world by absolute deadlines until the trial is over. Its clock starts with the planner's first force.
+/// Returns what the planner foresaw, and when.
+#[cfg(feature = "ros")]
+fn drive(node: &WorldNode, trial: &mut Trial, wait_s: f64, timeout_s: f64) -> Result<Vec<Moment>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, stop.clone())?;
+    }
+    let (start, start_ns) = (Instant::now(), now_ns());
+    let mut moments = Vec::new();
+    for k in 0u32.. {
+        let due = STEP * k;
+        std::thread::sleep((start + due).saturating_duration_since(Instant::now()));
+        if stop.load(Ordering::Relaxed) || trial.elapsed_s() >= timeout_s {
+            break;
+        }
+        if node.forces() > 0 {
+            let force = node.force(now_ns()).unwrap_or_default();
+            if trial.step(force.into()) {
+                break;
+            }
+            if let Some(futures) = node.take_futures() {
+                let futures = futures.into_iter().map(|line| line.into_iter().map(Into::into).collect()).collect();
+                moments.push(Moment { time_s: trial.elapsed_s(), futures });
+            }
+        } else if due.as_secs_f64() > wait_s {
+            bail!("no force was received within {wait_s} s: is df_planner_node running, in the same ROS_DOMAIN_ID?");
+        }
+        let stamp_ns = start_ns + due.as_nanos() as i64;
+        let state = trial.state();
+        node.publish_odometry(stamp_ns, state.position.into(), state.velocity.into())?;
+        if k % GOAL_EVERY_STEPS == 0 {
+            node.publish_goal(stamp_ns, trial.goal().into())?;
+        }
+    }
+    Ok(moments)
+}

@@ -1,1 +1,92 @@
-fn main() {}
+//! df_train: trains a model offline from recorded demonstrations. Arguments and wiring only.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use df_planner::config::Config;
+use df_planner::data;
+use df_planner::model::device;
+use df_planner::training::{self, Event};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Trains a diffusion-forcing model from recorded ROS 2 bags. Needs no ROS.
+///
+/// Ctrl-C ends the run after the current step and leaves a usable checkpoint.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The configuration: topic contract and training settings.
+    #[arg(long)]
+    config: PathBuf,
+    /// Recordings: rosbag2 directories or MCAP files.
+    #[arg(long, required = true, num_args = 1..)]
+    bag: Vec<PathBuf>,
+    /// The checkpoint directory to write; one that exists is replaced when the new one is complete.
+    #[arg(long)]
+    out: PathBuf,
+    /// flex, tch or cuda:N (tch and cuda as built in).
+    #[arg(long, default_value = "flex")]
+    device: String,
+    /// Optimizer steps, instead of training.steps.
+    #[arg(long)]
+    steps: Option<usize>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let mut config = Config::load(&arguments.config)?;
+    config.training.steps = arguments.steps.unwrap_or(config.training.steps);
+    let device = device(&arguments.device)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, stop.clone()).context("signal handler")?;
+    }
+
+    let recording = data::load(&config, &arguments.bag)?;
+    for line in &recording.report {
+        println!("{line}");
+    }
+    if recording.episodes.is_empty() {
+        bail!("no episode could be read from {:?}", arguments.bag);
+    }
+    let bags = arguments.bag.iter().map(|b| b.display().to_string()).collect();
+    let bar = ProgressBar::new(config.training.steps as u64).with_style(
+        ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}  ETA {eta}  elapsed {elapsed}").context("progress bar")?,
+    );
+    let mut report = |event: Event| match event {
+        Event::Started { training_windows, validation_windows, parameters, steps } => println!(
+            "{training_windows} training windows, {validation_windows} for validation; {parameters} parameters; {steps} steps"
+        ),
+        Event::Step { step, loss, windows_per_s } => {
+            bar.set_position(step as u64);
+            bar.set_message(format!("loss {loss:.4}  {windows_per_s:.0} windows/s"));
+        }
+        Event::Validated { step, loss } => bar.suspend(|| println!("step {step}: validation loss {loss:.4}")),
+        Event::Saved { step } => bar.suspend(|| println!("step {step}: saved {}", arguments.out.display())),
+    };
+    let summary = training::train(
+        &config,
+        &recording.layout,
+        recording.episodes,
+        bags,
+        (&arguments.device, &device),
+        &arguments.out,
+        &stop,
+        &mut report,
+    )?;
+    bar.finish();
+    let provenance = summary.provenance;
+    println!(
+        "{} after {} steps ({:.0} s): training loss {:.4}, validation loss {:.4}; {}",
+        if summary.interrupted { "stopped" } else { "finished" },
+        provenance.steps,
+        provenance.seconds,
+        provenance.training_loss,
+        provenance.validation_loss,
+        arguments.out.display()
+    );
+    Ok(())
+}

@@ -259,6 +259,8 @@ impl Default for PlannerConfig {
 pub enum CostConfig {
     /// Distance of the goal's group to the goal, over the future frames.
     Goal { weight: f64 },
+    /// Difference between the step of one group and its rate times the period: what makes a plan coherent.
+    Consistency { weight: f64, of: String, rate: String },
 }
 
 /// Shares of the training windows that get each pattern of noise levels.

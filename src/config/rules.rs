@@ -54,6 +54,7 @@ pub fn check(file: &File) -> Check {
     }
     check_action(&file.action)?;
     check_goal(file)?;
+    check_costs(file)?;
     check_model(file)?;
     check_planner(file)?;
     check_training(file)
@@ -127,9 +128,20 @@ fn check_goal(file: &File) -> Check {
     positive("goal.tolerance", goal.tolerance)?;
     let names: Vec<&str> = file.observations.0.iter().map(|g| g.name.as_str()).collect();
     require(names.contains(&goal.group.as_str()), "goal.group", &goal.group, format!("must be one of {names:?}"))?;
+    Ok(())
+}
+
+fn check_costs(file: &File) -> Check {
+    let names: Vec<&str> = file.observations.0.iter().map(|g| g.name.as_str()).collect();
     for (i, cost) in file.costs.iter().enumerate() {
-        match cost {
-            CostConfig::Goal { weight } => not_negative(format!("costs[{i}].weight"), *weight)?,
+        let key = format!("costs[{i}]");
+        let (CostConfig::Goal { weight } | CostConfig::Consistency { weight, .. }) = cost;
+        not_negative(format!("{key}.weight"), *weight)?;
+        if let CostConfig::Consistency { of, rate, .. } = cost {
+            for (name, group) in [("of", of), ("rate", rate)] {
+                let known = names.contains(&group.as_str());
+                require(known, format!("{key}.{name}"), group, format!("must be one of {names:?}"))?;
+            }
         }
     }
     Ok(())

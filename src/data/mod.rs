@@ -2,8 +2,14 @@
 
 mod bag;
 mod episode;
-mod mcap;
+mod mcap_bag;
+mod records;
+mod streams;
+mod writer;
+
+#[cfg(test)]
+mod tests;
 
 pub use bag::{Bag, BagError, BagMessage, BagTopic, open};
 pub use episode::{Episode, EpisodeReport, read_episodes};
-pub use mcap::BagWriter;
+pub use writer::BagWriter;

@@ -94,13 +94,13 @@ impl Window<'_> {
             let end = self.tokens * self.spec.frame_stack;
             let from = rng.random_range(first..end);
             match rng.random_range(0..3) {
-                // One moment; the last frame of a token; from a moment on.
+                // One moment; the last frame of a token; from a moment on for a while.
                 0 => self.fill(from..from + 1, modality, 0.0),
                 1 => {
                     let last = (from / self.spec.frame_stack + 1) * self.spec.frame_stack - 1;
                     self.fill(last..last + 1, modality, 0.0);
                 }
-                _ => self.fill(from..end, modality, 0.0),
+                _ => self.fill(from..rng.random_range(from + 1..=end), modality, 0.0),
             }
         }
     }

@@ -8,7 +8,7 @@ use super::cdr::{HEADER_LENGTH, padding};
 use super::extract::Header;
 use super::field::Expression;
 use super::resolve::{Leaf, Lookup, Place, Which};
-use super::schema::{Kind, Scalar, Schema, Shape};
+use super::schema::{Kind, Member, Scalar, Schema, Shape};
 
 const NS_PER_S: i64 = 1_000_000_000;
 /// A type whose empty message needs more steps than this is not encoded.
@@ -19,6 +19,7 @@ const STEPS_MAX: usize = 1 << 16;
 pub struct Encoder {
     message_type: String,
     labels: Vec<String>,
+    texts: Vec<String>,
     steps: Vec<Step>,
 }
 
@@ -36,6 +37,7 @@ enum Step {
     Seconds,
     Nanoseconds,
     FrameId,
+    Text(usize),
     EmptyString,
     /// The length of an empty array or wide string.
     Empty,
@@ -48,6 +50,7 @@ enum Source {
     Seconds,
     Nanoseconds,
     FrameId,
+    Text(usize),
 }
 
 impl Encoder {
@@ -56,6 +59,14 @@ impl Encoder {
     /// # Errors
     /// [`MessageError::Expression`]: a field that the type lacks, or one that cannot be written.
     pub fn new(schema: &Arc<Schema>, fields: &[String]) -> Result<Self, MessageError> {
+        Self::with_texts(schema, fields, &[])
+    }
+
+    /// As [`Encoder::new`]; `texts` are pairs of a string field of the message itself and what every message says there.
+    ///
+    /// # Errors
+    /// As [`Encoder::new`]; a text for something that is not a single string field, or one that holds a NUL.
+    pub fn with_texts(schema: &Arc<Schema>, fields: &[String], texts: &[(&str, &str)]) -> Result<Self, MessageError> {
         let mut sources: BTreeMap<Vec<(usize, u32)>, Source> = BTreeMap::new();
         let mut labels = Vec::new();
         for (channel, text) in fields.iter().enumerate() {
@@ -82,12 +93,23 @@ impl Encoder {
                 sources.entry(key).or_insert(source);
             }
         }
+        for (index, (field, text)) in texts.iter().enumerate() {
+            let is_it = |m: &Member| m.name == *field && m.shape == Shape::One && matches!(m.kind, Kind::String { .. });
+            match schema.structures[0].members.iter().position(is_it) {
+                Some(member) if !text.contains('\0') => sources.insert(vec![(member, 0)], Source::Text(index)),
+                _ => {
+                    let rule = "a text is given for a single string field of the message itself, without a NUL";
+                    return Err(Lookup { schema, text: field }.refuse(0, rule.into()));
+                }
+            };
+        }
+        let texts = texts.iter().map(|(_, text)| (*text).into()).collect();
         let mut steps = Vec::new();
         if !plan(schema, 0, &mut Vec::new(), &sources, &mut steps) {
             let rule = "an empty message of this type is too large to be encoded";
             return Err(MessageError::Schema { message_type: schema.name(), rule });
         }
-        Ok(Self { message_type: schema.name(), labels, steps })
+        Ok(Self { message_type: schema.name(), labels, texts, steps })
     }
 
     /// One label per channel.
@@ -124,6 +146,7 @@ impl Encoder {
                 Step::Seconds => message.put(&seconds.to_le_bytes()),
                 Step::Nanoseconds => message.put(&(stamp_ns.rem_euclid(NS_PER_S) as u32).to_le_bytes()),
                 Step::FrameId => message.string(frame_id),
+                Step::Text(index) => message.string(&self.texts[index]),
                 Step::EmptyString => message.string(""),
                 Step::Empty => message.put(&[0; 4]),
                 Step::Channel { scalar, channel } => {
@@ -200,6 +223,7 @@ fn plan(
                 (Kind::Scalar(_), Some(Source::Nanoseconds)) => steps.push(Step::Nanoseconds),
                 (Kind::Scalar(scalar), _) => steps.push(Step::Zeros { scalar, count: 1 }),
                 (Kind::String { .. }, Some(Source::FrameId)) => steps.push(Step::FrameId),
+                (Kind::String { .. }, Some(Source::Text(index))) => steps.push(Step::Text(index)),
                 (Kind::String { .. }, _) => steps.push(Step::EmptyString),
                 (Kind::WString { .. }, _) => steps.push(Step::Empty),
             }

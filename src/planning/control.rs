@@ -1,8 +1,9 @@
 //! The control loop: what happens at a tick. Drives live node, replay and in-process simulation alike.
 
-use super::{Command, Plan, PlanError, PlanRequest};
-use crate::config::Config;
-use crate::signal::Layout;
+use super::safety::{Command, Reason, Safety};
+use super::{Plan, PlanError, PlanRequest};
+use crate::config::{Config, ObservationGroup};
+use crate::signal::{Aligner, History, Layout};
 
 /// What a tick yields.
 #[derive(Clone, Debug)]
@@ -15,48 +16,141 @@ pub struct Tick {
 
 /// Aligns, remembers, decides. Cheap: planning happens in `Planner::plan`.
 pub struct ControlLoop {
-    _private: (),
+    layout: Layout,
+    history_tokens: usize,
+    groups: Vec<ObservationGroup>,
+    needs_goal: bool,
+    aligner: Aligner,
+    history: History,
+    safety: Safety,
+    goal: Option<Vec<f64>>,
+    plan: Option<Plan>,
+    last_tick_ns: Option<i64>,
 }
 
 impl ControlLoop {
     pub fn new(config: &Config, layout: &Layout) -> Self {
-        let _ = (config, layout);
-        unimplemented!("lead")
+        Self {
+            layout: layout.clone(),
+            history_tokens: config.planner.history,
+            groups: config.contract.observations.clone(),
+            needs_goal: config.goal.is_some(),
+            aligner: Aligner::new(&config.contract, layout),
+            history: History::new(layout, config.planner.history),
+            safety: Safety::new(config.contract.action.clone(), config.contract.period_ns()),
+            goal: None,
+            plan: None,
+            last_tick_ns: None,
+        }
     }
 
-    /// A decoded sample of an observation group.
+    /// A decoded sample of an observation group, in units.
     pub fn observe(&mut self, group: usize, stamp_ns: i64, values: &[f64]) {
-        let _ = (group, stamp_ns, values);
-        unimplemented!("lead")
+        self.aligner.observe(group, stamp_ns, values);
     }
 
     /// Sets or moves the goal, in the units of the goal's group.
     pub fn set_goal(&mut self, goal: &[f64]) {
-        let _ = goal;
-        unimplemented!("lead")
+        self.goal = Some(goal.to_vec());
     }
 
     /// The command of the tick and the request for the next one. Ticks are one period apart; one that comes late or
     /// jumps is taken as it is, a backward jump clears history and plan.
     pub fn tick(&mut self, tick_ns: i64) -> Tick {
-        let _ = tick_ns;
-        unimplemented!("lead")
+        let command = self.decide(tick_ns);
+        self.close(tick_ns, command)
     }
 
-    /// Takes the planner's answer to the latest request.
+    /// As [`ControlLoop::tick`], but the command in effect from this tick on is another's: replay follows what was recorded
+    /// (`None`: nothing was), and the returned command says what would have been sent.
+    pub fn tick_following(&mut self, tick_ns: i64, in_effect: Option<&[f64]>) -> Tick {
+        let command = self.decide(tick_ns);
+        let followed = Command { values: in_effect.map_or_else(|| command.values.clone(), <[f64]>::to_vec), ..command.clone() };
+        Tick { command, ..self.close(tick_ns, followed) }
+    }
+
+    /// Takes the planner's answer to the latest request. A failed one leaves the plan before in place.
     pub fn accept(&mut self, plan: Result<Plan, PlanError>) {
-        let _ = plan;
-        unimplemented!("lead")
+        self.safety.planned(plan.as_ref().map(|_| ()));
+        if let Ok(plan) = plan {
+            self.plan = Some(plan);
+        }
     }
 
     /// The newest accepted plan, for display.
     pub fn plan(&self) -> Option<&Plan> {
-        unimplemented!("lead")
+        self.plan.as_ref()
+    }
+
+    /// Age of the newest sample of each observation group at `tick_ns`, seconds; `None` if none has come.
+    pub fn ages_s(&self, tick_ns: i64) -> Vec<Option<f64>> {
+        (0..self.groups.len()).map(|group| self.aligner.age_s(group, tick_ns)).collect()
     }
 
     /// The safe action as a command (shutdown).
     pub fn safe_command(&self, tick_ns: i64) -> Command {
-        let _ = tick_ns;
-        unimplemented!("lead")
+        self.safety.safe(tick_ns, None)
+    }
+
+    fn decide(&mut self, tick_ns: i64) -> Command {
+        if self.last_tick_ns.is_some_and(|last| tick_ns <= last) {
+            self.aligner.clear();
+            self.history = History::new(&self.layout, self.history_tokens);
+            self.plan = None;
+        }
+        self.last_tick_ns = Some(tick_ns);
+        let hindrance = self.hindrance(tick_ns);
+        if hindrance.is_some() {
+            // What was planned before a stop is no answer to what comes after it.
+            self.plan = None;
+        }
+        self.safety.command(tick_ns, self.plan.as_ref(), hindrance)
+    }
+
+    fn close(&mut self, tick_ns: i64, in_effect: Command) -> Tick {
+        let frame = self.aligner.frame_at(tick_ns);
+        self.history.push(frame);
+        self.aligner.command(tick_ns, &in_effect.values);
+        let missing = self.missing(tick_ns).or_else(|| self.filling());
+        let request = match &self.goal {
+            _ if missing.is_some() => None,
+            None if self.needs_goal => None,
+            goal => Some(PlanRequest {
+                tick_ns,
+                history: self.history.clone(),
+                committed: in_effect.values.clone(),
+                goal: goal.clone().unwrap_or_default(),
+            }),
+        };
+        Tick { command: in_effect, request }
+    }
+
+    /// Why no plan may be followed now.
+    fn hindrance(&self, tick_ns: i64) -> Option<Reason> {
+        let no_goal = (self.needs_goal && self.goal.is_none()).then_some(Reason::NoGoal);
+        // No plan yet because the history was still filling is no missed deadline.
+        self.missing(tick_ns).or(no_goal).or_else(|| if self.plan.is_none() { self.filling() } else { None })
+    }
+
+    fn missing(&self, tick_ns: i64) -> Option<Reason> {
+        self.groups.iter().enumerate().filter(|(_, group)| group.required).find_map(|(i, group)| {
+            match self.aligner.age_s(i, tick_ns) {
+                None => Some(Reason::NeverObserved { group: group.name.clone() }),
+                Some(age_s) if age_s > group.max_age_s => {
+                    Some(Reason::Stale { group: group.name.clone(), age_s, max_age_s: group.max_age_s })
+                }
+                _ => None,
+            }
+        })
+    }
+
+    /// The newest token must be known in its required groups: it says where the robot is and how it moves.
+    fn filling(&self) -> Option<Reason> {
+        let newest = self.history.frames().rev().take(self.layout.frame_stack);
+        let complete = newest.into_iter().all(|frame| {
+            // Modality 0 is the action; group i is modality i + 1.
+            self.groups.iter().enumerate().all(|(i, group)| !group.required || frame.present[i + 1])
+        });
+        (!complete && self.history_tokens > 0).then_some(Reason::FillingHistory)
     }
 }

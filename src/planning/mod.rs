@@ -4,6 +4,8 @@
 //! out at once; then frame k joins the history and a [`PlanRequest`] for tick k+1 is made, in which command k is already
 //! known. [`Planner::plan`] answers it, on another thread if the caller likes; [`ControlLoop::accept`] takes the answer.
 
+mod arrival;
+mod conditioning;
 mod control;
 mod plan;
 mod planner;
@@ -12,4 +14,4 @@ mod safety;
 pub use control::{ControlLoop, Tick};
 pub use plan::{Plan, PlanRequest};
 pub use planner::{PlanError, Planner};
-pub use safety::{Command, Reason, Rung};
+pub use safety::{Command, Reason, Rung, Safety};

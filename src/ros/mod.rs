@@ -15,7 +15,9 @@ mod settings;
 mod shutdown;
 mod slot;
 mod telemetry;
+mod world;
 
 pub use bridge::{Bridge, RawPublisher, Received, RosError, Spinning, now_ns, own_arguments};
 pub use node::{NODE_NAME, NodeError, run};
 pub use settings::{Options, Settings, SettingsError};
+pub use world::{Line, WorldNames, WorldNode};

@@ -24,7 +24,7 @@ impl History {
     }
 
     /// The frames, oldest first.
-    pub fn frames(&self) -> impl ExactSizeIterator<Item = &Frame> {
+    pub fn frames(&self) -> impl ExactSizeIterator<Item = &Frame> + DoubleEndedIterator {
         self.frames.iter()
     }
 

@@ -1,20 +1,29 @@
-//! The embedded demo world: a maze, a point robot with wall contact, and an expert that drives it. Knows no ROS, no
-//! message and no planner; imports nobody.
+//! The embedded demo world: a maze, a point robot with wall contact, and an expert that drives it. Knows no ROS and no
+//! planner.
 //!
 //! ```text
-//! maze -> world (force -> motion, 100 Hz)
-//!   \       ^  |
-//!    expert-'  '-> demonstration: what a recording shows, step by step
+//! maze -> world (force -> motion, 100 Hz) -> trial: one drive to one goal -> picture
+//!   \       ^
+//!    expert-' -> demonstration: what a recording shows, step by step -> recorder -> bag
 //! ```
+//! Only the recorder knows messages and bags.
 
 mod demonstration;
 mod disturbance;
 mod expert;
 mod maze;
+mod picture;
+mod recorder;
+mod summary;
+mod trial;
 mod world;
 
 pub use demonstration::{Demonstration, Step};
 pub use disturbance::Disturbance;
 pub use expert::{ARRIVAL_DISTANCE_M, Expert};
 pub use maze::{Cell, Maze, MazeError};
+pub use picture::{Moment, Picture, PictureError};
+pub use recorder::{MAP_FRAME, ROBOT_FRAME, RecordError, Recorded, Recording, Topics};
+pub use summary::Summary;
+pub use trial::{GOAL_TOLERANCE_M, HOLD_S, LEAST_DISTANCE_CELLS, Trial};
 pub use world::{FORCE_LIMIT_N, ROBOT_RADIUS_M, RobotState, STEP_S, World};

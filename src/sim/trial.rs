@@ -63,6 +63,11 @@ impl Trial {
         &self.trail
     }
 
+    /// Length of the way driven so far, metres.
+    pub fn way_m(&self) -> f64 {
+        self.trail.windows(2).map(|pair| (pair[1] - pair[0]).norm()).sum()
+    }
+
     /// One step under a commanded force, newtons. True once the goal has been reached and held.
     pub fn step(&mut self, force: Vector2<f64>) -> bool {
         let position = self.world.step(force, Vector2::zeros()).position;

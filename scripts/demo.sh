@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# The demo: the embedded world (df_sim) and the planner (df_planner_node) as separate processes that talk over ROS 2
+# topics on this machine only. `make demo` and `make demo-10` call it inside .ros/env.sh after a build.
+#
+#   scripts/demo.sh [--seed S]          one drive; ends with a summary and demo.png
+#   scripts/demo.sh --runs N [--seed S] N drives with the seeds S, S+1, ...; fails if fewer than 90 % reach their goals
+#
+#   DF_CONFIG, DF_MODEL   the configuration and the checkpoint (config/point_maze.yaml, models/point_maze)
+#   DF_BIN                where the programs lie (the target folder's debug/)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+runs=1 seed=0 picture=demo.png
+while [ $# -gt 0 ]; do
+    case "$1" in
+    --runs) runs=$2 picture='' && shift 2 ;;
+    --seed) seed=$2 && shift 2 ;;
+    *) echo "demo: unknown argument $1" >&2 && exit 2 ;;
+    esac
+done
+config=${DF_CONFIG:-config/point_maze.yaml}
+model=${DF_MODEL:-models/point_maze}
+bin=${DF_BIN:-${CARGO_TARGET_DIR:-target}/debug}
+out=out/demo
+mkdir -p "$out"
+
+# Nobody else's robots: packets stay on this machine, in a domain that a second demo does not share.
+export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
+export ROS_DOMAIN_ID=${ROS_DOMAIN_ID:-$((1 + $$ % 100))}
+export ROS_LOG_DIR=${ROS_LOG_DIR:-$PWD/$out/ros_log}
+
+planner='' world=''
+stop() { # pid: asks the process to end, insists after 5 s
+    [ -n "$1" ] || return 0
+    kill -TERM "$1" 2>/dev/null || true
+    for _ in $(seq 50); do
+        kill -0 "$1" 2>/dev/null || break
+        sleep 0.1
+    done
+    kill -KILL "$1" 2>/dev/null || true
+    wait "$1" 2>/dev/null || true
+}
+trap 'stop "$world"; stop "$planner"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+drive() { # seed, picture or nothing: 0 if the goal was reached; the summary is on stdout
+    local log="$out/planner_$1.log" code=0
+    "$bin/df_planner_node" --config "$config" --model "$model" >"$log" 2>&1 &
+    planner=$!
+    "$bin/df_sim" run --config "$config" --seed "$1" --report "$out/report_$1.json" ${2:+--picture "$2"} &
+    world=$!
+    # A planner that refuses to start must not be waited for.
+    while kill -0 "$world" 2>/dev/null; do
+        if ! kill -0 "$planner" 2>/dev/null; then
+            echo "demo: the planner ended; the last lines of $log:" >&2
+            tail -n 20 "$log" >&2
+            return 3
+        fi
+        sleep 0.2
+    done
+    wait "$world" || code=$?
+    world=''
+    stop "$planner"
+    planner=''
+    return "$code"
+}
+
+if [ "$runs" = 1 ]; then
+    code=0
+    drive "$seed" "$picture" || code=$?
+    [ "$code" = 0 ] || echo "demo: the planner's log is $out/planner_$seed.log" >&2
+    exit "$code"
+fi
+
+reached=0
+for s in $(seq "$seed" $((seed + runs - 1))); do
+    code=0
+    drive "$s" '' >"$out/summary_$s.txt" || code=$?
+    [ "$code" != 3 ] || exit 3
+    [ "$code" != 0 ] || reached=$((reached + 1))
+    echo "seed $s: $(tr '\n' ' ' <"$out/summary_$s.txt" | tr -s ' ')"
+done
+echo "$reached of $runs goals reached"
+[ $((reached * 10)) -ge $((runs * 9)) ]

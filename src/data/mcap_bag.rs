@@ -1,0 +1,175 @@
+//! MCAP storage of rosbag2, read: one or several files as one recording.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::records::{Broken, Record, Records};
+use super::{Bag, BagError, BagMessage, BagTopic};
+
+/// The message encoding of ROS 2. Topics of another one are left out.
+const CDR: &str = "cdr";
+/// The schema encoding that this project reads.
+const ROS2_MSG: &str = "ros2msg";
+
+/// MCAP files that follow each other.
+#[derive(Debug)]
+pub struct McapBag {
+    files: Vec<PathBuf>,
+    topics: Vec<BagTopic>,
+}
+
+impl McapBag {
+    /// Reads which topics the files hold: from the summary, or, where a file has none, from all of it.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or of which not one topic can; one topic of two types.
+    pub fn open(files: Vec<PathBuf>) -> Result<Self, BagError> {
+        let mut topics: Vec<BagTopic> = Vec::new();
+        for file in &files {
+            for topic in topics_of(file)? {
+                match topics.iter_mut().find(|known| known.name == topic.name) {
+                    None => topics.push(topic),
+                    Some(known) if known.message_type == topic.message_type => {
+                        known.messages += topic.messages;
+                        known.definition = known.definition.take().or(topic.definition);
+                    }
+                    Some(known) => {
+                        let (topic, expected, got) = (topic.name, known.message_type.clone(), topic.message_type);
+                        return Err(BagError::TopicType { topic, expected, got });
+                    }
+                }
+            }
+        }
+        topics.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Self { files, topics })
+    }
+}
+
+impl Bag for McapBag {
+    fn topics(&self) -> &[BagTopic] {
+        &self.topics
+    }
+
+    fn read(&self, topics: &[&str], each: &mut dyn FnMut(&BagMessage)) -> Result<(), BagError> {
+        // A recording that was cut off goes on in its next file, if it has one.
+        let mut cut = None;
+        for file in &self.files {
+            match read_file(file, topics, each) {
+                Err(error @ BagError::Unfinished { .. }) => cut = cut.or(Some(error)),
+                other => other?,
+            }
+        }
+        cut.map_or(Ok(()), Err)
+    }
+}
+
+fn located(path: &Path) -> impl Fn(Broken) -> BagError + '_ {
+    |broken| match broken {
+        Broken::Io(source) => BagError::Unreadable { path: path.into(), source },
+        Broken::Cut { offset } => BagError::Unfinished { path: path.into(), offset },
+        Broken::Damaged { offset, reason } => BagError::Damaged { path: path.into(), offset, reason },
+    }
+}
+
+fn read_file(path: &Path, topics: &[&str], each: &mut dyn FnMut(&BagMessage)) -> Result<(), BagError> {
+    let mut records = Records::open(path).map_err(located(path))?;
+    // One message per wanted channel, whose memory is used again; `None`: not wanted.
+    let mut channels: HashMap<u16, Option<BagMessage>> = HashMap::new();
+    let mut handle = |record: Record| {
+        match record {
+            Record::Channel(channel) => {
+                let wanted = channel.message_encoding == CDR && topics.contains(&channel.topic);
+                let message = || BagMessage { topic: channel.topic.into(), log_ns: 0, bytes: Vec::new() };
+                match channels.entry(channel.id).or_insert_with(|| wanted.then(message)) {
+                    Some(known) if known.topic != channel.topic => {
+                        return Err(format!("channel {} is `{}` and `{}`", channel.id, known.topic, channel.topic));
+                    }
+                    _ => {}
+                }
+            }
+            Record::Message(message) => match channels.get_mut(&message.channel_id) {
+                Some(Some(slot)) => {
+                    slot.log_ns = i64::try_from(message.log_time).unwrap_or(i64::MAX);
+                    slot.bytes.clear();
+                    slot.bytes.extend_from_slice(message.data);
+                    each(slot);
+                }
+                Some(None) => {}
+                None => return Err(format!("a message of channel {}, which is not declared", message.channel_id)),
+            },
+            Record::Schema(_) | Record::Statistics(_) | Record::Other => {}
+        }
+        Ok(())
+    };
+    records.data(&mut handle).map_err(located(path))
+}
+
+/// What is known of a file's channels.
+#[derive(Default)]
+struct Contents {
+    /// Type and definition by schema.
+    schemas: HashMap<u16, (String, Option<String>)>,
+    /// Schema and topic by channel; in ROS 2's encoding.
+    channels: HashMap<u16, (u16, String)>,
+    counts: HashMap<u16, u64>,
+    has_statistics: bool,
+}
+
+impl Contents {
+    fn add(&mut self, record: Record) -> Result<(), String> {
+        match record {
+            Record::Schema(schema) => {
+                let is_text = schema.encoding == ROS2_MSG;
+                let text = std::str::from_utf8(schema.data).ok().filter(|_| is_text).map(String::from);
+                self.schemas.entry(schema.id).or_insert_with(|| (schema.name.into(), text));
+            }
+            Record::Channel(channel) if channel.message_encoding == CDR => {
+                self.channels.entry(channel.id).or_insert_with(|| (channel.schema_id, channel.topic.into()));
+            }
+            Record::Channel(channel) => {
+                tracing::warn!(
+                    topic = channel.topic,
+                    encoding = channel.message_encoding,
+                    "a topic in another encoding than cdr is left out"
+                );
+            }
+            Record::Message(message) => *self.counts.entry(message.channel_id).or_default() += 1,
+            Record::Statistics(counts) => {
+                self.has_statistics = true;
+                self.counts = counts.into_iter().collect();
+            }
+            Record::Other => {}
+        }
+        Ok(())
+    }
+}
+
+fn topics_of(path: &Path) -> Result<Vec<BagTopic>, BagError> {
+    let mut records = Records::open(path).map_err(located(path))?;
+    let mut contents = Contents::default();
+    let summary = records.summary(&mut |record| contents.add(record));
+    let complete = matches!(summary, Ok(true)) && contents.has_statistics;
+    if !complete || contents.counts.keys().any(|id| !contents.channels.contains_key(id)) {
+        // Unfinished, damaged, or written without a summary: look through all of it.
+        contents = Contents::default();
+        let outcome = Records::open(path).and_then(|mut records| records.data(&mut |record| contents.add(record)));
+        if let (Err(broken), true) = (outcome, contents.channels.is_empty()) {
+            return Err(located(path)(broken));
+        }
+    }
+    let mut topics: Vec<BagTopic> = Vec::new();
+    for (id, (schema, name)) in contents.channels {
+        let messages = contents.counts.get(&id).copied().unwrap_or(0);
+        let (message_type, definition) = contents.schemas.get(&schema).cloned().unwrap_or_default();
+        match topics.iter_mut().find(|topic| topic.name == name) {
+            // Several publishers of one topic.
+            Some(topic) if topic.message_type == message_type => topic.messages += messages,
+            Some(topic) => {
+                let (expected, got) = (topic.message_type.clone(), message_type);
+                return Err(BagError::TopicType { topic: name, expected, got });
+            }
+            None => topics.push(BagTopic { name, message_type, definition, messages }),
+        }
+    }
+    Ok(topics)
+}

@@ -1,0 +1,336 @@
+//! The records of an MCAP file: framing, and the few bodies that are needed. Checks every length against the bytes that
+//! are there, so that a damaged file costs neither a panic nor memory. <https://mcap.dev/spec>
+//!
+//! Why not the `mcap` crate's own readers: on damaged files 0.26 asks for gigabytes (string lengths) and, where overflow
+//! checks are on, panics (a record that reaches beyond its uncompressed chunk); and its errors have no file offset. Its
+//! decompressors and its writer are used.
+
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+
+use mcap::sans_io::{LinearReadEvent, LinearReader, LinearReaderOptions};
+
+pub const MAGIC: [u8; 8] = *b"\x89MCAP0\r\n";
+/// Opcode and length before each body.
+const PREFIX_LENGTH: usize = 1 + 8;
+/// The footer record with its prefix, and the magic after it.
+const TAIL_LENGTH: u64 = PREFIX_LENGTH as u64 + 20 + MAGIC.len() as u64;
+/// A larger record (other than a chunk) is refused: images and point clouds stay far below.
+const RECORD_MAX: u64 = 64 << 20;
+/// A larger chunk is refused, packed or unpacked. rosbag2 writes chunks below 4 MiB.
+const CHUNK_MAX: u64 = 256 << 20;
+
+pub const FOOTER: u8 = 0x02;
+pub const SCHEMA: u8 = 0x03;
+pub const CHANNEL: u8 = 0x04;
+pub const MESSAGE: u8 = 0x05;
+pub const CHUNK: u8 = 0x06;
+pub const STATISTICS: u8 = 0x0B;
+pub const DATA_END: u8 = 0x0F;
+
+/// Why the records of a file end before their end. `offset`: the first byte of the record (or chunk) in the file.
+#[derive(Debug)]
+pub enum Broken {
+    Io(io::Error),
+    /// The file ends inside this record, as when the recorder was killed.
+    Cut {
+        offset: u64,
+    },
+    Damaged {
+        offset: u64,
+        reason: String,
+    },
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// A schema record.
+pub struct Schema<'a> {
+    pub id: u16,
+    pub name: &'a str,
+    pub encoding: &'a str,
+    pub data: &'a [u8],
+}
+
+/// A channel record.
+pub struct Channel<'a> {
+    pub id: u16,
+    pub schema_id: u16,
+    pub topic: &'a str,
+    pub message_encoding: &'a str,
+}
+
+/// A message record.
+pub struct Message<'a> {
+    pub channel_id: u16,
+    pub log_time: u64,
+    pub data: &'a [u8],
+}
+
+/// A record, wherever it lies.
+pub enum Record<'a> {
+    Schema(Schema<'a>),
+    Channel(Channel<'a>),
+    Message(Message<'a>),
+    /// Messages by channel.
+    Statistics(Vec<(u16, u64)>),
+    /// One that does not matter here.
+    Other,
+}
+
+impl<'a> Record<'a> {
+    fn parse(opcode: u8, body: &'a [u8]) -> Option<Self> {
+        let mut body = Body(body);
+        Some(match opcode {
+            SCHEMA => Self::Schema(Schema {
+                id: body.u16()?,
+                name: body.text()?,
+                encoding: body.text()?,
+                data: body.bytes()?,
+            }),
+            CHANNEL => Self::Channel(Channel {
+                id: body.u16()?,
+                schema_id: body.u16()?,
+                topic: body.text()?,
+                message_encoding: body.text()?,
+            }),
+            MESSAGE => {
+                let (channel_id, _sequence, log_time, _publish_time) =
+                    (body.u16()?, body.u32()?, body.u64()?, body.u64()?);
+                Self::Message(Message { channel_id, log_time, data: body.0 })
+            }
+            STATISTICS => {
+                // Messages, schemas, channels, attachments, metadata, chunks, first and last time.
+                body.take(8 + 2 + 4 + 4 + 4 + 4 + 8 + 8)?;
+                let mut pairs = Body(body.bytes()?);
+                let count = pairs.0.len() / 10;
+                Self::Statistics((0..count).map(|_| Some((pairs.u16()?, pairs.u64()?))).collect::<Option<_>>()?)
+            }
+            _ => Self::Other,
+        })
+    }
+}
+
+/// What a caller does with each record; `Err` says why the file makes no sense.
+pub type Each<'e> = &'e mut dyn FnMut(Record) -> Result<(), String>;
+
+/// The records of a file, one after the other.
+pub struct Records {
+    source: BufReader<std::fs::File>,
+    offset: u64,
+    length: u64,
+    body: Vec<u8>,
+}
+
+impl Records {
+    /// Opens a file and checks its first bytes.
+    pub fn open(path: &std::path::Path) -> Result<Self, Broken> {
+        let file = std::fs::File::open(path)?;
+        let length = file.metadata()?.len();
+        let mut records = Self { source: BufReader::with_capacity(1 << 16, file), offset: 0, length, body: Vec::new() };
+        let mut magic = [0; MAGIC.len()];
+        if length < MAGIC.len() as u64 {
+            return Err(Broken::Cut { offset: 0 });
+        }
+        records.source.read_exact(&mut magic)?;
+        if magic != MAGIC {
+            return Err(Broken::Damaged {
+                offset: 0,
+                reason: format!("expected the first bytes of an MCAP file, got {magic:02x?}"),
+            });
+        }
+        records.offset = MAGIC.len() as u64;
+        Ok(records)
+    }
+
+    /// Reads the data section: every schema, channel and message, chunks unpacked, in the order of the file.
+    /// Returns at its end.
+    pub fn data(&mut self, each: Each) -> Result<(), Broken> {
+        loop {
+            let offset = self.offset;
+            let (opcode, length) = self.prefix()?;
+            match opcode {
+                DATA_END | FOOTER => return Ok(()),
+                CHUNK if length > self.length - self.offset => {
+                    // The messages that lie before the cut are given; their checksum lies behind it.
+                    self.load(self.length - self.offset)?;
+                    let _ = unpack(&self.body, length, false, each);
+                    return Err(Broken::Cut { offset });
+                }
+                _ => {}
+            }
+            self.load(length).map_err(|broken| broken.at(offset))?;
+            let outcome = match opcode {
+                CHUNK => unpack(&self.body, length, true, each),
+                _ => give(opcode, &self.body, each),
+            };
+            outcome.map_err(|reason| Broken::Damaged { offset, reason })?;
+        }
+    }
+
+    /// Reads the summary section; `false` if the file has none.
+    pub fn summary(&mut self, each: Each) -> Result<bool, Broken> {
+        let Some(end) = self.length.checked_sub(TAIL_LENGTH) else { return Ok(false) };
+        self.seek(end)?;
+        let (opcode, length) = self.prefix()?;
+        if opcode != FOOTER || length != 20 {
+            return Ok(false);
+        }
+        self.load(length)?;
+        let start = Body(&self.body).u64().unwrap_or(0);
+        if start == 0 || start >= end {
+            return Ok(false);
+        }
+        self.seek(start)?;
+        while self.offset < end {
+            let offset = self.offset;
+            let (opcode, length) = self.prefix()?;
+            self.load(length)?;
+            give(opcode, &self.body, each).map_err(|reason| Broken::Damaged { offset, reason })?;
+        }
+        Ok(true)
+    }
+
+    fn seek(&mut self, offset: u64) -> Result<(), Broken> {
+        self.offset = self.source.seek(SeekFrom::Start(offset))?;
+        Ok(())
+    }
+
+    /// Opcode and length of the next record. The length of all but chunks is checked.
+    fn prefix(&mut self) -> Result<(u8, u64), Broken> {
+        let offset = self.offset;
+        if self.length.saturating_sub(offset) < PREFIX_LENGTH as u64 {
+            return Err(Broken::Cut { offset });
+        }
+        let mut prefix = [0; PREFIX_LENGTH];
+        self.source.read_exact(&mut prefix)?;
+        self.offset += PREFIX_LENGTH as u64;
+        let [opcode, length @ ..] = prefix;
+        let length = u64::from_le_bytes(length);
+        let most = if opcode == CHUNK { CHUNK_MAX } else { RECORD_MAX };
+        if length > most {
+            let reason = format!("expected a record of at most {most} bytes, got {length} (opcode {opcode:#04x})");
+            return Err(Broken::Damaged { offset, reason });
+        }
+        Ok((opcode, length))
+    }
+
+    /// Reads a body of `length` bytes.
+    fn load(&mut self, length: u64) -> Result<(), Broken> {
+        if length > self.length.saturating_sub(self.offset) {
+            return Err(Broken::Cut { offset: self.offset });
+        }
+        self.body.resize(length as usize, 0);
+        self.source.read_exact(&mut self.body)?;
+        self.offset += length;
+        Ok(())
+    }
+}
+
+impl Broken {
+    fn at(self, offset: u64) -> Self {
+        match self {
+            Self::Cut { .. } => Self::Cut { offset },
+            other => other,
+        }
+    }
+}
+
+fn give(opcode: u8, body: &[u8], each: Each) -> Result<(), String> {
+    each(Record::parse(opcode, body).ok_or_else(|| format!("the record (opcode {opcode:#04x}) ends too early"))?)
+}
+
+/// Gives the records of a chunk. `length`: what the record's prefix says; `whole`: all of it is there.
+fn unpack(body: &[u8], length: u64, whole: bool, each: Each) -> Result<(), String> {
+    let short = || "the chunk ends too early".to_string();
+    let mut header = Body(body);
+    header.take(8 + 8).ok_or_else(short)?; // First and last time.
+    let (size, checksum) = (header.u64().ok_or_else(short)?, header.u32().ok_or_else(short)?);
+    let compression = header.text().ok_or_else(short)?;
+    let packed = header.u64().ok_or_else(short)?;
+    if size > CHUNK_MAX {
+        return Err(format!("expected a chunk of at most {CHUNK_MAX} bytes, got {size}"));
+    }
+    if !compression.is_empty() {
+        return decompress(body, length, whole, each);
+    }
+    let records = if whole { header.take(packed as usize).ok_or_else(short)? } else { header.0 };
+    let got = if whole && checksum != 0 { crc32fast::hash(records) } else { checksum };
+    if got != checksum {
+        return Err(format!("expected the checksum {checksum:08x} of the chunk, got {got:08x}"));
+    }
+    let mut records = Body(records);
+    while !records.0.is_empty() {
+        let (opcode, length) = records.u8().zip(records.u64()).ok_or_else(short)?;
+        let length = usize::try_from(length).map_err(|_| short())?;
+        give(opcode, records.take(length).ok_or_else(short)?, each)?;
+    }
+    Ok(())
+}
+
+/// Gives the records of a compressed chunk. The `mcap` crate's reader is shown a file that is this one chunk.
+fn decompress(body: &[u8], length: u64, whole: bool, each: Each) -> Result<(), String> {
+    let options = LinearReaderOptions::default()
+        .with_skip_start_magic(true)
+        .with_skip_end_magic(true)
+        .with_prevalidate_chunk_crcs(whole)
+        .with_record_length_limit(CHUNK_MAX as usize);
+    let mut reader = LinearReader::new_with_options(options);
+    let mut prefix = [CHUNK; PREFIX_LENGTH];
+    prefix[1..].copy_from_slice(&length.to_le_bytes());
+    let mut source = prefix.chain(body);
+    while let Some(event) = reader.next_event() {
+        match event.map_err(|error| error.to_string())? {
+            LinearReadEvent::ReadRequest(wanted) => {
+                let most = wanted.min(PREFIX_LENGTH + body.len());
+                let read = source.read(reader.insert(most)).map_err(|error| error.to_string())?;
+                reader.notify_read(read);
+            }
+            LinearReadEvent::Record { data, opcode } => give(opcode, data, each)?,
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of a record, read from the front; `None` where they end too early.
+struct Body<'a>(&'a [u8]);
+
+impl<'a> Body<'a> {
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn number<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.number().map(u8::from_le_bytes)
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        self.number().map(u16::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.number().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.number().map(u64::from_le_bytes)
+    }
+
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let length = self.u32()?;
+        self.take(length as usize)
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes()?).ok()
+    }
+}

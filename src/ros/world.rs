@@ -1,0 +1,175 @@
+//! The robot's side of the contract, for the embedded world: odometry and goal out, force in; listens to the planner's
+//! diagnostics and sampled futures. Knows no physics.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use r2r::WrappedTypesupport;
+use r2r::diagnostic_msgs::msg::DiagnosticArray;
+use r2r::geometry_msgs::msg::{PoseStamped, WrenchStamped};
+use r2r::nav_msgs::msg::Odometry;
+use r2r::visualization_msgs::msg::{Marker, MarkerArray};
+
+use super::diagnostics::stamp;
+use super::{Bridge, RawPublisher, RosError, Spinning};
+use crate::config::{Qos, Reliability};
+
+/// A force holds for so long after it was received, seconds; then the robot coasts.
+const FORCE_HOLDS_S: f64 = 0.2;
+
+/// Topics and frames.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorldNames {
+    pub odometry: String,
+    pub force: String,
+    pub goal: String,
+    /// The planner's sampled futures.
+    pub futures: String,
+    pub map_frame: String,
+    pub robot_frame: String,
+}
+
+/// A line of positions, metres.
+pub type Line = Vec<[f64; 2]>;
+
+/// The node of the embedded world.
+pub struct WorldNode {
+    odometry: RawPublisher,
+    goal: RawPublisher,
+    names: WorldNames,
+    seen: Arc<Mutex<Seen>>,
+    _spinning: Spinning,
+}
+
+/// What has been received.
+#[derive(Default)]
+struct Seen {
+    force: [f64; 2],
+    forces: u64,
+    first_force_ns: i64,
+    last_force_ns: i64,
+    diagnostics: BTreeMap<String, String>,
+    futures: Option<Vec<Line>>,
+}
+
+impl WorldNode {
+    /// Creates the node `df_sim` and lets it spin.
+    ///
+    /// # Errors
+    /// ROS 2 cannot be initialised, a name that rcl refuses, no thread.
+    pub fn open(names: WorldNames) -> Result<Self, RosError> {
+        let mut bridge = Bridge::open("df_sim")?;
+        let reliable = Qos { reliability: Reliability::Reliable, depth: 10, transient_local: false };
+        // A planner that starts later still gets the goal.
+        let latched = Qos { depth: 1, transient_local: true, ..reliable.clone() };
+        let odometry = bridge.publisher(&names.odometry, "nav_msgs/msg/Odometry", &reliable)?;
+        let goal = bridge.publisher(&names.goal, "geometry_msgs/msg/PoseStamped", &latched)?;
+
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let inbox = seen.clone();
+        bridge.subscribe(&names.force, "geometry_msgs/msg/WrenchStamped", &reliable, move |received| {
+            if let Ok(message) = WrenchStamped::from_serialized_bytes(received.bytes) {
+                let force = message.wrench.force;
+                lock(&inbox).force([force.x, force.y], received.received_ns);
+            }
+        })?;
+        let inbox = seen.clone();
+        bridge.subscribe("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", &reliable, move |received| {
+            if let Ok(message) = DiagnosticArray::from_serialized_bytes(received.bytes) {
+                let pairs = message.status.into_iter().flat_map(|status| status.values);
+                lock(&inbox).diagnostics.extend(pairs.map(|pair| (pair.key, pair.value)));
+            }
+        })?;
+        let inbox = seen.clone();
+        bridge.subscribe(&names.futures, "visualization_msgs/msg/MarkerArray", &reliable, move |received| {
+            if let Ok(message) = MarkerArray::from_serialized_bytes(received.bytes) {
+                let strips = message.markers.iter().filter(|marker| marker.type_ == Marker::LINE_STRIP as i32);
+                let lines = strips.map(|marker| marker.points.iter().map(|point| [point.x, point.y]).collect());
+                lock(&inbox).futures = Some(lines.collect());
+            }
+        })?;
+        let _spinning = bridge.spin().map_err(|source| RosError::Init(format!("no thread to spin: {source}")))?;
+        Ok(Self { odometry, goal, names, seen, _spinning })
+    }
+
+    /// Publishes where the robot is (metres) and how it moves (metres per second).
+    ///
+    /// # Errors
+    /// As the middleware says.
+    pub fn publish_odometry(&self, stamp_ns: i64, position: [f64; 2], velocity: [f64; 2]) -> Result<(), RosError> {
+        let mut message = Odometry::default();
+        message.header.stamp = stamp(stamp_ns);
+        message.header.frame_id.clone_from(&self.names.map_frame);
+        message.child_frame_id.clone_from(&self.names.robot_frame);
+        [message.pose.pose.position.x, message.pose.pose.position.y] = position;
+        message.pose.pose.orientation.w = 1.0;
+        [message.twist.twist.linear.x, message.twist.twist.linear.y] = velocity;
+        self.odometry.publish(&serialized(&message, &self.names.odometry)?)
+    }
+
+    /// Publishes where the robot is to go, metres.
+    ///
+    /// # Errors
+    /// As the middleware says.
+    pub fn publish_goal(&self, stamp_ns: i64, goal: [f64; 2]) -> Result<(), RosError> {
+        let mut message = PoseStamped::default();
+        message.header.stamp = stamp(stamp_ns);
+        message.header.frame_id.clone_from(&self.names.map_frame);
+        [message.pose.position.x, message.pose.position.y] = goal;
+        message.pose.orientation.w = 1.0;
+        self.goal.publish(&serialized(&message, &self.names.goal)?)
+    }
+
+    /// The force in effect, newtons; none once the planner has been silent for too long.
+    pub fn force(&self, now_ns: i64) -> Option<[f64; 2]> {
+        let seen = lock(&self.seen);
+        let age_s = now_ns.saturating_sub(seen.last_force_ns) as f64 * 1e-9;
+        (seen.forces > 0 && age_s <= FORCE_HOLDS_S).then_some(seen.force)
+    }
+
+    /// Forces received so far.
+    pub fn forces(&self) -> u64 {
+        lock(&self.seen).forces
+    }
+
+    /// The mean rate of the forces received so far, hertz; `None` before the second one.
+    pub fn force_rate_hz(&self) -> Option<f64> {
+        let seen = lock(&self.seen);
+        let seconds = seen.last_force_ns.saturating_sub(seen.first_force_ns) as f64 * 1e-9;
+        (seen.forces > 1 && seconds > 0.0).then(|| (seen.forces - 1) as f64 / seconds)
+    }
+
+    /// The newest sampled futures since the last call.
+    pub fn take_futures(&self) -> Option<Vec<Line>> {
+        lock(&self.seen).futures.take()
+    }
+
+    /// The newest value of a key in `/diagnostics`, where it is a number.
+    pub fn diagnostic(&self, key: &str) -> Option<f64> {
+        lock(&self.seen).diagnostics.get(key)?.parse().ok()
+    }
+}
+
+impl Seen {
+    fn force(&mut self, force: [f64; 2], received_ns: i64) {
+        if self.forces == 0 {
+            self.first_force_ns = received_ns;
+        }
+        self.forces += 1;
+        self.force = force;
+        self.last_force_ns = received_ns;
+    }
+}
+
+/// Nothing panics while the lock is held, and what it guards is whole at any time.
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn serialized<T: WrappedTypesupport>(message: &T, topic: &str) -> Result<Vec<u8>, RosError> {
+    message.to_serialized_bytes().map_err(|source| RosError::Topic {
+        topic: topic.into(),
+        message_type: std::any::type_name::<T>().into(),
+        source,
+    })
+}

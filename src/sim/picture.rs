@@ -1,0 +1,399 @@
+//! The picture of a drive: walls, the way driven coloured by time, start, goal, and the futures sampled at a few moments.
+//!
+//! Drawn [`FINE`] times larger and averaged down: plotters does not smooth the edges of thick lines. x to the right, y up.
+
+use std::path::Path;
+
+use nalgebra::Vector2;
+use plotters::prelude::*;
+use plotters::style::register_font;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::maze::{CELL_M, Cell, Maze};
+use super::world::{ROBOT_RADIUS_M, STEP_S};
+
+/// Size of the file, pixels.
+const SIZE: (i32, i32) = (1160, 800);
+/// Pixels drawn per pixel of the file, per axis.
+const FINE: i32 = 3;
+/// Place of the maze: its left edge, its lower edge, and the room for its larger side; pixels of the file.
+const MAZE_LEFT: f64 = 44.0;
+const MAZE_BOTTOM: f64 = 756.0;
+const MAZE_ROOM: f64 = 712.0;
+/// So much of the outer walls is cut off, metres.
+const CUT_M: f64 = 0.6;
+/// Left edge of the text and its width.
+const TEXT_LEFT: f64 = 800.0;
+const TEXT_WIDTH: f64 = 316.0;
+/// Bars of the colour scale.
+const SCALE_STEPS: usize = 200;
+
+/// Moments whose futures are shown.
+const MOMENTS: usize = 4;
+
+const PAPER: RGBColor = RGBColor(255, 255, 255);
+const FLOOR: RGBColor = RGBColor(246, 247, 249);
+const GRID: RGBColor = RGBColor(226, 229, 234);
+const WALL: RGBColor = RGBColor(58, 66, 80);
+const INK: RGBColor = RGBColor(33, 38, 48);
+const FAINT_INK: RGBColor = RGBColor(112, 120, 134);
+const START: RGBColor = RGBColor(33, 38, 48);
+const GOAL: RGBColor = RGBColor(14, 159, 110);
+const FAILED: RGBColor = RGBColor(200, 40, 40);
+/// Time from start to end: violet, magenta, orange (matplotlib's plasma without its pale end, which paper swallows).
+const TIME: [(u8, u8, u8); 5] = [(48, 18, 160), (126, 3, 168), (190, 48, 120), (230, 102, 58), (250, 162, 26)];
+
+/// What the planner foresaw at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Moment {
+    /// Since the start, seconds.
+    pub time_s: f64,
+    /// Sampled futures, each a line of positions, metres.
+    pub futures: Vec<Vec<Vector2<f64>>>,
+}
+
+impl Moment {
+    /// [`MOMENTS`] of many moments, evenly spread over a time; fewer where there are not so many.
+    pub fn spread(all: &[Moment], end_s: f64) -> Vec<Moment> {
+        let mut chosen: Vec<usize> = Vec::new();
+        for k in 0..MOMENTS {
+            let wanted_s = end_s * k as f64 / MOMENTS as f64;
+            let next = all.iter().position(|moment| moment.time_s >= wanted_s && !moment.futures.is_empty());
+            chosen.extend(next.filter(|index| chosen.last() != Some(index)));
+        }
+        chosen.into_iter().map(|index| all[index].clone()).collect()
+    }
+}
+
+/// Everything that the picture shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Picture<'a> {
+    pub maze: &'a Maze,
+    /// One position per step of the world, metres.
+    pub trail: &'a [Vector2<f64>],
+    pub goal: Vector2<f64>,
+    /// Radius of the goal, metres.
+    pub tolerance_m: f64,
+    pub moments: &'a [Moment],
+    pub reached: bool,
+    pub headline: &'a str,
+    /// Names and values, one line each.
+    pub facts: &'a [(String, String)],
+}
+
+/// Why there is no picture.
+#[derive(Debug, thiserror::Error)]
+#[error("the picture cannot be drawn: {0}")]
+pub struct PictureError(String);
+
+type Area<'a> = DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>;
+type Drawn = Result<(), PictureError>;
+
+impl Picture<'_> {
+    /// Writes a PNG.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, file: &Path) -> Drawn {
+        register_fonts()?;
+        let large = (SIZE.0 * FINE, SIZE.1 * FINE);
+        let mut pixels = vec![0; (large.0 * large.1 * 3) as usize];
+        {
+            let area = BitMapBackend::with_buffer(&mut pixels, (large.0 as u32, large.1 as u32)).into_drawing_area();
+            area.fill(&PAPER).map_err(failed)?;
+            self.draw_maze(&area)?;
+            self.draw_futures(&area)?;
+            self.draw_trail(&area)?;
+            self.draw_ends(&area)?;
+            self.draw_text(&area)?;
+            area.present().map_err(failed)?;
+        }
+        let size = (SIZE.0 as u32, SIZE.1 as u32);
+        let paper = BitMapBackend::new(file, size).into_drawing_area();
+        let image = BitMapElement::with_owned_buffer((0, 0), size, averaged(&pixels))
+            .ok_or_else(|| PictureError("the image has another size than its pixels".into()))?;
+        paper.draw(&image).map_err(failed)?;
+        paper.present().map_err(failed)
+    }
+
+    fn draw_maze(&self, area: &Area) -> Drawn {
+        let (rows, columns) = (self.maze.rows(), self.maze.columns());
+        let end = Vector2::new(columns as f64, rows as f64) * CELL_M - Vector2::repeat(CUT_M);
+        let seen = |corner: Vector2<f64>| self.at(corner.sup(&Vector2::repeat(CUT_M)).inf(&end));
+        let cell = |row: usize, column: usize| {
+            let low = Vector2::new(column as f64, row as f64) * CELL_M;
+            [seen(low), seen(low + Vector2::repeat(CELL_M))]
+        };
+        for (row, column) in (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c))) {
+            let wall = self.maze.is_wall(row as i64, column as i64);
+            area.draw(&Rectangle::new(cell(row, column), if wall { WALL } else { FLOOR }.filled())).map_err(failed)?;
+        }
+        for Cell { row, column } in self.maze.free_cells() {
+            area.draw(&Rectangle::new(cell(row, column), GRID.stroke_width(FINE as u32))).map_err(failed)?;
+        }
+        for metre in 1..columns {
+            let place = self.at(Vector2::new(metre as f64, CUT_M));
+            text(area, &metre.to_string(), (place.0, place.1 + 8 * FINE), 14, FAINT_INK, HPos::Center)?;
+        }
+        for metre in 1..rows {
+            let place = self.at(Vector2::new(CUT_M, metre as f64));
+            text(area, &metre.to_string(), (place.0 - 8 * FINE, place.1 - 8 * FINE), 14, FAINT_INK, HPos::Right)?;
+        }
+        let corner = self.at(Vector2::new(end.x, CUT_M));
+        text(area, "m", (corner.0, corner.1 + 8 * FINE), 14, FAINT_INK, HPos::Right)
+    }
+
+    fn draw_futures(&self, area: &Area) -> Drawn {
+        for moment in self.moments {
+            let colour = self.colour(moment.time_s).mix(0.42);
+            for future in &moment.futures {
+                let points: Vec<(i32, i32)> = future.iter().map(|point| self.at(*point)).collect();
+                area.draw(&PathElement::new(points, colour.stroke_width(FINE as u32 + 1))).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn draw_trail(&self, area: &Area) -> Drawn {
+        // A pale border sets the way off from the futures below it. Discs round the joints of the segments.
+        let widths = [(11, true), (7, false)];
+        for (width, border) in widths {
+            for (k, pair) in self.trail.windows(2).enumerate() {
+                let colour = if border { PAPER } else { self.colour(k as f64 * STEP_S) };
+                let (from, to) = (self.at(pair[0]), self.at(pair[1]));
+                let style = colour.stroke_width((width * FINE) as u32);
+                if from != to {
+                    area.draw(&PathElement::new([from, to], style)).map_err(failed)?;
+                }
+                area.draw(&Circle::new(to, width * FINE / 2, colour.filled())).map_err(failed)?;
+            }
+        }
+        for moment in self.moments {
+            let Some(position) = self.trail.get((moment.time_s / STEP_S) as usize) else { continue };
+            let centre = self.at(*position);
+            area.draw(&Circle::new(centre, 10 * FINE, PAPER.filled())).map_err(failed)?;
+            area.draw(&Circle::new(centre, 8 * FINE, self.colour(moment.time_s).filled())).map_err(failed)?;
+            area.draw(&Circle::new(centre, 3 * FINE, PAPER.filled())).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn draw_ends(&self, area: &Area) -> Drawn {
+        if let Some(start) = self.trail.first() {
+            let centre = self.at(*start);
+            let radius = (ROBOT_RADIUS_M * self.scale()) as i32;
+            area.draw(&Circle::new(centre, radius, START.stroke_width(2 * FINE as u32))).map_err(failed)?;
+        }
+        let centre = self.at(self.goal);
+        let radius = (self.tolerance_m * self.scale()) as i32;
+        area.draw(&Circle::new(centre, radius, GOAL.mix(0.14).filled())).map_err(failed)?;
+        area.draw(&Circle::new(centre, radius, GOAL.stroke_width(2 * FINE as u32))).map_err(failed)?;
+        star(area, centre, 15 * FINE, GOAL)
+    }
+
+    fn draw_text(&self, area: &Area) -> Drawn {
+        let left = px(TEXT_LEFT);
+        let right = px(TEXT_LEFT + TEXT_WIDTH);
+        let mut y = 52.0;
+        bold(area, self.headline, (left, px(y)), 26, INK)?;
+        y += 42.0;
+        let (words, colour) = if self.reached { ("goal reached", GOAL) } else { ("goal not reached", FAILED) };
+        bold(area, words, (left, px(y)), 19, colour)?;
+        y += 44.0;
+        for (name, value) in self.facts {
+            text(area, name, (left, px(y)), 16, FAINT_INK, HPos::Left)?;
+            text(area, value, (right, px(y)), 16, INK, HPos::Right)?;
+            y += 28.0;
+        }
+
+        y += 30.0;
+        let rows: [(&str, fn(&Area, (i32, i32)) -> Drawn); 3] = [
+            ("the robot at the start", |area, at| {
+                area.draw(&Circle::new(at, 9 * FINE, START.stroke_width(2 * FINE as u32))).map_err(failed)
+            }),
+            ("the goal and its tolerance", |area, at| {
+                area.draw(&Circle::new(at, 12 * FINE, GOAL.mix(0.14).filled())).map_err(failed)?;
+                area.draw(&Circle::new(at, 12 * FINE, GOAL.stroke_width(2 * FINE as u32))).map_err(failed)?;
+                star(area, at, 8 * FINE, GOAL)
+            }),
+            ("futures sampled at a moment", |area, at| {
+                let violet = RGBColor(TIME[1].0, TIME[1].1, TIME[1].2);
+                for spread in [-9, -4, 1, 6] {
+                    let end = (at.0 + 16 * FINE, at.1 + spread * FINE);
+                    let line = [(at.0 - 8 * FINE, at.1), (at.0 + 4 * FINE, at.1 + spread * FINE / 3), end];
+                    area.draw(&PathElement::new(line, violet.mix(0.5).stroke_width(FINE as u32 + 1)))
+                        .map_err(failed)?;
+                }
+                area.draw(&Circle::new((at.0 - 9 * FINE, at.1), 7 * FINE, violet.filled())).map_err(failed)?;
+                area.draw(&Circle::new((at.0 - 9 * FINE, at.1), 3 * FINE, PAPER.filled())).map_err(failed)
+            }),
+        ];
+        for (words, sign) in rows {
+            sign(area, (left + 16 * FINE, px(y + 7.0)))?;
+            text(area, words, (left + 46 * FINE, px(y)), 16, INK, HPos::Left)?;
+            y += 36.0;
+        }
+
+        y += 14.0;
+        text(area, "the way driven, by time", (left, px(y)), 16, INK, HPos::Left)?;
+        y += 30.0;
+        let end_s = self.end_s();
+        for k in 0..SCALE_STEPS {
+            let edge = |k: usize| px(TEXT_LEFT + TEXT_WIDTH * k as f64 / SCALE_STEPS as f64);
+            let bar = [(edge(k), px(y)), (edge(k + 1), px(y + 12.0))];
+            let colour = self.colour(end_s * k as f64 / SCALE_STEPS as f64);
+            area.draw(&Rectangle::new(bar, colour.filled())).map_err(failed)?;
+        }
+        text(area, "0 s", (left, px(y + 20.0)), 14, FAINT_INK, HPos::Left)?;
+        text(area, &format!("{end_s:.1} s"), (right, px(y + 20.0)), 14, FAINT_INK, HPos::Right)
+    }
+
+    fn end_s(&self) -> f64 {
+        self.trail.len().saturating_sub(1) as f64 * STEP_S
+    }
+
+    fn colour(&self, time_s: f64) -> RGBColor {
+        let share = if self.end_s() > 0.0 { (time_s / self.end_s()).clamp(0.0, 1.0) } else { 0.0 };
+        let place = share * (TIME.len() - 1) as f64;
+        let low = (place as usize).min(TIME.len() - 2);
+        let (a, b, part) = (TIME[low], TIME[low + 1], place - low as f64);
+        let mix = |a: u8, b: u8| (f64::from(a) + part * (f64::from(b) - f64::from(a))).round() as u8;
+        RGBColor(mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2))
+    }
+
+    /// Fine pixels per metre.
+    fn scale(&self) -> f64 {
+        let side = self.maze.rows().max(self.maze.columns()) as f64 * CELL_M - 2.0 * CUT_M;
+        MAZE_ROOM * f64::from(FINE) / side
+    }
+
+    /// Where a position lies, fine pixels.
+    fn at(&self, position: Vector2<f64>) -> (i32, i32) {
+        let x = MAZE_LEFT * f64::from(FINE) + (position.x - CUT_M) * self.scale();
+        let y = MAZE_BOTTOM * f64::from(FINE) - (position.y - CUT_M) * self.scale();
+        (x.round() as i32, y.round() as i32)
+    }
+}
+
+/// Pixels of the file to fine pixels.
+fn px(pixels: f64) -> i32 {
+    (pixels * f64::from(FINE)).round() as i32
+}
+
+fn text(area: &Area, words: &str, at: (i32, i32), size: i32, colour: RGBColor, side: HPos) -> Drawn {
+    let style = TextStyle::from(("sans-serif", size * FINE).into_font()).color(&colour);
+    area.draw(&Text::new(words, at, style.pos(Pos::new(side, VPos::Top)))).map_err(failed)
+}
+
+fn bold(area: &Area, words: &str, at: (i32, i32), size: i32, colour: RGBColor) -> Drawn {
+    let style = TextStyle::from(("sans-serif", size * FINE, FontStyle::Bold).into_font()).color(&colour);
+    area.draw(&Text::new(words, at, style)).map_err(failed)
+}
+
+fn star(area: &Area, centre: (i32, i32), radius: i32, colour: RGBColor) -> Drawn {
+    let points: Vec<(i32, i32)> = (0..10)
+        .map(|k| {
+            let angle = std::f64::consts::PI * (f64::from(k) / 5.0 - 0.5);
+            let r = f64::from(radius) * if k % 2 == 0 { 1.0 } else { 0.42 };
+            (centre.0 + (r * angle.cos()) as i32, centre.1 + (r * angle.sin()) as i32)
+        })
+        .collect();
+    area.draw(&Polygon::new(points, colour.filled())).map_err(failed)
+}
+
+/// The mean of each square of `FINE` by `FINE` pixels.
+fn averaged(fine: &[u8]) -> Vec<u8> {
+    let (width, height, n) = (SIZE.0 as usize, SIZE.1 as usize, FINE as usize);
+    let mut small = Vec::with_capacity(width * height * 3);
+    for (y, x, channel) in
+        (0..height).flat_map(|y| (0..width).flat_map(move |x| (0..3).map(move |channel| (y, x, channel))))
+    {
+        let square = (0..n).flat_map(|j| (0..n).map(move |i| ((y * n + j) * width * n + x * n + i) * 3 + channel));
+        let sum: usize = square.map(|index| usize::from(fine[index])).sum();
+        small.push((sum / (n * n)) as u8);
+    }
+    small
+}
+
+/// The bundled font: plotters would ask the system for one, which a small machine need not have.
+fn register_fonts() -> Drawn {
+    let fonts: [(FontStyle, &'static [u8]); 2] = [
+        (FontStyle::Normal, include_bytes!("../../assets/fonts/DejaVuSans.ttf")),
+        (FontStyle::Bold, include_bytes!("../../assets/fonts/DejaVuSans-Bold.ttf")),
+    ];
+    for (style, bytes) in fonts {
+        register_font("sans-serif", style, bytes).map_err(|_| PictureError("the bundled font is damaged".into()))?;
+    }
+    Ok(())
+}
+
+fn failed(error: impl std::fmt::Display) -> PictureError {
+    PictureError(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::super::expert::Expert;
+    use super::super::trial::{GOAL_TOLERANCE_M, Trial};
+    use super::*;
+
+    #[test]
+    fn moments_are_spread_over_the_drive() {
+        let moment = |time_s| Moment { time_s, futures: vec![vec![]] };
+        let all: Vec<Moment> = (0..100).map(|k| moment(0.05 + k as f64 * 0.05)).collect();
+        let times: Vec<f64> = Moment::spread(&all, 4.0).iter().map(|m| (m.time_s * 100.0).round()).collect();
+        // The first one at or after 0, 1, 2 and 3 s.
+        assert_eq!(times, [5.0, 100.0, 200.0, 300.0]);
+        assert_eq!(Moment::spread(&all[..1], 4.0), [moment(0.05)]);
+        assert_eq!(Moment::spread(&[], 4.0), []);
+    }
+
+    #[test]
+    fn shows_the_way_driven() {
+        let mut trial = Trial::draw(Maze::demo(), 3);
+        let maze = trial.maze().clone();
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut expert = Expert::towards(&maze, trial.state().position, trial.goal(), &mut rng);
+        while !trial.reached() {
+            trial.step(expert.force(&maze, trial.state(), &mut rng));
+        }
+        let end = trial.trail().len() - 1;
+        let moments: Vec<Moment> = (0..4)
+            .map(|m| {
+                let from = end * m / 5;
+                let future = |bend: f64| {
+                    let ahead = trial.trail()[from..(from + 480).min(end)].iter().enumerate().step_by(5);
+                    ahead.map(|(k, p)| p + Vector2::new(bend, -bend) * (k as f64 / 480.0)).collect()
+                };
+                let futures = (0..8).map(|_| future(rng.random_range(-0.25..0.25))).collect();
+                Moment { time_s: from as f64 * STEP_S, futures }
+            })
+            .collect();
+        let facts =
+            [("time to the goal", "5.2 s"), ("rate of actions", "20.0 Hz"), ("planning p50 / p99", "21 / 38 ms")];
+        let facts: Vec<(String, String)> = facts.map(|(name, value)| (name.into(), value.into())).into();
+        let picture = Picture {
+            maze: &maze,
+            trail: trial.trail(),
+            goal: trial.goal(),
+            tolerance_m: GOAL_TOLERANCE_M,
+            moments: &moments,
+            reached: true,
+            headline: "df_planner",
+            facts: &facts,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("demo.png");
+        picture.write(&file).unwrap();
+        if let Ok(keep) = std::env::var("DF_KEEP_PICTURE") {
+            std::fs::copy(&file, keep).unwrap();
+        }
+        // The signature of PNG, then the size in the first chunk, big-endian.
+        let bytes = std::fs::read(&file).unwrap();
+        assert_eq!(bytes[1..4], *b"PNG");
+        assert_eq!(bytes[16..24], [0, 0, 4, 136, 0, 0, 3, 32], "1160 x 800");
+    }
+}
