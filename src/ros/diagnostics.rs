@@ -112,7 +112,7 @@ mod tests {
         let reason = Reason::Stale { group: "pose".into(), age_s: 0.4, max_age_s: 0.1 };
         let command = Command { tick_ns: 0, values: vec![], rung: Rung::Safe, reason: Some(reason) };
         let start = Instant::now();
-        telemetry.ticked(start, start + Duration::from_millis(2), 0, &command);
+        telemetry.ticked(start, start + Duration::from_millis(2), 0, &command, false);
         let now_ns = 5_250_000_000;
         let array = report(&identity, &mut telemetry, &[Some(5_000_000_000), None], now_ns);
         let status = &array.status[0];

@@ -80,7 +80,8 @@ pub fn start_ticking(shared: Shared, action: ActionOut, period: Duration) -> std
             let tick = lock(&shared.control).tick(tick_ns);
             let sent = action.publish(&tick.command);
             let published = Instant::now();
-            lock(&shared.telemetry).ticked(due.deadline, published, due.skipped, &tick.command);
+            let asks = tick.request.is_some();
+            lock(&shared.telemetry).ticked(due.deadline, published, due.skipped, &tick.command, asks);
             if let Some(request) = tick.request {
                 shared.requests.put(request);
             }

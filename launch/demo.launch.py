@@ -1,0 +1,53 @@
+"""Launches the demo: the embedded maze world and the planner node that drives through it.
+
+    ros2 launch df_planner demo.launch.py seed:=3
+
+The launch ends when the world ends: goal reached, or time up.
+"""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, EmitEvent, IncludeLaunchDescription, RegisterEventHandler
+from launch.event_handlers import OnProcessExit
+from launch.events import Shutdown
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+
+
+def share(*parts):
+    """A path in the installed package."""
+    return PathJoinSubstitution([FindPackageShare("df_planner"), *parts])
+
+
+def generate_launch_description():
+    passed_on = {
+        "namespace": ("", "Namespace of both nodes and of their topics."),
+        "params_file": ("", "ROS parameter file for the planner node."),
+        "config": (share("config", "point_maze.yaml"), "Configuration file."),
+        "model": (share("models", "point_maze"), "Checkpoint directory, as df_train writes it."),
+        "device": ("flex", "What plans: flex (CPU, always there), tch or cuda:0 where compiled in."),
+        "log_level": ("info", "Log level: debug, info, warn, error or fatal."),
+    }
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=description)
+        for name, (default, description) in passed_on.items()
+    ]
+    arguments.append(
+        DeclareLaunchArgument("seed", default_value="0", description="Seed of the world: start, goal and maze noise.")
+    )
+    planner = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(share("launch", "planner.launch.py")),
+        launch_arguments={name: LaunchConfiguration(name) for name in passed_on}.items(),
+    )
+    world = Node(
+        package="df_planner",
+        executable="df_sim",
+        namespace=LaunchConfiguration("namespace"),
+        arguments=["run", "--seed", LaunchConfiguration("seed")],
+        output="screen",
+    )
+    ends = RegisterEventHandler(
+        OnProcessExit(target_action=world, on_exit=[EmitEvent(event=Shutdown(reason="the world has ended"))])
+    )
+    return LaunchDescription([*arguments, planner, world, ends])

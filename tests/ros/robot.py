@@ -1,0 +1,187 @@
+"""A robot made of rclpy, steered by lines on stdin, for tests/ros_node.rs. Answers are JSON lines on stdout.
+
+    odom X Y        publish nav_msgs/Odometry at 50 Hz, standing at X Y
+    silent          stop publishing odometry; answers with the stamp of the last one
+    nan N           publish N odometry messages with NaN in the position, at 50 Hz
+    truncated N     publish N odometry messages cut in the middle, at 50 Hz
+    wrong_type N    publish N std_msgs/String on the odometry topic, at 50 Hz
+    goal X Y        publish a goal, again and again until the node listens
+    nan_goal        publish a goal that is not a number
+    record S        collect actions for S seconds; answers with stamps, arrivals (s) and values
+    actions         every action since the last call of record or actions, in the same form
+    diagnostics     the newest report of the planner as a dictionary
+    plan            the newest plan as a list of points
+    quit
+"""
+
+import json
+import math
+import os
+import sys
+import threading
+import time
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped, WrenchStamped
+from nav_msgs.msg import Odometry, Path
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.serialization import serialize_message
+from std_msgs.msg import String
+
+ODOMETRY_PERIOD_S = 0.02
+
+
+def seconds(stamp):
+    return stamp.sec + stamp.nanosec * 1e-9
+
+
+class Robot:
+    def __init__(self):
+        rclpy.init(args=sys.argv)
+        self.node = rclpy.create_node("robot")
+        self.lock = threading.Lock()
+        self.position = None
+        self.last_stamp = None
+        self.stamps, self.arrivals, self.values = [], [], []
+        self.report, self.path = None, None
+        self.odom = self.node.create_publisher(Odometry, "odom", qos_profile_sensor_data)
+        self.goal = self.node.create_publisher(PoseStamped, "goal", 1)
+        all_actions = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
+        self.node.create_subscription(WrenchStamped, "force", self.on_action, all_actions)
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self.on_diagnostics, 10)
+        self.node.create_subscription(Path, "df_planner/plan", self.on_plan, 1)
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(self.node)
+        threading.Thread(target=self.spin, daemon=True).start()
+        threading.Thread(target=self.drive, daemon=True).start()
+
+    def spin(self):
+        try:
+            self.executor.spin()
+        except ExternalShutdownException:
+            pass
+
+    def drive(self):
+        """Odometry at 50 Hz by absolute deadlines."""
+        due = time.monotonic()
+        while True:
+            due += ODOMETRY_PERIOD_S
+            time.sleep(max(0.0, due - time.monotonic()))
+            with self.lock:
+                if self.position is not None:
+                    message = self.odometry(*self.position)
+                    self.last_stamp = seconds(message.header.stamp)
+                    self.odom.publish(message)
+
+    def leave(self):
+        """Leaves DDS in order, so that no shared memory stays behind; then ends without waiting for threads."""
+        with self.lock:
+            self.position = None
+        self.executor.shutdown(timeout_sec=1.0)
+        self.node.destroy_node()
+        rclpy.try_shutdown()
+        os._exit(0)
+
+    def odometry(self, x, y):
+        message = Odometry()
+        message.header.stamp = self.node.get_clock().now().to_msg()
+        message.header.frame_id = "odom"
+        message.pose.pose.position.x, message.pose.pose.position.y = x, y
+        message.pose.pose.orientation.w = 1.0
+        return message
+
+    def on_action(self, message):
+        with self.lock:
+            self.arrivals.append(time.time())
+            self.stamps.append(seconds(message.header.stamp))
+            self.values.append([message.wrench.force.x, message.wrench.force.y])
+
+    def on_diagnostics(self, message):
+        for status in message.status:
+            if status.name.endswith(": planner"):
+                self.report = {pair.key: pair.value for pair in status.values}
+
+    def on_plan(self, message):
+        self.path = [[pose.pose.position.x, pose.pose.position.y] for pose in message.poses]
+
+    def taken(self):
+        with self.lock:
+            taken = {"stamps": self.stamps, "arrivals": self.arrivals, "values": self.values}
+            self.stamps, self.arrivals, self.values = [], [], []
+        # JSON has no NaN; as text it stays visible.
+        taken["finite"] = all(math.isfinite(v) for values in taken["values"] for v in values)
+        taken["values"] = [[v if math.isfinite(v) else str(v) for v in values] for values in taken["values"]]
+        return taken
+
+    def repeat(self, count, publish):
+        for _ in range(count):
+            publish()
+            time.sleep(ODOMETRY_PERIOD_S)
+
+    def publish_wrong_type(self, count):
+        """From a participant of its own: DDS allows one type per topic and participant."""
+        context = rclpy.Context()
+        rclpy.init(args=sys.argv, context=context)
+        stranger = rclpy.create_node("stranger", context=context)
+        publisher = stranger.create_publisher(String, "odom", qos_profile_sensor_data)
+        self.repeat(count, lambda: publisher.publish(String(data="not an odometry")))
+        stranger.destroy_node()
+        rclpy.shutdown(context=context)
+
+    def give_goal(self, x, y):
+        message = PoseStamped()
+        message.header.frame_id = "odom"
+        message.pose.position.x, message.pose.position.y = x, y
+        message.pose.orientation.w = 1.0
+        until = time.monotonic() + 10.0
+        while self.goal.get_subscription_count() == 0 and time.monotonic() < until:
+            time.sleep(0.02)
+        self.goal.publish(message)
+
+    def do(self, command, arguments):
+        if command == "odom":
+            with self.lock:
+                self.position = tuple(map(float, arguments))
+        elif command == "silent":
+            with self.lock:
+                self.position = None
+            return self.last_stamp
+        elif command == "nan":
+            self.repeat(int(arguments[0]), lambda: self.odom.publish(self.odometry(math.nan, 0.0)))
+        elif command == "truncated":
+            self.repeat(int(arguments[0]), lambda: self.odom.publish(serialize_message(self.odometry(1.0, 1.0))[:40]))
+        elif command == "wrong_type":
+            self.publish_wrong_type(int(arguments[0]))
+        elif command == "goal":
+            self.give_goal(*map(float, arguments))
+        elif command == "nan_goal":
+            self.give_goal(math.nan, 0.0)
+        elif command == "record":
+            self.taken()
+            time.sleep(float(arguments[0]))
+            return self.taken()
+        elif command == "actions":
+            return self.taken()
+        elif command == "diagnostics":
+            return self.report
+        elif command == "plan":
+            return self.path
+        else:
+            raise ValueError(f"unknown command {command}")
+        return "done"
+
+
+def main():
+    robot = Robot()
+    print(json.dumps("ready"), flush=True)
+    for line in sys.stdin:
+        command, *arguments = line.split()
+        if command == "quit":
+            break
+        print(json.dumps(robot.do(command, arguments)), flush=True)
+    robot.leave()
+
+
+main()

@@ -1,0 +1,250 @@
+//! The stage of tests/ros_node.rs: a node process and an rclpy process in a DDS domain of their own. What is started is
+//! ended by its id, also when a test fails.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The longest that anything is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a warning may take to appear: the graph is looked at every 2 s, warnings are throttled by as much.
+const WARNING_WITHIN: Duration = Duration::from_secs(10);
+/// How long a process that was asked to end may take.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// One test at a time: they measure time, and there may be two cores only.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// A DDS domain and a folder for one test.
+pub struct Stage {
+    domain: u16,
+    folder: tempfile::TempDir,
+    _alone: MutexGuard<'static, ()>,
+}
+
+/// Actions as the robot received them; times in seconds since 1970, forces in N.
+#[derive(Debug, Deserialize)]
+pub struct Actions {
+    pub stamps: Vec<f64>,
+    pub arrivals: Vec<f64>,
+    pub values: Vec<[f64; 2]>,
+    pub finite: bool,
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn config_file() -> String {
+    root().join("config/point_maze.yaml").display().to_string()
+}
+
+/// The text of the shipped configuration.
+pub fn shipped_config() -> String {
+    std::fs::read_to_string(config_file()).unwrap()
+}
+
+/// The shipped checkpoint.
+pub fn model() -> String {
+    root().join("models/point_maze").display().to_string()
+}
+
+impl Stage {
+    pub fn new() -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        Self { domain: free_domain(), folder: tempfile::tempdir().unwrap(), _alone: alone }
+    }
+
+    /// The node with the shipped configuration and checkpoint; further arguments override them.
+    pub fn node(&self, more: &[&str]) -> Node {
+        let (config, model) = (config_file(), model());
+        let arguments: Vec<&str> =
+            if more.is_empty() { vec!["--config", &config, "--model", &model] } else { more.to_vec() };
+        self.bare_node(&arguments)
+    }
+
+    /// The node in a namespace, with everything given as ROS parameters.
+    pub fn node_with_parameters(&self, namespace: &str) -> Node {
+        let remap = format!("__ns:={namespace}");
+        let (config, model) = (format!("config:={}", config_file()), format!("model:={}", model()));
+        self.bare_node(&["--ros-args", "-r", &remap, "-p", &config, "-p", &model, "-p", "seed:=7"])
+    }
+
+    /// The node with these arguments only.
+    pub fn bare_node(&self, arguments: &[&str]) -> Node {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_df_planner_node"));
+        let mut child = self.start(command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()));
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let (mut pipe, written) = (child.stderr.take().unwrap(), stderr.clone());
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+                written.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..count]));
+            }
+        });
+        Node { child, stderr }
+    }
+
+    /// The rclpy robot, ready.
+    pub fn robot(&self, arguments: &[&str]) -> Robot {
+        let python = std::env::var("DF_TEST_PYTHON")
+            .expect("DF_TEST_PYTHON is not set: run these tests with `make test`, or `. .ros/env.sh` first");
+        let mut command = Command::new(python);
+        command.arg(root().join("tests/ros/robot.py")).args(arguments);
+        let mut child = self.start(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()));
+        let (sender, answers) = channel();
+        let stdout = child.stdout.take().unwrap();
+        std::thread::spawn(move || {
+            BufReader::new(stdout).lines().map_while(Result::ok).all(|line| sender.send(line).is_ok())
+        });
+        let input = child.stdin.take().unwrap();
+        let mut robot = Robot { child, input, answers };
+        assert_eq!(robot.answer(), "ready");
+        robot
+    }
+
+    /// A file in the test's folder; its path.
+    pub fn file(&self, name: &str, text: &str) -> String {
+        let path: PathBuf = self.folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+
+    fn start(&self, command: &mut Command) -> Child {
+        if command.get_program() == env!("CARGO_BIN_EXE_df_planner_node") {
+            command.stderr(Stdio::piped());
+        }
+        command
+            .env("ROS_DOMAIN_ID", self.domain.to_string())
+            .env("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+            .env("ROS_LOG_DIR", self.folder.path())
+            .env_remove("RMW_IMPLEMENTATION")
+            .spawn()
+            .unwrap_or_else(|error| panic!("{:?}: {error}", command.get_program()))
+    }
+}
+
+/// A domain in which nobody on this machine is: DDS takes UDP port 7400 + 250 * domain + 10 for its first participant.
+/// Domains above 101 would reach into the ports that the system hands out.
+fn free_domain() -> u16 {
+    let start = std::process::id() % 101;
+    (0..101)
+        .map(|i| 1 + ((start + i) % 101) as u16)
+        .find(|domain| UdpSocket::bind(("0.0.0.0", 7410 + 250 * domain)).is_ok())
+        .expect("a DDS domain that is not in use")
+}
+
+/// The node's process.
+pub struct Node {
+    child: Child,
+    stderr: Arc<Mutex<String>>,
+}
+
+impl Node {
+    /// What it has written to stderr so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+
+    /// Waits until it has written `text` to stderr.
+    pub fn says(&self, text: &str) {
+        let until = Instant::now() + WARNING_WITHIN;
+        while !self.stderr().contains(text) {
+            assert!(Instant::now() < until, "the node did not say `{text}` but: {}", self.stderr());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Sends a signal by name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status().unwrap();
+        assert!(sent.success(), "kill -{name}");
+    }
+
+    /// Waits for its end: the exit code, none where a signal killed it.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                // The last lines may still be in the pipe.
+                std::thread::sleep(Duration::from_millis(50));
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the node does not end: {}", self.stderr());
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // In order, so that DDS leaves no shared memory behind.
+        if self.is_running() {
+            self.signal("TERM");
+        }
+        end(&mut self.child);
+    }
+}
+
+/// The rclpy process.
+pub struct Robot {
+    child: Child,
+    input: ChildStdin,
+    answers: Receiver<String>,
+}
+
+impl Robot {
+    /// Gives a command and waits for the answer.
+    pub fn ask(&mut self, command: &str) -> Value {
+        writeln!(self.input, "{command}").expect("the rclpy robot takes commands");
+        self.answer()
+    }
+
+    /// Actions that arrive during so many seconds.
+    pub fn record(&mut self, seconds: f64) -> Actions {
+        actions(self.ask(&format!("record {seconds}")))
+    }
+
+    /// Actions that arrived since the last question for actions.
+    pub fn take_actions(&mut self) -> Actions {
+        actions(self.ask("actions"))
+    }
+
+    fn answer(&mut self) -> Value {
+        let line = self.answers.recv_timeout(PATIENCE).expect("an answer of the rclpy robot; its errors stand above");
+        serde_json::from_str(&line).unwrap()
+    }
+}
+
+fn actions(answer: Value) -> Actions {
+    serde_json::from_value(answer.clone())
+        .unwrap_or_else(|error| panic!("actions that are no numbers: {error}: {answer}"))
+}
+
+impl Drop for Robot {
+    fn drop(&mut self) {
+        let _ = writeln!(self.input, "quit");
+        end(&mut self.child);
+    }
+}
+
+/// Gives a process that was asked to end some time, then ends it by its id.
+fn end(child: &mut Child) {
+    let until = Instant::now() + FAREWELL;
+    while Instant::now() < until && child.try_wait().is_ok_and(|status| status.is_none()) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}

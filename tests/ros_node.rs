@@ -1,0 +1,208 @@
+//! The node against a robot made of rclpy (`tests/ros/robot.py`), over DDS on the loopback: rate, silence, bad data,
+//! signals, moved goals. Run by `make test`, which provides DF_TEST_PYTHON.
+#![cfg(feature = "ros")]
+
+#[path = "ros/stage.rs"]
+mod stage;
+
+use std::time::{Duration, Instant};
+
+use stage::{Actions, Robot, Stage};
+
+/// A free place of the demo maze, and two goals in the same corridor, to the left and to the right of it. Metres.
+const PLACE: &str = "3.5 3.5";
+const LEFT: &str = "1.5 3.5";
+const RIGHT: &str = "5.5 3.5";
+const PERIOD_S: f64 = 0.05;
+const MAX_AGE_S: f64 = 0.1;
+const LIMIT_N: f64 = 4.0;
+/// Clock granularity of stamps as f64 seconds since 1970.
+const ROUNDING_S: f64 = 1e-5;
+
+fn is_safe(force: &[f64; 2]) -> bool {
+    *force == [0.0, 0.0]
+}
+
+/// Puts the robot at [`PLACE`], gives a goal and waits until the node drives.
+fn drive(robot: &mut Robot) {
+    robot.ask(&format!("odom {PLACE}"));
+    robot.ask(&format!("goal {RIGHT}"));
+    await_driving(robot);
+}
+
+fn await_driving(robot: &mut Robot) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < until {
+        let actions = robot.record(0.3);
+        if actions.values.iter().filter(|force| !is_safe(force)).count() >= 3 {
+            return;
+        }
+    }
+    panic!("the node does not drive within 20 s: {}", robot.ask("diagnostics"));
+}
+
+fn assert_in_limits(actions: &Actions) {
+    assert!(actions.finite, "a force is not finite: {actions:?}");
+    let beyond = actions.values.iter().flatten().find(|force| force.abs() > LIMIT_N);
+    assert_eq!(beyond, None, "beyond the limit of {LIMIT_N} N");
+}
+
+#[test]
+fn actions_leave_at_the_configured_rate() {
+    let stage = Stage::new();
+    let _node = stage.node(&[]);
+    let mut robot = stage.robot(&[]);
+    drive(&mut robot);
+    let actions = robot.record(10.0);
+    let report = robot.ask("diagnostics");
+
+    let received = actions.arrivals.len();
+    let span = actions.arrivals[received - 1] - actions.arrivals[0];
+    let rate = (received - 1) as f64 / span;
+    println!("{received} actions in {span:.3} s: {rate:.3} Hz; {report}");
+    let expected = 1.0 / PERIOD_S;
+    assert!((rate / expected - 1.0).abs() <= 0.02, "rate {rate} Hz, configured {expected} Hz; {report}");
+    assert_in_limits(&actions);
+    // Ticks lie on one grid: each stamp is a whole number of periods after the first. The system clock is slewed by
+    // at most 500 ppm: 5 ms in 10 s.
+    for stamp in &actions.stamps {
+        let periods = (stamp - actions.stamps[0]) / PERIOD_S;
+        assert!((periods - periods.round()).abs() * PERIOD_S < 0.005, "off the grid: {periods} periods");
+    }
+    let driven = actions.values.iter().filter(|force| !is_safe(force)).count();
+    assert!(driven * 10 >= received * 9, "{driven} of {received} actions are not the safe one; {report}");
+}
+
+#[test]
+fn silence_brings_the_safe_action_within_the_configured_age() {
+    let stage = Stage::new();
+    let node = stage.node(&[]);
+    let mut robot = stage.robot(&[]);
+    drive(&mut robot);
+    robot.ask("actions");
+    let last_odometry = robot.ask("silent").as_f64().unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    let actions = robot.take_actions();
+    let unsafe_until = actions.values.iter().rposition(|force| !is_safe(force)).expect("it drove before the silence");
+    let first_safe = unsafe_until + 1;
+    assert!(first_safe < actions.values.len(), "the safe action never came");
+    // The first tick at which the newest sample is older than its maximum age is at most one period after that age.
+    let tick_after = actions.stamps[first_safe] - last_odometry;
+    assert!(tick_after <= MAX_AGE_S + PERIOD_S + ROUNDING_S, "safe only {tick_after} s after the last odometry");
+    assert!(tick_after > MAX_AGE_S - ROUNDING_S, "safe already {tick_after} s after the last odometry");
+    // On its way through the middleware, on a loaded machine.
+    let arrival_after = actions.arrivals[first_safe] - last_odometry;
+    assert!(arrival_after <= MAX_AGE_S + 2.0 * PERIOD_S, "received only after {arrival_after} s");
+    node.says(&format!("s old, more than its max_age_s of {MAX_AGE_S}"));
+
+    robot.ask(&format!("odom {PLACE}"));
+    await_driving(&mut robot);
+}
+
+#[test]
+fn bad_data_is_named_and_never_becomes_an_action() {
+    let stage = Stage::new();
+    let mut node = stage.node(&[]);
+    let mut robot = stage.robot(&[]);
+    drive(&mut robot);
+    robot.ask("actions");
+    let mut all = Vec::new();
+    for (command, named) in [
+        ("nan 30", "odom: message refused: nav_msgs/msg/Odometry, byte"),
+        ("truncated 30", "truncated: expected"),
+        ("wrong_type 150", "publishes std_msgs/msg/String, but the contract says nav_msgs/msg/Odometry"),
+        ("nan_goal", "goal: message refused: geometry_msgs/msg/PoseStamped, byte"),
+    ] {
+        // Bad data alone, then among good data.
+        robot.ask("silent");
+        robot.ask(command);
+        node.says(named);
+        robot.ask(&format!("odom {PLACE}"));
+        robot.ask(command);
+        std::thread::sleep(Duration::from_millis(300));
+        let actions = robot.take_actions();
+        assert!(!actions.values.is_empty(), "{command}: no actions any more");
+        assert_in_limits(&actions);
+        all.extend(actions.values);
+        assert!(node.is_running(), "{command}: the node died: {}", node.stderr());
+    }
+    node.says("pose.pose.position.x");
+    await_driving(&mut robot);
+    println!("{} actions through bad data, all finite", all.len());
+}
+
+#[test]
+fn a_signal_ends_it_with_the_safe_action_and_exit_code_0() {
+    for signal in ["TERM", "INT"] {
+        let stage = Stage::new();
+        let mut node = stage.node(&[]);
+        let mut robot = stage.robot(&[]);
+        drive(&mut robot);
+        let driven = robot.record(0.5);
+        assert!(driven.values.iter().any(|force| !is_safe(force)), "SIG{signal}: it drove before the end");
+        node.signal(signal);
+        assert_eq!(node.exit_code(), Some(0), "SIG{signal}: {}", node.stderr());
+        std::thread::sleep(Duration::from_millis(300));
+        let actions = robot.take_actions();
+        let last = actions.values.last().expect("at least the last action");
+        assert!(is_safe(last), "SIG{signal}: the last action is {last:?}");
+    }
+}
+
+#[test]
+fn a_moved_goal_moves_the_plan_in_a_namespace_with_ros_parameters() {
+    let stage = Stage::new();
+    let _node = stage.node_with_parameters("/robot_1");
+    let mut robot = stage.robot(&["--ros-args", "-r", "__ns:=/robot_1"]);
+    drive(&mut robot);
+    let end = |robot: &mut Robot| {
+        // The mean over some plans: single ones are samples.
+        let ends: Vec<f64> = (0..20)
+            .map(|_| {
+                std::thread::sleep(Duration::from_millis(60));
+                let plan = robot.ask("plan");
+                let last = plan.as_array().and_then(|points| points.last()).expect("a plan with points");
+                last[0].as_f64().unwrap()
+            })
+            .collect();
+        ends.iter().sum::<f64>() / ends.len() as f64
+    };
+    std::thread::sleep(Duration::from_millis(500));
+    let right = end(&mut robot);
+    robot.ask(&format!("goal {LEFT}"));
+    std::thread::sleep(Duration::from_millis(500));
+    let left = end(&mut robot);
+    println!("mean end of the plan: x = {right:.2} m towards {RIGHT}, {left:.2} m towards {LEFT}");
+    assert!(left < 3.5 - 0.3 && right > 3.5 + 0.3, "the plans end at x = {right} and x = {left}");
+    let report = robot.ask("diagnostics");
+    assert_eq!(report["state"], "driving", "{report}");
+    assert!(report["planning_latency_ms_p99"].as_str().unwrap().parse::<f64>().unwrap() > 0.0);
+}
+
+#[test]
+fn what_cannot_be_run_is_refused_with_its_place_before_anything_starts() {
+    let stage = Stage::new();
+    let (text, model) = (stage::shipped_config(), stage::model());
+    let refused = |text: &str, named: &[&str]| {
+        let file = stage.file("changed.yaml", text);
+        let mut node = stage.node(&["--config", &file, "--model", &model]);
+        assert_eq!(node.exit_code(), Some(1), "{}", node.stderr());
+        for name in named {
+            assert!(node.stderr().contains(name), "`{name}` is not in: {}", node.stderr());
+        }
+    };
+    let line = |key: &str| 1 + text.lines().position(|l| l.trim_start().starts_with(key)).unwrap();
+    let period = format!("changed.yaml:{}: period_s: 0", line("period_s:"));
+    refused(&text.replace("period_s: 0.05", "period_s: 0"), &[&period]);
+    refused(&text.replace("period_s:", "periods:"), &["changed.yaml", "periods"]);
+    let field = format!("changed.yaml:{}: observations.position.fields[0]", line("fields:"));
+    refused(&text.replacen("pose.pose.position.x", "pose.pose.position.w", 1), &[&field, "pose.pose.position.w"]);
+    // The checkpoint was trained at another period.
+    refused(&text.replace("period_s: 0.05", "period_s: 0.1"), &["period_s"]);
+
+    let mut nothing = stage.bare_node(&[]);
+    assert_eq!(nothing.exit_code(), Some(1));
+    assert!(nothing.stderr().contains("no configuration: give --config"), "{}", nothing.stderr());
+    let mut no_file = stage.bare_node(&["--ros-args", "--params-file", "/does/not/exist.yaml"]);
+    assert_eq!(no_file.exit_code(), Some(1), "{}", no_file.stderr());
+}
