@@ -84,16 +84,20 @@ struct RunArguments {
     config: Option<PathBuf>,
 }
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
     // What follows --ros-args is for ROS.
     #[cfg(feature = "ros")]
     let arguments = Arguments::parse_from(own_arguments());
     #[cfg(not(feature = "ros"))]
     let arguments = Arguments::parse();
-    match arguments.command {
+    let code = match arguments.command {
         Command::Record(arguments) => record(arguments).map(|()| ExitCode::SUCCESS),
         Command::Run(arguments) => run(arguments),
-    }
+    };
+    code.unwrap_or_else(|error| {
+        eprintln!("df_sim: {error:#}");
+        ExitCode::from(2)
+    })
 }
 
 fn record(arguments: RecordArguments) -> Result<()> {
@@ -156,7 +160,7 @@ fn run(_: RunArguments) -> Result<ExitCode> {
     bail!("this df_sim was built without feature `ros`: it can record, not run")
 }
 
-/// 0: goal reached. 1: not reached, or interrupted.
+/// 0: goal reached. 1: not reached, or interrupted. (2: an error.)
 #[cfg(feature = "ros")]
 fn run(arguments: RunArguments) -> Result<ExitCode> {
     let topics = topics(arguments.config)?;
