@@ -287,6 +287,12 @@ fn bad_bytes_are_refused_with_type_offset_expected_and_got() {
     assert_eq!(values(text, &["n"], &padded), [6.0]);
     padded.bytes.push(0);
     assert_eq!(fault(text, &["n"], &padded), (52, Fault::Trailing { expected: 3, got: 4 }));
+    // After an empty array rclpy's serializer leaves garbage: bytes of JointState("a", [1.0], [], [2.0]) as seen from it.
+    let mut excess = Writer::new(false).header(1, 0, "").strings(&["a"]).array(&[1.0]).array(&[]).array(&[2.0]);
+    excess.bytes.extend([0x50; 8]);
+    assert_eq!(values(JOINTS, &["effort[name=a]"], &excess), [2.0]);
+    excess.bytes.extend([0x50; 4]);
+    assert_eq!(fault(JOINTS, &["effort[0]"], &excess), (60, Fault::Trailing { expected: 3 + 8, got: 12 }));
     let error = extractor(text, &["x"]).extract(&cut.bytes).unwrap_err().to_string();
     assert_eq!(error, "p/msg/A, byte 12: truncated: expected 8 more bytes, got 3");
 }
