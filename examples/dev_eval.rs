@@ -19,7 +19,7 @@ fn main() {
     let mut planner = Planner::load(std::path::Path::new(&a[2]), &config, &layout, &a[3]).unwrap();
     let p = config.contract.period_ns();
     let (mut ok, mut lat) = (0, vec![]);
-    for seed in 0..seeds {
+    for seed in std::env::var("S0").map_or(0, |s| s.parse().unwrap())..seeds {
         planner.reset();
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
         let maze = Maze::demo();

@@ -31,6 +31,22 @@ pub struct Contract {
 }
 
 impl Contract {
+    /// The contract in the text of a configuration, as stored in a checkpoint; settings are not looked at, so that a
+    /// checkpoint outlives them. `file` is only cited.
+    ///
+    /// # Errors
+    /// [`ConfigError::Malformed`].
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        let raw: raw::ContractFile = serde_yaml::from_str(text)
+            .map_err(|source| ConfigError::Malformed { file: file.into(), message: source.to_string() })?;
+        Ok(Self {
+            period_s: raw.period_s,
+            frame_stack: raw.frame_stack,
+            observations: raw.observations.0,
+            action: raw.action,
+        })
+    }
+
     /// Period of a tick in whole nanoseconds.
     pub fn period_ns(&self) -> i64 {
         (self.period_s * 1e9).round() as i64

@@ -21,6 +21,15 @@ pub struct File {
     pub training: TrainingConfig,
 }
 
+/// The part of a file that a checkpoint is checked against; whatever else the file says is ignored.
+#[derive(Deserialize)]
+pub struct ContractFile {
+    pub period_s: f64,
+    pub frame_stack: usize,
+    pub observations: Observations,
+    pub action: Action,
+}
+
 /// Observation groups in the order of the file, which fixes the order of channels in a frame.
 pub struct Observations(pub Vec<ObservationGroup>);
 
@@ -259,8 +268,8 @@ impl Default for PlannerConfig {
 pub enum CostConfig {
     /// Distance of the goal's group to the goal, over the future frames.
     Goal { weight: f64 },
-    /// Difference between the step of one group and its rate times the period: what makes a plan coherent.
-    Consistency { weight: f64, of: String, rate: String },
+    /// Difference between the change of one group over `over_s` seconds and its rate: what makes a plan coherent.
+    Consistency { weight: f64, of: String, rate: String, over_s: f64, tolerance: f64 },
 }
 
 /// Shares of the training windows that get each pattern of noise levels.

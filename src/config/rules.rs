@@ -137,7 +137,9 @@ fn check_costs(file: &File) -> Check {
         let key = format!("costs[{i}]");
         let (CostConfig::Goal { weight } | CostConfig::Consistency { weight, .. }) = cost;
         not_negative(format!("{key}.weight"), *weight)?;
-        if let CostConfig::Consistency { of, rate, .. } = cost {
+        if let CostConfig::Consistency { of, rate, over_s, tolerance, .. } = cost {
+            not_negative(format!("{key}.tolerance"), *tolerance)?;
+            positive(format!("{key}.over_s"), *over_s)?;
             for (name, group) in [("of", of), ("rate", rate)] {
                 let known = names.contains(&group.as_str());
                 require(known, format!("{key}.{name}"), group, format!("must be one of {names:?}"))?;

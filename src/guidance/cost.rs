@@ -43,9 +43,13 @@ pub fn costs(configured: &[CostConfig], goal_group: Option<&str>, layout: &Layou
                 CostConfig::Goal { weight } => {
                     Box::new(Goal { weight: *weight, channels: channels(goal_group.unwrap_or_default()) })
                 }
-                CostConfig::Consistency { weight, of, rate } => {
-                    Box::new(Consistency { weight: *weight, of: channels(of), rate: channels(rate) })
-                }
+                CostConfig::Consistency { weight, of, rate, over_s, tolerance } => Box::new(Consistency {
+                    weight: *weight,
+                    of: channels(of),
+                    rate: channels(rate),
+                    over_s: *over_s,
+                    tolerance: *tolerance,
+                }),
             }
         })
         .collect()

@@ -8,8 +8,8 @@ use super::{Cost, Future};
 /// unit of the group.
 const ROUNDING: f64 = 0.1;
 
-/// `weight` times the mean over the future frames of the distance to the goal, `sqrt(d^2 + r^2) - r` with `r` =
-/// [`ROUNDING`]. The earlier the arrival, the more frames have distance 0.
+/// `weight` times the time integral of the distance to the goal, `sqrt(d^2 + r^2) - r` with `r` = [`ROUNDING`], in unit
+/// seconds. The earlier the arrival, the smaller.
 pub struct Goal {
     pub weight: f64,
     /// The channels of the goal's group.
@@ -25,7 +25,7 @@ impl Cost for Goal {
         if future.goal.is_empty() {
             return 0.0;
         }
-        let per_frame = self.weight / future.frames().len().max(1) as f64;
+        let per_frame = self.weight * future.period_s;
         let mut cost = 0.0;
         for (frame, gradient) in future.frames().zip(gradient.chunks_exact_mut(future.channels)) {
             let apart = |i: usize| f64::from(frame[self.channels.start + i]) - future.goal[i];
@@ -49,11 +49,11 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        // Two frames 3-4-5 away and one at the goal: 2 * (2 * (sqrt(25.01) - 0.1) + 0) / 3.
+        // Two frames of 0.1 s that are 3-4-5 away and one at the goal: 2 * 0.1 * (2 * (sqrt(25.01) - 0.1) + 0).
         let values = [9.0, 3.0, 4.0, 9.0, 0.0, 0.0, 9.0, -3.0, 4.0];
         let cost =
             COST().evaluate(&Future { values: &values, channels: 3, period_s: 0.1, goal: &[0.0, 0.0] }, &mut [0.0; 9]);
-        assert!((cost - 4.0 * (25.01f64.sqrt() - 0.1) / 3.0).abs() < 1e-9);
+        assert!((cost - 0.4 * (25.01f64.sqrt() - 0.1)).abs() < 1e-9);
     }
 
     #[test]

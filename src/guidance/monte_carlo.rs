@@ -24,20 +24,22 @@ impl Guidance {
         Self { costs, normaliser, frame_stack: spec.frame_stack, period_s }
     }
 
-    /// The cost of every sequence's tokens from `first` on, and its gradient with respect to the normalised clean tokens
-    /// (0 in the tokens before). `goal` is in units.
-    pub fn evaluate(&self, clean: &Tokens, first: usize, goal: &[f64]) -> (Statistics, Tokens) {
+    /// The cost of every sequence's future, and its gradient with respect to the normalised clean tokens (0 elsewhere).
+    ///
+    /// The costs see `frames[batch]` frames from token `first` on; `goal` is in units.
+    pub fn evaluate(&self, clean: &Tokens, first: usize, frames: &[usize], goal: &[f64]) -> (Statistics, Tokens) {
         let channels = clean.channels / self.frame_stack;
         let mut gradient = Tokens::zeros(clean.batch, clean.tokens, clean.channels);
         let mut statistics = Statistics::default();
         let start = first * clean.channels;
-        let mut values = vec![0.0; clean.tokens * clean.channels - start];
+        let mut values = Vec::with_capacity(clean.tokens * clean.channels - start);
         for batch in 0..clean.batch {
-            for (i, (value, &normalised)) in values.iter_mut().zip(&clean.sequence(batch)[start..]).enumerate() {
-                *value = self.normaliser.invert(i % channels, normalised);
-            }
+            let end = (start + frames[batch] * channels).min(clean.tokens * clean.channels);
+            let counted = clean.sequence(batch)[start..end].iter().enumerate();
+            values.clear();
+            values.extend(counted.map(|(i, &normalised)| self.normaliser.invert(i % channels, normalised)));
             let future = Future { values: &values, channels, period_s: self.period_s, goal };
-            let gradient = &mut gradient.sequence_mut(batch)[start..];
+            let gradient = &mut gradient.sequence_mut(batch)[start..end];
             statistics.costs.push(self.costs.iter().map(|cost| cost.evaluate(&future, gradient)).sum());
             // Per unit of the channel -> per normalised unit.
             gradient.iter_mut().enumerate().for_each(|(i, g)| *g *= self.normaliser.deviation[i % channels]);

@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::{Network, NetworkConfig, NetworkDenoiser};
-use crate::config::{Config, ConfigError, ModelConfig};
+use crate::config::{Config, ConfigError, Contract, ModelConfig};
 use crate::diffusion::{NoiseSchedule, Objective, TokenSpec};
 use crate::signal::{Layout, Normaliser};
 
@@ -54,8 +54,9 @@ pub struct Checkpoint {
     pub model: ModelConfig,
     pub layout: Layout,
     pub normaliser: Normaliser,
-    /// The configuration that it was trained with.
-    pub config: Config,
+    pub contract: Contract,
+    /// The configuration that it was trained with, as text.
+    pub configuration: String,
     pub provenance: Provenance,
 }
 
@@ -101,7 +102,7 @@ impl Checkpoint {
         let json = serde_json::to_string_pretty(&description)
             .map_err(|e| CheckpointError::Malformed { path: new.join(DESCRIPTION), message: e.to_string() })?;
         fs::write(new.join(DESCRIPTION), json).map_err(at(&new))?;
-        fs::write(new.join(CONTRACT), &self.config.text).map_err(at(&new))?;
+        fs::write(new.join(CONTRACT), &self.configuration).map_err(at(&new))?;
         self.network
             .clone()
             .save_file(new.join(WEIGHTS))
@@ -140,7 +141,8 @@ impl Checkpoint {
         if !fits {
             return Err(malformed(DESCRIPTION, "network, layout and normaliser do not fit each other".into()));
         }
-        let config = Config::parse(&read(CONTRACT)?, &directory.join(CONTRACT))?;
+        let configuration = read(CONTRACT)?;
+        let contract = Contract::parse(&configuration, &directory.join(CONTRACT))?;
         let weights = directory.join(WEIGHTS);
         if !weights.is_file() {
             return Err(malformed(WEIGHTS, "no such file".into()));
@@ -154,7 +156,8 @@ impl Checkpoint {
             model: description.model,
             layout: description.layout,
             normaliser: description.normaliser,
-            config,
+            contract,
+            configuration,
             provenance: description.provenance,
         })
     }
@@ -165,11 +168,11 @@ impl Checkpoint {
     /// # Errors
     /// [`CheckpointError::OtherContract`] with the first key that differs.
     pub fn check(&self, directory: &Path, config: &Config, layout: &Layout) -> Result<(), CheckpointError> {
-        let (trained, now) = (&self.config.contract, &config.contract);
-        let group_facts = |c: &crate::config::Contract| -> Vec<_> {
+        let (trained, now) = (&self.contract, &config.contract);
+        let group_facts = |c: &Contract| -> Vec<_> {
             c.observations.iter().map(|g| (g.name.clone(), g.message_type.clone(), g.fields.clone())).collect()
         };
-        let facts = |c: &crate::config::Contract| {
+        let facts = |c: &Contract| {
             [
                 ("period_s", format!("{}", c.period_s)),
                 ("frame_stack", format!("{}", c.frame_stack)),

@@ -6,8 +6,10 @@ use std::ops::Range;
 const HOLD_S: f64 = 0.8;
 /// The earliest arrival, seconds: sooner than this no command of the plan could matter.
 const EARLIEST_S: f64 = 0.1;
-/// Alternatives to the arrival of the last plan, as shares of its time to go.
-const ALTERNATIVES: [f64; 3] = [1.0, 0.85, 1.2];
+/// Alternatives to the arrival of the last plan: a share of its time to go, and seconds.
+const ALTERNATIVES: [(f64, f64); 4] = [(1.0, 0.0), (0.9, -0.1), (1.1, 0.1), (1.2, 0.3)];
+/// Each further alternative is this much of the next later one; the latest is the end of the horizon.
+const SPREAD: f64 = 0.7;
 
 /// Proposes arrival times and remembers the one that was chosen.
 #[derive(Clone, Debug, Default)]
@@ -17,8 +19,9 @@ pub struct Arrivals {
 }
 
 impl Arrivals {
-    /// For each of `candidates`: the future frames in which the goal holds. The first ones stay near the arrival that was
-    /// chosen last, the others are spread evenly over the horizon, so that a better one is always on offer.
+    /// For each of `candidates`: the future frames in which the goal holds. The last of several knows no goal (an empty
+    /// range): it is led by the costs alone, for a goal that lies beyond the horizon. Of the others, up to half of them stay near the arrival that
+    /// was chosen last, the others are spread over the horizon, so that a better one is always on offer.
     ///
     /// `first_ns`: the time of the first future frame. `frames`: future frames in the horizon.
     pub fn propose(
@@ -36,24 +39,26 @@ impl Arrivals {
         let earliest = (EARLIEST_S / period_s).ceil();
         let last = (frames - 1) as f64;
         let kept = self.chosen_ns.map(|at| ((at - first_ns) as f64 / period_ns as f64).max(earliest));
-        let near = kept.map_or(0, |_| ALTERNATIVES.len().min(candidates));
-        let spread = candidates - near;
+        let near = kept.map_or(0, |_| ALTERNATIVES.len().min(candidates.div_ceil(2)));
         let hold = (HOLD_S / period_s).round() as usize;
+        let free = usize::from(candidates > 1);
+        let candidates = candidates - free;
         (0..candidates)
             .map(|c| {
                 let arrival = match kept {
-                    Some(kept) if c < near => kept * ALTERNATIVES[c],
-                    _ => last * (c - near + 1) as f64 / spread as f64,
+                    Some(kept) if c < near => kept * ALTERNATIVES[c].0 + ALTERNATIVES[c].1 / period_s,
+                    _ => last * SPREAD.powi((candidates - 1 - c) as i32),
                 };
                 let arrival = arrival.clamp(earliest.min(last), last).round() as usize;
                 arrival..arrival + hold
             })
+            .chain((0..free).map(|_| 0..0))
             .collect()
     }
 
-    /// Keeps the arrival of the chosen candidate.
+    /// Keeps the arrival of the chosen candidate; none if it knew no goal.
     pub fn choose(&mut self, arrival: &Range<usize>, first_ns: i64, period_ns: i64) {
-        self.chosen_ns = Some(first_ns + arrival.start as i64 * period_ns);
+        self.chosen_ns = (!arrival.is_empty()).then_some(first_ns + arrival.start as i64 * period_ns);
     }
 }
 
@@ -66,15 +71,15 @@ mod tests {
         let mut arrivals = Arrivals::default();
         let period = 50_000_000;
         let starts = |ranges: &[Range<usize>]| ranges.iter().map(|r| r.start).collect::<Vec<_>>();
-        // 96 frames: 95 * c / 4; each holds for 16 frames (0.8 s).
-        let first = arrivals.propose(&[1.0, 2.0], 0, period, 96, 4);
-        assert_eq!((starts(&first), first[0].len()), (vec![24, 48, 71, 95], 16));
+        // 96 frames: 95, 0.7 * 95 = 66.5, 0.49 * 95 = 46.6, 0.343 * 95 = 32.6, and none; each holds for 16 frames (0.8 s).
+        let first = arrivals.propose(&[1.0, 2.0], 0, period, 96, 5);
+        assert_eq!((starts(&first), first[0].len()), (vec![33, 47, 67, 95, 0], 16));
         arrivals.choose(&first[1], 0, period);
-        // 8 ticks later: 40 frames to go; 0.85 * 40 = 34, 1.2 * 40 = 48, and the end of the horizon.
-        assert_eq!(starts(&arrivals.propose(&[1.0, 2.0], 8 * period, period, 96, 4)), [40, 34, 48, 95]);
-        // A time that has passed: the earliest, 2 frames.
-        assert_eq!(starts(&arrivals.propose(&[1.0, 2.0], 80 * period, period, 96, 4))[..2], [2, 2]);
+        // 7 ticks later: 40 frames to go; 0.9 * 40 - 2 = 34, 1.1 * 40 + 2 = 46; and the end of the spread.
+        assert_eq!(starts(&arrivals.propose(&[1.0, 2.0], 7 * period, period, 96, 5)), [40, 34, 46, 95, 0]);
+        // A time that has passed: the earliest, 2 frames, and 1.1 * 2 + 2 = 4 of eight.
+        assert_eq!(starts(&arrivals.propose(&[1.0, 2.0], 80 * period, period, 96, 9))[..3], [2, 2, 4]);
         // Another goal: from the start.
-        assert_eq!(starts(&arrivals.propose(&[0.0, 2.0], 0, period, 96, 4)), [24, 48, 71, 95]);
+        assert_eq!(starts(&arrivals.propose(&[0.0, 2.0], 0, period, 96, 5)), [33, 47, 67, 95, 0]);
     }
 }

@@ -1,5 +1,6 @@
 //! The planner: history in, plan out. Samples candidate futures by diffusion forcing, guided by costs, and picks one.
 
+use std::ops::Range;
 use std::path::Path;
 
 use rand::SeedableRng;
@@ -114,6 +115,10 @@ impl Planner {
 
         let mut known = Conditioning::new(request, &self.layout, &self.normaliser, batch, settings.horizon);
         let mut arrivals = Vec::new();
+        // Frames that costs are counted over: from the newest history token on, so that a jump away from it shows, to the
+        // end of the stay at the goal; what comes after it is no concern of this plan.
+        let seen = known.first_future.min(1) * self.layout.frame_stack;
+        let mut counted = vec![seen + frames; batch];
         if let (true, Some(modality), false) =
             (settings.goal_as_observation, self.goal_modality, request.goal.is_empty())
         {
@@ -121,6 +126,8 @@ impl Planner {
             let of_sequence: Vec<_> = (0..batch).map(|b| arrivals[b / settings.futures].clone()).collect();
             let goal = KnownObservation { modality, values: &request.goal, frames: &of_sequence };
             known.know(&goal, &self.layout, &self.normaliser);
+            let end = |range: &Range<usize>| if range.is_empty() { frames } else { range.end.min(frames) };
+            counted = of_sequence.iter().map(|range| seen + end(range)).collect();
         }
 
         let matrix = SchedulingMatrix::new(
@@ -129,9 +136,9 @@ impl Planner {
             settings.denoising_steps,
             settings.uncertainty_scale,
         )?;
-        let x = self.sample(&known, &matrix, &request.goal)?;
+        let x = self.sample(&known, &matrix, &counted, &request.goal)?;
 
-        let (statistics, _) = self.guidance.evaluate(&x, known.first_future, &request.goal);
+        let (statistics, _) = self.guidance.evaluate(&x, known.first_future.saturating_sub(1), &counted, &request.goal);
         let candidate_costs: Vec<f64> =
             statistics.costs.chunks(settings.futures).map(|c| c.iter().sum::<f64>() / c.len() as f64).collect();
         let chosen =
@@ -166,7 +173,13 @@ impl Planner {
     }
 
     /// Samples every sequence from noise down the scheduling matrix.
-    fn sample(&mut self, known: &Conditioning, matrix: &SchedulingMatrix, goal: &[f64]) -> Result<Tokens, PlanError> {
+    fn sample(
+        &mut self,
+        known: &Conditioning,
+        matrix: &SchedulingMatrix,
+        counted: &[usize],
+        goal: &[f64],
+    ) -> Result<Tokens, PlanError> {
         let settings = self.settings.clone();
         let (futures, shared, first) = (settings.futures, settings.shared_tokens, known.first_future);
         let batch = settings.candidates * futures;
@@ -188,7 +201,7 @@ impl Planner {
         let mut from = known.levels(matrix.row(0));
         for row in 1..=matrix.steps() {
             let to = known.levels(matrix.row(row));
-            let mut clean = self.guided(&x, &from, known, goal)?;
+            let mut clean = self.guided(&x, &from, known, counted, goal)?;
             share(&mut clean, futures, first, shared);
             let fresh = if solver.is_stochastic() { noise(settings.temperature) } else { silent.clone() };
             solver.step(&mut x, &clean, &from, &to, &fresh);
@@ -202,7 +215,14 @@ impl Planner {
     /// The score of the tilted density `p(x) exp(-scale cost)` is `score - scale d cost / d x`; with
     /// `score = (alpha x0 - x) / sigma^2` the clean tokens move by `-scale sigma^2 / alpha d cost / d x` (exact, the gradient
     /// taken through the network), or about `-scale sigma^2 d cost / d x0` (cheap).
-    fn guided(&mut self, x: &Tokens, levels: &Levels, known: &Conditioning, goal: &[f64]) -> Result<Tokens, PlanError> {
+    fn guided(
+        &mut self,
+        x: &Tokens,
+        levels: &Levels,
+        known: &Conditioning,
+        counted: &[usize],
+        goal: &[f64],
+    ) -> Result<Tokens, PlanError> {
         let settings = &self.settings.guidance;
         let (first, futures, shared) = (known.first_future, self.settings.futures, self.settings.shared_tokens);
         if settings.gradient == GradientKind::Off || settings.scale == 0.0 {
@@ -210,12 +230,12 @@ impl Planner {
         }
         let guidance = &self.guidance;
         let (mut clean, mut gradient) = match settings.gradient {
-            GradientKind::Exact => {
-                self.denoiser.denoise_with_gradient(x, levels, &mut |clean| guidance.evaluate(clean, first, goal).1)?
-            }
+            GradientKind::Exact => self
+                .denoiser
+                .denoise_with_gradient(x, levels, &mut |clean| guidance.evaluate(clean, first.saturating_sub(1), counted, goal).1)?,
             _ => {
                 let clean = self.denoiser.denoise(x, levels)?;
-                let gradient = guidance.evaluate(&clean, first, goal).1;
+                let gradient = guidance.evaluate(&clean, first.saturating_sub(1), counted, goal).1;
                 (clean, gradient)
             }
         };

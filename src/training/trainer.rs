@@ -160,7 +160,8 @@ pub fn train(
                 model: config.model.clone(),
                 layout: layout.clone(),
                 normaliser: normaliser.clone(),
-                config: config.clone(),
+                contract: config.contract.clone(),
+                configuration: config.text.clone(),
                 provenance: provenance.clone(),
             };
             checkpoint.save(out)?;
