@@ -214,8 +214,7 @@ planner: {history: 1, horizon: 8}
         ticking.join().unwrap();
         shared.requests.close();
         planning.join().unwrap();
-        let stamps = stamps.lock().unwrap().clone();
-        stamps
+        stamps.lock().unwrap().clone()
     }
 
     #[test]
