@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use df_planner::config::Config;
-use df_planner::sim::{Maze, Recording, Topics};
+use df_planner::sim::{Maze, Recording, STEP_S, Topics};
 use indicatif::{ProgressBar, ProgressStyle};
 #[cfg(feature = "ros")]
 use {
@@ -17,9 +17,6 @@ use {
     std::time::{Duration, Instant},
 };
 
-/// One step of the world: `sim::STEP_S`.
-#[cfg(feature = "ros")]
-const STEP: Duration = Duration::from_millis(10);
 /// The goal is said again every half second.
 #[cfg(feature = "ros")]
 const GOAL_EVERY_STEPS: u32 = 50;
@@ -87,22 +84,26 @@ struct RunArguments {
     config: Option<PathBuf>,
 }
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
     // What follows --ros-args is for ROS.
     #[cfg(feature = "ros")]
     let arguments = Arguments::parse_from(own_arguments());
     #[cfg(not(feature = "ros"))]
     let arguments = Arguments::parse();
-    match arguments.command {
+    let code = match arguments.command {
         Command::Record(arguments) => record(arguments).map(|()| ExitCode::SUCCESS),
         Command::Run(arguments) => run(arguments),
-    }
+    };
+    code.unwrap_or_else(|error| {
+        eprintln!("df_sim: {error:#}");
+        ExitCode::from(2)
+    })
 }
 
 fn record(arguments: RecordArguments) -> Result<()> {
     let RecordArguments { out, minutes, episode_s, seed, config } = arguments;
     for (name, value) in [("--minutes", minutes * 60.0), ("--episode-s", episode_s)] {
-        if !(value.is_finite() && value >= 0.01) {
+        if !(value.is_finite() && value >= STEP_S) {
             bail!("{name}: a positive length of time is needed");
         }
     }
@@ -114,10 +115,11 @@ fn record(arguments: RecordArguments) -> Result<()> {
         .with_context(|| format!("recording into {}", out.display()))?;
     bar.finish_and_clear();
     println!(
-        "{}: {} episodes, {} steps of 10 ms, {} goals",
+        "{}: {} episodes, {} steps of {} ms, {} goals",
         out.display(),
         recorded.episodes,
         recorded.steps,
+        STEP_S * 1e3,
         recorded.goals
     );
     Ok(())
@@ -158,7 +160,7 @@ fn run(_: RunArguments) -> Result<ExitCode> {
     bail!("this df_sim was built without feature `ros`: it can record, not run")
 }
 
-/// 0: goal reached. 1: not reached, or interrupted.
+/// 0: goal reached. 1: not reached, or interrupted. (2: an error.)
 #[cfg(feature = "ros")]
 fn run(arguments: RunArguments) -> Result<ExitCode> {
     let topics = topics(arguments.config)?;
@@ -176,7 +178,7 @@ fn run(arguments: RunArguments) -> Result<ExitCode> {
     // The planner tells of itself once a second; a short drive may end before it has.
     let heard_by = Instant::now() + DIAGNOSTICS_WAIT;
     while node.diagnostic("planning_latency_ms_p50").is_none() && Instant::now() < heard_by {
-        std::thread::sleep(STEP);
+        std::thread::sleep(Duration::from_secs_f64(STEP_S));
     }
     let summary = Summary {
         seed: arguments.seed,
@@ -221,10 +223,11 @@ fn drive(node: &WorldNode, trial: &mut Trial, wait_s: f64, timeout_s: f64) -> Re
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, stop.clone())?;
     }
+    let step = Duration::from_secs_f64(STEP_S);
     let (start, start_ns) = (Instant::now(), now_ns());
     let mut moments = Vec::new();
     for k in 0u32.. {
-        let due = STEP * k;
+        let due = step * k;
         std::thread::sleep((start + due).saturating_duration_since(Instant::now()));
         if stop.load(Ordering::Relaxed) || trial.elapsed_s() >= timeout_s {
             break;

@@ -54,7 +54,8 @@ fn main() -> anyhow::Result<()> {
     }
     let bags = arguments.bag.iter().map(|b| b.display().to_string()).collect();
     let bar = ProgressBar::new(config.training.steps as u64).with_style(
-        ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}  ETA {eta}  elapsed {elapsed}").context("progress bar")?,
+        ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}  ETA {eta}  elapsed {elapsed}")
+            .context("progress bar")?,
     );
     let mut report = |event: Event| match event {
         Event::Started { training_windows, validation_windows, parameters, steps } => println!(

@@ -35,7 +35,8 @@ impl Cost for Consistency {
                 let defect = (value(k + 1, p) - value(k, p)) / future.period_s - 0.5 * (value(k, v) + value(k + 1, v));
                 cost += each * defect * defect;
                 let slope = 2.0 * each * defect;
-                let mut add = |frame: usize, channel: usize, by: f64| gradient[frame * future.channels + channel] += by as f32;
+                let mut add =
+                    |frame: usize, channel: usize, by: f64| gradient[frame * future.channels + channel] += by as f32;
                 add(k + 1, p, slope / future.period_s);
                 add(k, p, -slope / future.period_s);
                 add(k, v, -0.5 * slope);
@@ -55,7 +56,8 @@ mod tests {
 
     #[test]
     fn a_coherent_plan_costs_nothing_and_a_jump_its_square() {
-        let cost = |values: &[f32]| COST().evaluate(&Future { values, channels: 2, period_s: 0.1, goal: &[] }, &mut [0.0; 6]);
+        let cost =
+            |values: &[f32]| COST().evaluate(&Future { values, channels: 2, period_s: 0.1, goal: &[] }, &mut [0.0; 6]);
         // 1 m/s for 0.1 s is 0.1 m.
         assert!(cost(&[0.0, 1.0, 0.1, 1.0, 0.2, 1.0]) < 1e-12);
         // The second step is 0.3 m instead of 0.1 m: 2 m/s of defect; 0.5 * (0 + 2^2) / 2 = 1.

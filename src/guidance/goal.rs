@@ -51,7 +51,8 @@ mod tests {
     fn by_hand() {
         // Two frames 3-4-5 away and one at the goal: 2 * (2 * (sqrt(25.01) - 0.1) + 0) / 3.
         let values = [9.0, 3.0, 4.0, 9.0, 0.0, 0.0, 9.0, -3.0, 4.0];
-        let cost = COST().evaluate(&Future { values: &values, channels: 3, period_s: 0.1, goal: &[0.0, 0.0] }, &mut [0.0; 9]);
+        let cost =
+            COST().evaluate(&Future { values: &values, channels: 3, period_s: 0.1, goal: &[0.0, 0.0] }, &mut [0.0; 9]);
         assert!((cost - 4.0 * (25.01f64.sqrt() - 0.1) / 3.0).abs() < 1e-9);
     }
 

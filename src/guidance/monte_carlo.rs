@@ -85,7 +85,8 @@ mod tests {
     #[test]
     fn shared_tokens_become_their_mean_and_others_stay() {
         // 2 candidates x 2 futures, 2 tokens of 1 channel; token 0 is shared.
-        let mut tokens = Tokens { batch: 4, tokens: 2, channels: 1, data: vec![1.0, 5.0, 3.0, 6.0, 10.0, 7.0, 20.0, 8.0] };
+        let mut tokens =
+            Tokens { batch: 4, tokens: 2, channels: 1, data: vec![1.0, 5.0, 3.0, 6.0, 10.0, 7.0, 20.0, 8.0] };
         share(&mut tokens, 2, 0, 1);
         assert_eq!(tokens.data, [2.0, 5.0, 2.0, 6.0, 15.0, 7.0, 15.0, 8.0]);
     }

@@ -21,7 +21,14 @@ impl Arrivals {
     /// chosen last, the others are spread evenly over the horizon, so that a better one is always on offer.
     ///
     /// `first_ns`: the time of the first future frame. `frames`: future frames in the horizon.
-    pub fn propose(&mut self, goal: &[f64], first_ns: i64, period_ns: i64, frames: usize, candidates: usize) -> Vec<Range<usize>> {
+    pub fn propose(
+        &mut self,
+        goal: &[f64],
+        first_ns: i64,
+        period_ns: i64,
+        frames: usize,
+        candidates: usize,
+    ) -> Vec<Range<usize>> {
         if self.goal != goal {
             *self = Self { chosen_ns: None, goal: goal.to_vec() };
         }

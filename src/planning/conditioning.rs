@@ -63,7 +63,16 @@ impl Conditioning {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn fix(&mut self, b: usize, frame: usize, m: usize, level: f32, values: &[f32], layout: &Layout, normaliser: &Normaliser) {
+    fn fix(
+        &mut self,
+        b: usize,
+        frame: usize,
+        m: usize,
+        level: f32,
+        values: &[f32],
+        layout: &Layout,
+        normaliser: &Normaliser,
+    ) {
         let (token, within) = (frame / layout.frame_stack, frame % layout.frame_stack);
         self.fixed.at_mut(b, token)[within * layout.modalities.len() + m] = level;
         let of_token = self.values.at_mut(b, token);

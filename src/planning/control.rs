@@ -65,7 +65,8 @@ impl ControlLoop {
     /// (`None`: nothing was), and the returned command says what would have been sent.
     pub fn tick_following(&mut self, tick_ns: i64, in_effect: Option<&[f64]>) -> Tick {
         let command = self.decide(tick_ns);
-        let followed = Command { values: in_effect.map_or_else(|| command.values.clone(), <[f64]>::to_vec), ..command.clone() };
+        let followed =
+            Command { values: in_effect.map_or_else(|| command.values.clone(), <[f64]>::to_vec), ..command.clone() };
         Tick { command, ..self.close(tick_ns, followed) }
     }
 

@@ -11,7 +11,8 @@ use super::conditioning::{Conditioning, KnownObservation};
 use super::{Plan, PlanRequest};
 use crate::config::{Config, GradientKind, PlannerConfig};
 use crate::diffusion::{
-    Denoiser, DenoiserError, Levels, MatrixError, NoiseSchedule, SchedulingMatrix, Solver, SolverKind, TokenSpec, Tokens,
+    Denoiser, DenoiserError, Levels, MatrixError, NoiseSchedule, SchedulingMatrix, Solver, SolverKind, TokenSpec,
+    Tokens,
 };
 use crate::guidance::{Guidance, costs, share, shorten};
 use crate::model::{Checkpoint, device};
@@ -44,7 +45,9 @@ pub enum PlanError {
     Matrix(#[from] MatrixError),
     #[error(transparent)]
     Denoiser(#[from] DenoiserError),
-    #[error("{history} history tokens and a horizon of {horizon} are more than the {most} tokens that the network was trained on")]
+    #[error(
+        "{history} history tokens and a horizon of {horizon} are more than the {most} tokens that the network was trained on"
+    )]
     TooLong { history: usize, horizon: usize, most: usize },
     #[error("the plan holds a value that is not finite")]
     NotFinite,
@@ -111,7 +114,9 @@ impl Planner {
 
         let mut known = Conditioning::new(request, &self.layout, &self.normaliser, batch, settings.horizon);
         let mut arrivals = Vec::new();
-        if let (true, Some(modality), false) = (settings.goal_as_observation, self.goal_modality, request.goal.is_empty()) {
+        if let (true, Some(modality), false) =
+            (settings.goal_as_observation, self.goal_modality, request.goal.is_empty())
+        {
             arrivals = self.arrivals.propose(&request.goal, first_ns, self.period_ns, frames, settings.candidates);
             let of_sequence: Vec<_> = (0..batch).map(|b| arrivals[b / settings.futures].clone()).collect();
             let goal = KnownObservation { modality, values: &request.goal, frames: &of_sequence };
@@ -129,7 +134,8 @@ impl Planner {
         let (statistics, _) = self.guidance.evaluate(&x, known.first_future, &request.goal);
         let candidate_costs: Vec<f64> =
             statistics.costs.chunks(settings.futures).map(|c| c.iter().sum::<f64>() / c.len() as f64).collect();
-        let chosen = (0..candidate_costs.len()).min_by(|a, b| candidate_costs[*a].total_cmp(&candidate_costs[*b])).unwrap_or(0);
+        let chosen =
+            (0..candidate_costs.len()).min_by(|a, b| candidate_costs[*a].total_cmp(&candidate_costs[*b])).unwrap_or(0);
         if let Some(arrival) = arrivals.get(chosen) {
             self.arrivals.choose(arrival, first_ns, self.period_ns);
         }
@@ -227,7 +233,8 @@ impl Planner {
                     .enumerate()
                     .map(|(slot, &level)| {
                         let (alpha, sigma) = self.schedule.alpha_sigma(level);
-                        let through = if settings.gradient == GradientKind::Exact { alpha.max(LEAST_ALPHA) } else { 1.0 };
+                        let through =
+                            if settings.gradient == GradientKind::Exact { alpha.max(LEAST_ALPHA) } else { 1.0 };
                         if known.is_sampled(b, t, slot) { scale * sigma * sigma / through } else { 0.0 }
                     })
                     .collect();

@@ -64,8 +64,7 @@ impl Safety {
 
     /// The command of `tick_ns`. `hindrance`: why no plan may be followed at all.
     pub fn command(&self, tick_ns: i64, plan: Option<&Plan>, hindrance: Option<Reason>) -> Command {
-        let missed =
-            || self.failure.clone().map_or(Reason::DeadlineMissed, Reason::PlannerFailed);
+        let missed = || self.failure.clone().map_or(Reason::DeadlineMissed, Reason::PlannerFailed);
         let planned = plan.and_then(|plan| {
             // To the nearest tick: a live tick may be some microseconds off the grid.
             let index = (tick_ns - plan.first_tick_ns + self.period_ns / 2).div_euclid(self.period_ns);

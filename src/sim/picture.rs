@@ -88,6 +88,8 @@ pub struct PictureError(String);
 
 type Area<'a> = DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>;
 type Drawn = Result<(), PictureError>;
+/// Draws a sign of the legend round a point.
+type Sign = fn(&Area, (i32, i32)) -> Drawn;
 
 impl Picture<'_> {
     /// Writes a PNG.
@@ -207,7 +209,7 @@ impl Picture<'_> {
         }
 
         y += 30.0;
-        let rows: [(&str, fn(&Area, (i32, i32)) -> Drawn); 3] = [
+        let rows: [(&str, Sign); 3] = [
             ("the robot at the start", |area, at| {
                 area.draw(&Circle::new(at, 9 * FINE, START.stroke_width(2 * FINE as u32))).map_err(failed)
             }),
