@@ -138,6 +138,7 @@ fn tell(notices: &Notices, command: &Command) {
     };
     let (severity, kind) = match reason {
         Reason::NoGoal => (Severity::Info, "no goal".to_string()),
+        Reason::FillingHistory => (Severity::Info, "filling".to_string()),
         Reason::NeverObserved { group } => (Severity::Warning, format!("never observed {group}")),
         Reason::Stale { group, .. } => (Severity::Warning, format!("stale {group}")),
         Reason::DeadlineMissed => (Severity::Warning, "deadline".to_string()),
