@@ -3,6 +3,7 @@
 mod bag;
 mod episode;
 mod mcap_bag;
+mod recording;
 mod records;
 mod streams;
 mod writer;
@@ -12,4 +13,5 @@ mod tests;
 
 pub use bag::{Bag, BagError, BagMessage, BagTopic, open};
 pub use episode::{Episode, EpisodeReport, read_episodes};
+pub use recording::{BoundBag, Recording, RecordingError, load, open_bound};
 pub use writer::BagWriter;

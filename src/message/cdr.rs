@@ -9,7 +9,11 @@ pub const HEADER_LENGTH: usize = 4;
 /// Largest alignment in plain CDR.
 const ALIGNMENT_MAX: usize = 8;
 /// Writers pad a message to a multiple of four bytes.
-const TRAILING_MAX: usize = 3;
+const PADDING_MAX: usize = 3;
+/// `rmw_serialize` (rmw_fastrtps, ROS 2 Jazzy: rclpy's serialize_message, and so bags written with it) hands out a buffer of
+/// the estimated size, with garbage at its end. The estimate aligns after the length of an empty array, which the
+/// serializer does not: up to 4 bytes, and up to 4 more where the next element of 8 bytes is aligned.
+const EXCESS_PER_EMPTY_ARRAY: usize = 8;
 /// Integers up to this size are exact in f64.
 const EXACT_MAX: u64 = 1 << 53;
 
@@ -156,10 +160,11 @@ impl<'a> Cursor<'a> {
         self.skip(u64::from(length) * 4)
     }
 
-    /// The end of the message: nothing but padding may be left.
-    pub fn end(&self) -> Result<(), Damage> {
-        if self.left() > TRAILING_MAX {
-            return Err(self.damage(Fault::Trailing { expected: TRAILING_MAX, got: self.left() }));
+    /// The end of a message in which `empty_arrays` were met: nothing but padding may be left.
+    pub fn end(&self, empty_arrays: usize) -> Result<(), Damage> {
+        let expected = PADDING_MAX.saturating_add(empty_arrays.saturating_mul(EXCESS_PER_EMPTY_ARRAY));
+        if self.left() > expected {
+            return Err(self.damage(Fault::Trailing { expected, got: self.left() }));
         }
         Ok(())
     }

@@ -104,6 +104,7 @@ pub struct Walker<'a, 'o> {
     slots: &'o mut [f64],
     labels: &'o [String],
     frame_id: Option<&'a [u8]>,
+    empty_arrays: usize,
     /// The slot whose place in the message is asked for, and the place.
     watched: (usize, usize),
 }
@@ -111,13 +112,14 @@ pub struct Walker<'a, 'o> {
 impl<'a, 'o> Walker<'a, 'o> {
     /// `labels`: one per slot, for faults.
     pub fn new(message: &'a [u8], slots: &'o mut [f64], labels: &'o [String]) -> Result<Self, Damage> {
-        Ok(Self { cursor: Cursor::new(message)?, slots, labels, frame_id: None, watched: (usize::MAX, 0) })
+        let cursor = Cursor::new(message)?;
+        Ok(Self { cursor, slots, labels, frame_id: None, empty_arrays: 0, watched: (usize::MAX, 0) })
     }
 
     /// Walks the whole message and fills the slots. Returns the frame id.
     pub fn run(mut self, walk: &Walk) -> Result<Option<&'a [u8]>, Damage> {
         self.structure(walk)?;
-        self.cursor.end()?;
+        self.cursor.end(self.empty_arrays)?;
         Ok(self.frame_id)
     }
 
@@ -195,6 +197,7 @@ impl<'a, 'o> Walker<'a, 'o> {
             Count::Fixed(count) => count,
             Count::Dynamic(bound) => self.cursor.length(bound, array.element_min)?,
         };
+        self.empty_arrays += usize::from(count == 0);
         let field = || array.field.clone();
         if let Some(expected) = array.length.filter(|&length| length != count) {
             return Err(self.cursor.damage_at(start, Fault::ArrayLength { field: field(), expected, got: count }));
