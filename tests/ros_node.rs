@@ -111,7 +111,7 @@ fn bad_data_is_named_and_never_becomes_an_action() {
     for (command, named) in [
         ("nan 30", "odom: message refused: nav_msgs/msg/Odometry, byte"),
         ("truncated 30", "truncated: expected"),
-        ("wrong_type 150", "publishes std_msgs/msg/String, but the contract says nav_msgs/msg/Odometry"),
+        ("wrong_type 30", "publishes std_msgs/msg/String, but the contract says nav_msgs/msg/Odometry"),
         ("nan_goal", "goal: message refused: geometry_msgs/msg/PoseStamped, byte"),
     ] {
         // Bad data alone, then among good data.
