@@ -33,9 +33,10 @@ def generate_launch_description():
         DeclareLaunchArgument(name, default_value=default, description=description)
         for name, (default, description) in passed_on.items()
     ]
-    arguments.append(
-        DeclareLaunchArgument("seed", default_value="0", description="Seed of the world: start, goal and maze noise.")
-    )
+    arguments += [
+        DeclareLaunchArgument("seed", default_value="0", description="Seed of the world: where robot and goal are."),
+        DeclareLaunchArgument("picture", default_value="demo.png", description="Picture of the drive to write (PNG)."),
+    ]
     planner = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(share("launch", "planner.launch.py")),
         launch_arguments={name: LaunchConfiguration(name) for name in passed_on}.items(),
@@ -44,7 +45,15 @@ def generate_launch_description():
         package="df_planner",
         executable="df_sim",
         namespace=LaunchConfiguration("namespace"),
-        arguments=["run", "--seed", LaunchConfiguration("seed")],
+        arguments=[
+            "run",
+            "--config",
+            LaunchConfiguration("config"),
+            "--seed",
+            LaunchConfiguration("seed"),
+            "--picture",
+            LaunchConfiguration("picture"),
+        ],
         output="screen",
     )
     ends = RegisterEventHandler(

@@ -204,7 +204,7 @@ fn run(arguments: RunArguments) -> Result<ExitCode> {
             trail: trial.trail(),
             goal: trial.goal(),
             tolerance_m: GOAL_TOLERANCE_M,
-            moments: &Moment::spread(&moments, trial.reached_at_s().unwrap_or(trial.elapsed_s())),
+            moments: &Moment::spread(&moments, trial.trail()),
             reached: trial.reached(),
             headline: "df_planner",
             facts: &summary.facts(),

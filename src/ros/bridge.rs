@@ -20,7 +20,7 @@ use crate::config::{Qos, Reliability};
 /// The longest that a spin waits for a message; also how soon a stop is noticed.
 const SPIN_WAIT: Duration = Duration::from_millis(20);
 /// How often the graph is asked who publishes on the subscribed topics.
-const GRAPH_CHECK: Duration = Duration::from_secs(2);
+const GRAPH_CHECK: Duration = Duration::from_secs(1);
 
 /// Why a node, a subscription or a publisher could not be made, or a message not be sent.
 #[derive(Debug, thiserror::Error)]

@@ -88,6 +88,7 @@ fn state(command: Option<&(Rung, Option<Reason>)>) -> (&'static str, u8) {
         None => ("starting", ok),
         Some((Rung::Plan, _)) => ("driving", ok),
         Some((_, Some(Reason::NoGoal))) => ("waiting_for_goal", ok),
+        Some((_, Some(Reason::FillingHistory))) => ("filling_history", ok),
         Some((Rung::RestOfPlan, _)) => ("degraded", warn),
         Some((Rung::Safe, _)) => ("safe", error),
     }

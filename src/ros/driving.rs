@@ -61,11 +61,15 @@ impl ActionOut {
     }
 }
 
-/// Starts the tick thread.
+/// Starts the tick thread: `publish` sends each tick's command.
 ///
 /// # Errors
 /// The system gives no thread.
-pub fn start_ticking(shared: Shared, action: ActionOut, period: Duration) -> std::io::Result<JoinHandle<()>> {
+pub fn start_ticking(
+    shared: Shared,
+    period: Duration,
+    mut publish: impl FnMut(&Command) -> Result<(), ActionError> + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("tick".into()).spawn(move || {
         let mut pacer = Pacer::new(period, Instant::now() + period);
         while !shared.stop.load(Ordering::Relaxed) {
@@ -78,7 +82,7 @@ pub fn start_ticking(shared: Shared, action: ActionOut, period: Duration) -> std
             // The tick's time on the system clock: now, less what this thread is late.
             let tick_ns = now_ns() - i64::try_from(due.deadline.elapsed().as_nanos()).unwrap_or(0);
             let tick = lock(&shared.control).tick(tick_ns);
-            let sent = action.publish(&tick.command);
+            let sent = publish(&tick.command);
             let published = Instant::now();
             let asks = tick.request.is_some();
             lock(&shared.telemetry).ticked(due.deadline, published, due.skipped, &tick.command, asks);
@@ -138,10 +142,111 @@ fn tell(notices: &Notices, command: &Command) {
     };
     let (severity, kind) = match reason {
         Reason::NoGoal => (Severity::Info, "no goal".to_string()),
+        Reason::FillingHistory => (Severity::Info, "filling".to_string()),
         Reason::NeverObserved { group } => (Severity::Warning, format!("never observed {group}")),
         Reason::Stale { group, .. } => (Severity::Warning, format!("stale {group}")),
         Reason::DeadlineMissed => (Severity::Warning, "deadline".to_string()),
         Reason::PlannerFailed(_) => (Severity::Error, "planner failed".to_string()),
     };
     notices.send(severity, kind, format!("{what}: {reason}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::notice;
+    use super::*;
+    use crate::config::Config;
+    use crate::signal::Layout;
+
+    const PERIOD: Duration = Duration::from_millis(20);
+    const CONFIG: &str = "
+period_s: 0.02
+frame_stack: 1
+observations: {x: {topic: x, type: p/msg/X, fields: [x], max_age_s: 60}}
+action: {topic: u, type: p/msg/X, fields: [x], min: [-1], max: [1], safe: [0], max_age_s: 1}
+planner: {history: 1, horizon: 8}
+";
+
+    fn shared() -> (Shared, tokio::sync::mpsc::Receiver<notice::Notice>) {
+        let config = Config::parse(CONFIG, std::path::Path::new("c.yaml")).unwrap();
+        let layout = Layout::new(1, [("action".into(), vec!["u".into()]), ("x".into(), vec!["x".into()])]);
+        let (notices, inbox) = notice::channel();
+        let mut control = ControlLoop::new(&config, &layout);
+        control.observe(0, now_ns(), &[0.0]);
+        let shared = Shared {
+            control: Arc::new(Mutex::new(control)),
+            telemetry: Arc::default(),
+            requests: Arc::default(),
+            notices,
+            stop: Arc::default(),
+        };
+        (shared, inbox)
+    }
+
+    fn plan(request: &PlanRequest) -> Plan {
+        Plan {
+            first_tick_ns: request.tick_ns + PERIOD.as_nanos() as i64,
+            actions: vec![vec![0.5]; 8],
+            futures: Vec::new(),
+            candidate_costs: Vec::new(),
+            futures_per_candidate: 1,
+            chosen: 0,
+            denoising_steps: 0,
+        }
+    }
+
+    /// Runs both threads for a while; the stamps that were published.
+    fn run(
+        shared: &Shared,
+        time: Duration,
+        plan: impl FnMut(&PlanRequest) -> Result<Plan, PlanError> + Send + 'static,
+    ) -> Vec<i64> {
+        let stamps = Arc::new(Mutex::new(Vec::new()));
+        let published = stamps.clone();
+        let planning = start_planning(shared.clone(), plan, |_| ()).unwrap();
+        let ticking = start_ticking(shared.clone(), PERIOD, move |command| {
+            published.lock().unwrap().push(command.tick_ns);
+            Ok(())
+        })
+        .unwrap();
+        std::thread::sleep(time);
+        shared.stop.store(true, Ordering::Relaxed);
+        ticking.join().unwrap();
+        shared.requests.close();
+        planning.join().unwrap();
+        stamps.lock().unwrap().clone()
+    }
+
+    #[test]
+    fn ticks_do_not_wait_for_a_planner_that_takes_too_long() {
+        let (shared, _inbox) = shared();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = asked.clone();
+        let stamps = run(&shared, Duration::from_secs(1), move |request| {
+            seen.lock().unwrap().push(request.tick_ns);
+            std::thread::sleep(10 * PERIOD);
+            Ok(plan(request))
+        });
+        // 1 s of 20 ms periods: 50 ticks, of which a busy machine may skip some. Behind a planner of 200 ms it were 5.
+        assert!(stamps.len() >= 25, "{} ticks", stamps.len());
+        let asked = asked.lock().unwrap();
+        assert!((2..=7).contains(&asked.len()), "{} plans", asked.len());
+        // The newest request is taken, not the next in line: between two plans lie many ticks.
+        assert!(asked.windows(2).all(|w| w[1] - w[0] >= 5 * PERIOD.as_nanos() as i64), "{asked:?}");
+        assert!(lock(&shared.telemetry).deadline_misses > 0);
+    }
+
+    #[test]
+    fn a_panic_while_planning_is_a_failed_plan() {
+        let (shared, _inbox) = shared();
+        let mut calls = 0;
+        run(&shared, Duration::from_millis(400), move |request| {
+            calls += 1;
+            assert_ne!(calls, 2, "the second plan panics: this is part of the test");
+            Ok(plan(request))
+        });
+        let telemetry = lock(&shared.telemetry);
+        assert_eq!(telemetry.plan_failures, 1);
+        assert!(telemetry.plans > 2, "{} plans", telemetry.plans);
+    }
 }

@@ -113,7 +113,10 @@ pub fn run(options: Options) -> Result<(), NodeError> {
     let spinning = bridge.spin()?;
     let threads = Threads {
         planning: start_planning(shared.clone(), planning(planner), show)?,
-        ticking: start_ticking(shared.clone(), action.clone(), period)?,
+        ticking: start_ticking(shared.clone(), period, {
+            let action = action.clone();
+            move |command| action.publish(command)
+        })?,
         spinning,
     };
     reporter.log(Severity::Info, &format!("planning every {period:?} with {}", reporter.identity.checkpoint));

@@ -53,12 +53,20 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// [`MOMENTS`] of many moments, evenly spread over a time; fewer where there are not so many.
-    pub fn spread(all: &[Moment], end_s: f64) -> Vec<Moment> {
+    /// [`MOMENTS`] of many moments, evenly spread over the way driven (a long rest at the goal says little); fewer where
+    /// there are not so many.
+    pub fn spread(all: &[Moment], trail: &[Vector2<f64>]) -> Vec<Moment> {
+        let mut way_m = vec![0.0];
+        way_m.extend(trail.windows(2).scan(0.0, |sum, pair| {
+            *sum += (pair[1] - pair[0]).norm();
+            Some(*sum)
+        }));
+        let end_m = way_m[way_m.len() - 1];
         let mut chosen: Vec<usize> = Vec::new();
         for k in 0..MOMENTS {
-            let wanted_s = end_s * k as f64 / MOMENTS as f64;
-            let next = all.iter().position(|moment| moment.time_s >= wanted_s && !moment.futures.is_empty());
+            let wanted_m = end_m * k as f64 / MOMENTS as f64;
+            let from_s = way_m.partition_point(|way| *way < wanted_m) as f64 * STEP_S;
+            let next = all.iter().position(|moment| moment.time_s >= from_s && !moment.futures.is_empty());
             chosen.extend(next.filter(|index| chosen.last() != Some(index)));
         }
         chosen.into_iter().map(|index| all[index].clone()).collect()
@@ -120,7 +128,7 @@ impl Picture<'_> {
 
     fn draw_maze(&self, area: &Area) -> Drawn {
         let (rows, columns) = (self.maze.rows(), self.maze.columns());
-        let end = Vector2::new(columns as f64, rows as f64) * CELL_M - Vector2::repeat(CUT_M);
+        let end = self.end();
         let seen = |corner: Vector2<f64>| self.at(corner.sup(&Vector2::repeat(CUT_M)).inf(&end));
         let cell = |row: usize, column: usize| {
             let low = Vector2::new(column as f64, row as f64) * CELL_M;
@@ -148,7 +156,7 @@ impl Picture<'_> {
     fn draw_futures(&self, area: &Area) -> Drawn {
         for moment in self.moments {
             let colour = self.colour(moment.time_s).mix(0.42);
-            for future in &moment.futures {
+            for future in moment.futures.iter().flat_map(|future| future.split(|point| !self.is_seen(point))) {
                 let points: Vec<(i32, i32)> = future.iter().map(|point| self.at(*point)).collect();
                 area.draw(&PathElement::new(points, colour.stroke_width(FINE as u32 + 1))).map_err(failed)?;
             }
@@ -250,6 +258,15 @@ impl Picture<'_> {
         text(area, &format!("{end_s:.1} s"), (right, px(y + 20.0)), 14, FAINT_INK, HPos::Right)
     }
 
+    /// The upper corner of what is seen, metres; the lower one is at [`CUT_M`].
+    fn end(&self) -> Vector2<f64> {
+        Vector2::new(self.maze.columns() as f64, self.maze.rows() as f64) * CELL_M - Vector2::repeat(CUT_M)
+    }
+
+    fn is_seen(&self, position: &Vector2<f64>) -> bool {
+        position.min() >= CUT_M && position.x <= self.end().x && position.y <= self.end().y
+    }
+
     fn end_s(&self) -> f64 {
         self.trail.len().saturating_sub(1) as f64 * STEP_S
     }
@@ -346,11 +363,16 @@ mod tests {
     fn moments_are_spread_over_the_drive() {
         let moment = |time_s| Moment { time_s, futures: vec![vec![]] };
         let all: Vec<Moment> = (0..100).map(|k| moment(0.05 + k as f64 * 0.05)).collect();
-        let times: Vec<f64> = Moment::spread(&all, 4.0).iter().map(|m| (m.time_s * 100.0).round()).collect();
-        // The first one at or after 0, 1, 2 and 3 s.
-        assert_eq!(times, [5.0, 100.0, 200.0, 300.0]);
-        assert_eq!(Moment::spread(&all[..1], 4.0), [moment(0.05)]);
-        assert_eq!(Moment::spread(&[], 4.0), []);
+        // 2 s at 1 m/s, then 3 s at rest: the first moments at or after 0, 0.5, 1 and 1.5 m.
+        let trail: Vec<Vector2<f64>> = (0..500).map(|k| Vector2::new((k as f64 * 0.01).min(2.0), 0.0)).collect();
+        let times: Vec<f64> = Moment::spread(&all, &trail).iter().map(|m| m.time_s).collect();
+        for (time_s, expected) in times.iter().zip([0.05, 0.5, 1.0, 1.5]) {
+            // A moment comes every 0.05 s; rounding may take the next one.
+            assert!((time_s - expected).abs() < 0.051, "{times:?}");
+        }
+        assert_eq!(times.len(), 4);
+        assert_eq!(Moment::spread(&all[..1], &trail), [moment(0.05)]);
+        assert_eq!(Moment::spread(&[], &trail), []);
     }
 
     #[test]

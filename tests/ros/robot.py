@@ -4,7 +4,7 @@
     silent          stop publishing odometry; answers with the stamp of the last one
     nan N           publish N odometry messages with NaN in the position, at 50 Hz
     truncated N     publish N odometry messages cut in the middle, at 50 Hz
-    wrong_type N    publish N std_msgs/String on the odometry topic, at 50 Hz
+    wrong_type N    publish N std_msgs/String on the odometry topic, at 50 Hz; the publisher stays until the end
     goal X Y        publish a goal, again and again until the node listens
     nan_goal        publish a goal that is not a number
     record S        collect actions for S seconds; answers with stamps, arrivals (s) and values
@@ -46,6 +46,7 @@ class Robot:
         self.last_stamp = None
         self.stamps, self.arrivals, self.values = [], [], []
         self.report, self.path = None, None
+        self.stranger, self.wrong = None, None
         self.odom = self.node.create_publisher(Odometry, "odom", qos_profile_sensor_data)
         self.goal = self.node.create_publisher(PoseStamped, "goal", 1)
         all_actions = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
@@ -81,6 +82,9 @@ class Robot:
             self.position = None
         self.executor.shutdown(timeout_sec=1.0)
         self.node.destroy_node()
+        if self.stranger is not None:
+            self.stranger.destroy_node()
+            rclpy.shutdown(context=self.stranger.context)
         rclpy.try_shutdown()
         os._exit(0)
 
@@ -121,14 +125,13 @@ class Robot:
             time.sleep(ODOMETRY_PERIOD_S)
 
     def publish_wrong_type(self, count):
-        """From a participant of its own: DDS allows one type per topic and participant."""
-        context = rclpy.Context()
-        rclpy.init(args=sys.argv, context=context)
-        stranger = rclpy.create_node("stranger", context=context)
-        publisher = stranger.create_publisher(String, "odom", qos_profile_sensor_data)
-        self.repeat(count, lambda: publisher.publish(String(data="not an odometry")))
-        stranger.destroy_node()
-        rclpy.shutdown(context=context)
+        """From a participant of its own: DDS allows one type per topic and participant. It stays once made."""
+        if self.stranger is None:
+            context = rclpy.Context()
+            rclpy.init(args=sys.argv, context=context)
+            self.stranger = rclpy.create_node("stranger", context=context)
+            self.wrong = self.stranger.create_publisher(String, "odom", qos_profile_sensor_data)
+        self.repeat(count, lambda: self.wrong.publish(String(data="not an odometry")))
 
     def give_goal(self, x, y):
         message = PoseStamped()
