@@ -58,7 +58,8 @@ pub fn load(config: &Config, paths: &[PathBuf]) -> Result<Recording, RecordingEr
         let (episodes, report) = read_episodes(&*bag, config, &bound, &layout)
             .map_err(|source| RecordingError::Bag { path: path.clone(), source })?;
         let lines = describe(path, &episodes, &report, config.contract.period_s);
-        let all = all.get_or_insert_with(|| Recording { layout: layout.clone(), episodes: Vec::new(), report: Vec::new() });
+        let all =
+            all.get_or_insert_with(|| Recording { layout: layout.clone(), episodes: Vec::new(), report: Vec::new() });
         if all.layout != layout {
             return Err(RecordingError::Layout { path: path.clone(), first: paths[0].clone() });
         }
@@ -80,7 +81,12 @@ fn describe(path: &Path, episodes: &[Episode], report: &EpisodeReport, period_s:
         report.splits_at_jumps
     )];
     if report.refused > 0 {
-        lines.push(format!("{}: {} messages could not be decoded, such as: {}", path.display(), report.refused, report.reasons.join("; ")));
+        lines.push(format!(
+            "{}: {} messages could not be decoded, such as: {}",
+            path.display(),
+            report.refused,
+            report.reasons.join("; ")
+        ));
     }
     lines.extend(report.notices.iter().map(|notice| format!("{}: {notice}", path.display())));
     lines
