@@ -229,7 +229,11 @@ fn drive(node: &WorldNode, trial: &mut Trial, wait_s: f64, timeout_s: f64) -> Re
     for k in 0u32.. {
         let due = step * k;
         std::thread::sleep((start + due).saturating_duration_since(Instant::now()));
-        if stop.load(Ordering::Relaxed) || trial.elapsed_s() >= timeout_s {
+        let stopped = stop.load(Ordering::Relaxed);
+        if stopped && node.forces() == 0 {
+            bail!("interrupted while waiting for the planner's first force");
+        }
+        if stopped || trial.elapsed_s() >= timeout_s {
             break;
         }
         if node.forces() > 0 {

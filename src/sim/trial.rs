@@ -65,7 +65,7 @@ impl Trial {
 
     /// Length of the way driven so far, metres.
     pub fn way_m(&self) -> f64 {
-        self.trail.windows(2).map(|pair| (pair[1] - pair[0]).norm()).sum()
+        self.trail.windows(2).fold(0.0, |way, pair| way + (pair[1] - pair[0]).norm())
     }
 
     /// One step under a commanded force, newtons. True once the goal has been reached and held.
