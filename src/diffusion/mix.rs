@@ -14,20 +14,24 @@ const CLEAN_HISTORY: f64 = 0.5;
 /// Share of `planning` windows whose first future action is already committed, and so known.
 const COMMITTED_ACTION: f64 = 0.7;
 /// Share of `planning` windows with a known future observation.
-const KNOWN_FUTURE: f64 = 0.6;
+const KNOWN_FUTURE: f64 = 0.75;
+/// Share of the known future observations that are of the goal's modality, where there is a goal.
+const GOAL_MODALITY: f64 = 0.8;
+/// Share of the known future observations that last one frame only.
+const SINGLE_MOMENT: f64 = 0.2;
 /// Steepest pyramid in training: fall of the level from one token to the one before it.
 const STEEPEST: f32 = 0.35;
 /// Share of `planning` windows with all future tokens at one level.
 const FULL_SEQUENCE: f64 = 0.2;
 
-/// Levels of one window of `tokens` tokens, `[token, slot]`.
-pub fn draw(mix: &NoiseMix, spec: &TokenSpec, tokens: usize, rng: &mut impl Rng) -> Vec<f32> {
+/// Levels of one window of `tokens` tokens, `[token, slot]`. `goal`: the modality that planning may take as known.
+pub fn draw(mix: &NoiseMix, spec: &TokenSpec, goal: Option<usize>, tokens: usize, rng: &mut impl Rng) -> Vec<f32> {
     let mut window = Window { spec, tokens, levels: vec![1.0; tokens * spec.slots()] };
     let pick: f64 = rng.random();
     if pick < mix.independent {
         window.independent(rng);
     } else {
-        window.planning(rng);
+        window.planning(goal, rng);
         if pick >= mix.independent + mix.planning {
             let hidden = rng.random_range(0..spec.modalities);
             window.fill(0..tokens * spec.frame_stack, hidden, 1.0);
@@ -74,7 +78,7 @@ impl Window<'_> {
     }
 
     /// What planning uses: a clean history, a future on some row of some pyramid, a committed action, a known future.
-    fn planning(&mut self, rng: &mut impl Rng) {
+    fn planning(&mut self, goal: Option<usize>, rng: &mut impl Rng) {
         let history = rng.random_range(0..=self.tokens.div_ceil(3));
         let future = self.tokens - history;
         let slope = if rng.random_bool(FULL_SEQUENCE) { 0.0 } else { rng.random_range(0.0..STEEPEST) };
@@ -90,18 +94,13 @@ impl Window<'_> {
             self.fill(first..first + 1, ACTION, 0.0);
         }
         if self.spec.modalities > 1 && rng.random_bool(KNOWN_FUTURE) {
-            let modality = rng.random_range(1..self.spec.modalities);
+            let any = rng.random_range(1..self.spec.modalities);
+            let modality = goal.filter(|_| rng.random_bool(GOAL_MODALITY)).unwrap_or(any);
             let end = self.tokens * self.spec.frame_stack;
             let from = rng.random_range(first..end);
-            match rng.random_range(0..3) {
-                // One moment; the last frame of a token; from a moment on for a while.
-                0 => self.fill(from..from + 1, modality, 0.0),
-                1 => {
-                    let last = (from / self.spec.frame_stack + 1) * self.spec.frame_stack - 1;
-                    self.fill(last..last + 1, modality, 0.0);
-                }
-                _ => self.fill(from..rng.random_range(from + 1..=end), modality, 0.0),
-            }
+            // One moment, or from a moment on for a while.
+            let until = if rng.random_bool(SINGLE_MOMENT) { from + 1 } else { rng.random_range(from + 1..=end) };
+            self.fill(from..until, modality, 0.0);
         }
     }
 }
@@ -116,7 +115,7 @@ mod tests {
 
     fn windows(mix: NoiseMix) -> Vec<Vec<f32>> {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        (0..500).map(|_| draw(&mix, &SPEC(), 6, &mut rng)).collect()
+        (0..500).map(|_| draw(&mix, &SPEC(), Some(1), 6, &mut rng)).collect()
     }
 
     #[test]

@@ -102,8 +102,8 @@ impl Planner {
         }
     }
 
-    /// Plans. The same request after the same requests gives the same plan: the noise comes from the configured seed
-    /// alone and is the same at every tick, so that plans differ only by what was observed.
+    /// Plans. The same request after the same requests gives the same plan: the noise comes from the configured seed and
+    /// the tick's time.
     ///
     /// # Errors
     /// [`PlanError`].
@@ -136,7 +136,7 @@ impl Planner {
             settings.denoising_steps,
             settings.uncertainty_scale,
         )?;
-        let x = self.sample(&known, &matrix, &counted, &request.goal)?;
+        let x = self.sample(&known, &matrix, &counted, request)?;
 
         let (statistics, _) = self.guidance.evaluate(&x, known.first_future.saturating_sub(1), &counted, &request.goal);
         let candidate_costs: Vec<f64> =
@@ -178,13 +178,14 @@ impl Planner {
         known: &Conditioning,
         matrix: &SchedulingMatrix,
         counted: &[usize],
-        goal: &[f64],
+        request: &PlanRequest,
     ) -> Result<Tokens, PlanError> {
         let settings = self.settings.clone();
         let (futures, shared, first) = (settings.futures, settings.shared_tokens, known.first_future);
         let batch = settings.candidates * futures;
         let (tokens, channels) = (first + settings.horizon, self.spec.channels());
         let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
+        rng.set_stream(request.tick_ns as u64);
         let mut noise = |scale: f64| {
             let mut noise = Tokens::zeros(batch, tokens, channels);
             for value in &mut noise.data {
@@ -201,7 +202,7 @@ impl Planner {
         let mut from = known.levels(matrix.row(0));
         for row in 1..=matrix.steps() {
             let to = known.levels(matrix.row(row));
-            let mut clean = self.guided(&x, &from, known, counted, goal)?;
+            let mut clean = self.guided(&x, &from, known, counted, &request.goal)?;
             share(&mut clean, futures, first, shared);
             let fresh = if solver.is_stochastic() { noise(settings.temperature) } else { silent.clone() };
             solver.step(&mut x, &clean, &from, &to, &fresh);

@@ -22,12 +22,14 @@ pub struct BatchMaker {
     pub schedule: NoiseSchedule,
     pub objective: Objective,
     pub mix: NoiseMix,
+    /// The modality that planning may take as known in the future.
+    pub goal: Option<usize>,
     pub tokens: usize,
 }
 
 impl BatchMaker {
-    pub fn new(spec: TokenSpec, model: &ModelConfig, mix: NoiseMix, tokens: usize) -> Self {
-        Self { spec, schedule: NoiseSchedule(model.noise_schedule), objective: Objective(model.objective), mix, tokens }
+    pub fn new(spec: TokenSpec, model: &ModelConfig, mix: NoiseMix, goal: Option<usize>, tokens: usize) -> Self {
+        Self { spec, schedule: NoiseSchedule(model.noise_schedule), objective: Objective(model.objective), mix, goal, tokens }
     }
 
     /// `size` random windows, each with its own levels and noise.
@@ -44,7 +46,7 @@ impl BatchMaker {
         let mut total = 0.0f64;
         for b in 0..size {
             let (values, present) = dataset.draw(rng);
-            let mut levels = mix::draw(&self.mix, &self.spec, tokens, rng);
+            let mut levels = mix::draw(&self.mix, &self.spec, self.goal, tokens, rng);
             for (level, &present) in levels.iter_mut().zip(present) {
                 if !present {
                     *level = 1.0;

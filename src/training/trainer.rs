@@ -96,7 +96,8 @@ pub fn train(
         spec.slots(),
         settings.window,
     );
-    let maker = BatchMaker::new(spec, &config.model, settings.noise_mix.clone(), settings.window);
+    let goal = config.goal.as_ref().and_then(|goal| layout.modality(&goal.group));
+    let maker = BatchMaker::new(spec, &config.model, settings.noise_mix.clone(), goal, settings.window);
     let mut network = sizes.init(&tracked);
     let mut ema = Ema::new(&network, settings.ema_decay);
     let mut optimiser = AdamWConfig::new()
