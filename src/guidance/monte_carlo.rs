@@ -33,8 +33,8 @@ impl Guidance {
         let mut statistics = Statistics::default();
         let start = first * clean.channels;
         let mut values = Vec::with_capacity(clean.tokens * clean.channels - start);
-        for batch in 0..clean.batch {
-            let end = (start + frames[batch] * channels).min(clean.tokens * clean.channels);
+        for (batch, &frames) in frames.iter().enumerate().take(clean.batch) {
+            let end = (start + frames * channels).min(clean.tokens * clean.channels);
             let counted = clean.sequence(batch)[start..end].iter().enumerate();
             values.clear();
             values.extend(counted.map(|(i, &normalised)| self.normaliser.invert(i % channels, normalised)));

@@ -78,7 +78,7 @@ impl Network {
     /// - output: `[batch, token, channel]`
     pub fn forward(&self, x: Tensor<3>, features: Tensor<3>) -> Tensor<3> {
         let [_, tokens, _] = x.dims();
-        let position = self.position.val().slice([0..tokens]).unsqueeze::<3>();
+        let position = self.position.val().narrow(0, 0, tokens).unsqueeze::<3>();
         let mixed = activation::silu(self.values.forward(x) + self.levels.forward(features));
         let mut hidden = self.mixed.forward(mixed) + position;
         for block in &self.blocks {
@@ -114,7 +114,7 @@ impl Block {
         // [batch, token, 3 * width] -> [3, batch, head, token, width / heads]
         let all =
             self.query_key_value.forward(x).reshape([batch, tokens, 3, self.heads, head]).permute([2, 0, 3, 1, 4]);
-        let [query, key, value] = [0, 1, 2].map(|i| all.clone().slice([i..i + 1]).squeeze_dim::<4>(0));
+        let [query, key, value] = [0, 1, 2].map(|i| all.clone().narrow(0, i, 1).squeeze_dim::<4>(0));
         let attended = attention(query, key, value, None, None, Default::default());
         self.attended.forward(attended.swap_dims(1, 2).reshape([batch, tokens, width]))
     }

@@ -67,6 +67,7 @@ pub enum TrainError {
 ///
 /// # Errors
 /// See [`TrainError`].
+#[expect(clippy::too_many_arguments, reason = "one call, in df_train; each is a thing of its own")]
 pub fn train(
     config: &Config,
     layout: &Layout,
