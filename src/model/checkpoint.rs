@@ -8,7 +8,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use super::{Network, NetworkConfig, NetworkDenoiser};
+use super::{Engine, Network, NetworkConfig, NetworkDenoiser};
 use crate::config::{Config, ConfigError, Contract, ModelConfig};
 use crate::diffusion::{NoiseSchedule, Objective, TokenSpec};
 use crate::signal::{Layout, Normaliser};
@@ -196,11 +196,11 @@ impl Checkpoint {
         TokenSpec::new(&self.layout.modality_of_channel(), self.layout.frame_stack)
     }
 
-    /// The network as a denoiser on the device that it was loaded to.
-    pub fn denoiser(&self, device: &Device) -> NetworkDenoiser {
+    /// The network as a denoiser; `engine` has the device that the checkpoint was loaded to.
+    pub fn denoiser(&self, engine: &Engine) -> NetworkDenoiser {
         NetworkDenoiser::new(
             self.network.clone(),
-            device.clone(),
+            engine,
             self.spec(),
             NoiseSchedule(self.model.noise_schedule),
             Objective(self.model.objective),

@@ -10,14 +10,48 @@ pub struct DeviceError {
     pub available: String,
 }
 
-/// The device of that name: `flex` (pure Rust, always there), `tch` (feature `tch`), `cuda` or `cuda:N` (feature `cuda`).
+/// What evaluates a network while planning.
+#[derive(Clone, Debug)]
+pub enum Engine {
+    /// Our own evaluation on the CPU, see `native.rs`; weights are read through `flex`.
+    Native,
+    /// A Burn backend.
+    Burn(Device),
+}
+
+impl Engine {
+    /// Where weights are loaded to.
+    pub fn device(&self) -> Device {
+        match self {
+            Self::Native => Device::flex(),
+            Self::Burn(device) => device.clone(),
+        }
+    }
+}
+
+/// What plans under that name: `cpu` (the default of the programs), or a backend as for [`device`].
+///
+/// # Errors
+/// As [`device`].
+pub fn engine(name: &str) -> Result<Engine, DeviceError> {
+    if name == "cpu" {
+        return Ok(Engine::Native);
+    }
+    device(name)
+        .map(Engine::Burn)
+        .map_err(|error| DeviceError { available: format!("cpu, {}", error.available), ..error })
+}
+
+/// The Burn device of that name: `flex` (pure Rust, always there), `tch` (feature `tch`), `cuda` or `cuda:N` (feature `cuda`).
 ///
 /// # Errors
 /// The name is unknown or its feature is not built in.
 pub fn device(name: &str) -> Result<Device, DeviceError> {
     match name {
         "flex" => return Ok(Device::flex()),
+        // burn-tch is deprecated upstream, and still the fastest backend for training on CPUs (docs/performance.md).
         #[cfg(feature = "tch")]
+        #[allow(deprecated)]
         "tch" => return Ok(Device::libtorch()),
         #[cfg(feature = "cuda")]
         _ if name == "cuda" || name.starts_with("cuda:") => {

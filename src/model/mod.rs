@@ -2,10 +2,12 @@
 
 mod checkpoint;
 mod device;
+mod matrix_product;
+mod native;
 mod network;
 mod network_denoiser;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Provenance};
-pub use device::{DeviceError, device};
-pub use network::{Network, NetworkConfig, level_features};
+pub use device::{DeviceError, Engine, device, engine};
+pub use network::{Network, NetworkConfig, level_feature_tensor};
 pub use network_denoiser::NetworkDenoiser;

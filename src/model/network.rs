@@ -32,25 +32,25 @@ pub struct NetworkConfig {
 /// Predicts the objective's target for every channel of every token.
 #[derive(Module, Debug)]
 pub struct Network {
-    values: Linear,
-    levels: Linear,
-    mixed: Linear,
-    position: Param<Tensor<2>>,
-    blocks: Vec<Block>,
-    norm: LayerNorm,
-    output: Linear,
+    pub(super) values: Linear,
+    pub(super) levels: Linear,
+    pub(super) mixed: Linear,
+    pub(super) position: Param<Tensor<2>>,
+    pub(super) blocks: Vec<Block>,
+    pub(super) norm: LayerNorm,
+    pub(super) output: Linear,
 }
 
 #[derive(Module, Debug)]
-struct Block {
-    before_attention: LayerNorm,
-    query_key_value: Linear,
-    attended: Linear,
-    before_hidden: LayerNorm,
-    hidden: Linear,
-    back: Linear,
+pub(super) struct Block {
+    pub(super) before_attention: LayerNorm,
+    pub(super) query_key_value: Linear,
+    pub(super) attended: Linear,
+    pub(super) before_hidden: LayerNorm,
+    pub(super) hidden: Linear,
+    pub(super) back: Linear,
     #[module(skip)]
-    heads: usize,
+    pub(super) heads: usize,
 }
 
 impl NetworkConfig {
@@ -121,7 +121,7 @@ impl Block {
 }
 
 /// What the network is told about noise levels: level, alpha, sigma and "known" per slot, `[batch, token, slot * 4]`.
-pub fn level_features(levels: &Levels, schedule: NoiseSchedule, device: &Device) -> Tensor<3> {
+pub fn level_features(levels: &Levels, schedule: NoiseSchedule) -> Vec<f32> {
     let mut features = Vec::with_capacity(levels.data.len() * FEATURES);
     let mut memo = (f32::NAN, [0.0; FEATURES]);
     for &level in &levels.data {
@@ -131,6 +131,11 @@ pub fn level_features(levels: &Levels, schedule: NoiseSchedule, device: &Device)
         }
         features.extend(memo.1);
     }
+    features
+}
+
+/// [`level_features`] on a device.
+pub fn level_feature_tensor(levels: &Levels, schedule: NoiseSchedule, device: &Device) -> Tensor<3> {
     let shape = [levels.batch, levels.tokens, levels.slots * FEATURES];
-    Tensor::from_data(burn::tensor::TensorData::new(features, shape), device)
+    Tensor::from_data(burn::tensor::TensorData::new(level_features(levels, schedule), shape), device)
 }

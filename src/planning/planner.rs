@@ -16,7 +16,7 @@ use crate::diffusion::{
     Tokens,
 };
 use crate::guidance::{Guidance, costs, share, shorten};
-use crate::model::{Checkpoint, device};
+use crate::model::{Checkpoint, engine};
 use crate::signal::{Layout, Normaliser};
 
 /// Guidance divides by the signal amplitude; below this it says nothing about the clean value.
@@ -59,21 +59,21 @@ pub enum PlanError {
 
 impl Planner {
     /// Loads a checkpoint directory and checks it against the configuration and the layout of its bound contract.
-    /// `device_name`: `flex`, `tch`, `cuda:0`.
+    /// `device_name`: `cpu`, `flex`, `tch`, `cuda:0`.
     ///
     /// # Errors
     /// [`PlanError::Checkpoint`]; [`PlanError::TooLong`].
     pub fn load(checkpoint: &Path, config: &Config, layout: &Layout, device_name: &str) -> Result<Self, PlanError> {
         let refused = |message: String| PlanError::Checkpoint(message);
-        let device = device(device_name).map_err(|e| refused(e.to_string()))?;
-        let loaded = Checkpoint::load(checkpoint, &device).map_err(|e| refused(e.to_string()))?;
+        let engine = engine(device_name).map_err(|e| refused(e.to_string()))?;
+        let loaded = Checkpoint::load(checkpoint, &engine.device()).map_err(|e| refused(e.to_string()))?;
         loaded.check(checkpoint, config, layout).map_err(|e| refused(e.to_string()))?;
         let (history, horizon, most) = (config.planner.history, config.planner.horizon, loaded.sizes.tokens);
         if history + horizon > most {
             return Err(PlanError::TooLong { history, horizon, most });
         }
         let schedule = NoiseSchedule(loaded.model.noise_schedule);
-        let denoiser = Box::new(loaded.denoiser(&device));
+        let denoiser = Box::new(loaded.denoiser(&engine));
         Ok(Self::new(denoiser, config, layout.clone(), loaded.normaliser, schedule))
     }
 
@@ -231,9 +231,9 @@ impl Planner {
         }
         let guidance = &self.guidance;
         let (mut clean, mut gradient) = match settings.gradient {
-            GradientKind::Exact => self
-                .denoiser
-                .denoise_with_gradient(x, levels, &mut |clean| guidance.evaluate(clean, first.saturating_sub(1), counted, goal).1)?,
+            GradientKind::Exact => self.denoiser.denoise_with_gradient(x, levels, &mut |clean| {
+                guidance.evaluate(clean, first.saturating_sub(1), counted, goal).1
+            })?,
             _ => {
                 let clean = self.denoiser.denoise(x, levels)?;
                 let gradient = guidance.evaluate(&clean, first.saturating_sub(1), counted, goal).1;

@@ -29,7 +29,14 @@ pub struct BatchMaker {
 
 impl BatchMaker {
     pub fn new(spec: TokenSpec, model: &ModelConfig, mix: NoiseMix, goal: Option<usize>, tokens: usize) -> Self {
-        Self { spec, schedule: NoiseSchedule(model.noise_schedule), objective: Objective(model.objective), mix, goal, tokens }
+        Self {
+            spec,
+            schedule: NoiseSchedule(model.noise_schedule),
+            objective: Objective(model.objective),
+            mix,
+            goal,
+            tokens,
+        }
     }
 
     /// `size` random windows, each with its own levels and noise.

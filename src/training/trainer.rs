@@ -18,7 +18,7 @@ use super::ema::Ema;
 use crate::config::Config;
 use crate::data::Episode;
 use crate::diffusion::{NoiseSchedule, TokenSpec, Tokens};
-use crate::model::{Checkpoint, CheckpointError, Network, NetworkConfig, Provenance, level_features};
+use crate::model::{Checkpoint, CheckpointError, Network, NetworkConfig, Provenance, level_feature_tensor};
 use crate::signal::Layout;
 
 /// Batches of the validation split that each validation looks at; always the same ones.
@@ -189,7 +189,7 @@ fn tensor(tokens: &Tokens, device: &Device) -> Tensor<3> {
 
 /// The weighted mean squared error of the target.
 fn loss(network: &Network, batch: &Batch, schedule: NoiseSchedule, device: &Device) -> Tensor<1> {
-    let features = level_features(&batch.levels, schedule, device);
+    let features = level_feature_tensor(&batch.levels, schedule, device);
     let error = network.forward(tensor(&batch.noisy, device), features) - tensor(&batch.target, device);
     (error.clone() * error * tensor(&batch.weight, device)).sum()
 }
