@@ -202,7 +202,12 @@ impl Planner {
         let mut from = known.levels(matrix.row(0));
         for row in 1..=matrix.steps() {
             let to = known.levels(matrix.row(row));
-            let mut clean = self.guided(&x, &from, known, counted, &request.goal)?;
+            // Once the near token is clean, guidance could no longer change the action: a plain step, a third of the cost.
+            let mut clean = if matrix.row(row - 1)[0] > 0.0 {
+                self.guided(&x, &from, known, counted, &request.goal)?
+            } else {
+                self.denoiser.denoise(&x, &from)?
+            };
             share(&mut clean, futures, first, shared);
             let fresh = if solver.is_stochastic() { noise(settings.temperature) } else { silent.clone() };
             solver.step(&mut x, &clean, &from, &to, &fresh);
