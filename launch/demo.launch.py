@@ -26,7 +26,7 @@ def generate_launch_description():
         "params_file": ("", "ROS parameter file for the planner node."),
         "config": (share("config", "point_maze.yaml"), "Configuration file."),
         "model": (share("models", "point_maze"), "Checkpoint directory, as df_train writes it."),
-        "device": ("flex", "What plans: flex (CPU, always there), tch or cuda:0 where compiled in."),
+        "device": ("cpu", "What plans: cpu (own evaluation, the fastest here), flex, tch or cuda:0 where compiled in."),
         "log_level": ("info", "Log level: debug, info, warn, error or fatal."),
     }
     arguments = [

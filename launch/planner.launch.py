@@ -38,8 +38,8 @@ def generate_launch_description():
         ),
         DeclareLaunchArgument(
             "device",
-            default_value="flex",
-            description="What plans: flex (CPU, always there), tch or cuda:0 where compiled in.",
+            default_value="cpu",
+            description="What plans: cpu (own evaluation, the fastest here), flex, tch or cuda:0 where compiled in.",
         ),
         DeclareLaunchArgument(
             "log_level",

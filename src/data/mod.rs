@@ -2,6 +2,7 @@
 
 mod bag;
 mod episode;
+mod goals;
 mod mcap_bag;
 mod recording;
 mod records;
@@ -13,5 +14,6 @@ mod tests;
 
 pub use bag::{Bag, BagError, BagMessage, BagTopic, open};
 pub use episode::{Episode, EpisodeReport, read_episodes};
+pub use goals::read_goals;
 pub use recording::{BoundBag, Recording, RecordingError, load, open_bound};
 pub use writer::BagWriter;

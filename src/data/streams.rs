@@ -190,7 +190,7 @@ fn is_jump(newest_ns: Option<i64>, stamp_ns: i64, period_ns: i64) -> bool {
 
 /// The topic of the bag that the contract's `name` means: the same name, or with `/` before it, or the only one that ends
 /// with it.
-fn find_topic<'b>(has: &'b [BagTopic], name: &str) -> Result<&'b BagTopic, BagError> {
+pub fn find_topic<'b>(has: &'b [BagTopic], name: &str) -> Result<&'b BagTopic, BagError> {
     let bare = name.trim_start_matches('/');
     let is = |wanted: String| has.iter().find(move |topic| topic.name == wanted);
     if let Some(found) = is(name.into()).or_else(|| is(format!("/{bare}"))) {

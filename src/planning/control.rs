@@ -61,15 +61,6 @@ impl ControlLoop {
         self.close(tick_ns, command)
     }
 
-    /// As [`ControlLoop::tick`], but the command in effect from this tick on is another's: replay follows what was recorded
-    /// (`None`: nothing was), and the returned command says what would have been sent.
-    pub fn tick_following(&mut self, tick_ns: i64, in_effect: Option<&[f64]>) -> Tick {
-        let command = self.decide(tick_ns);
-        let followed =
-            Command { values: in_effect.map_or_else(|| command.values.clone(), <[f64]>::to_vec), ..command.clone() };
-        Tick { command, ..self.close(tick_ns, followed) }
-    }
-
     /// Takes the planner's answer to the latest request. A failed one leaves the plan before in place.
     pub fn accept(&mut self, plan: Result<Plan, PlanError>) {
         self.safety.planned(plan.as_ref().map(|_| ()));

@@ -105,7 +105,7 @@ mod tests {
     fn the_report_says_state_reason_and_ages() {
         let identity = Identity {
             node: "/planner".into(),
-            device: "flex".into(),
+            device: "cpu".into(),
             checkpoint: "models/m".into(),
             groups: vec!["pose".into(), "scan".into()],
         };

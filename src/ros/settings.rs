@@ -7,7 +7,7 @@ use r2r::{Parameter, ParameterValue};
 use super::bridge::{Bridge, RosError};
 
 /// The device that plans where none is named: the built-in CPU backend.
-const DEFAULT_DEVICE: &str = "flex";
+const DEFAULT_DEVICE: &str = "cpu";
 
 /// What was given on the command line; each option overrides the ROS parameter of its name.
 #[derive(Clone, Debug, Default)]
