@@ -45,19 +45,37 @@ fn code(text: &str) -> String {
     text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
-/// The rooms that a text names after `crate::`.
+/// The rooms that a text names after `crate::`, in groups of any depth too.
 fn imports(text: &str) -> BTreeSet<String> {
     let code = code(text);
-    let after = code.split("crate::").skip(1);
-    after
-        .flat_map(|rest| match rest.strip_prefix('{') {
-            Some(group) => {
-                group.split('}').next().unwrap_or_default().split(',').map(|s| s.trim().to_string()).collect()
+    let name =
+        |path: &str| path.trim_start().chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect::<String>();
+    let mut found = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        let Some(group) = rest.strip_prefix('{') else {
+            found.insert(name(rest));
+            continue;
+        };
+        let mut depth = 0;
+        let mut start = 0;
+        for (i, c) in group.char_indices() {
+            match c {
+                '{' => depth += 1,
+                ',' if depth == 0 => {
+                    found.insert(name(&group[start..i]));
+                    start = i + 1;
+                }
+                '}' if depth == 0 => {
+                    found.insert(name(&group[start..i]));
+                    break;
+                }
+                '}' => depth -= 1,
+                _ => {}
             }
-            None => vec![rest.to_string()],
-        })
-        .map(|path| path.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect())
-        .collect()
+        }
+    }
+    found.remove("");
+    found
 }
 
 fn names_crate(text: &str, name: &str) -> bool {
@@ -112,7 +130,7 @@ fn every_file_says_what_it_is_and_is_short() {
 
 #[test]
 fn the_scanner_sees_arrows() {
-    let text = "use crate::planning::Plan; // use crate::ros::Node\nuse crate::{data::Bag, model};\nlet x = crate::sim::World;";
+    let text = "use crate::planning::Plan; // use crate::ros::Node\nuse crate::{data::{Bag, open}, model};\nlet x = crate::sim::World;";
     assert_eq!(imports(text).into_iter().collect::<Vec<_>>(), ["data", "model", "planning", "sim"]);
     assert!(names_crate("use r2r::Node;", "r2r") && !names_crate("// r2r::Node", "r2r"));
 }

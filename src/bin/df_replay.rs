@@ -79,9 +79,12 @@ fn main() -> anyhow::Result<()> {
     println!("{} ticks planned, {} skipped, {} failed", report.ticks, report.skipped, report.failed.len());
     report.failed.iter().take(3).for_each(|error| println!("  {error}"));
     let action = &config.contract.action;
+    // Units are stated per field; a field may give several channels.
+    let channels = opened.layout.action().len();
+    let unit = |channel: usize| if action.units.len() == channels { action.units[channel].as_str() } else { "" };
     for (channel, (rmse, label)) in report.rmse().iter().zip(&opened.layout.labels[opened.layout.action()]).enumerate()
     {
-        println!("RMSE {label}: {rmse:.4} {}", action.units.get(channel).map_or("", String::as_str));
+        println!("RMSE {label}: {rmse:.4} {}", unit(channel));
     }
     println!("planning latency: p50 {:.1} ms, p99 {:.1} ms", report.latency_s(0.5) * 1e3, report.latency_s(0.99) * 1e3);
     Ok(())

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 pub use raw::{
     Action, CostConfig, Goal, GradientKind, GuidanceConfig, MatrixKind, ModelConfig, NoiseMix, NoiseScheduleKind,
-    ObjectiveKind, ObservationGroup, PlannerConfig, PlannerMode, Qos, Reliability, TrainingConfig,
+    ObjectiveKind, ObservationGroup, PlannerConfig, Qos, Reliability, TrainingConfig,
 };
 
 /// The modality name that is reserved for the action.

@@ -176,15 +176,6 @@ impl Default for ModelConfig {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum PlannerMode {
-    /// Every tick plans from noise.
-    Full,
-    /// The plan is a buffer that lives across ticks.
-    Streaming,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
 pub enum MatrixKind {
     FullSequence,
     Pyramid,
@@ -225,7 +216,6 @@ pub struct PlannerConfig {
     pub history: usize,
     /// Future tokens.
     pub horizon: usize,
-    pub mode: PlannerMode,
     pub matrix: MatrixKind,
     /// Rows in which one token falls from level 1 to level 0.
     pub denoising_steps: usize,
@@ -246,7 +236,6 @@ impl Default for PlannerConfig {
         Self {
             history: 2,
             horizon: 12,
-            mode: PlannerMode::Full,
             matrix: MatrixKind::Pyramid,
             denoising_steps: 6,
             uncertainty_scale: 0.5,

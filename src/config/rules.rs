@@ -90,30 +90,26 @@ fn check_action(action: &Action) -> Check {
     check_topic(ACTION, &action.topic, &action.message_type, &action.fields, &action.units)?;
     at_least_one("action.qos.depth", action.qos.depth)?;
     positive("action.max_age_s", action.max_age_s)?;
-    let channels = action.fields.len();
+    // Whether there is one value per channel is checked where the fields are bound to the message type.
+    let channels = action.min.len();
     for (name, values) in [("min", &action.min), ("max", &action.max), ("safe", &action.safe)] {
         let key = format!("action.{name}");
         require(
             values.len() == channels,
             &key,
             format!("{values:?}"),
-            format!("must have one value for each of the {channels} fields"),
+            format!("must have as many values as action.min, which has {channels}"),
         )?;
         require(values.iter().all(|v| v.is_finite()), &key, format!("{values:?}"), "must be finite")?;
     }
     for i in 0..channels {
         let (min, max, safe) = (action.min[i], action.max[i], action.safe[i]);
-        require(
-            min < max,
-            "action.min",
-            min,
-            format!("must be below action.max, which is {max} for {}", action.fields[i]),
-        )?;
+        require(min < max, "action.min", min, format!("must be below action.max, which is {max} for channel {i}"))?;
         require(
             (min..=max).contains(&safe),
             "action.safe",
             safe,
-            format!("must lie within the limits [{min}, {max}] of {}", action.fields[i]),
+            format!("must lie within the limits [{min}, {max}] of channel {i}"),
         )?;
     }
     Ok(())
@@ -228,7 +224,7 @@ mod tests {
         let line = 1 + GOOD.lines().position(|l| l.starts_with("  min:")).unwrap();
         assert_eq!(
             refusal("min: [-4.0, -4.0]", "min: [5.0, -4.0]"),
-            format!("c.yaml:{line}: action.min: 5: must be below action.max, which is 4 for wrench.force.x")
+            format!("c.yaml:{line}: action.min: 5: must be below action.max, which is 4 for channel 0")
         );
     }
 
@@ -244,11 +240,11 @@ mod tests {
     fn impossible_values_are_refused() {
         for (from, to, rule) in [
             ("heads: 4", "heads: 5", "must divide model.width"),
-            ("horizon: 12", "horizon: 0", "must be at least 1"),
+            ("horizon: 14", "horizon: 0", "must be at least 1"),
             ("group: position", "group: pose", "must be one of"),
-            ("safe: [0.0, 0.0]", "safe: [0.0]", "one value for each of the 2 fields"),
+            ("safe: [0.0, 0.0]", "safe: [0.0]", "as many values as action.min"),
             ("eta: 0.0", "eta: 1.5", "must lie in [0, 1]"),
-            ("independent: 0.35", "independent: 0.5", "sum to 1"),
+            ("independent: 0.15", "independent: 0.5", "sum to 1"),
             ("type: geometry_msgs/msg/WrenchStamped", "type: WrenchStamped", "package/msg/Name"),
             ("max_age_s: 0.1", "max_age_s: .nan", "finite"),
         ] {

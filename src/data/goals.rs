@@ -20,7 +20,7 @@ pub fn read_goals(bag: &dyn Bag, config: &Config, bound: &Bound) -> Result<Vec<(
     let mut goals = Vec::new();
     let read = bag.read(&[found.name.as_str()], &mut |message| {
         if let Ok(sample) = extractor.extract(&message.bytes) {
-            goals.push((sample.stamp_ns.filter(|stamp| *stamp != 0).unwrap_or(message.log_ns), sample.values));
+            goals.push((sample.stamp_ns.unwrap_or(message.log_ns), sample.values));
         }
     });
     match read {

@@ -1,4 +1,4 @@
-//! The control loop: what happens at a tick. Drives live node, replay and in-process simulation alike.
+//! The control loop: what happens at a tick. Drives the live node and in-process simulation alike.
 
 use super::safety::{Command, Reason, Safety};
 use super::{Plan, PlanError, PlanRequest};

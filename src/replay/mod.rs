@@ -77,7 +77,8 @@ pub fn replay(
             }
             history.push(episode.frames[k].clone());
             let tick_ns = episode.start_ns + k as i64 * period_ns;
-            let goal = goals.iter().rev().find(|(stamp, _)| *stamp <= tick_ns).map(|(_, goal)| goal.clone());
+            let goal =
+                goals[..goals.partition_point(|(stamp, _)| *stamp <= tick_ns)].last().map(|(_, goal)| goal.clone());
             let (committed, next) = (action(&episode.frames[k + 1], layout), action(&episode.frames[k + 2], layout));
             let (Some(committed), Some(recorded), true) = (committed, next, complete(&history, config, layout)) else {
                 report.skipped += 1;

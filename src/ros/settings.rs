@@ -73,7 +73,7 @@ impl Settings {
         vec![
             described("config", text(self.config.display().to_string()), "the configuration file; read at start"),
             described("model", text(self.model.display().to_string()), "the checkpoint directory; read at start"),
-            described("device", text(self.device.clone()), "what plans: flex, tch or cuda:N; read at start"),
+            described("device", text(self.device.clone()), "what plans: cpu, flex, tch or cuda:N; read at start"),
             described(
                 "seed",
                 ParameterValue::Integer(i64::try_from(seed).unwrap_or(i64::MAX)),
