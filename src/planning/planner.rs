@@ -202,8 +202,10 @@ impl Planner {
         let mut from = known.levels(matrix.row(0));
         for row in 1..=matrix.steps() {
             let to = known.levels(matrix.row(row));
-            // Once the near token is clean, guidance could no longer change the action: a plain step, a third of the cost.
-            let mut clean = if matrix.row(row - 1)[0] > 0.0 {
+            // A guided step costs three plain ones. In pure noise the costs of the mean future say nothing yet; once the near
+            // token is clean, guidance could no longer change the action.
+            let near = matrix.row(row - 1)[0];
+            let mut clean = if near > 0.0 && near < 1.0 {
                 self.guided(&x, &from, known, counted, &request.goal)?
             } else {
                 self.denoiser.denoise(&x, &from)?
