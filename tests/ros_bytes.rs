@@ -12,14 +12,15 @@ use serde_json::{Value, json};
 /// Runs `ros_bytes.py` and parses what it prints.
 fn python(verb: &str, input: &Value) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ros_bytes.py");
-    let mut child = Command::new("python3")
+    let python = std::env::var_os("DF_TEST_PYTHON").expect("DF_TEST_PYTHON is set: run `make test`");
+    let mut child = Command::new(python)
         .arg(script)
         .arg(verb)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("python3 starts");
+        .expect("DF_TEST_PYTHON starts");
     child.stdin.take().unwrap().write_all(input.to_string().as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let hint = "is a ROS 2 with rclpy sourced? `make test` sets one up";
