@@ -240,7 +240,7 @@ mod tests {
     fn impossible_values_are_refused() {
         for (from, to, rule) in [
             ("heads: 4", "heads: 5", "must divide model.width"),
-            ("horizon: 14", "horizon: 0", "must be at least 1"),
+            ("horizon: 13", "horizon: 0", "must be at least 1"),
             ("group: position", "group: pose", "must be one of"),
             ("safe: [0.0, 0.0]", "safe: [0.0]", "as many values as action.min"),
             ("eta: 0.0", "eta: 1.5", "must lie in [0, 1]"),
