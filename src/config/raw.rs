@@ -106,6 +106,13 @@ pub struct Action {
     pub max_age_s: f64,
 }
 
+impl Action {
+    /// Values, one per channel, moved into the limits.
+    pub fn limited(&self, values: &[f64]) -> Vec<f64> {
+        values.iter().zip(self.min.iter().zip(&self.max)).map(|(value, (min, max))| value.clamp(*min, *max)).collect()
+    }
+}
+
 /// Where the goal comes from and which observation group it is a value of.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]

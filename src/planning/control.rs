@@ -138,11 +138,6 @@ impl ControlLoop {
 
     /// The newest token must be known in its required groups: it says where the robot is and how it moves.
     fn filling(&self) -> Option<Reason> {
-        let newest = self.history.frames().rev().take(self.layout.frame_stack);
-        let complete = newest.into_iter().all(|frame| {
-            // Modality 0 is the action; group i is modality i + 1.
-            self.groups.iter().enumerate().all(|(i, group)| !group.required || frame.present[i + 1])
-        });
-        (!complete && self.history_tokens > 0).then_some(Reason::FillingHistory)
+        (!self.history.is_known(self.layout.frame_stack, &self.groups)).then_some(Reason::FillingHistory)
     }
 }

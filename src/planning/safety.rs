@@ -89,8 +89,7 @@ impl Safety {
         if values.len() != self.action.safe.len() || values.iter().any(|v| !v.is_finite()) {
             return self.safe(tick_ns, Some(Reason::PlannerFailed("the action is not finite".into())));
         }
-        let values = values.iter().enumerate().map(|(i, v)| v.clamp(self.action.min[i], self.action.max[i])).collect();
-        Command { tick_ns, values, rung, reason }
+        Command { tick_ns, values: self.action.limited(values), rung, reason }
     }
 }
 

@@ -80,7 +80,9 @@ pub fn replay(
             let goal =
                 goals[..goals.partition_point(|(stamp, _)| *stamp <= tick_ns)].last().map(|(_, goal)| goal.clone());
             let (committed, next) = (action(&episode.frames[k + 1], layout), action(&episode.frames[k + 2], layout));
-            let (Some(committed), Some(recorded), true) = (committed, next, complete(&history, config, layout)) else {
+            let (Some(committed), Some(recorded), true) =
+                (committed, next, history.is_known(layout.frame_stack, &config.contract.observations))
+            else {
                 report.skipped += 1;
                 continue;
             };
@@ -94,9 +96,7 @@ pub fn replay(
             report.latencies_s.push(started.elapsed().as_secs_f64());
             match plan {
                 Ok(plan) => {
-                    let limits = config.contract.action.min.iter().zip(&config.contract.action.max);
-                    let planned: Vec<f64> =
-                        plan.actions[0].iter().zip(limits).map(|(v, (min, max))| v.clamp(*min, *max)).collect();
+                    let planned = config.contract.action.limited(&plan.actions[0]);
                     for (sum, (p, r)) in report.squares.iter_mut().zip(planned.iter().zip(&recorded)) {
                         *sum += (p - r).powi(2);
                     }
@@ -113,12 +113,4 @@ pub fn replay(
 
 fn action(frame: &Frame, layout: &Layout) -> Option<Vec<f64>> {
     frame.present[ACTION_MODALITY].then(|| frame.values[layout.action()].iter().map(|&v| f64::from(v)).collect())
-}
-
-/// Whether the newest token is known in its required groups, as the control loop demands.
-fn complete(history: &History, config: &Config, layout: &Layout) -> bool {
-    let required = |frame: &Frame| {
-        config.contract.observations.iter().enumerate().all(|(i, group)| !group.required || frame.present[i + 1])
-    };
-    config.planner.history == 0 || history.frames().rev().take(layout.frame_stack).all(required)
 }

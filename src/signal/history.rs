@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{Frame, Layout};
+use crate::config::ObservationGroup;
 
 /// The newest `capacity` frames, oldest first. Frames not yet seen are missing frames: no padding tricks.
 #[derive(Clone, Debug)]
@@ -28,9 +29,11 @@ impl History {
         self.frames.iter()
     }
 
-    /// The newest frame.
-    pub fn newest(&self) -> Option<&Frame> {
-        self.frames.back()
+    /// Whether the newest `frames` frames hold every required group: where the robot is and how it moves is known. True for a
+    /// history of no frames, which promises nothing. Modality 0 is the action, group i is modality i + 1.
+    pub fn is_known(&self, frames: usize, groups: &[ObservationGroup]) -> bool {
+        let holds = |frame: &Frame| groups.iter().enumerate().all(|(i, group)| !group.required || frame.present[i + 1]);
+        self.frames.iter().rev().take(frames).all(holds)
     }
 }
 
