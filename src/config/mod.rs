@@ -5,15 +5,20 @@
 //! [`Config::refuse`], so that their refusals read the same.
 
 mod locate;
+mod planner;
 mod raw;
 mod rules;
 
 use std::path::{Path, PathBuf};
 
-pub use raw::{
-    Action, CostConfig, Goal, GradientKind, GuidanceConfig, MatrixKind, ModelConfig, NoiseMix, NoiseScheduleKind,
-    ObjectiveKind, ObservationGroup, PlannerConfig, Qos, Reliability, TrainingConfig,
+pub use planner::{
+    GradientKind, GuidanceConfig, GuidanceStep, MatrixKind, PlannerConfig, PlannerMode, SolverName, StreamingConfig,
 };
+pub use raw::{
+    Action, CostConfig, Goal, ModelConfig, NoiseMix, NoiseScheduleKind, ObjectiveKind, ObservationGroup, Qos,
+    Reliability, TrainingConfig,
+};
+pub use rules::Broken;
 
 /// The modality name that is reserved for the action.
 pub const ACTION: &str = "action";
