@@ -62,7 +62,8 @@ impl Tokens {
 
     /// Some of the tokens of every sequence.
     pub fn window(&self, tokens: Range<usize>) -> Self {
-        let data = window(&self.data, self.tokens * self.channels, tokens.start * self.channels..tokens.end * self.channels);
+        let data =
+            window(&self.data, self.tokens * self.channels, tokens.start * self.channels..tokens.end * self.channels);
         Self { tokens: tokens.len(), data, ..*self }
     }
 

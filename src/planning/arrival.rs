@@ -28,13 +28,7 @@ impl Arrivals {
     /// the arrival that was chosen last, the others are spread over the horizon, so that a better one is always on offer.
     ///
     /// `first_ns`: the time of the first future frame. `frames`: future frames in the horizon.
-    pub fn propose(
-        &self,
-        first_ns: i64,
-        period_ns: i64,
-        frames: usize,
-        candidates: usize,
-    ) -> Vec<Range<usize>> {
+    pub fn propose(&self, first_ns: i64, period_ns: i64, frames: usize, candidates: usize) -> Vec<Range<usize>> {
         let period_s = period_ns as f64 * 1e-9;
         let earliest = (EARLIEST_S / period_s).ceil();
         let last = (frames - 1) as f64;

@@ -76,7 +76,15 @@ impl Conditioning<'_> {
         self.schedule.level_of(channels.map(normalised).fold(0.0, f32::max))
     }
 
-    fn hold(&self, known: &mut Known, b: usize, k: usize, m: usize, level: f32, values: &[f32]) -> Result<(), LevelError> {
+    fn hold(
+        &self,
+        known: &mut Known,
+        b: usize,
+        k: usize,
+        m: usize,
+        level: f32,
+        values: &[f32],
+    ) -> Result<(), LevelError> {
         let (token, within) = (k / self.layout.frame_stack, k % self.layout.frame_stack);
         let slot = within * self.layout.modalities.len() + m;
         let channels = self.layout.modalities[m].channels.clone();
