@@ -4,15 +4,20 @@
 //! What a topic carries is not known here: other rooms bind the fields to message types and report through
 //! [`Config::refuse`], so that their refusals read the same.
 
+mod costs;
 mod locate;
+mod occupancy;
+mod pgm;
 mod raw;
 mod rules;
 
 use std::path::{Path, PathBuf};
 
+pub use costs::{CostConfig, CostSettings, Gate, Unread};
+pub use occupancy::{MapError, OccupancyGrid};
 pub use raw::{
-    Action, CostConfig, Goal, GradientKind, GuidanceConfig, MatrixKind, ModelConfig, NoiseMix, NoiseScheduleKind,
-    ObjectiveKind, ObservationGroup, PlannerConfig, Qos, Reliability, TrainingConfig,
+    Action, Goal, GradientKind, GuidanceConfig, MatrixKind, ModelConfig, NoiseMix, NoiseScheduleKind, ObjectiveKind,
+    ObservationGroup, PlannerConfig, Qos, Reliability, TrainingConfig,
 };
 
 /// The modality name that is reserved for the action.
@@ -84,8 +89,10 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        let raw: raw::File = serde_yaml::from_str(text)
+        let mut raw: raw::File = serde_yaml::from_str(text)
             .map_err(|source| ConfigError::Malformed { file: file.into(), message: source.to_string() })?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        raw.costs.iter_mut().for_each(|cost| cost.folder = folder.into());
         rules::check(&raw).map_err(|broken| broken.located(file, text))?;
         Ok(Self {
             contract: Contract {

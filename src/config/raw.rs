@@ -3,6 +3,8 @@
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::costs::CostConfig;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
@@ -256,16 +258,6 @@ impl Default for PlannerConfig {
             goal_as_observation: true,
         }
     }
-}
-
-/// One cost; the kinds are the files of `guidance/`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum CostConfig {
-    /// Distance of the goal's group to the goal, over the future frames.
-    Goal { weight: f64 },
-    /// Difference between the change of one group over `over_s` seconds and its rate: what makes a plan coherent.
-    Consistency { weight: f64, of: String, rate: String, over_s: f64, tolerance: f64 },
 }
 
 /// Shares of the training windows that get each pattern of noise levels.

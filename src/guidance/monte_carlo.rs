@@ -26,8 +26,17 @@ impl Guidance {
 
     /// The cost of every sequence's future, and its gradient with respect to the normalised clean tokens (0 elsewhere).
     ///
-    /// The costs see `frames[batch]` frames from token `first` on; `goal` is in units.
-    pub fn evaluate(&self, clean: &Tokens, first: usize, frames: &[usize], goal: &[f64]) -> (Statistics, Tokens) {
+    /// The costs see `frames[batch]` frames from the newest token of the history on, the one before `first_future`; `goal`
+    /// is in units.
+    pub fn evaluate(
+        &self,
+        clean: &Tokens,
+        first_future: usize,
+        frames: &[usize],
+        goal: &[f64],
+    ) -> (Statistics, Tokens) {
+        let first = first_future.saturating_sub(1);
+        let first_tick = 1 - ((first_future - first) * self.frame_stack) as i64;
         let channels = clean.channels / self.frame_stack;
         let mut gradient = Tokens::zeros(clean.batch, clean.tokens, clean.channels);
         let mut statistics = Statistics::default();
@@ -38,7 +47,7 @@ impl Guidance {
             let counted = clean.sequence(batch)[start..end].iter().enumerate();
             values.clear();
             values.extend(counted.map(|(i, &normalised)| self.normaliser.invert(i % channels, normalised)));
-            let future = Future { values: &values, channels, period_s: self.period_s, goal };
+            let future = Future { values: &values, channels, period_s: self.period_s, first_tick, goal };
             let gradient = &mut gradient.sequence_mut(batch)[start..end];
             statistics.costs.push(self.costs.iter().map(|cost| cost.evaluate(&future, gradient)).sum());
             // Per unit of the channel -> per normalised unit.

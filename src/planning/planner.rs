@@ -50,6 +50,9 @@ pub enum PlanError {
         "{history} history tokens and a horizon of {horizon} are more than the {most} tokens that the network was trained on"
     )]
     TooLong { history: usize, horizon: usize, most: usize },
+    /// A cost does not fit the layout; says where in the configuration.
+    #[error("{0}")]
+    Cost(String),
     #[error("the plan holds a value that is not finite")]
     NotFinite,
     /// Planning ended in a panic, which the caller caught.
@@ -62,7 +65,7 @@ impl Planner {
     /// `device_name`: `cpu`, `flex`, `tch`, `cuda:0`.
     ///
     /// # Errors
-    /// [`PlanError::Checkpoint`]; [`PlanError::TooLong`].
+    /// [`PlanError::Checkpoint`]; [`PlanError::TooLong`]; [`PlanError::Cost`].
     pub fn load(checkpoint: &Path, config: &Config, layout: &Layout, device_name: &str) -> Result<Self, PlanError> {
         let refused = |message: String| PlanError::Checkpoint(message);
         let engine = engine(device_name).map_err(|e| refused(e.to_string()))?;
@@ -74,21 +77,25 @@ impl Planner {
         }
         let schedule = NoiseSchedule(loaded.model.noise_schedule);
         let denoiser = Box::new(loaded.denoiser(&engine));
-        Ok(Self::new(denoiser, config, layout.clone(), loaded.normaliser, schedule))
+        Self::new(denoiser, config, layout.clone(), loaded.normaliser, schedule)
     }
 
     /// A planner with any denoiser that works on tokens of `layout`.
+    ///
+    /// # Errors
+    /// [`PlanError::Cost`].
     pub fn new(
         denoiser: Box<dyn Denoiser + Send>,
         config: &Config,
         layout: Layout,
         normaliser: Normaliser,
         schedule: NoiseSchedule,
-    ) -> Self {
+    ) -> Result<Self, PlanError> {
         let spec = TokenSpec::new(&layout.modality_of_channel(), layout.frame_stack);
         let goal_group = config.goal.as_ref().map(|g| g.group.as_str());
-        let costs = costs(&config.costs, goal_group, &layout);
-        Self {
+        let costs =
+            costs(&config.costs, goal_group, &layout).map_err(|e| PlanError::Cost(e.located(config).to_string()))?;
+        Ok(Self {
             denoiser,
             guidance: Guidance::new(costs, normaliser.clone(), &spec, config.contract.period_s),
             goal_modality: goal_group.and_then(|group| layout.modality(group)),
@@ -99,7 +106,7 @@ impl Planner {
             settings: config.planner.clone(),
             period_ns: config.contract.period_ns(),
             arrivals: Arrivals::default(),
-        }
+        })
     }
 
     /// Plans. The same request after the same requests gives the same plan: the noise comes from the configured seed and
@@ -138,7 +145,7 @@ impl Planner {
         )?;
         let x = self.sample(&known, &matrix, &counted, request)?;
 
-        let (statistics, _) = self.guidance.evaluate(&x, known.first_future.saturating_sub(1), &counted, &request.goal);
+        let (statistics, _) = self.guidance.evaluate(&x, known.first_future, &counted, &request.goal);
         let candidate_costs: Vec<f64> =
             statistics.costs.chunks(settings.futures).map(|c| c.iter().sum::<f64>() / c.len() as f64).collect();
         let chosen =
@@ -238,12 +245,12 @@ impl Planner {
         }
         let guidance = &self.guidance;
         let (mut clean, mut gradient) = match settings.gradient {
-            GradientKind::Exact => self.denoiser.denoise_with_gradient(x, levels, &mut |clean| {
-                guidance.evaluate(clean, first.saturating_sub(1), counted, goal).1
-            })?,
+            GradientKind::Exact => self
+                .denoiser
+                .denoise_with_gradient(x, levels, &mut |clean| guidance.evaluate(clean, first, counted, goal).1)?,
             _ => {
                 let clean = self.denoiser.denoise(x, levels)?;
-                let gradient = guidance.evaluate(&clean, first.saturating_sub(1), counted, goal).1;
+                let gradient = guidance.evaluate(&clean, first, counted, goal).1;
                 (clean, gradient)
             }
         };
