@@ -4,19 +4,24 @@
 //! What a topic carries is not known here: other rooms bind the fields to message types and report through
 //! [`Config::refuse`], so that their refusals read the same.
 
+mod costs;
 mod locate;
+mod occupancy;
+mod pgm;
 mod planner;
 mod raw;
 mod rules;
 
 use std::path::{Path, PathBuf};
 
+pub use costs::{CostConfig, CostSettings, Gate, Unread};
+pub use occupancy::{MapError, OccupancyGrid};
 pub use planner::{
     GradientKind, GuidanceConfig, GuidanceStep, MatrixKind, PlannerConfig, PlannerMode, SolverName, StreamingConfig,
 };
 pub use raw::{
-    Action, CostConfig, Goal, ModelConfig, NoiseMix, NoiseScheduleKind, ObjectiveKind, ObservationGroup, Qos,
-    Reliability, TrainingConfig,
+    Action, Goal, ModelConfig, NoiseMix, NoiseScheduleKind, ObjectiveKind, ObservationGroup, Qos, Reliability,
+    TrainingConfig,
 };
 pub use rules::Broken;
 
@@ -89,8 +94,10 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        let raw: raw::File = serde_yaml::from_str(text)
+        let mut raw: raw::File = serde_yaml::from_str(text)
             .map_err(|source| ConfigError::Malformed { file: file.into(), message: source.to_string() })?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        raw.costs.iter_mut().for_each(|cost| cost.folder = folder.into());
         rules::check(&raw).map_err(|broken| broken.located(file, text))?;
         Ok(Self {
             contract: Contract {

@@ -3,6 +3,7 @@
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::costs::CostConfig;
 use super::planner::PlannerConfig;
 
 #[derive(Deserialize)]
@@ -181,16 +182,6 @@ impl Default for ModelConfig {
     fn default() -> Self {
         Self { width: 128, layers: 4, heads: 4, objective: ObjectiveKind::V, noise_schedule: NoiseScheduleKind::Cosine }
     }
-}
-
-/// One cost; the kinds are the files of `guidance/`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum CostConfig {
-    /// Distance of the goal's group to the goal, over the future frames.
-    Goal { weight: f64 },
-    /// Difference between the change of one group over `over_s` seconds and its rate: what makes a plan coherent.
-    Consistency { weight: f64, of: String, rate: String, over_s: f64, tolerance: f64 },
 }
 
 /// Shares of the training windows that get each pattern of noise levels.

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::locate::line_of;
-use super::raw::{Action, CostConfig, File, ObservationGroup};
-use super::{ACTION, ConfigError};
+use super::raw::{Action, File, ObservationGroup};
+use super::{ACTION, ConfigError, costs};
 
 /// A rule that a value breaks.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -55,7 +55,7 @@ pub fn check(file: &File) -> Check {
     }
     check_action(&file.action)?;
     check_goal(file)?;
-    check_costs(file)?;
+    costs::check(&file.costs, file.goal.is_some())?;
     check_model(file)?;
     file.planner.check()?;
     check_training(file)
@@ -117,32 +117,11 @@ fn check_action(action: &Action) -> Check {
 }
 
 fn check_goal(file: &File) -> Check {
-    let needs_goal = file.costs.iter().any(|cost| matches!(cost, CostConfig::Goal { .. }));
-    let Some(goal) = &file.goal else {
-        return require(!needs_goal, "costs", "goal", "a goal cost needs the section `goal`");
-    };
+    let Some(goal) = &file.goal else { return Ok(()) };
     check_topic("goal", &goal.topic, &goal.message_type, &goal.fields, &[])?;
     positive("goal.tolerance", goal.tolerance)?;
     let names: Vec<&str> = file.observations.0.iter().map(|g| g.name.as_str()).collect();
     require(names.contains(&goal.group.as_str()), "goal.group", &goal.group, format!("must be one of {names:?}"))?;
-    Ok(())
-}
-
-fn check_costs(file: &File) -> Check {
-    let names: Vec<&str> = file.observations.0.iter().map(|g| g.name.as_str()).collect();
-    for (i, cost) in file.costs.iter().enumerate() {
-        let key = format!("costs[{i}]");
-        let (CostConfig::Goal { weight } | CostConfig::Consistency { weight, .. }) = cost;
-        not_negative(format!("{key}.weight"), *weight)?;
-        if let CostConfig::Consistency { of, rate, over_s, tolerance, .. } = cost {
-            not_negative(format!("{key}.tolerance"), *tolerance)?;
-            positive(format!("{key}.over_s"), *over_s)?;
-            for (name, group) in [("of", of), ("rate", rate)] {
-                let known = names.contains(&group.as_str());
-                require(known, format!("{key}.{name}"), group, format!("must be one of {names:?}"))?;
-            }
-        }
-    }
     Ok(())
 }
 

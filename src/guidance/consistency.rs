@@ -1,8 +1,10 @@
 //! A plan whose positions move as its velocities say.
 
-use std::ops::Range;
+use serde::Deserialize;
 
-use super::{Cost, Future};
+use super::binding::{Binding, Selection};
+use super::kinds::Kind;
+use super::{Cost, CostError, Future};
 
 /// `weight` times the time integral, over channels, of `max(0, |d| - tolerance)^2` with the defect
 /// `d = (p[k+n] - p[k]) / (n period) - mean of v over k..k+n` (`n` frames in `over_s`, the mean by the trapezoidal rule), in
@@ -11,18 +13,42 @@ use super::{Cost, Future};
 pub struct Consistency {
     pub weight: f64,
     /// The channels of the position-like group.
-    pub of: Range<usize>,
+    pub of: Vec<usize>,
     /// The channels of its rate, as many.
-    pub rate: Range<usize>,
+    pub rate: Vec<usize>,
     /// Length of the interval, seconds.
     pub over_s: f64,
     /// Defects up to this cost nothing, unit/s.
     pub tolerance: f64,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    of: Selection,
+    rate: Selection,
+    over_s: f64,
+    tolerance: f64,
+}
+
+impl Kind for Consistency {
+    const NAME: &'static str = "consistency";
+    type Settings = Settings;
+
+    fn bind(settings: Settings, binding: &Binding) -> Result<Self, CostError> {
+        let Settings { of, rate, over_s, tolerance } = settings;
+        binding.positive("over_s", over_s)?;
+        binding.not_negative("tolerance", tolerance)?;
+        let (of, rates) = (binding.channels("of", &of)?, binding.channels("rate", &rate)?);
+        let rule = format!("must be as many channels as `of`, which has {}, and is {}", of.len(), rates.len());
+        binding.require(of.len() == rates.len(), "rate", rate, rule)?;
+        Ok(Self { weight: binding.config.weight, of, rate: rates, over_s, tolerance })
+    }
+}
+
 impl Cost for Consistency {
     fn name(&self) -> &'static str {
-        "consistency"
+        Self::NAME
     }
 
     fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
@@ -31,7 +57,7 @@ impl Cost for Consistency {
         let value = |frame: usize, channel: usize| f64::from(future.values[frame * future.channels + channel]);
         let span_s = n as f64 * future.period_s;
         let mut cost = 0.0;
-        for (p, v) in self.of.clone().zip(self.rate.clone()) {
+        for (&p, &v) in self.of.iter().zip(&self.rate) {
             for k in 0..frames.saturating_sub(n) {
                 // Trapezoidal rule: the ends of the interval count half.
                 let weight_of = |j: usize| if j == k || j == k + n { 0.5 / n as f64 } else { 1.0 / n as f64 };
@@ -54,17 +80,16 @@ impl Cost for Consistency {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guidance::cost::assert_gradient;
+    use crate::guidance::cost::{assert_gradient, cost_of};
+    use crate::guidance::kinds::tests::refusal;
 
     fn with(over_s: f64, tolerance: f64) -> Consistency {
-        Consistency { weight: 0.5, of: 0..1, rate: 1..2, over_s, tolerance }
+        Consistency { weight: 0.5, of: vec![0], rate: vec![1], over_s, tolerance }
     }
 
     #[test]
     fn a_coherent_plan_costs_nothing_and_a_jump_its_square() {
-        let cost = |values: &[f32], tolerance| {
-            with(0.1, tolerance).evaluate(&Future { values, channels: 2, period_s: 0.1, goal: &[] }, &mut [0.0; 6])
-        };
+        let cost = |values: &[f32], tolerance| cost_of(&with(0.1, tolerance), values, 2);
         // 1 m/s for 0.1 s is 0.1 m.
         assert!(cost(&[0.0, 1.0, 0.1, 1.0, 0.2, 1.0], 0.0) < 1e-12);
         // The second step is 0.3 m instead of 0.1 m: 2 m/s of defect; 0.5 * 0.1 s * (0 + 2^2) = 0.2.
@@ -78,5 +103,15 @@ mod tests {
         for (over_s, tolerance) in [(0.1, 0.0), (0.2, 0.0), (0.1, 0.8)] {
             assert_gradient(&with(over_s, tolerance), &[0.0, 0.2, 0.05, -0.3, 0.1, 0.6, 0.3, 0.1], 2, &[]);
         }
+    }
+
+    #[test]
+    fn as_many_rates_as_positions() {
+        assert_eq!(
+            refusal("{kind: consistency, weight: 1, of: position, rate: velocity.0, over_s: 1, tolerance: 0}"),
+            "costs[0].rate: velocity.0: must be as many channels as `of`, which has 2, and is 1"
+        );
+        let refused = refusal("{kind: consistency, weight: 1, of: position, rate: velocity, over_s: 0, tolerance: 0}");
+        assert_eq!(refused, "costs[0].over_s: 0: must be a finite number above 0");
     }
 }

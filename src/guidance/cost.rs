@@ -1,17 +1,17 @@
-//! What a cost is, and the list of all there are.
+//! What a cost is, and what it is told of a planned future.
 
-use super::consistency::Consistency;
-use super::goal::Goal;
-use crate::config::CostConfig;
-use crate::signal::Layout;
+/// Distances are rounded off within this, so that their gradient does not jump at 0. In the unit of the group.
+pub(super) const ROUNDING: f64 = 0.1;
 
-/// The planned future frames of one sequence, in units.
+/// The frames of one sequence, in units: those of the newest history that is known already, then those planned.
 pub struct Future<'a> {
-    /// `[frame][channel]`, the first future frame first.
+    /// `[frame][channel]`, in the order of time.
     pub values: &'a [f32],
     /// Channels of a frame.
     pub channels: usize,
     pub period_s: f64,
+    /// The tick of the first frame, counted from the newest frame of the history, which is 0; 1 is the first planned one.
+    pub first_tick: i64,
     /// The goal in the units of the goal's group; empty where there is none.
     pub goal: &'a [f64],
 }
@@ -21,46 +21,35 @@ impl Future<'_> {
     pub fn frames(&self) -> std::slice::ChunksExact<'_, f32> {
         self.values.chunks_exact(self.channels)
     }
+
+    /// The newest frame of the history, if it is there.
+    pub fn newest(&self) -> Option<&[f32]> {
+        usize::try_from(-self.first_tick).ok().and_then(|frame| self.frames().nth(frame))
+    }
 }
 
 /// A number to make small, with its gradient.
-pub trait Cost: Send {
-    /// As in the configuration, for reports.
+pub trait Cost: Send + Sync {
+    /// Its kind, as in the configuration, for reports.
     fn name(&self) -> &'static str;
 
     /// The cost, its weight included. Adds the gradient with respect to `future.values` (per unit of the channel) to
-    /// `gradient`, `[frame][channel]`.
+    /// `gradient`, `[frame][channel]`. Allocates nothing.
     fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64;
+
+    /// The map that can be replaced while planning goes on, where the cost has one.
+    fn map(&self) -> Option<&super::SharedMap> {
+        None
+    }
 }
 
-/// The costs of a configuration. Its rules have checked that every group exists.
-pub fn costs(configured: &[CostConfig], goal_group: Option<&str>, layout: &Layout) -> Vec<Box<dyn Cost>> {
-    let channels = |group: &str| layout.modality(group).map(|m| layout.modalities[m].channels.clone()).unwrap_or(0..0);
-    configured
-        .iter()
-        .map(|cost| -> Box<dyn Cost> {
-            match cost {
-                CostConfig::Goal { weight } => {
-                    Box::new(Goal { weight: *weight, channels: channels(goal_group.unwrap_or_default()) })
-                }
-                CostConfig::Consistency { weight, of, rate, over_s, tolerance } => Box::new(Consistency {
-                    weight: *weight,
-                    of: channels(of),
-                    rate: channels(rate),
-                    over_s: *over_s,
-                    tolerance: *tolerance,
-                }),
-            }
-        })
-        .collect()
-}
-
-/// Checks an analytic gradient against central differences, at every value. For the tests of the costs.
+/// Checks an analytic gradient against central differences, at every value. For the tests of the costs. Frame 0 is the
+/// newest of the history, a frame lasts 0.1 s.
 #[cfg(test)]
 pub fn assert_gradient(cost: &dyn Cost, values: &[f32], channels: usize, goal: &[f64]) {
     let evaluate = |values: &[f32]| {
         let mut gradient = vec![0.0; values.len()];
-        let cost = cost.evaluate(&Future { values, channels, period_s: 0.1, goal }, &mut gradient);
+        let cost = cost.evaluate(&Future { goal, ..example(values, channels) }, &mut gradient);
         (cost, gradient)
     };
     let (_, gradient) = evaluate(values);
@@ -68,11 +57,25 @@ pub fn assert_gradient(cost: &dyn Cost, values: &[f32], channels: usize, goal: &
         let moved = |by: f32| {
             let mut values = values.to_vec();
             values[i] += by;
-            evaluate(&values).0
+            // What f32 made of the step.
+            (evaluate(&values).0, f64::from(values[i]))
         };
-        let step = 1e-2;
-        let difference = (moved(step) - moved(-step)) / (2.0 * f64::from(step));
+        let ((up, above), (down, below)) = (moved(1e-2), moved(-1e-2));
+        let difference = (up - down) / (above - below);
         let error = (difference - f64::from(gradient[i])).abs();
         assert!(error < 2e-3 * (1.0 + difference.abs()), "value {i}: {difference} by difference, {}", gradient[i]);
     }
+    assert!(gradient.iter().any(|g| *g != 0.0), "the gradient is 0 everywhere: nothing was checked");
+}
+
+/// A future without a goal whose frame 0 is the newest of the history, 0.1 s a frame.
+#[cfg(test)]
+pub fn example(values: &[f32], channels: usize) -> Future<'_> {
+    Future { values, channels, period_s: 0.1, first_tick: 0, goal: &[] }
+}
+
+/// The cost of [`example`].
+#[cfg(test)]
+pub fn cost_of(cost: &dyn Cost, values: &[f32], channels: usize) -> f64 {
+    cost.evaluate(&example(values, channels), &mut vec![0.0; values.len()])
 }

@@ -2,23 +2,39 @@
 
 use std::ops::Range;
 
-use super::{Cost, Future};
+use serde::Deserialize;
 
-/// Within this distance the cost turns from linear to quadratic, so that its gradient does not jump at the goal. In the
-/// unit of the group.
-const ROUNDING: f64 = 0.1;
+use super::binding::Binding;
+use super::cost::ROUNDING;
+use super::kinds::Kind;
+use super::{Cost, CostError, Future};
 
-/// `weight` times the time integral of the distance to the goal, `sqrt(d^2 + r^2) - r` with `r` = [`ROUNDING`], in unit
-/// seconds. The earlier the arrival, the smaller.
+/// `weight` times the time integral of the distance to the goal, `sqrt(d^2 + r^2) - r` with `r` = 0.1, in unit seconds.
+/// The earlier the arrival the smaller, and every frame away from the goal after it costs again.
 pub struct Goal {
     pub weight: f64,
     /// The channels of the goal's group.
     pub channels: Range<usize>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {}
+
+impl Kind for Goal {
+    const NAME: &'static str = "goal";
+    type Settings = Settings;
+
+    fn bind(_: Settings, binding: &Binding) -> Result<Self, CostError> {
+        let channels =
+            binding.goal.clone().ok_or_else(|| binding.refuse("kind", "goal", "needs the section `goal`"))?;
+        Ok(Self { weight: binding.config.weight, channels })
+    }
+}
+
 impl Cost for Goal {
     fn name(&self) -> &'static str {
-        "goal"
+        Self::NAME
     }
 
     fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
@@ -43,7 +59,7 @@ impl Cost for Goal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guidance::cost::assert_gradient;
+    use crate::guidance::cost::{assert_gradient, example};
 
     const COST: fn() -> Goal = || Goal { weight: 2.0, channels: 1..3 };
 
@@ -51,9 +67,27 @@ mod tests {
     fn by_hand() {
         // Two frames of 0.1 s that are 3-4-5 away and one at the goal: 2 * 0.1 * (2 * (sqrt(25.01) - 0.1) + 0).
         let values = [9.0, 3.0, 4.0, 9.0, 0.0, 0.0, 9.0, -3.0, 4.0];
-        let cost =
-            COST().evaluate(&Future { values: &values, channels: 3, period_s: 0.1, goal: &[0.0, 0.0] }, &mut [0.0; 9]);
+        let cost = COST().evaluate(&Future { goal: &[0.0, 0.0], ..example(&values, 3) }, &mut [0.0; 9]);
         assert!((cost - 0.4 * (25.01f64.sqrt() - 0.1)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn arriving_later_and_leaving_again_cost_more() {
+        let cost = |x: [f32; 6]| {
+            let values = x.map(|x| [0.0, x, 0.0]).concat();
+            COST().evaluate(&Future { goal: &[0.0, 0.0], ..example(&values, 3) }, &mut [0.0; 18])
+        };
+        let (early, late) = (cost([3.0, 1.5, 0.0, 0.0, 0.0, 0.0]), cost([3.0, 2.25, 1.5, 0.75, 0.0, 0.0]));
+        let passing = cost([3.0, 1.5, 0.0, -1.5, -3.0, -4.5]);
+        let leaving_last = cost([3.0, 1.5, 0.0, 0.0, 0.0, 0.2]);
+        assert!(early < late && early < leaving_last && late < passing, "{early} {late} {leaving_last} {passing}");
+    }
+
+    #[test]
+    fn without_a_goal_it_costs_nothing() {
+        let mut gradient = [0.0; 3];
+        assert_eq!(COST().evaluate(&example(&[0.0, 3.0, 4.0], 3), &mut gradient), 0.0);
+        assert_eq!(gradient, [0.0; 3]);
     }
 
     #[test]

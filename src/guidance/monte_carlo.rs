@@ -12,6 +12,16 @@ pub struct Guidance {
     period_s: f64,
 }
 
+/// Which frames costs see: those from the newest token of the history on, the one before `first_future`.
+#[derive(Clone, Copy, Debug)]
+pub struct Span<'a> {
+    pub first_future: usize,
+    /// Planned frames between the history and `first_future`, which lie in an earlier window.
+    pub skipped: usize,
+    /// How many frames, per sequence; empty: none.
+    pub frames: &'a [usize],
+}
+
 /// The costs of every sequence.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evaluation {
@@ -33,20 +43,22 @@ impl Guidance {
 
     /// The cost of every sequence's future, and its gradient with respect to the normalised clean tokens (0 elsewhere).
     ///
-    /// The costs see `frames[batch]` frames from token `first` on; `goal` is in units. `clean`: `[batch, token, channel]`.
-    pub fn evaluate(&self, clean: &Tokens, first: usize, frames: &[usize], goal: &[f64]) -> (Evaluation, Tokens) {
+    /// `clean`: `[batch, token, channel]`; `goal` is in units.
+    pub fn evaluate(&self, clean: &Tokens, span: &Span, goal: &[f64]) -> (Evaluation, Tokens) {
+        let first = span.first_future.saturating_sub(1);
+        let first_tick = 1 + span.skipped as i64 - ((span.first_future - first) * self.frame_stack) as i64;
         let channels = clean.channels / self.frame_stack;
         let mut gradient = Tokens::zeros(clean.batch, clean.tokens, clean.channels);
         let mut evaluation =
             Evaluation { totals: Vec::with_capacity(clean.batch), parts: vec![Vec::new(); self.costs.len()] };
         let start = first * clean.channels;
         let mut values = Vec::with_capacity(clean.tokens * clean.channels - start);
-        for (batch, &frames) in frames.iter().enumerate().take(clean.batch) {
+        for (batch, &frames) in span.frames.iter().enumerate().take(clean.batch) {
             let end = (start + frames * channels).min(clean.tokens * clean.channels);
             let counted = clean.sequence(batch)[start..end].iter().enumerate();
             values.clear();
             values.extend(counted.map(|(i, &normalised)| self.normaliser.invert(i % channels, normalised)));
-            let future = Future { values: &values, channels, period_s: self.period_s, goal };
+            let future = Future { values: &values, channels, period_s: self.period_s, first_tick, goal };
             let gradient = &mut gradient.sequence_mut(batch)[start..end];
             let mut total = 0.0;
             for (cost, parts) in self.costs.iter().zip(&mut evaluation.parts) {

@@ -18,7 +18,7 @@ use crate::config::{Broken, Config, MatrixKind, PlannerConfig, PlannerMode};
 use crate::diffusion::{
     Denoiser, DenoiserError, Known, LevelError, MatrixError, NoiseSchedule, SchedulingMatrix, TokenSpec, Tokens,
 };
-use crate::guidance::{Guidance, costs};
+use crate::guidance::{Guidance, Span, costs};
 use crate::model::{Checkpoint, engine};
 use crate::signal::{Layout, Normaliser};
 
@@ -56,6 +56,9 @@ pub enum PlanError {
         "{history} history tokens and a horizon of {horizon} do not fit into the {most} tokens that the network was trained on"
     )]
     TooLong { history: usize, horizon: usize, most: usize },
+    /// A cost does not fit the layout; says where in the configuration.
+    #[error("{0}")]
+    Cost(String),
     #[error("the gradient of the costs is {0}")]
     Gradient(f32),
     #[error("the plan holds a value that is not finite")]
@@ -109,7 +112,8 @@ impl Planner {
     ) -> Result<Self, PlanError> {
         let spec = TokenSpec::new(&layout.modality_of_channel(), layout.frame_stack);
         let goal_group = config.goal.as_ref().map(|g| g.group.as_str());
-        let costs = costs(&config.costs, goal_group, &layout);
+        let costs =
+            costs(&config.costs, goal_group, &layout).map_err(|e| PlanError::Cost(e.located(config).to_string()))?;
         let guidance = Guidance::new(costs, normaliser.clone(), &spec, config.contract.period_s);
         let mut planner = Self {
             generator: Generator { denoiser, spec, schedule, guidance, times: StepTimes::default() },
@@ -295,10 +299,9 @@ impl Planner {
         let task = Task {
             known,
             matrix: &matrix,
-            first: first.saturating_sub(1),
+            span: Span { first_future: first, skipped: 0, frames: &prepared.counted },
             first_shared: first,
             acting: self.acting(),
-            counted: &prepared.counted,
             goal: &request.goal,
             settings,
             budget,
@@ -322,8 +325,8 @@ impl Planner {
         generated: &Generated,
     ) -> Result<Plan, PlanError> {
         let futures_per_candidate = self.settings.futures;
-        let from = prepared.first.saturating_sub(1);
-        let (evaluation, _) = self.generator.guidance.evaluate(clean, from, &prepared.counted, &request.goal);
+        let span = Span { first_future: prepared.first, skipped: 0, frames: &prepared.counted };
+        let (evaluation, _) = self.generator.guidance.evaluate(clean, &span, &request.goal);
         let candidate_costs: Vec<f64> = evaluation
             .totals
             .chunks(futures_per_candidate)

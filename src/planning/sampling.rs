@@ -6,7 +6,7 @@ use crate::config::{GradientKind, GuidanceStep, PlannerConfig, SolverName};
 use crate::diffusion::{
     Denoiser, Known, Levels, NoiseSchedule, Sampled, SchedulingMatrix, Solver, SolverKind, TokenSpec, Tokens, sample,
 };
-use crate::guidance::{Guidance, share, shorten};
+use crate::guidance::{Guidance, Span, share, shorten};
 
 /// Guidance divides by the signal amplitude; below this it says nothing about the clean value.
 const LEAST_ALPHA: f32 = 0.1;
@@ -24,14 +24,12 @@ pub struct Generator {
 pub struct Task<'a> {
     pub known: &'a Known,
     pub matrix: &'a SchedulingMatrix,
-    /// The first token that costs are counted from.
-    pub first: usize,
+    /// What costs see; no frames: no guidance.
+    pub span: Span<'a>,
     /// The first token that futures share.
     pub first_shared: usize,
     /// The matrix's column of the token that holds the action to come.
     pub acting: usize,
-    /// Frames that costs are counted over, per sequence; empty: no guidance.
-    pub counted: &'a [usize],
     /// In units; empty: none.
     pub goal: &'a [f64],
     pub settings: &'a PlannerConfig,
@@ -76,7 +74,7 @@ impl Generator {
         let until_clean = (0..=task.matrix.steps()).find(|&row| near(row) <= 0.0).unwrap_or(task.matrix.steps());
         let sampled = sample(x, task.known, task.matrix, &mut solver, noise, &mut |step| {
             let scale = settings.guidance.scale_at(f64::from(near(step.row)));
-            let wanted = !task.counted.is_empty()
+            let wanted = !task.span.frames.is_empty()
                 && settings.guidance.gradient != GradientKind::Off
                 && scale > 0.0
                 // In pure noise the costs of the mean future say nothing yet; once the action is clean, guidance could not
@@ -130,7 +128,7 @@ impl Generator {
     ) -> Result<Tokens, PlanError> {
         let (settings, guidance) = (task.settings, &self.guidance);
         let exact = settings.guidance.gradient == GradientKind::Exact;
-        let of_clean = |clean: &Tokens| guidance.evaluate(clean, task.first, task.counted, task.goal).1;
+        let of_clean = |clean: &Tokens| guidance.evaluate(clean, &task.span, task.goal).1;
         let mut slope = None;
         let (mut clean, mut gradient) = if exact {
             self.denoiser.denoise_with_gradient(x, levels, &mut |clean| {

@@ -5,6 +5,7 @@ use super::budget::Budget;
 use super::sampling::{Generated, Generator, Task};
 use crate::config::{MatrixKind, PlannerConfig};
 use crate::diffusion::{Known, SchedulingMatrix, Tokens};
+use crate::guidance::Span;
 
 /// What is sampled, over the whole length.
 pub struct Whole<'a> {
@@ -61,16 +62,14 @@ impl Generator {
             known.put(&mut part, self.schedule);
             let (rows, slope) = (settings.denoising_steps, settings.uncertainty_scale);
             let matrix = SchedulingMatrix::new(whole.matrix, end - begin - before, rows, slope)?;
-            // Costs are counted from the token before the first sampled one.
             let skipped = (begin + before - whole.first) * self.spec.frame_stack;
             let counted: Vec<usize> = whole.counted.iter().map(|frames| frames.saturating_sub(skipped)).collect();
             let task = Task {
                 known: &known,
                 matrix: &matrix,
-                first: before.saturating_sub(1),
+                span: Span { first_future: before, skipped, frames: &counted },
                 acting: if begin == 0 { whole.acting } else { 0 },
                 first_shared: if begin == 0 { before } else { end - begin },
-                counted: &counted,
                 goal: whole.goal,
                 settings,
                 budget: whole.budget,

@@ -1,5 +1,7 @@
 //! A Gaussian process over tokens whose ideal denoiser is known in closed form.
 
+use std::collections::HashMap;
+
 use df_planner::diffusion::{Denoiser, DenoiserError, Levels, NoiseSchedule, TokenSpec, Tokens};
 use nalgebra::{DMatrix, DVector};
 use rand::SeedableRng;
@@ -12,7 +14,6 @@ pub struct Process {
     pub mean: DVector<f64>,
     /// Over all channels of all tokens, `[token][channel]`.
     pub covariance: DMatrix<f64>,
-    pub tokens: usize,
     pub channels: usize,
 }
 
@@ -54,11 +55,10 @@ impl Process {
         }
         // Channels with unit variance, as a normaliser makes them.
         let scale = DVector::from_fn(tokens * channels, |i, _| 1.0 / covariance[(i, i)].sqrt());
-        let covariance = DMatrix::from_fn(covariance.nrows(), covariance.ncols(), |i, j| {
-            covariance[(i, j)] * scale[i] * scale[j]
-        });
+        let covariance =
+            DMatrix::from_fn(covariance.nrows(), covariance.ncols(), |i, j| covariance[(i, j)] * scale[i] * scale[j]);
         let mean = DVector::from_fn(tokens * channels, |i, _| 0.3 * ((i % channels) as f64 + 1.0));
-        Self { mean, covariance, tokens, channels }
+        Self { mean, covariance, channels }
     }
 
     /// One draw of all tokens.
@@ -82,7 +82,7 @@ impl Process {
     }
 
     pub fn denoiser(&self, schedule: NoiseSchedule, spec: &TokenSpec) -> Exact {
-        Exact { process: self.clone(), schedule, slot_of_channel: spec.slot_of_channel.clone(), gain: None }
+        Exact { process: self.clone(), schedule, slot_of_channel: spec.slot_of_channel.clone(), gains: HashMap::new() }
     }
 }
 
@@ -91,50 +91,61 @@ pub struct Exact {
     process: Process,
     schedule: NoiseSchedule,
     slot_of_channel: Vec<usize>,
-    gain: Option<Gain>,
+    /// By the bits of the levels: streaming comes by the same ones again and again.
+    gains: HashMap<Vec<u32>, Gain>,
 }
 
 /// `E[x0 | x] = offset + gain x` for one row of levels.
+#[derive(Clone)]
 struct Gain {
-    levels: Vec<f32>,
     gain: DMatrix<f64>,
     offset: DVector<f64>,
 }
 
 impl Exact {
-    fn gain(&mut self, levels: &[f32], tokens: usize) -> &Gain {
-        if self.gain.as_ref().is_none_or(|gain| gain.levels != levels) {
-            let channels = self.process.channels;
+    fn gain(&mut self, levels: &[f32], tokens: usize) -> Gain {
+        let key: Vec<u32> = levels.iter().map(|level| level.to_bits()).collect();
+        if self.gains.len() > 500 {
+            self.gains.clear();
+        }
+        let (process, schedule, slot_of_channel) = (&self.process, self.schedule, &self.slot_of_channel);
+        let made = || {
+            let channels = process.channels;
             let slots = levels.len() / tokens;
             let size = tokens * channels;
             let amplitudes: Vec<(f64, f64)> = (0..size)
                 .map(|i| {
-                    let slot = self.slot_of_channel[i % channels];
-                    let (alpha, sigma) = self.schedule.alpha_sigma(levels[i / channels * slots + slot]);
+                    let slot = slot_of_channel[i % channels];
+                    let (alpha, sigma) = schedule.alpha_sigma(levels[i / channels * slots + slot]);
                     (f64::from(alpha), f64::from(sigma))
                 })
                 .collect();
-            let covariance = self.process.covariance.view((0, 0), (size, size)).clone_owned();
-            let mean = self.process.mean.rows(0, size).clone_owned();
+            let covariance = process.covariance.view((0, 0), (size, size)).clone_owned();
+            let mean = process.mean.rows(0, size).clone_owned();
             let alpha = DMatrix::from_diagonal(&DVector::from_fn(size, |i, _| amplitudes[i].0));
             let noise = DMatrix::from_diagonal(&DVector::from_fn(size, |i, _| amplitudes[i].1.powi(2)));
             let measured = &alpha * &covariance * &alpha + noise;
             let gain = &covariance * &alpha * measured.try_inverse().expect("a covariance");
             let offset = &mean - &gain * &alpha * &mean;
-            self.gain = Some(Gain { levels: levels.to_vec(), gain, offset });
-        }
-        self.gain.as_ref().expect("set above")
+            Gain { gain, offset }
+        };
+        self.gains.entry(key).or_insert_with(made).clone()
     }
 
-    /// Applies `f` to every sequence with its own gain.
-    fn each(&mut self, x: &Tokens, levels: &Levels, f: impl Fn(&Gain, DVector<f64>, usize) -> DVector<f64>) -> Tokens {
+    /// Applies `f` to the sequences, `[value, sequence]`, all those in a row that have the same levels at once.
+    fn each(&mut self, x: &Tokens, levels: &Levels, f: impl Fn(&Gain, DMatrix<f64>) -> DMatrix<f64>) -> Tokens {
         let mut out = x.clone();
         let of_levels = levels.tokens * levels.slots;
-        for b in 0..x.batch {
-            let gain = self.gain(&levels.data[b * of_levels..(b + 1) * of_levels], x.tokens);
-            let sequence = DVector::from_iterator(x.tokens * x.channels, x.sequence(b).iter().map(|&v| f64::from(v)));
-            let result = f(gain, sequence, b);
-            out.sequence_mut(b).iter_mut().zip(result.iter()).for_each(|(to, from)| *to = *from as f32);
+        let size = x.tokens * x.channels;
+        let row = |b: usize| &levels.data[b * of_levels..(b + 1) * of_levels];
+        let mut b = 0;
+        while b < x.batch {
+            let end = (b..x.batch).find(|&other| row(other) != row(b)).unwrap_or(x.batch);
+            let gain = self.gain(row(b), x.tokens);
+            let values = x.data[b * size..end * size].iter().map(|&v| f64::from(v));
+            let result = f(&gain, DMatrix::from_iterator(size, end - b, values));
+            out.data[b * size..end * size].iter_mut().zip(result.iter()).for_each(|(to, from)| *to = *from as f32);
+            b = end;
         }
         out
     }
@@ -142,7 +153,11 @@ impl Exact {
 
 impl Denoiser for Exact {
     fn denoise(&mut self, x: &Tokens, levels: &Levels) -> Result<Tokens, DenoiserError> {
-        Ok(self.each(x, levels, |gain, x, _| &gain.offset + &gain.gain * x))
+        Ok(self.each(x, levels, |gain, x| {
+            let mut clean = &gain.gain * x;
+            clean.column_iter_mut().for_each(|mut column| column += &gain.offset);
+            clean
+        }))
     }
 
     fn denoise_with_gradient(
@@ -153,8 +168,7 @@ impl Denoiser for Exact {
     ) -> Result<(Tokens, Tokens), DenoiserError> {
         let clean = self.denoise(x, levels)?;
         let slope = cotangent(&clean);
-        let of = |b: usize| DVector::from_iterator(x.tokens * x.channels, slope.sequence(b).iter().map(|&v| f64::from(v)));
-        let gradient = self.each(x, levels, |gain, _, b| gain.gain.transpose() * of(b));
+        let gradient = self.each(&slope, levels, |gain, slope| gain.gain.transpose() * slope);
         Ok((clean, gradient))
     }
 }

@@ -1,0 +1,127 @@
+//! Keep out of polygons.
+
+use serde::Deserialize;
+
+use super::binding::{Binding, Selection};
+use super::kinds::Kind;
+use super::polygon::Polygon;
+use super::{Cost, CostError, Future};
+
+/// `weight` times the time integral, over polygons, of `max(0, margin + radius - d)^2`, in m^2 s: `d` the signed distance
+/// to the polygon, negative inside. Where two polygons overlap both count.
+pub struct KeepOut {
+    pub weight: f64,
+    /// x and y, m.
+    pub of: [usize; 2],
+    pub polygons: Vec<Polygon>,
+    /// `margin + radius`, m.
+    pub reach_m: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    of: Selection,
+    /// Corners, m, in the frame of the position.
+    polygons: Vec<Vec<[f64; 2]>>,
+    /// Distance to keep from a polygon, m.
+    #[serde(default)]
+    margin: f64,
+    /// Of the robot, m.
+    #[serde(default)]
+    radius: f64,
+}
+
+impl Kind for KeepOut {
+    const NAME: &'static str = "keep_out";
+    type Settings = Settings;
+
+    fn bind(settings: Settings, binding: &Binding) -> Result<Self, CostError> {
+        let Settings { of, polygons, margin, radius } = settings;
+        binding.not_negative("margin", margin)?;
+        binding.not_negative("radius", radius)?;
+        binding.require(!polygons.is_empty(), "polygons", "[]", "at least one polygon is needed")?;
+        let polygon = |(i, points): (usize, &Vec<[f64; 2]>)| {
+            Polygon::new(points).map_err(|e| binding.refuse(&format!("polygons[{i}]"), format!("{points:?}"), e))
+        };
+        let polygons = polygons.iter().enumerate().map(polygon).collect::<Result<_, _>>()?;
+        Ok(Self { weight: binding.config.weight, of: binding.position("of", &of)?, polygons, reach_m: margin + radius })
+    }
+}
+
+impl Cost for KeepOut {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
+        let per_frame = self.weight * future.period_s;
+        let mut cost = 0.0;
+        for (frame, gradient) in future.frames().zip(gradient.chunks_exact_mut(future.channels)) {
+            let at = self.of.map(|c| f64::from(frame[c]));
+            for (distance, direction) in self.polygons.iter().filter_map(|p| p.signed_distance_within(self.reach_m, at))
+            {
+                let inside = self.reach_m - distance;
+                cost += per_frame * inside * inside;
+                for (c, direction) in self.of.into_iter().zip(direction) {
+                    gradient[c] -= (2.0 * per_frame * inside * direction) as f32;
+                }
+            }
+        }
+        cost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guidance::cost::{assert_gradient, cost_of};
+    use crate::guidance::kinds::tests::{bound, refusal};
+
+    /// The unit square and a triangle that overlaps it; the position stands in channels 2 and 3.
+    fn cost() -> Box<dyn Cost> {
+        let polygons = "[[[0, 0], [1, 0], [1, 1], [0, 1]], [[0.5, 0.5], [3, 0.5], [3, 2.5]]]";
+        bound(&format!("{{kind: keep_out, weight: 2, of: position, polygons: {polygons}, margin: 0.2, radius: 0.1}}"))
+            .unwrap()
+    }
+
+    fn at(x: f32, y: f32) -> [f32; 8] {
+        [9.0, 9.0, x, y, 9.0, 9.0, 9.0, 9.0]
+    }
+
+    #[test]
+    fn by_hand() {
+        // 0.1 m beside the square: 0.2 m too close. 2 * 0.1 s * 0.2^2 = 0.008. Then out of reach.
+        let values = [at(-0.1, 0.5), at(-0.4, 0.5)].concat();
+        assert!((cost_of(&*cost(), &values, 8) - 0.008).abs() < 1e-7);
+        // At (0.9, 0.5): 0.1 m inside the square and on the triangle's edge: 0.2 * (0.4^2 + 0.3^2) = 0.05.
+        assert!((cost_of(&*cost(), &at(0.9, 0.5), 8) - 0.05).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_a_finite_difference() {
+        let values = [at(-0.1, 0.4), at(0.3, 0.2), at(0.9, 0.6), at(2.0, 0.3), at(-0.1, -0.15), at(7.0, 7.0)].concat();
+        assert_gradient(&*cost(), &values, 8, &[]);
+    }
+
+    #[test]
+    fn polygons_are_simple_and_positions_have_two_channels() {
+        for (settings, message) in [
+            ("of: position, polygons: []", "costs[0].polygons: []: at least one polygon is needed"),
+            (
+                "of: position, polygons: [[[0, 0], [1, 0], [0, 1]], [[0, 0], [1, 0]]]",
+                "costs[0].polygons[1]: [[0.0, 0.0], [1.0, 0.0]]: a polygon needs at least 3 points, got 2",
+            ),
+            (
+                "of: position, polygons: [[[0, 0], [1, 0], [0, 1]]], margin: -1",
+                "costs[0].margin: -1: must be a finite number of at least 0",
+            ),
+            (
+                "of: [position, vx], polygons: [[[0, 0], [1, 0], [0, 1]]]",
+                "costs[0].of: [position, vx]: must be 2 channels, x and y, and is 3",
+            ),
+        ] {
+            assert_eq!(refusal(&format!("{{kind: keep_out, weight: 1, {settings}}}")), message);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Little change from frame to frame: rate of change, acceleration or jerk.
+
+use serde::Deserialize;
+
+use super::binding::{Binding, PerChannel, Selection};
+use super::kinds::Kind;
+use super::{Cost, CostError, Future};
+
+/// `weight` times the time integral, over channels, of `(D / scale)^2` with the `order`-th finite difference over
+/// consecutive frames, `D = (v[k+1] - v[k]) / period` for order 1, `(v[k+2] - 2 v[k+1] + v[k]) / period^2` for 2,
+/// `(v[k+3] - 3 v[k+2] + 3 v[k+1] - v[k]) / period^3` for 3, in (unit / s^order / scale)^2 s.
+///
+/// Order 3 of a position, 2 of a velocity and 1 of an acceleration are the jerk. The frames of the history take part, so
+/// that a jump between the last command and the first planned one costs as any other.
+pub struct Smoothness {
+    pub weight: f64,
+    pub of: Vec<usize>,
+    /// 1 to 3.
+    pub order: usize,
+    /// `1 / scale^2`, one per channel of `of`.
+    pub inverse_squares: Vec<f64>,
+}
+
+/// Of `v[k], v[k+1], ...`, by order: binomial coefficients with alternating signs.
+const COEFFICIENTS: [&[f64]; 4] = [&[1.0], &[-1.0, 1.0], &[1.0, -2.0, 1.0], &[-1.0, 3.0, -3.0, 1.0]];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    #[serde(default = "Selection::action")]
+    of: Selection,
+    #[serde(default = "rate")]
+    order: usize,
+    #[serde(default = "PerChannel::one")]
+    scale: PerChannel<f64>,
+}
+
+fn rate() -> usize {
+    1
+}
+
+impl Kind for Smoothness {
+    const NAME: &'static str = "smoothness";
+    type Settings = Settings;
+
+    fn bind(settings: Settings, binding: &Binding) -> Result<Self, CostError> {
+        let Settings { of, order, scale } = settings;
+        binding.require((1..COEFFICIENTS.len()).contains(&order), "order", order, "must be 1, 2 or 3")?;
+        let of = binding.channels("of", &of)?;
+        let inverse_squares = binding.inverse_squares(&scale, of.len())?;
+        Ok(Self { weight: binding.config.weight, of, order, inverse_squares })
+    }
+}
+
+impl Cost for Smoothness {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
+        let coefficients = COEFFICIENTS[self.order];
+        let differences = future.frames().len().saturating_sub(self.order);
+        let per_s = future.period_s.powi(self.order as i32).recip();
+        let mut cost = 0.0;
+        for (&c, inverse_square) in self.of.iter().zip(&self.inverse_squares) {
+            let factor = self.weight * future.period_s * inverse_square;
+            for k in 0..differences {
+                let at = |j: usize| (k + j) * future.channels + c;
+                let terms = coefficients.iter().enumerate();
+                let difference = per_s * terms.map(|(j, a)| a * f64::from(future.values[at(j)])).sum::<f64>();
+                cost += factor * difference * difference;
+                for (j, a) in coefficients.iter().enumerate() {
+                    gradient[at(j)] += (2.0 * factor * difference * per_s * a) as f32;
+                }
+            }
+        }
+        cost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guidance::cost::{assert_gradient, cost_of};
+    use crate::guidance::kinds::tests::refusal;
+
+    fn with(order: usize) -> Smoothness {
+        Smoothness { weight: 2.0, of: vec![0], order, inverse_squares: vec![0.25] }
+    }
+
+    #[test]
+    fn by_hand() {
+        let cost = |order, values: &[f32]| cost_of(&with(order), values, 1);
+        // 0, 0.1, 0.4, 0.9: rates 1, 3, 5 per s. 2 * 0.1 s * (1 + 9 + 25) / 4 = 1.75.
+        assert!((cost(1, &[0.0, 0.1, 0.4, 0.9]) - 1.75).abs() < 1e-5);
+        // Accelerations (3 - 1) / 0.1 and (5 - 3) / 0.1: 2 * 0.1 * (400 + 400) / 4 = 40.
+        assert!((cost(2, &[0.0, 0.1, 0.4, 0.9]) - 40.0).abs() < 1e-3);
+        // Constant acceleration has no jerk; a last value 0.1 higher has 0.1 / 0.001: 0.2 * 100^2 / 4 = 500.
+        assert!(cost(3, &[0.0, 0.1, 0.4, 0.9]) < 1e-3);
+        assert!((cost(3, &[0.0, 0.1, 0.4, 1.0]) - 500.0).abs() < 1e-1);
+        // Too short for a difference.
+        assert_eq!(cost(3, &[0.0, 5.0, 0.0]), 0.0);
+    }
+
+    #[test]
+    fn a_polynomial_of_lower_degree_is_smooth_and_its_own_degree_is_constant() {
+        for order in 1..=3 {
+            // t^degree at t = 0, 0.1, ...: its derivative of that order is 0, or order!.
+            let of_degree = |degree: i32| {
+                let values: Vec<f32> = (0..8).map(|k| (0.1 * k as f32).powi(degree)).collect();
+                cost_of(&with(order), &values, 1) / (2.0 * 0.1 * 0.25 * (8 - order) as f64)
+            };
+            let factorial = (1..=order).product::<usize>() as f64;
+            assert!(of_degree(order as i32 - 1) < 1e-4, "order {order}");
+            assert!((of_degree(order as i32).sqrt() - factorial).abs() < 1e-2, "order {order}");
+        }
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_a_finite_difference() {
+        for order in 1..=3 {
+            let cost = Smoothness { of: vec![1, 0], inverse_squares: vec![1e-3, 2e-3], ..with(order) };
+            assert_gradient(&cost, &[0.0, 0.2, 0.05, -0.3, 0.1, 0.6, 0.3, 0.1, 0.4, 0.2], 2, &[]);
+        }
+    }
+
+    #[test]
+    fn an_order_is_one_of_three() {
+        assert_eq!(refusal("{kind: smoothness, weight: 1, order: 4}"), "costs[0].order: 4: must be 1, 2 or 3");
+        assert_eq!(refusal("{kind: smoothness, weight: 1, order: 0}"), "costs[0].order: 0: must be 1, 2 or 3");
+    }
+}

@@ -1,0 +1,81 @@
+//! A value that channels should have.
+
+use serde::Deserialize;
+
+use super::binding::{Binding, PerChannel, Selection};
+use super::kinds::Kind;
+use super::{Cost, CostError, Future};
+
+/// `weight` times the time integral, over channels, of `((v - value) / scale)^2`, in (unit / scale)^2 s.
+///
+/// With `goal_nearer_than` as gate and the velocity's group at 0: come to rest at the goal.
+pub struct Target {
+    pub weight: f64,
+    pub of: Vec<usize>,
+    /// One per channel of `of`.
+    pub value: Vec<f64>,
+    /// `1 / scale^2`, one per channel of `of`.
+    pub inverse_squares: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    of: Selection,
+    value: PerChannel<f64>,
+    #[serde(default = "PerChannel::one")]
+    scale: PerChannel<f64>,
+}
+
+impl Kind for Target {
+    const NAME: &'static str = "target";
+    type Settings = Settings;
+
+    fn bind(settings: Settings, binding: &Binding) -> Result<Self, CostError> {
+        let of = binding.channels("of", &settings.of)?;
+        let value = binding.numbers("value", &settings.value, of.len())?;
+        let inverse_squares = binding.inverse_squares(&settings.scale, of.len())?;
+        Ok(Self { weight: binding.config.weight, of, value, inverse_squares })
+    }
+}
+
+impl Cost for Target {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
+        let mut cost = 0.0;
+        for (frame, gradient) in future.frames().zip(gradient.chunks_exact_mut(future.channels)) {
+            for (i, &c) in self.of.iter().enumerate() {
+                let apart = f64::from(frame[c]) - self.value[i];
+                let factor = self.weight * future.period_s * self.inverse_squares[i];
+                cost += factor * apart * apart;
+                gradient[c] += (2.0 * factor * apart) as f32;
+            }
+        }
+        cost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guidance::cost::{assert_gradient, cost_of};
+    use crate::guidance::kinds::tests::{bound, refusal};
+
+    #[test]
+    fn by_hand() {
+        // vx should be 1 (per 0.5), vy 0 (per 1): 2 * 0.1 s * (((3 - 1) / 0.5)^2 + 1^2 + (0 / 0.5)^2 + 2^2) = 0.2 * 21.
+        let cost = bound("{kind: target, weight: 2, of: velocity, value: [1, 0], scale: [0.5, 1]}").unwrap();
+        let values = [[9.0, 9.0, 9.0, 9.0, 3.0, 1.0, 9.0, 9.0], [9.0, 9.0, 9.0, 9.0, 1.0, -2.0, 9.0, 9.0]].concat();
+        assert!((cost_of(&*cost, &values, 8) - 4.2).abs() < 1e-9);
+        assert_gradient(&*cost, &values, 8, &[]);
+    }
+
+    #[test]
+    fn a_value_is_finite() {
+        let refused = refusal("{kind: target, weight: 2, of: velocity.1, value: .inf}");
+        assert_eq!(refused, "costs[0].value: [inf]: must be finite");
+    }
+}

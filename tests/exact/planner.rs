@@ -1,0 +1,379 @@
+//! The planner with the ideal denoiser: plans, streamed plans, questions and long horizons have the exact distribution; it stops
+//! in time; settings change between ticks.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use df_planner::config::{Config, NoiseScheduleKind, PlannerConfig, PlannerMode};
+use df_planner::diffusion::{Denoiser, DenoiserError, Levels, NoiseSchedule, TokenSpec, Tokens};
+use df_planner::planning::{Budget, LeftOut, PlanError, PlanRequest, Planner, Question};
+use df_planner::signal::{Frame, History, Layout, Normaliser};
+use nalgebra::DVector;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use super::guidance::request;
+use super::process::{Exact, Process};
+use super::statistics::{against_normal, two_samples};
+
+const SCHEDULE: NoiseSchedule = NoiseSchedule(NoiseScheduleKind::Cosine);
+const CHANNELS: usize = 3;
+
+/// One action, two observed channels, one frame a token, ten ticks a second.
+pub fn config(settings: &str) -> Config {
+    let text = format!(
+        "
+period_s: 0.1
+frame_stack: 1
+observations: {{obs: {{topic: o, type: p/msg/X, fields: [x, y], max_age_s: 1}}}}
+action: {{topic: u, type: p/msg/X, fields: [x], min: [-100], max: [100], safe: [0], max_age_s: 1}}
+goal: {{topic: g, type: p/msg/X, fields: [x, y], group: obs, tolerance: 0.1}}
+{settings}
+"
+    );
+    Config::parse(&text, Path::new("test.yaml")).unwrap_or_else(|error| panic!("{error}"))
+}
+
+pub fn layout() -> Layout {
+    Layout::new(1, [("action".into(), vec!["u".into()]), ("obs".into(), vec!["x".into(), "y".into()])])
+}
+
+pub fn normaliser() -> Normaliser {
+    Normaliser { mean: vec![0.0; CHANNELS], deviation: vec![1.0; CHANNELS] }
+}
+
+fn exact(process: &Process) -> Exact {
+    process.denoiser(SCHEDULE, &TokenSpec::new(&[0, 1, 1], 1))
+}
+
+fn planner(denoiser: impl Denoiser + Send + 'static, settings: &str) -> Planner {
+    Planner::new(Box::new(denoiser), &config(settings), layout(), normaliser(), SCHEDULE).unwrap()
+}
+
+fn flat(frames: &[Vec<f32>]) -> DVector<f64> {
+    DVector::from_iterator(frames.len() * CHANNELS, frames.iter().flatten().map(|&v| f64::from(v)))
+}
+
+#[test]
+fn plans_have_the_exact_distribution_given_history_and_committed_action() {
+    let process = Process::draw(6, CHANNELS, 3);
+    let truth = process.sample(&mut ChaCha8Rng::seed_from_u64(1));
+    for matrix in ["full_sequence", "pyramid"] {
+        let settings = format!(
+            "planner: {{history: 2, horizon: 4, matrix: {matrix}, solver: dpm_solver, denoising_steps: 40,
+              uncertainty_scale: 10.0, candidates: 2000, futures: 1}}"
+        );
+        let plan = planner(exact(&process), &settings).plan(&request(&truth, 2), &Budget::unlimited()).unwrap();
+        // Two tokens and the committed action are known: 7 values.
+        let known: Vec<(usize, f64, f64)> = (0..7).map(|i| (i, truth[i], 0.0)).collect();
+        let (mean, covariance) = process.given(&known, &(7..18).collect::<Vec<_>>());
+        let samples: Vec<DVector<f64>> = plan.futures.iter().map(|f| flat(f).rows(1, 11).clone_owned()).collect();
+        let (of_mean, of_covariance) = against_normal(&samples, &mean, &covariance);
+        assert!(of_mean < 1.0 && of_covariance < 1.0, "{matrix}: mean {of_mean:.2}, covariance {of_covariance:.2}");
+    }
+}
+
+const TICKS: usize = 4;
+const RUNS: usize = 1500;
+/// History tokens of the streaming test: room for all ticks, so that full planning forgets nothing either.
+const MEMORY: usize = 1 + TICKS;
+
+/// Drives `TICKS` ticks in a world that does what each plan imagines: what was observed and what was done.
+fn rollout(planner: &mut Planner, start: &Frame, committed: f64, run: i64) -> DVector<f64> {
+    planner.reset();
+    let mut request = PlanRequest {
+        tick_ns: run * 1_000_000_000_000,
+        history: History::new(&layout(), MEMORY),
+        committed: vec![committed],
+        goal: vec![],
+    };
+    request.history.push(start.clone());
+    let mut seen = Vec::new();
+    for _ in 0..TICKS {
+        let plan = planner.plan(&request, &Budget::unlimited()).unwrap();
+        let mut frame = Frame { values: plan.futures[0][0].clone(), present: vec![true; 2], deviation: Vec::new() };
+        frame.values[0] = request.committed[0] as f32;
+        seen.extend([f64::from(frame.values[1]), f64::from(frame.values[2]), plan.actions[0][0]]);
+        request.history.push(frame);
+        request.committed = plan.actions[0].clone();
+        request.tick_ns += 100_000_000;
+    }
+    DVector::from_vec(seen)
+}
+
+#[test]
+fn streaming_has_the_distribution_of_full_planning() {
+    let process = Process::draw(MEMORY + 4, CHANNELS, 3);
+    let truth = process.sample(&mut ChaCha8Rng::seed_from_u64(1));
+    let start = Frame { values: (0..3).map(|c| truth[c] as f32).collect(), present: vec![true; 2], deviation: vec![] };
+    let sampled = |mode: &str| -> Vec<DVector<f64>> {
+        let settings = format!(
+            "planner: {{mode: {mode}, history: {MEMORY}, horizon: 4, matrix: pyramid, solver: dpm_solver, denoising_steps: 24,
+              uncertainty_scale: 8.0, candidates: 1, futures: 1, streaming: {{refresh: 0.3, steps_per_tick: 12}}}}"
+        );
+        let mut planner = planner(exact(&process), &settings);
+        (0..RUNS as i64).map(|run| rollout(&mut planner, &start, truth[3], run)).collect()
+    };
+    let (full, streaming) = (sampled("full"), sampled("streaming"));
+    // Ancestral sampling, tick by tick, is sampling from the process: values 4 (obs of token 1) to 3 + 3 TICKS (action of the last).
+    let known: Vec<(usize, f64, f64)> = (0..4).map(|i| (i, truth[i], 0.0)).collect();
+    let (mean, covariance) = process.given(&known, &(4..4 + 3 * TICKS).collect::<Vec<_>>());
+    for (name, samples) in [("full", &full), ("streaming", &streaming)] {
+        let (of_mean, of_covariance) = against_normal(samples, &mean, &covariance);
+        println!("{name}: mean {of_mean:.2}, covariance {of_covariance:.2} of what is allowed");
+        assert!(of_mean < 1.0 && of_covariance < 1.0, "{name}: mean {of_mean:.2}, covariance {of_covariance:.2}");
+    }
+    let actions = |samples: &[DVector<f64>]| -> Vec<DVector<f64>> {
+        samples.iter().map(|s| DVector::from_fn(TICKS, |k, _| s[3 * k + 2])).collect()
+    };
+    let (of_mean, of_covariance) = two_samples(&actions(&full), &actions(&streaming));
+    assert!(of_mean < 1.0 && of_covariance < 1.0, "actions: mean {of_mean:.2}, covariance {of_covariance:.2}");
+}
+
+/// A world that does not do what was imagined: how much of the news is in the streamed plan's next action.
+#[test]
+fn a_streamed_plan_follows_news_the_more_the_higher_its_refresh() {
+    let process = Process::draw(MEMORY + 4, CHANNELS, 3);
+    let mut followed = Vec::new();
+    for refresh in [0.05, 0.5, 0.7, 0.8, 0.9, 1.0] {
+        let settings = format!(
+            "planner: {{mode: streaming, history: {MEMORY}, horizon: 4, matrix: pyramid, solver: dpm_solver, denoising_steps: 24,
+              uncertainty_scale: 8.0, candidates: 1, futures: 1, streaming: {{refresh: {refresh}, steps_per_tick: 12}}}}"
+        );
+        let mut planner = planner(exact(&process), &settings);
+        // The mean action two ticks on, when the observation in between is pushed up and when it is pushed down.
+        let mut mean_action = |push: f32| {
+            (0..600)
+                .map(|run| {
+                    planner.reset();
+                    let mut request = request(&process.mean, 1);
+                    request.history = History::new(&layout(), MEMORY);
+                    let frame = |values: Vec<f32>| Frame { values, present: vec![true; 2], deviation: vec![] };
+                    request.history.push(frame(process.mean.rows(0, 3).iter().map(|&v| v as f32).collect()));
+                    request.tick_ns = run * 1_000_000_000_000;
+                    let plan = planner.plan(&request, &Budget::unlimited()).unwrap();
+                    let observed = [1, 2].map(|c| process.mean[c] as f32 + push);
+                    request.history.push(frame(vec![request.committed[0] as f32, observed[0], observed[1]]));
+                    // What the plan would do is not the question: the same action either way.
+                    request.committed = vec![process.mean[0]];
+                    request.tick_ns += 100_000_000;
+                    drop(plan);
+                    planner.plan(&request, &Budget::unlimited()).unwrap().actions[0][0]
+                })
+                .sum::<f64>()
+                / 600.0
+        };
+        let response = mean_action(2.0) - mean_action(-2.0);
+        // The exact response: the conditional mean of the action of token 3 for the two histories.
+        let mean = |push: f64| {
+            let values = [0.0, 0.0, 0.0, 0.0, push, push, 0.0];
+            let known: Vec<_> = values.iter().enumerate().map(|(i, v)| (i, process.mean[i % 3] + v, 0.0)).collect();
+            process.given(&known, &[9]).0[0]
+        };
+        followed.push(response / (mean(2.0) - mean(-2.0)));
+    }
+    println!("share of the news followed at once, by refresh 0.05, 0.5, 0.7, 0.8, 0.9, 1: {followed:.2?}");
+    // 600 runs leave an error of about 0.05.
+    assert!(followed.is_sorted_by(|a, b| *a < b + 0.1) && followed[0] < 0.5, "{followed:?}");
+    assert!((followed[5] - 1.0).abs() < 0.15, "a refresh of 1 is planning anew: {followed:?}");
+}
+
+/// A denoiser with a window.
+struct Windowed(Exact, usize);
+
+impl Denoiser for Windowed {
+    fn denoise(&mut self, x: &Tokens, levels: &Levels) -> Result<Tokens, DenoiserError> {
+        assert!(x.tokens <= self.1);
+        self.0.denoise(x, levels)
+    }
+
+    fn most_tokens(&self) -> Option<usize> {
+        Some(self.1)
+    }
+
+    fn denoise_with_gradient(
+        &mut self,
+        x: &Tokens,
+        levels: &Levels,
+        cotangent: &mut dyn FnMut(&Tokens) -> Tokens,
+    ) -> Result<(Tokens, Tokens), DenoiserError> {
+        assert!(x.tokens <= self.1);
+        self.0.denoise_with_gradient(x, levels, cotangent)
+    }
+}
+
+const QUESTIONS: &str = "planner: {history: 2, horizon: 3, solver: dpm_solver, denoising_steps: 40}";
+
+fn frames(truth: &DVector<f64>) -> Vec<Frame> {
+    let of = |k: usize| (0..CHANNELS).map(|c| truth[k * CHANNELS + c] as f32).collect();
+    (0..truth.len() / CHANNELS)
+        .map(|k| Frame { values: of(k), present: vec![true; 2], deviation: Vec::new() })
+        .collect()
+}
+
+#[test]
+fn the_same_network_predicts_infers_and_fills() {
+    let process = Process::draw(5, CHANNELS, 3);
+    let truth = process.sample(&mut ChaCha8Rng::seed_from_u64(6));
+    let questions: [(&str, fn(usize, usize) -> bool); 3] = [
+        ("observations from actions", |k, m| k >= 1 && m == 1),
+        ("actions from observations", |_, m| m == 0),
+        ("a gap", |k, _| k == 2 || k == 3),
+    ];
+    for (name, asked) in questions {
+        let mut planner = planner(exact(&process), QUESTIONS);
+        let answers = planner.answer(&Question { frames: &frames(&truth), asked: &asked }, 2000, 1).unwrap();
+        let wanted: Vec<usize> = (0..15).filter(|i| asked(i / 3, usize::from(i % 3 > 0))).collect();
+        let known: Vec<_> = (0..15).filter(|i| !wanted.contains(i)).map(|i| (i, truth[i], 0.0)).collect();
+        let (mean, covariance) = process.given(&known, &wanted);
+        let value = |frames: &[Frame], i: usize| f64::from(frames[i / 3].values[i % 3]);
+        let samples: Vec<DVector<f64>> = answers
+            .iter()
+            .map(|frames| DVector::from_iterator(wanted.len(), wanted.iter().map(|&i| value(frames, i))))
+            .collect();
+        let (of_mean, of_covariance) = against_normal(&samples, &mean, &covariance);
+        assert!(of_mean < 1.0 && of_covariance < 1.0, "{name}: mean {of_mean:.2}, covariance {of_covariance:.2}");
+        // What was given comes back as it was.
+        assert!(known.iter().all(|&(i, v, _)| (value(&answers[0], i) - v).abs() < 1e-6), "{name}");
+    }
+}
+
+#[test]
+fn a_noisy_measurement_counts_by_its_deviation() {
+    let process = Process::draw(4, CHANNELS, 3);
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    let truth = process.sample(&mut rng);
+    let mut frames = frames(&truth);
+    // obs of frame 1 measured with deviation 0.7; frame 2 wanted.
+    let noise: [f64; 2] = std::array::from_fn(|_| StandardNormal.sample(&mut rng));
+    frames[1].deviation = vec![0.0, 0.7, 0.7];
+    (0..2).for_each(|c| frames[1].values[1 + c] += 0.7 * noise[c] as f32);
+    let asked = |k: usize, _: usize| k >= 2;
+    let answers =
+        planner(exact(&process), QUESTIONS).answer(&Question { frames: &frames, asked: &asked }, 2000, 1).unwrap();
+    let known: Vec<_> =
+        (0..6).map(|i| (i, f64::from(frames[i / 3].values[i % 3]), if i > 3 { 0.49 } else { 0.0 })).collect();
+    let (mean, covariance) = process.given(&known, &(6..12).collect::<Vec<_>>());
+    let flat = |frames: &[Frame]| flat(&frames[2..].iter().map(|f| f.values.clone()).collect::<Vec<_>>());
+    let samples: Vec<DVector<f64>> = answers.iter().map(|f| flat(f)).collect();
+    let (of_mean, of_covariance) = against_normal(&samples, &mean, &covariance);
+    assert!(of_mean < 1.0 && of_covariance < 1.0, "mean {of_mean:.2}, covariance {of_covariance:.2}");
+}
+
+#[test]
+fn sequences_longer_than_the_window_are_sampled_by_sliding_it() {
+    // 8 frames with a window of 5 tokens that slides on with 2 known: the last 5 are one window, so they are distributed as any
+    // 5 tokens of the stationary process.
+    let process = Process::draw(5, CHANNELS, 3);
+    let missing = vec![Frame::missing(&layout()); 8];
+    let mut planner = planner(Windowed(exact(&process), 5), QUESTIONS);
+    let answers = planner.answer(&Question { frames: &missing, asked: &|_, _| true }, 2000, 1).unwrap();
+    for range in [0..5, 3..8] {
+        let samples: Vec<DVector<f64>> = answers
+            .iter()
+            .map(|frames| flat(&frames[range.clone()].iter().map(|f| f.values.clone()).collect::<Vec<_>>()))
+            .collect();
+        let (of_mean, of_covariance) = against_normal(&samples, &process.mean, &process.covariance);
+        assert!(of_mean < 1.0 && of_covariance < 1.0, "{range:?}: mean {of_mean:.2}, covariance {of_covariance:.2}");
+    }
+    // And a plan with a horizon beyond the window.
+    let mut settings = planner.settings().clone();
+    settings.horizon = 9;
+    planner.set(settings).unwrap();
+    let plan =
+        planner.plan(&request(&process.sample(&mut ChaCha8Rng::seed_from_u64(1)), 2), &Budget::unlimited()).unwrap();
+    assert_eq!((plan.futures[0].len(), plan.left_out), (9, LeftOut::default()));
+}
+
+/// A denoiser that takes a millisecond of a clock of its own for a step, three for one with a gradient.
+struct Slow(Exact, Arc<AtomicU64>);
+
+impl Denoiser for Slow {
+    fn denoise(&mut self, x: &Tokens, levels: &Levels) -> Result<Tokens, DenoiserError> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.denoise(x, levels)
+    }
+
+    fn denoise_with_gradient(
+        &mut self,
+        x: &Tokens,
+        levels: &Levels,
+        cotangent: &mut dyn FnMut(&Tokens) -> Tokens,
+    ) -> Result<(Tokens, Tokens), DenoiserError> {
+        self.1.fetch_add(3, Ordering::Relaxed);
+        self.0.denoise_with_gradient(x, levels, cotangent)
+    }
+}
+
+#[test]
+fn a_plan_is_there_in_time_and_says_what_it_left_out() {
+    let process = Process::draw(6, CHANNELS, 3);
+    let spent_ms = Arc::new(AtomicU64::new(0));
+    let settings = "planner: {history: 2, horizon: 4, matrix: pyramid, denoising_steps: 6, uncertainty_scale: 1.0,
+      candidates: 2, futures: 2, goal_as_observation: false}
+costs: [{kind: goal, weight: 1.0}]";
+    let mut planner = planner(Slow(exact(&process), spent_ms.clone()), settings);
+    let mut request = request(&process.sample(&mut ChaCha8Rng::seed_from_u64(1)), 2);
+    request.goal = vec![1.0, 1.0];
+    let mut plan = |total_ms: u64| {
+        let before = spent_ms.load(Ordering::Relaxed);
+        let clock = || Duration::from_millis(spent_ms.load(Ordering::Relaxed) - before);
+        request.tick_ns += 100_000_000;
+        // A tenth more: the sums are of floating point.
+        let total = Duration::from_millis(total_ms) + Duration::from_micros(100);
+        let plan = planner.plan(&request, &Budget::new(total, &clock));
+        (plan, clock().as_millis() as u64)
+    };
+    // Rows: 6 + 3 = 9. The action stands in token 1, noisy in rows 2 to 6: 5 guided steps of 3 ms and 4 plain ones, 19 ms.
+    let (complete, took) = plan(100);
+    let complete = complete.unwrap();
+    assert_eq!((took, complete.left_out, complete.statistics.guided_steps), (19, LeftOut::default(), 5));
+    assert_eq!(complete.denoising_steps, 9);
+    for total in [1, 2, 5, 9, 12, 18] {
+        let (plan, took) = plan(total);
+        let plan = plan.unwrap();
+        assert!(took <= total, "{took} of {total} ms");
+        assert!(!plan.left_out.is_nothing());
+        assert_eq!(plan.denoising_steps + plan.left_out.denoising_steps, 9);
+        assert!(plan.actions.iter().flatten().all(|a| a.is_finite()));
+    }
+    let (none, _) = plan(0);
+    assert!(matches!(none, Err(PlanError::OutOfTime)));
+    // 9 ms: a plain step, a guided one of 3 ms, five plain ones, then the action is clean: two rows of the far tokens and four
+    // guidances are left out.
+    let (short, _) = plan(9);
+    assert_eq!(short.unwrap().left_out, LeftOut { denoising_steps: 2, guided_steps: 4, tokens: 0 });
+}
+
+#[test]
+fn settings_change_between_ticks_and_bad_ones_are_refused_by_name() {
+    let process = Process::draw(5, CHANNELS, 3);
+    let mut planner =
+        planner(Windowed(exact(&process), 5), "planner: {history: 2, horizon: 3, candidates: 2, futures: 1}");
+    let mut request = request(&process.mean, 2);
+    let mut change = |planner: &mut Planner, change: &dyn Fn(&mut PlannerConfig)| {
+        let mut settings = planner.settings().clone();
+        change(&mut settings);
+        planner.set(settings)?;
+        request.tick_ns += 100_000_000;
+        planner.plan(&request, &Budget::unlimited())
+    };
+    let sizes = |plan: &df_planner::planning::Plan| (plan.futures.len(), plan.futures[0].len());
+    assert_eq!(sizes(&change(&mut planner, &|_| ()).unwrap()), (2, 3));
+    let streamed = |s: &mut PlannerConfig| s.mode = PlannerMode::Streaming;
+    assert_eq!(sizes(&change(&mut planner, &streamed).unwrap()), (2, 3));
+    assert_eq!(change(&mut planner, &|_| ()).unwrap().denoising_steps, planner.settings().streaming.steps_per_tick);
+    // Other sizes: the streamed plan starts anew.
+    assert_eq!(sizes(&change(&mut planner, &|s| (s.candidates, s.horizon) = (3, 2)).unwrap()), (3, 2));
+    let mut refused =
+        |planner: &mut Planner, c: &dyn Fn(&mut PlannerConfig)| change(planner, c).unwrap_err().to_string();
+    assert!(refused(&mut planner, &|s| s.horizon = 0).contains("planner.horizon: 0: must be at least 1"));
+    assert!(refused(&mut planner, &|s| s.horizon = 65).contains("planner.horizon: 65: must be at most"));
+    assert!(refused(&mut planner, &|s| s.horizon = 4).contains("do not fit into the 5 tokens"));
+    assert!(refused(&mut planner, &|s| s.eta = 2.0).contains("planner.eta: 2: must lie in [0, 1]"));
+    // And it goes on as before.
+    assert_eq!(planner.settings().horizon, 2);
+}
