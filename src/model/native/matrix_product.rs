@@ -192,23 +192,30 @@ impl Tile<'_> {
         }
     }
 
-    /// `PARTIAL`: one vector of columns that is not full.
+    /// `PARTIAL`: one vector of columns that is not full. Plain counting loops throughout: with iterators or copies of arrays
+    /// the compiler leaves the sums in memory.
     #[inline(always)]
+    #[expect(clippy::needless_range_loop)]
     fn run<S: Simd, const ROWS: usize, const VECTORS: usize, const PARTIAL: bool>(self, simd: S) {
         let Self { right, right_stride, inner, columns, out, out_stride, .. } = self;
         let mut left: [&[f32]; ROWS] = [&[]; ROWS];
-        for (r, row) in left.iter_mut().enumerate() {
-            *row = &self.left[r * self.left_stride..][..inner];
+        for r in 0..ROWS {
+            left[r] = &self.left[r * self.left_stride..][..inner];
         }
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
         if let Start::Bias(bias) | Start::OldAndBias(bias) = self.start {
-            sums = [load::<S, VECTORS, PARTIAL>(simd, bias, columns); ROWS];
+            let bias = load::<S, VECTORS, PARTIAL>(simd, bias, columns);
+            for r in 0..ROWS {
+                for v in 0..VECTORS {
+                    sums[r][v] = bias[v];
+                }
+            }
         }
         if let Start::Old | Start::OldAndBias(_) = self.start {
-            for (r, sums) in sums.iter_mut().enumerate() {
+            for r in 0..ROWS {
                 let old = load::<S, VECTORS, PARTIAL>(simd, &out[r * out_stride..], columns);
                 for v in 0..VECTORS {
-                    sums[v] = simd.add_f32s(sums[v], old[v]);
+                    sums[r][v] = simd.add_f32s(sums[r][v], old[v]);
                 }
             }
         }
@@ -222,18 +229,23 @@ impl Tile<'_> {
                 }
             }
         }
-        for (r, sums) in sums.iter_mut().enumerate() {
-            if self.relu {
-                for sum in sums.iter_mut() {
+        if self.relu {
+            for r in 0..ROWS {
+                for v in 0..VECTORS {
                     // The second operand is the answer where one is not a number: such a sum must show.
-                    *sum = simd.max_f32s(simd.splat_f32s(0.0), *sum);
+                    sums[r][v] = simd.max_f32s(simd.splat_f32s(0.0), sums[r][v]);
                 }
             }
+        }
+        for r in 0..ROWS {
             let row = &mut out[r * out_stride..];
             if PARTIAL {
-                simd.partial_store_f32s(&mut row[..columns], sums[0]);
+                simd.partial_store_f32s(&mut row[..columns], sums[r][0]);
             } else {
-                S::as_mut_simd_f32s(&mut row[..VECTORS * S::F32_LANES]).0.copy_from_slice(sums);
+                let (row, _) = S::as_mut_simd_f32s(&mut row[..VECTORS * S::F32_LANES]);
+                for v in 0..VECTORS {
+                    row[v] = sums[r][v];
+                }
             }
         }
     }
@@ -249,7 +261,10 @@ fn load<S: Simd, const VECTORS: usize, const PARTIAL: bool>(
     if PARTIAL {
         loaded[0] = simd.partial_load_f32s(&values[..columns]);
     } else {
-        loaded.copy_from_slice(S::as_simd_f32s(&values[..VECTORS * S::F32_LANES]).0);
+        let (vectors, _) = S::as_simd_f32s(&values[..VECTORS * S::F32_LANES]);
+        for v in 0..VECTORS {
+            loaded[v] = vectors[v];
+        }
     }
     loaded
 }
