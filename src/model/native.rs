@@ -12,6 +12,7 @@ mod dispatch;
 mod layer_norm;
 mod matrix_product;
 mod sum;
+mod tile;
 mod weights;
 mod workspace;
 
@@ -101,4 +102,49 @@ fn side_by_side(
         }
         each(own, own_range, own_out);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::NetworkConfig;
+    use crate::model::network_denoiser::tests::Fill;
+    use burn::module::Module;
+    use burn::tensor::Device;
+
+    const CHANNELS: usize = 5;
+    const FEATURES: usize = 8;
+
+    fn network() -> NativeNetwork {
+        NativeNetwork::new(&NetworkConfig::new(24, 2, 3, CHANNELS, 2, 6).init(&Device::flex()).map(&mut Fill(0.0)))
+    }
+
+    /// Prediction and gradient as bits.
+    fn run(network: &mut NativeNetwork, batch: usize, tokens: usize) -> Vec<u32> {
+        let values = |count: usize, step: f32| (0..count).map(|i| (i as f32 * step).sin()).collect::<Vec<f32>>();
+        let x = values(batch * tokens * CHANNELS, 0.7);
+        let features = values(batch * tokens * FEATURES, 1.1);
+        let (prediction, gradient) = network.forward_and_gradient(&x, &features, tokens, |p| p.to_vec());
+        assert_eq!(network.forward(&x, &features, tokens), prediction);
+        prediction.iter().chain(&gradient).map(|v| v.to_bits()).collect()
+    }
+
+    #[test]
+    fn the_same_bit_for_bit_with_any_number_of_threads() {
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| run(&mut network(), 7, 6))
+        };
+        let one = with(1);
+        assert!(one.iter().any(|v| *v != one[0]));
+        [2, 3, 8].iter().for_each(|&threads| assert_eq!(with(threads), one, "{threads} threads"));
+    }
+
+    #[test]
+    fn what_other_shapes_left_in_the_buffers_does_not_show() {
+        let mut used = network();
+        for (batch, tokens) in [(2, 3), (5, 6), (1, 1), (2, 3)] {
+            assert_eq!(run(&mut used, batch, tokens), run(&mut network(), batch, tokens), "{batch} x {tokens}");
+        }
+    }
 }

@@ -150,14 +150,14 @@ impl Denoiser for NetworkDenoiser {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::config::{NoiseScheduleKind, ObjectiveKind};
     use crate::model::NetworkConfig;
     use burn::module::{ModuleMapper, Param};
 
     /// Weights of some size everywhere, the output layer too: else the prediction is zero.
-    struct Fill(f32);
+    pub(in crate::model) struct Fill(pub f32);
     impl ModuleMapper for Fill {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             param.map(|t| {

@@ -6,7 +6,7 @@ use super::activation::exp;
 use super::buffer::Buffer;
 use super::dispatch::dispatched;
 use super::matrix_product::{Left, Out, Right, Start, product};
-use super::sum::{dot, sum};
+use super::sum::{dot, greatest, sum};
 
 /// Rows of softmax weights are padded to whole vectors of AVX-512.
 const PAD: usize = 16;
@@ -134,13 +134,7 @@ dispatched! {
 fn softmax_rows(values: &mut [f32], count: usize, stride: usize) {
     for row in values.chunks_exact_mut(stride) {
         row[count..].fill(f32::NEG_INFINITY);
-        let mut most = [f32::NEG_INFINITY; PAD];
-        for chunk in row.as_chunks::<PAD>().0 {
-            for i in 0..PAD {
-                most[i] = if chunk[i] > most[i] { chunk[i] } else { most[i] };
-            }
-        }
-        let most = most.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
+        let most = greatest(row);
         row.iter_mut().for_each(|v| *v = exp(*v - most));
         row[count..].fill(0.0);
         let inverse = 1.0 / sum(row);
@@ -194,11 +188,11 @@ mod tests {
         };
         let mut gradient = vec![9.0; 90];
         heads.back(&all, &run(&all).0, &weights, &mut gradient, &mut Scratch::default());
-        for i in 0..90 {
+        for (i, &got) in gradient.iter().enumerate() {
             let moved =
                 |by: f32| all.iter().enumerate().map(|(j, v)| v + if i == j { by } else { 0.0 }).collect::<Vec<_>>();
             let difference = (run(&moved(1e-2)).1 - run(&moved(-1e-2)).1) / 2e-2;
-            assert!((difference - f64::from(gradient[i])).abs() < 1e-3, "{i}: {difference} {}", gradient[i]);
+            assert!((difference - f64::from(got)).abs() < 1e-3, "{i}: {difference} {got}");
         }
     }
 }

@@ -90,12 +90,12 @@ mod tests {
         normalised.set(&x, width);
         let mut gradient = vec![1.0; width];
         normalised.back(&weights, width, &mut gradient);
-        for i in 0..width {
+        for (i, &got) in gradient.iter().enumerate() {
             let moved =
                 |by: f32| x.iter().enumerate().map(|(j, v)| v + if i == j { by } else { 0.0 }).collect::<Vec<_>>();
             let difference = (scalar(&moved(1e-2)) - scalar(&moved(-1e-2))) / 2e-2;
             // Added to the ones that were there.
-            assert!((difference + 1.0 - f64::from(gradient[i])).abs() < 2e-3, "{i}: {difference} {}", gradient[i]);
+            assert!((difference + 1.0 - f64::from(got)).abs() < 2e-3, "{i}: {difference} {got}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Sums that become vector code: sixteen partial sums, which also are more exact than one.
+//! Sums and maxima that become vector code: sixteen partial ones; partial sums also are more exact than one.
 
 /// Partial sums: one vector of AVX-512.
 const PARTS: usize = 16;
@@ -31,12 +31,32 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     total(parts)
 }
 
+/// The greatest of the values that are numbers; of none, minus infinity.
 #[inline(always)]
-fn total(mut parts: [f32; PARTS]) -> f32 {
+pub fn greatest(values: &[f32]) -> f32 {
+    let greater = |a: f32, b: f32| if b > a { b } else { a };
+    let mut parts = [f32::NEG_INFINITY; PARTS];
+    let (chunks, rest) = values.as_chunks::<PARTS>();
+    for chunk in chunks {
+        for i in 0..PARTS {
+            parts[i] = greater(parts[i], chunk[i]);
+        }
+    }
+    parts.iter_mut().zip(rest).for_each(|(p, v)| *p = greater(*p, *v));
+    in_halves(parts, greater)
+}
+
+#[inline(always)]
+fn total(parts: [f32; PARTS]) -> f32 {
+    in_halves(parts, |a, b| a + b)
+}
+
+#[inline(always)]
+fn in_halves(mut parts: [f32; PARTS], join: impl Fn(f32, f32) -> f32) -> f32 {
     let mut half = PARTS / 2;
     while half > 0 {
         for i in 0..half {
-            parts[i] += parts[i + half];
+            parts[i] = join(parts[i], parts[i + half]);
         }
         half /= 2;
     }
@@ -54,5 +74,9 @@ mod tests {
         assert_eq!(sum(&values), 666.0);
         assert_eq!(dot(&values, &values), 16206.0);
         assert_eq!(sum(&[]), 0.0);
+        assert_eq!(
+            (greatest(&values), greatest(&[-3.0, f32::NAN, -2.0]), greatest(&[])),
+            (36.0, -2.0, f32::NEG_INFINITY)
+        );
     }
 }
