@@ -14,6 +14,7 @@ use super::tile::{ROWS, Tile, vectors_of_a_tile};
 const PANEL: usize = 64;
 /// Inner indices of one pass: a panel of them, 32 KiB, stays in the first-level cache.
 const INNER: usize = 128;
+
 /// The left operand: `rows x inner`, row `r` at `r * stride`.
 #[derive(Clone, Copy)]
 pub struct Left<'a> {
