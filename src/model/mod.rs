@@ -2,7 +2,6 @@
 
 mod checkpoint;
 mod device;
-mod matrix_product;
 mod native;
 mod network;
 mod network_denoiser;

@@ -1,390 +1,150 @@
-//! The network evaluated by our own loops around the `gemm` crate: the forward pass and the gradient with respect to the
-//! input, for planning on CPUs. The same numbers as [`Network`] to rounding (a test compares them); never used to train.
+//! The network evaluated by our own vectorised loops: the forward pass and the gradient with respect to the input, for planning
+//! on CPUs. The same numbers as [`Network`] to rounding (a test compares them); never used to train.
 //!
-//! Why it is here: at planning's sizes (some 16 sequences of 16 tokens) the CPU backends spend most of their time between the
-//! matrix products. Here a thread takes whole sequences through all layers with their activations in its cache.
+//! Why it is here: at planning's sizes (some 8 sequences of 16 tokens) the CPU backends spend most of their time between the
+//! matrix products. Here a thread takes whole sequences through all layers with their activations in its cache, in buffers
+//! that live across calls, and weights are packed once.
 
-use burn::tensor::Tensor;
-use rayon::prelude::*;
+mod activation;
+mod attention;
+mod buffer;
+mod dispatch;
+mod layer_norm;
+mod matrix_product;
+mod sum;
+mod tile;
+mod weights;
+mod workspace;
 
-use super::matrix_product::{Operand, product};
-use super::network::{Block, Network};
+use std::ops::Range;
 
-/// Small enough not to matter, as in the backends' layer norm.
-const EPSILON: f32 = 1e-5;
+use super::network::Network;
+use weights::Weights;
+use workspace::Workspace;
 
-struct Affine {
-    /// `[input, output]`.
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-    inputs: usize,
-    outputs: usize,
-}
-
-struct Norm {
-    gamma: Vec<f32>,
-    beta: Vec<f32>,
-}
-
-struct NativeBlock {
-    before_attention: Norm,
-    query_key_value: Affine,
-    attended: Affine,
-    before_hidden: Norm,
-    hidden: Affine,
-    back: Affine,
-}
-
-/// The weights, on the host.
+/// The network on the host, with what it needs to work.
 pub struct NativeNetwork {
-    values: Affine,
-    levels: Affine,
-    mixed: Affine,
-    /// `[token, width]`.
-    position: Vec<f32>,
-    blocks: Vec<NativeBlock>,
-    norm: Norm,
-    output: Affine,
-    heads: usize,
-}
-
-/// What the backward pass needs of one layer norm: the normalised rows and 1 / deviation of each.
-struct Normed {
-    rows: Vec<f32>,
-    inverse: Vec<f32>,
-}
-
-struct BlockTrace {
-    attention: Normed,
-    query_key_value: Vec<f32>,
-    /// Softmax weights, `[sequence, head, query, key]`.
-    shares: Vec<f32>,
-    hidden_norm: Normed,
-    hidden: Vec<f32>,
-}
-
-/// A forward pass of some sequences, as far as the backward pass needs it.
-struct Trace {
-    mixed: Vec<f32>,
-    blocks: Vec<BlockTrace>,
-    norm: Normed,
-}
-
-fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_to_vec::<f32>().unwrap_or_default()
-}
-
-fn affine(linear: &burn::nn::Linear) -> Affine {
-    let [inputs, outputs] = linear.weight.dims();
-    let bias = linear.bias.as_ref().map_or_else(|| vec![0.0; outputs], |b| host(b.val()));
-    Affine { weight: host(linear.weight.val()), bias, inputs, outputs }
-}
-
-fn norm(layer: &burn::nn::LayerNorm) -> Norm {
-    let gamma = host(layer.gamma.val());
-    let beta = layer.beta.as_ref().map_or_else(|| vec![0.0; gamma.len()], |b| host(b.val()));
-    Norm { gamma, beta }
-}
-
-fn block(block: &Block) -> NativeBlock {
-    NativeBlock {
-        before_attention: norm(&block.before_attention),
-        query_key_value: affine(&block.query_key_value),
-        attended: affine(&block.attended),
-        before_hidden: norm(&block.before_hidden),
-        hidden: affine(&block.hidden),
-        back: affine(&block.back),
-    }
+    weights: Weights,
+    /// One per thread, each with its share of the sequences.
+    parts: Vec<Workspace>,
 }
 
 impl NativeNetwork {
     /// Copies the weights of a network.
     pub fn new(network: &Network) -> Self {
-        Self {
-            values: affine(&network.values),
-            levels: affine(&network.levels),
-            mixed: affine(&network.mixed),
-            position: host(network.position.val()),
-            blocks: network.blocks.iter().map(block).collect(),
-            norm: norm(&network.norm),
-            output: affine(&network.output),
-            heads: network.blocks.first().map_or(1, |b| b.heads),
-        }
+        Self { weights: Weights::new(network), parts: Vec::new() }
     }
 
     /// The prediction for `[batch, token, channel]` values and `[batch, token, feature]` level features.
-    pub fn forward(&self, x: &[f32], features: &[f32], tokens: usize) -> Vec<f32> {
-        self.in_parts(x, features, tokens, |x, features, prediction| {
-            let (predicted, _) = self.run(x, features, tokens);
-            prediction.copy_from_slice(&predicted);
-        })
+    pub fn forward(&mut self, x: &[f32], features: &[f32], tokens: usize) -> Vec<f32> {
+        let mut prediction = vec![0.0; x.len()];
+        self.run(x, features, tokens, false, &mut prediction);
+        prediction
     }
 
     /// As [`NativeNetwork::forward`], then the gradient with respect to `x` of a scalar whose gradient with respect to the
     /// prediction `cotangent` returns (for all sequences at once).
     pub fn forward_and_gradient(
-        &self,
+        &mut self,
         x: &[f32],
         features: &[f32],
         tokens: usize,
         cotangent: impl FnOnce(&[f32]) -> Vec<f32>,
     ) -> (Vec<f32>, Vec<f32>) {
-        let parts: Vec<_> = self.part_sizes(x.len(), tokens);
-        let (of_x, of_features) = (tokens * self.values.inputs, tokens * self.levels.inputs);
-        let runs: Vec<(Vec<f32>, Trace)> = parts
-            .par_iter()
-            .map(|p| {
-                self.run(
-                    &x[p.start * of_x..p.end * of_x],
-                    &features[p.start * of_features..p.end * of_features],
-                    tokens,
-                )
-            })
-            .collect();
-        let prediction: Vec<f32> = runs.iter().flat_map(|(predicted, _)| predicted.iter().copied()).collect();
+        let mut prediction = vec![0.0; x.len()];
+        self.run(x, features, tokens, true, &mut prediction);
         let cotangent = cotangent(&prediction);
-        let gradient = parts
-            .par_iter()
-            .zip(&runs)
-            .flat_map_iter(|(p, (_, trace))| self.back(trace, &cotangent[p.start * of_x..p.end * of_x], tokens))
-            .collect();
+        let mut gradient = vec![0.0; x.len()];
+        let Self { weights, parts } = self;
+        let of_x = tokens * weights.channels();
+        side_by_side(parts, of_x, &mut gradient, |part, range, gradient| {
+            part.back(weights, &cotangent[range.start * of_x..range.end * of_x], tokens, gradient);
+        });
         (prediction, gradient)
     }
 
-    /// Whole sequences, one contiguous part per thread.
-    fn part_sizes(&self, values: usize, tokens: usize) -> Vec<std::ops::Range<usize>> {
-        let sequences = values / (tokens * self.values.inputs);
-        let parts = rayon::current_num_threads().clamp(1, sequences.max(1));
-        (0..parts).map(|p| sequences * p / parts..sequences * (p + 1) / parts).collect()
-    }
-
-    fn in_parts(
-        &self,
-        x: &[f32],
-        features: &[f32],
-        tokens: usize,
-        each: impl Fn(&[f32], &[f32], &mut [f32]) + Sync,
-    ) -> Vec<f32> {
-        let (of_x, of_features) = (tokens * self.values.inputs, tokens * self.levels.inputs);
-        let mut out = vec![0.0; x.len()];
-        let mut rest = out.as_mut_slice();
-        let mut work = Vec::new();
-        for p in self.part_sizes(x.len(), tokens) {
-            let (own, others) = rest.split_at_mut(p.len() * of_x);
-            rest = others;
-            work.push((p, own));
-        }
-        work.into_par_iter().for_each(|(p, own)| {
-            each(&x[p.start * of_x..p.end * of_x], &features[p.start * of_features..p.end * of_features], own);
+    fn run(&mut self, x: &[f32], features: &[f32], tokens: usize, keep: bool, prediction: &mut [f32]) {
+        let Self { weights, parts } = self;
+        let (of_x, of_features) = (tokens * weights.channels(), tokens * weights.features());
+        let threads = rayon::current_num_threads().clamp(1, (x.len() / of_x).max(1));
+        parts.resize_with(threads, Workspace::default);
+        side_by_side(parts, of_x, prediction, |part, range, prediction| {
+            let x = &x[range.start * of_x..range.end * of_x];
+            part.run(
+                weights,
+                x,
+                &features[range.start * of_features..range.end * of_features],
+                tokens,
+                keep,
+                prediction,
+            );
         });
-        out
-    }
-
-    fn run(&self, x: &[f32], features: &[f32], tokens: usize) -> (Vec<f32>, Trace) {
-        let width = self.mixed.outputs;
-        let mut mixed = self.values.apply(x);
-        self.levels.add(features, &mut mixed);
-        let activated: Vec<f32> = mixed.iter().map(|&v| v * sigmoid(v)).collect();
-        let mut hidden = self.mixed.apply(&activated);
-        for (row, position) in
-            hidden.chunks_exact_mut(width).zip(self.position[..tokens * width].chunks_exact(width).cycle())
-        {
-            row.iter_mut().zip(position).for_each(|(h, p)| *h += p);
-        }
-        let blocks = self.blocks.iter().map(|block| block.run(&mut hidden, tokens, self.heads)).collect();
-        let (normed, norm) = self.norm.apply(&hidden);
-        (self.output.apply(&normed), Trace { mixed, blocks, norm })
-    }
-
-    fn back(&self, trace: &Trace, cotangent: &[f32], tokens: usize) -> Vec<f32> {
-        let mut slope = self.norm.back(&trace.norm, &self.output.back(cotangent));
-        for (block, trace) in self.blocks.iter().zip(&trace.blocks).rev() {
-            block.back_through(trace, &mut slope, tokens, self.heads);
-        }
-        let mut slope = self.mixed.back(&slope);
-        for (s, &v) in slope.iter_mut().zip(&trace.mixed) {
-            let gate = sigmoid(v);
-            *s *= gate * (1.0 + v * (1.0 - gate));
-        }
-        self.values.back(&slope)
     }
 }
 
-impl NativeBlock {
-    fn run(&self, hidden: &mut [f32], tokens: usize, heads: usize) -> BlockTrace {
-        let (normed, attention) = self.before_attention.apply(hidden);
-        let query_key_value = self.query_key_value.apply(&normed);
-        let (attended, shares) = attend(&query_key_value, self.attended.inputs, tokens, heads);
-        self.attended.add(&attended, hidden);
-        let (normed, hidden_norm) = self.before_hidden.apply(hidden);
-        let mut inner = self.hidden.apply(&normed);
-        inner.iter_mut().for_each(|v| *v = v.max(0.0));
-        self.back.add(&inner, hidden);
-        BlockTrace { attention, query_key_value, shares, hidden_norm, hidden: inner }
-    }
-
-    /// Turns the gradient with respect to the block's output into that with respect to its input.
-    fn back_through(&self, trace: &BlockTrace, slope: &mut [f32], tokens: usize, heads: usize) {
-        let mut inner = self.back.back(slope);
-        inner.iter_mut().zip(&trace.hidden).for_each(|(s, &h)| *s = if h > 0.0 { *s } else { 0.0 });
-        let through = self.before_hidden.back(&trace.hidden_norm, &self.hidden.back(&inner));
-        slope.iter_mut().zip(through).for_each(|(s, t)| *s += t);
-        let attended = self.attended.back(slope);
-        let inner = attend_back(&trace.query_key_value, &trace.shares, &attended, self.attended.inputs, tokens, heads);
-        let through = self.before_attention.back(&trace.attention, &self.query_key_value.back(&inner));
-        slope.iter_mut().zip(through).for_each(|(s, t)| *s += t);
-    }
-}
-
-impl Affine {
-    /// `x weight + bias`, rows of `outputs`.
-    fn apply(&self, x: &[f32]) -> Vec<f32> {
-        let mut out = vec![0.0; x.len() / self.inputs * self.outputs];
-        self.add(x, &mut out);
-        out
-    }
-
-    /// Adds `x weight + bias`.
-    fn add(&self, x: &[f32], out: &mut [f32]) {
-        let rows = x.len() / self.inputs;
-        for row in out.chunks_exact_mut(self.outputs) {
-            row.iter_mut().zip(&self.bias).for_each(|(o, b)| *o += b);
+/// Deals the sequences of `out`, each of `length` values, out to the parts: the first on this thread, the others on the pool.
+fn side_by_side(
+    parts: &mut [Workspace],
+    length: usize,
+    out: &mut [f32],
+    each: impl Fn(&mut Workspace, Range<usize>, &mut [f32]) + Sync,
+) {
+    let (count, sequences, each) = (parts.len(), out.len() / length, &each);
+    let Some((own, others)) = parts.split_first_mut() else { return };
+    rayon::in_place_scope(|scope| {
+        let own_range = 0..sequences / count;
+        let (own_out, mut rest) = out.split_at_mut(own_range.end * length);
+        for (i, part) in others.iter_mut().enumerate() {
+            let range = sequences * (i + 1) / count..sequences * (i + 2) / count;
+            let (out, others) = rest.split_at_mut(range.len() * length);
+            rest = others;
+            scope.spawn(move |_| each(part, range, out));
         }
-        product(Operand::plain(x, rows, self.inputs), Operand::plain(&self.weight, self.inputs, self.outputs), out);
-    }
-
-    /// `slope weight^T`: the gradient with respect to the input.
-    fn back(&self, slope: &[f32]) -> Vec<f32> {
-        let rows = slope.len() / self.outputs;
-        let mut out = vec![0.0; rows * self.inputs];
-        product(
-            Operand::plain(slope, rows, self.outputs),
-            Operand::transposed(&self.weight, self.inputs, self.outputs),
-            &mut out,
-        );
-        out
-    }
+        each(own, own_range, own_out);
+    });
 }
 
-impl Norm {
-    fn apply(&self, x: &[f32]) -> (Vec<f32>, Normed) {
-        let width = self.gamma.len();
-        let mut out = vec![0.0; x.len()];
-        let mut normed = Normed { rows: vec![0.0; x.len()], inverse: Vec::with_capacity(x.len() / width) };
-        for ((row, out), kept) in
-            x.chunks_exact(width).zip(out.chunks_exact_mut(width)).zip(normed.rows.chunks_exact_mut(width))
-        {
-            let mean = sum(row.iter().copied()) / width as f32;
-            let variance = sum(row.iter().map(|v| (v - mean) * (v - mean))) / width as f32;
-            let inverse = 1.0 / (variance + EPSILON).sqrt();
-            normed.inverse.push(inverse);
-            for i in 0..width {
-                kept[i] = (row[i] - mean) * inverse;
-                out[i] = kept[i] * self.gamma[i] + self.beta[i];
-            }
-        }
-        (out, normed)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::NetworkConfig;
+    use crate::model::network_denoiser::tests::Fill;
+    use burn::module::Module;
+    use burn::tensor::Device;
+
+    const CHANNELS: usize = 5;
+    const FEATURES: usize = 8;
+
+    fn network() -> NativeNetwork {
+        NativeNetwork::new(&NetworkConfig::new(24, 2, 3, CHANNELS, 2, 6).init(&Device::flex()).map(&mut Fill(0.0)))
     }
 
-    /// With `y = gamma n + beta`, `n = (x - mean) / deviation`: `dx = (g - mean(g) - n mean(g n)) / deviation`, `g = gamma dy`.
-    fn back(&self, normed: &Normed, slope: &[f32]) -> Vec<f32> {
-        let width = self.gamma.len();
-        let mut out = vec![0.0; slope.len()];
-        let rows = out.chunks_exact_mut(width).zip(slope.chunks_exact(width)).zip(normed.rows.chunks_exact(width));
-        for (((out, slope), kept), inverse) in rows.zip(&normed.inverse) {
-            for i in 0..width {
-                out[i] = slope[i] * self.gamma[i];
-            }
-            let mean = sum(out.iter().copied()) / width as f32;
-            let along = sum(out.iter().zip(kept).map(|(g, n)| g * n)) / width as f32;
-            for i in 0..width {
-                out[i] = (out[i] - mean - kept[i] * along) * inverse;
-            }
-        }
-        out
+    /// Prediction and gradient as bits.
+    fn run(network: &mut NativeNetwork, batch: usize, tokens: usize) -> Vec<u32> {
+        let values = |count: usize, step: f32| (0..count).map(|i| (i as f32 * step).sin()).collect::<Vec<f32>>();
+        let x = values(batch * tokens * CHANNELS, 0.7);
+        let features = values(batch * tokens * FEATURES, 1.1);
+        let (prediction, gradient) = network.forward_and_gradient(&x, &features, tokens, |p| p.to_vec());
+        assert_eq!(network.forward(&x, &features, tokens), prediction);
+        prediction.iter().chain(&gradient).map(|v| v.to_bits()).collect()
     }
-}
 
-/// Eight partial sums: lets the compiler use vector registers, and is more exact than one.
-fn sum(values: impl Iterator<Item = f32>) -> f32 {
-    let mut partial = [0.0f32; 8];
-    for (i, v) in values.enumerate() {
-        partial[i & 7] += v;
+    #[test]
+    fn the_same_bit_for_bit_with_any_number_of_threads() {
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| run(&mut network(), 7, 6))
+        };
+        let one = with(1);
+        assert!(one.iter().any(|v| *v != one[0]));
+        [2, 3, 8].iter().for_each(|&threads| assert_eq!(with(threads), one, "{threads} threads"));
     }
-    partial.iter().sum()
-}
 
-fn sigmoid(v: f32) -> f32 {
-    1.0 / (1.0 + (-v).exp())
-}
-
-/// Scaled dot-product attention. `all`: `[sequence, token, 3, head, width / heads]`. Returns the attended values,
-/// `[sequence, token, width]`, and the softmax weights.
-fn attend(all: &[f32], width: usize, tokens: usize, heads: usize) -> (Vec<f32>, Vec<f32>) {
-    let head = width / heads;
-    let scale = 1.0 / (head as f32).sqrt();
-    let sequences = all.len() / (tokens * 3 * width);
-    let mut out = vec![0.0; sequences * tokens * width];
-    let mut shares = vec![0.0; sequences * heads * tokens * tokens];
-    for s in 0..sequences {
-        let at = |token: usize, which: usize, h: usize| ((s * tokens + token) * 3 + which) * width + h * head;
-        for h in 0..heads {
-            for query in 0..tokens {
-                let q = &all[at(query, 0, h)..][..head];
-                let row = &mut shares[((s * heads + h) * tokens + query) * tokens..][..tokens];
-                for (key, share) in row.iter_mut().enumerate() {
-                    let k = &all[at(key, 1, h)..][..head];
-                    *share = sum(q.iter().zip(k).map(|(a, b)| a * b)) * scale;
-                }
-                softmax(row);
-                let to = &mut out[(s * tokens + query) * width + h * head..][..head];
-                for (key, share) in row.iter().enumerate() {
-                    let v = &all[at(key, 2, h)..][..head];
-                    to.iter_mut().zip(v).for_each(|(t, v)| *t += share * v);
-                }
-            }
+    #[test]
+    fn what_other_shapes_left_in_the_buffers_does_not_show() {
+        let mut used = network();
+        for (batch, tokens) in [(2, 3), (5, 6), (1, 1), (2, 3)] {
+            assert_eq!(run(&mut used, batch, tokens), run(&mut network(), batch, tokens), "{batch} x {tokens}");
         }
     }
-    (out, shares)
-}
-
-/// The gradient of [`attend`] with respect to `all`, given that with respect to its output.
-fn attend_back(all: &[f32], shares: &[f32], slope: &[f32], width: usize, tokens: usize, heads: usize) -> Vec<f32> {
-    let head = width / heads;
-    let scale = 1.0 / (head as f32).sqrt();
-    let sequences = all.len() / (tokens * 3 * width);
-    let mut out = vec![0.0; all.len()];
-    let mut of_share = vec![0.0; tokens];
-    for s in 0..sequences {
-        let at = |token: usize, which: usize, h: usize| ((s * tokens + token) * 3 + which) * width + h * head;
-        for h in 0..heads {
-            for query in 0..tokens {
-                let row = &shares[((s * heads + h) * tokens + query) * tokens..][..tokens];
-                let from = &slope[(s * tokens + query) * width + h * head..][..head];
-                for key in 0..tokens {
-                    let v = &all[at(key, 2, h)..][..head];
-                    of_share[key] = sum(from.iter().zip(v).map(|(a, b)| a * b));
-                    let share = row[key];
-                    out[at(key, 2, h)..][..head].iter_mut().zip(from).for_each(|(o, f)| *o += share * f);
-                }
-                // Softmax: d score = share (d share - sum of share d share).
-                let mean = sum(row.iter().zip(&of_share).map(|(p, d)| p * d));
-                for key in 0..tokens {
-                    let of_score = row[key] * (of_share[key] - mean) * scale;
-                    for i in 0..head {
-                        out[at(query, 0, h) + i] += of_score * all[at(key, 1, h) + i];
-                        out[at(key, 1, h) + i] += of_score * all[at(query, 0, h) + i];
-                    }
-                }
-            }
-        }
-    }
-    out
-}
-
-fn softmax(row: &mut [f32]) {
-    let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    row.iter_mut().for_each(|v| *v = (*v - most).exp());
-    let total = sum(row.iter().copied());
-    row.iter_mut().for_each(|v| *v /= total);
 }

@@ -101,7 +101,7 @@ impl Denoiser for NetworkDenoiser {
     fn denoise(&mut self, x: &Tokens, levels: &Levels) -> Result<Tokens, DenoiserError> {
         self.check(x)?;
         let (on_x, on_prediction) = self.coefficients(x, levels);
-        let mut clean = match &self.evaluator {
+        let mut clean = match &mut self.evaluator {
             Evaluator::Native(network) => network.forward(&x.data, &level_features(levels, self.schedule), x.tokens),
             Evaluator::Burn { network, device, .. } => {
                 let features = level_feature_tensor(levels, self.schedule, device);
@@ -133,7 +133,7 @@ impl Denoiser for NetworkDenoiser {
             direct = cotangent.iter().zip(&on_x).map(|(c, a)| c * a).collect();
             cotangent.iter().zip(&on_prediction).map(|(c, b)| c * b).collect()
         };
-        let mut gradient = match &self.evaluator {
+        let mut gradient = match &mut self.evaluator {
             Evaluator::Native(network) => {
                 network.forward_and_gradient(&x.data, &level_features(levels, self.schedule), x.tokens, pull).1
             }
@@ -154,14 +154,14 @@ impl Denoiser for NetworkDenoiser {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::config::{NoiseScheduleKind, ObjectiveKind};
     use crate::model::NetworkConfig;
     use burn::module::{ModuleMapper, Param};
 
     /// Weights of some size everywhere, the output layer too: else the prediction is zero.
-    struct Fill(f32);
+    pub(in crate::model) struct Fill(pub f32);
     impl ModuleMapper for Fill {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             param.map(|t| {
