@@ -56,20 +56,30 @@ impl Cost for Consistency {
         let n = ((self.over_s / future.period_s).round() as usize).clamp(1, frames.saturating_sub(1).max(1));
         let value = |frame: usize, channel: usize| f64::from(future.values[frame * future.channels + channel]);
         let span_s = n as f64 * future.period_s;
+        let share = 1.0 / n as f64;
         let mut cost = 0.0;
         for (&p, &v) in self.of.iter().zip(&self.rate) {
+            // Trapezoidal rule: the ends of the interval count half. The sum moves on with the interval.
+            let trapezoid = |k: usize| 0.5 * (value(k, v) + value(k + 1, v));
+            let mut sum: f64 = (0..n.min(frames.saturating_sub(1))).map(trapezoid).sum();
             for k in 0..frames.saturating_sub(n) {
-                // Trapezoidal rule: the ends of the interval count half.
-                let weight_of = |j: usize| if j == k || j == k + n { 0.5 / n as f64 } else { 1.0 / n as f64 };
-                let rate: f64 = (k..=k + n).map(|j| weight_of(j) * value(j, v)).sum();
-                let defect = (value(k + n, p) - value(k, p)) / span_s - rate;
+                if k > 0 {
+                    sum += trapezoid(k + n - 1) - trapezoid(k - 1);
+                }
+                let defect = (value(k + n, p) - value(k, p)) / span_s - share * sum;
                 let beyond = (defect.abs() - self.tolerance).max(0.0) * defect.signum();
+                if beyond == 0.0 {
+                    continue;
+                }
                 cost += self.weight * future.period_s * beyond * beyond;
                 let slope = 2.0 * self.weight * future.period_s * beyond;
                 gradient[(k + n) * future.channels + p] += (slope / span_s) as f32;
                 gradient[k * future.channels + p] -= (slope / span_s) as f32;
-                for j in k..=k + n {
-                    gradient[j * future.channels + v] -= (slope * weight_of(j)) as f32;
+                let (whole, half) = ((slope * share) as f32, (0.5 * slope * share) as f32);
+                gradient[k * future.channels + v] -= half;
+                gradient[(k + n) * future.channels + v] -= half;
+                for j in k + 1..k + n {
+                    gradient[j * future.channels + v] -= whole;
                 }
             }
         }

@@ -147,23 +147,34 @@ fn check(grid: &OccupancyGrid) -> Result<(), GridError> {
     place("yaw", grid.yaw_rad, f64::NEG_INFINITY, "")
 }
 
-/// A distance field that one side replaces while the other plans.
+/// The distance field of a grid that one thread replaces while another plans.
 #[derive(Clone, Debug)]
-pub struct SharedMap(Arc<RwLock<Arc<DistanceField>>>);
+pub struct SharedMap {
+    field: Arc<RwLock<Arc<DistanceField>>>,
+    unknown: Unknown,
+}
 
 impl SharedMap {
-    pub fn new(field: DistanceField) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(field))))
+    /// # Errors
+    /// [`GridError`].
+    pub fn new(grid: &OccupancyGrid, unknown: Unknown) -> Result<Self, GridError> {
+        let field = DistanceField::new(grid, unknown)?;
+        Ok(Self { field: Arc::new(RwLock::new(Arc::new(field))), unknown })
     }
 
-    /// From the next evaluation on the cost sees this field. Made beforehand, it takes no time here.
-    pub fn replace(&self, field: DistanceField) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(field);
+    /// From the next evaluation on, the cost sees this grid. Its field is made before anybody has to wait for it.
+    ///
+    /// # Errors
+    /// [`GridError`]: the grid before it stays.
+    pub fn replace(&self, grid: &OccupancyGrid) -> Result<(), GridError> {
+        let field = Arc::new(DistanceField::new(grid, self.unknown)?);
+        *self.field.write().unwrap_or_else(PoisonError::into_inner) = field;
+        Ok(())
     }
 
     /// The field that is in force.
     pub fn current(&self) -> Arc<DistanceField> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.field.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

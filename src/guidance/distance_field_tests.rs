@@ -104,14 +104,15 @@ fn a_grid_that_is_no_use_is_refused_by_name() {
 }
 
 #[test]
-fn a_shared_field_is_replaced_for_all_its_holders() {
-    let far = DistanceField::new(&grid(2, &[0, 0]), Unknown::Free).unwrap();
-    let shared = SharedMap::new(far.clone());
+fn a_shared_map_is_replaced_for_all_its_holders() {
+    let shared = SharedMap::new(&grid(2, &[0, 0]), Unknown::Free).unwrap();
     let (other, before) = (shared.clone(), shared.current());
-    other.replace(DistanceField::new(&grid(5, &DOT), Unknown::Free).unwrap());
+    other.replace(&grid(5, &DOT)).unwrap();
     assert!(shared.current().at([2.5, -1.25]).0.abs() < 1e-6);
-    // Who has begun with the old field ends with it.
-    assert_eq!(*before, far);
+    // Who has begun with the old field ends with it; a grid that is no use changes nothing.
+    assert_eq!(before.at([1.5, -1.75]).0, f64::from(NOTHING_NEAR_M));
+    assert!(matches!(other.replace(&grid(2, &[100, 100])), Err(GridError::NoFreeCell { .. })));
+    assert!(shared.current().at([2.5, -1.25]).0.abs() < 1e-6);
 }
 
 /// The distance from a place to the nearest square of cells, in the grid's own axes (no yaw), beyond it included.

@@ -82,7 +82,6 @@ impl Cost for Limits {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::guidance::cost::{assert_gradient, cost_of};
     use crate::guidance::kinds::tests::{bound, refusal};
 

@@ -60,7 +60,6 @@ impl Cost for Target {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::guidance::cost::{assert_gradient, cost_of};
     use crate::guidance::kinds::tests::{bound, refusal};
 

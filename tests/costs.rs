@@ -1,0 +1,83 @@
+//! Costs as the planner uses them: no memory is taken while they are evaluated, and every gradient is right for what the benchmark evaluates.
+
+#[path = "../benches/costs/setup.rs"]
+mod setup;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Counts what the thread takes.
+struct Counting;
+
+thread_local! {
+    static TAKEN: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: hands everything on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // The thread's own counter may be gone while the thread ends.
+        let _ = TAKEN.try_with(|taken| taken.set(taken.get() + 1));
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+#[test]
+fn evaluating_takes_no_memory() {
+    let (costs, futures) = (setup::all_costs(), setup::futures());
+    let mut gradient: Vec<Vec<f32>> = futures.iter().map(|f| vec![0.0; f.len()]).collect();
+    let before = TAKEN.get();
+    let cost = setup::evaluate(&costs, &futures, &mut gradient);
+    let after = TAKEN.get();
+    assert!(before > 0, "nothing was counted while the costs were made: the counter is broken");
+    assert_eq!(after - before, 0, "allocations for {} futures of {} frames", setup::FUTURES, setup::FRAMES);
+    assert!(cost.is_finite() && gradient.iter().flatten().any(|g| *g != 0.0));
+}
+
+/// In the unit of the channel.
+const STEP: f32 = 1e-4;
+
+/// A kink or a jump (the nearest part of a path changes, a cell of the map ends) lies between the two ends of a step now and
+/// then.
+const AGREEING: usize = setup::FUTURES * 9 / 10;
+
+/// The directional derivative of every cost by itself, along one random direction per future.
+#[test]
+fn every_gradient_is_that_of_a_finite_difference_along_random_directions() {
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    let futures = setup::futures();
+    for cost in setup::all_costs() {
+        let (name, cost) = (cost.name(), [cost]);
+        let evaluate = |future: &[f32]| {
+            let mut gradient = [vec![0.0; future.len()]];
+            (setup::evaluate(&cost, &[future.to_vec()], &mut gradient), gradient)
+        };
+        let (mut agreeing, mut concerned) = (0, 0);
+        for future in &futures {
+            let direction: Vec<f32> = future.iter().map(|_| if rng.random() { 1.0 } else { -1.0 }).collect();
+            let moved = |by: f32| -> Vec<f32> { future.iter().zip(&direction).map(|(v, d)| v + by * d).collect() };
+            let (above, below) = (moved(STEP), moved(-STEP));
+            let difference = evaluate(&above).0 - evaluate(&below).0;
+            let (_, [gradient]) = evaluate(future);
+            // Over what f32 made of the step.
+            let steps = above.iter().zip(&below).map(|(a, b)| f64::from(*a) - f64::from(*b));
+            let predicted: f64 = gradient.iter().zip(steps).map(|(g, step)| f64::from(*g) * step).sum();
+            let length = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+            concerned += usize::from(length > 0.0);
+            agreeing += usize::from((difference - predicted).abs() <= 1e-2 * length * 2.0 * f64::from(STEP));
+        }
+        println!("{name}: {agreeing} of {} agree, {concerned} have a gradient", setup::FUTURES);
+        assert!(concerned > 0, "{name} has nothing to do with these futures");
+        assert!(agreeing >= AGREEING, "{name}: only {agreeing} of {} agree", setup::FUTURES);
+    }
+}
