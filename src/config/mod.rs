@@ -7,13 +7,15 @@
 mod locate;
 mod raw;
 mod rules;
+mod training;
 
 use std::path::{Path, PathBuf};
 
 pub use raw::{
-    Action, CostConfig, Goal, GradientKind, GuidanceConfig, MatrixKind, ModelConfig, NoiseMix, NoiseScheduleKind,
-    ObjectiveKind, ObservationGroup, PlannerConfig, Qos, Reliability, TrainingConfig,
+    Action, CostConfig, Goal, GradientKind, GuidanceConfig, MatrixKind, ModelConfig, NoiseScheduleKind, ObjectiveKind,
+    ObservationGroup, PlannerConfig, Qos, Reliability,
 };
+pub use training::{LossWeightKind, NoiseMix, TrainingConfig};
 
 /// The modality name that is reserved for the action.
 pub const ACTION: &str = "action";
