@@ -5,16 +5,20 @@
 //! [`Config::refuse`], so that their refusals read the same.
 
 mod locate;
+mod planner;
 mod raw;
 mod rules;
 mod training;
 
 use std::path::{Path, PathBuf};
 
-pub use raw::{
-    Action, CostConfig, Goal, GradientKind, GuidanceConfig, MatrixKind, ModelConfig, NoiseScheduleKind, ObjectiveKind,
-    ObservationGroup, PlannerConfig, Qos, Reliability,
+pub use planner::{
+    GradientKind, GuidanceConfig, GuidanceStep, MatrixKind, PlannerConfig, PlannerMode, SolverName, StreamingConfig,
 };
+pub use raw::{
+    Action, CostConfig, Goal, ModelConfig, NoiseScheduleKind, ObjectiveKind, ObservationGroup, Qos, Reliability,
+};
+pub use rules::Broken;
 pub use training::{LossWeightKind, NoiseMix, TrainingConfig};
 
 /// The modality name that is reserved for the action.

@@ -3,7 +3,8 @@
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::TrainingConfig;
+use super::planner::PlannerConfig;
+use super::training::TrainingConfig;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -180,83 +181,6 @@ pub struct ModelConfig {
 impl Default for ModelConfig {
     fn default() -> Self {
         Self { width: 128, layers: 4, heads: 4, objective: ObjectiveKind::V, noise_schedule: NoiseScheduleKind::Cosine }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MatrixKind {
-    FullSequence,
-    Pyramid,
-    Autoregressive,
-    Trapezoid,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GradientKind {
-    Off,
-    /// On the predicted clean tokens.
-    Cheap,
-    /// Through the network.
-    Exact,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct GuidanceConfig {
-    pub gradient: GradientKind,
-    pub scale: f64,
-    /// The gradient of one sequence is shortened to this norm, in normalised units.
-    pub max_norm: f64,
-}
-
-impl Default for GuidanceConfig {
-    fn default() -> Self {
-        Self { gradient: GradientKind::Exact, scale: 1.0, max_norm: 1.0 }
-    }
-}
-
-/// Run-time settings of the planner.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PlannerConfig {
-    /// Tokens at noise level 0.
-    pub history: usize,
-    /// Future tokens.
-    pub horizon: usize,
-    pub matrix: MatrixKind,
-    /// Rows in which one token falls from level 1 to level 0.
-    pub denoising_steps: usize,
-    /// Rows between one token and the next.
-    pub uncertainty_scale: f64,
-    pub candidates: usize,
-    pub futures: usize,
-    pub shared_tokens: usize,
-    pub eta: f64,
-    pub temperature: f64,
-    pub seed: u64,
-    pub guidance: GuidanceConfig,
-    pub goal_as_observation: bool,
-}
-
-impl Default for PlannerConfig {
-    fn default() -> Self {
-        Self {
-            history: 2,
-            horizon: 12,
-            matrix: MatrixKind::Pyramid,
-            denoising_steps: 6,
-            uncertainty_scale: 0.5,
-            candidates: 4,
-            futures: 2,
-            shared_tokens: 2,
-            eta: 0.0,
-            temperature: 1.0,
-            seed: 0,
-            guidance: GuidanceConfig::default(),
-            goal_as_observation: true,
-        }
     }
 }
 

@@ -7,7 +7,8 @@ use super::raw::{Action, CostConfig, File, ObservationGroup};
 use super::{ACTION, ConfigError};
 
 /// A rule that a value breaks.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{key}: {value}: {rule}")]
 pub struct Broken {
     pub key: String,
     pub value: String,
@@ -21,25 +22,25 @@ impl Broken {
     }
 }
 
-pub type Check = Result<(), Broken>;
+pub(super) type Check = Result<(), Broken>;
 
-pub fn require(holds: bool, key: impl Into<String>, value: impl ToString, rule: impl ToString) -> Check {
+pub(super) fn require(holds: bool, key: impl Into<String>, value: impl ToString, rule: impl ToString) -> Check {
     if holds { Ok(()) } else { Err(Broken { key: key.into(), value: value.to_string(), rule: rule.to_string() }) }
 }
 
-pub fn positive(key: impl Into<String>, value: f64) -> Check {
+pub(super) fn positive(key: impl Into<String>, value: f64) -> Check {
     require(value.is_finite() && value > 0.0, key, value, "must be a finite number above 0")
 }
 
-pub fn not_negative(key: impl Into<String>, value: f64) -> Check {
+pub(super) fn not_negative(key: impl Into<String>, value: f64) -> Check {
     require(value.is_finite() && value >= 0.0, key, value, "must be a finite number of at least 0")
 }
 
-pub fn at_least_one(key: impl Into<String>, value: usize) -> Check {
+pub(super) fn at_least_one(key: impl Into<String>, value: usize) -> Check {
     require(value >= 1, key, value, "must be at least 1")
 }
 
-pub fn share(key: impl Into<String>, value: f64) -> Check {
+pub(super) fn share(key: impl Into<String>, value: f64) -> Check {
     require((0.0..1.0).contains(&value), key, value, "must be at least 0 and below 1")
 }
 
@@ -56,7 +57,7 @@ pub fn check(file: &File) -> Check {
     check_goal(file)?;
     check_costs(file)?;
     check_model(file)?;
-    check_planner(file)?;
+    file.planner.check()?;
     file.training.check()
 }
 
@@ -156,23 +157,6 @@ fn check_model(file: &File) -> Check {
         model.heads,
         format!("twice this must divide model.width, which is {}", model.width),
     )
-}
-
-fn check_planner(file: &File) -> Check {
-    let planner = &file.planner;
-    for (key, value) in [
-        ("horizon", planner.horizon),
-        ("denoising_steps", planner.denoising_steps),
-        ("candidates", planner.candidates),
-        ("futures", planner.futures),
-    ] {
-        at_least_one(format!("planner.{key}"), value)?;
-    }
-    positive("planner.uncertainty_scale", planner.uncertainty_scale)?;
-    not_negative("planner.temperature", planner.temperature)?;
-    not_negative("planner.guidance.scale", planner.guidance.scale)?;
-    positive("planner.guidance.max_norm", planner.guidance.max_norm)?;
-    require((0.0..=1.0).contains(&planner.eta), "planner.eta", planner.eta, "must lie in [0, 1]")
 }
 
 #[cfg(test)]

@@ -12,6 +12,11 @@ pub trait Denoiser {
     /// [`DenoiserError`].
     fn denoise(&mut self, x: &Tokens, levels: &Levels) -> Result<Tokens, DenoiserError>;
 
+    /// The longest sequence that it can take, tokens; `None`: any.
+    fn most_tokens(&self) -> Option<usize> {
+        None
+    }
+
     /// As [`Denoiser::denoise`], and the gradient with respect to `x` of a scalar that depends on the clean tokens:
     /// `cotangent` is given the clean tokens and returns that scalar's gradient with respect to them.
     ///

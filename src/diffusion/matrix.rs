@@ -56,6 +56,15 @@ impl SchedulingMatrix {
     /// # Errors
     /// A level outside [0, 1], a ragged row, a rising column, a column that does not end at 0.
     pub fn from_rows(rows: Vec<Vec<f32>>) -> Result<Self, MatrixError> {
+        let matrix = Self::checked(rows)?;
+        match matrix.row(matrix.steps()).iter().position(|&level| level != 0.0) {
+            Some(token) => Err(MatrixError::Unfinished { token, level: matrix.row(matrix.steps())[token] }),
+            None => Ok(matrix),
+        }
+    }
+
+    /// Every rule but that of the end at 0.
+    fn checked(rows: Vec<Vec<f32>>) -> Result<Self, MatrixError> {
         let tokens = rows.first().map_or(0, Vec::len);
         if tokens == 0 || rows.len() < 2 {
             return Err(MatrixError::Empty { tokens, steps: rows.len().saturating_sub(1), slope: 0.0 });
@@ -71,12 +80,30 @@ impl SchedulingMatrix {
                 if row > 0 && level > rows[row - 1][token] {
                     return Err(MatrixError::Rises { row, token, from: rows[row - 1][token], to: level });
                 }
-                if row + 1 == rows.len() && level != 0.0 {
-                    return Err(MatrixError::Unfinished { token, level });
-                }
             }
         }
         Ok(Self { tokens, rows })
+    }
+
+    /// Straight down from the levels `from` to the levels `to` in `steps` rows: a part of a way, which need not end at 0.
+    ///
+    /// # Errors
+    /// A level outside [0, 1], a column that rises, no token, no step.
+    pub fn descent(from: &[f32], to: &[f32], steps: usize) -> Result<Self, MatrixError> {
+        let between = |row: usize| {
+            let share = row as f32 / steps as f32;
+            from.iter().zip(to).map(|(from, to)| if row == steps { *to } else { from + (to - from) * share }).collect()
+        };
+        if steps == 0 {
+            return Err(MatrixError::Empty { tokens: from.len(), steps, slope: 0.0 });
+        }
+        Self::checked((0..=steps).map(between).collect())
+    }
+
+    /// The first `steps` denoising steps only.
+    pub fn truncated(mut self, steps: usize) -> Self {
+        self.rows.truncate(steps.max(1) + 1);
+        self
     }
 
     pub fn tokens(&self) -> usize {
@@ -130,6 +157,15 @@ mod tests {
         assert_eq!(refused(&[&[0.5], &[0.6], &[0.0]]), MatrixError::Rises { row: 1, token: 0, from: 0.5, to: 0.6 });
         assert_eq!(refused(&[&[1.0, 1.0], &[0.0]]), MatrixError::Ragged { row: 1, expected: 2, got: 1 });
         assert!(matches!(SchedulingMatrix::new(MatrixKind::Pyramid, 0, 2, 1.0), Err(MatrixError::Empty { .. })));
+    }
+
+    #[test]
+    fn a_descent_is_straight_and_a_rising_one_refused() {
+        let matrix = SchedulingMatrix::descent(&[0.5, 1.0], &[0.0, 0.5], 2).unwrap();
+        let rows: Vec<&[f32]> = (0..=2).map(|r| matrix.row(r)).collect();
+        assert_eq!(rows, [[0.5, 1.0], [0.25, 0.75], [0.0, 0.5]]);
+        assert!(matches!(SchedulingMatrix::descent(&[0.1], &[0.2], 1), Err(MatrixError::Rises { token: 0, .. })));
+        assert!(matches!(SchedulingMatrix::descent(&[0.1], &[0.0], 0), Err(MatrixError::Empty { .. })));
     }
 
     proptest! {

@@ -2,22 +2,26 @@
 //! robot and no network, only the trait [`Denoiser`].
 //!
 //! Reading order: [`Tokens`] and [`Levels`] (what is denoised, how noisy it is), [`NoiseSchedule`] (level to alpha and
-//! sigma), [`Objective`] (what a network predicts), [`SchedulingMatrix`] (which level when), [`Solver`] (one step),
-//! [`mix`] (levels for training).
+//! sigma), [`Objective`] (what a network predicts), [`Known`] (what is given), [`SchedulingMatrix`] (which level when),
+//! [`Solver`] (one step), [`sample`] (all steps), [`mix`] (levels for training).
 
 mod denoiser;
+mod known;
 mod loss_weight;
 mod matrix;
 pub mod mix;
 mod noise_schedule;
 mod objective;
+mod sampler;
 mod solver;
 mod tokens;
 
 pub use denoiser::{Denoiser, DenoiserError};
+pub use known::{Known, LevelError};
 pub use loss_weight::LossWeight;
 pub use matrix::{MatrixError, SchedulingMatrix};
 pub use noise_schedule::NoiseSchedule;
 pub use objective::Objective;
+pub use sampler::{Sampled, Step, sample};
 pub use solver::{Solver, SolverKind};
 pub use tokens::{Levels, TokenSpec, Tokens};

@@ -45,6 +45,19 @@ impl NoiseSchedule {
         };
         (alpha as f32, sigma as f32)
     }
+
+    /// The level at which noise and signal stand in the ratio `deviation = sigma / alpha`: that of a measurement with normal
+    /// noise of this deviation, in normalised units. By bisection: exact to the resolution of f32.
+    pub fn level_of(self, deviation: f32) -> f32 {
+        let (mut low, mut high) = (0.0f32, 1.0f32);
+        // 24 bits of a level in [0, 1].
+        for _ in 0..24 {
+            let middle = 0.5 * (low + high);
+            let (alpha, sigma) = self.alpha_sigma(middle);
+            if sigma < deviation * alpha { low = middle } else { high = middle }
+        }
+        if deviation <= 0.0 { 0.0 } else { high }
+    }
 }
 
 fn from_signal(alpha_squared: f64) -> (f64, f64) {
@@ -67,6 +80,17 @@ mod tests {
             assert_eq!(schedule.alpha_sigma(1.0), (0.0, 1.0));
             // Continuous there, too: no jump between the end and its neighbour.
             assert!(schedule.alpha_sigma(1e-4).0 > 0.999 && schedule.alpha_sigma(0.9999).0 < 0.05, "{schedule:?}");
+        }
+    }
+
+    #[test]
+    fn a_measurement_has_the_level_of_its_noise() {
+        // Cosine: sigma / alpha = tan(pi/2 s), so a deviation of 1 is level 1/2 and one of tan(pi/8) level 1/4.
+        let cosine = NoiseSchedule(NoiseScheduleKind::Cosine);
+        assert!((cosine.level_of(1.0) - 0.5).abs() < 1e-6);
+        assert!((cosine.level_of((std::f32::consts::PI / 8.0).tan()) - 0.25).abs() < 1e-6);
+        for schedule in KINDS.map(NoiseSchedule) {
+            assert_eq!((schedule.level_of(0.0), schedule.level_of(f32::INFINITY)), (0.0, 1.0));
         }
     }
 

@@ -50,9 +50,9 @@ impl Solver {
 
     /// Moves `x` from levels `from` to levels `to`; a slot whose level does not change is untouched, bit for bit.
     ///
-    /// `x0`: the predicted clean tokens at `from`. `noise`: standard normal, same shape; read only where
+    /// `x0`: the predicted clean tokens at `from`. `noise`: standard normal, same shape; needed where
     /// [`Solver::is_stochastic`]. A slot whose level rises is not for this function: see [`Solver::raise`].
-    pub fn step(&mut self, x: &mut Tokens, x0: &Tokens, from: &Levels, to: &Levels, noise: &Tokens) {
+    pub fn step(&mut self, x: &mut Tokens, x0: &Tokens, from: &Levels, to: &Levels, noise: Option<&Tokens>) {
         if self.kind == SolverKind::DpmSolver2M && self.previous.is_none() {
             self.previous = Some(Previous {
                 x0: Tokens::zeros(x.batch, x.tokens, x.channels),
@@ -80,7 +80,7 @@ impl Solver {
                     });
                 }
                 let predicted = x0.at(batch, token);
-                let noise = noise.at(batch, token);
+                let noise = noise.map(|noise| noise.at(batch, token));
                 let mut previous = self.previous.as_mut().map(|p| p.x0.at_mut(batch, token));
                 for (channel, value) in x.at_mut(batch, token).iter_mut().enumerate() {
                     let Some(c) = coefficients[self.slot_of_channel[channel]] else { continue };
@@ -89,7 +89,7 @@ impl Solver {
                         next += c.on_previous * previous[channel];
                         previous[channel] = predicted[channel];
                     }
-                    if c.on_noise != 0.0 {
+                    if let Some(noise) = noise {
                         next += c.on_noise * noise[channel];
                     }
                     *value = next;
@@ -101,6 +101,19 @@ impl Solver {
                             remembered[slot] = from_levels[slot];
                         }
                     }
+                }
+            }
+        }
+    }
+
+    /// Moves the slots whose level falls from `from` to `to` onto the predicted clean tokens: to level 0 in one go.
+    pub fn jump(&self, x: &mut Tokens, x0: &Tokens, from: &Levels, to: &Levels) {
+        let slots = from.slots;
+        for (i, (of_token, clean)) in x.data.chunks_mut(x.channels).zip(x0.data.chunks(x.channels)).enumerate() {
+            for (c, value) in of_token.iter_mut().enumerate() {
+                let slot = i * slots + self.slot_of_channel[c];
+                if to.data[slot] < from.data[slot] {
+                    *value = clean[c];
                 }
             }
         }
@@ -171,7 +184,7 @@ mod tests {
             let ((a_s, s_s), (a_r, s_r)) = (SCHEDULE.alpha_sigma(s), SCHEDULE.alpha_sigma(r));
             for kind in [SolverKind::Ddim { eta: 0.0 }, SolverKind::DpmSolver2M] {
                 let mut x = one(a_s * x0 + s_s * n);
-                Solver::new(kind, SCHEDULE, &TokenSpec::new(&[0], 1)).step(&mut x, &one(x0), &level(s), &level(r), &one(0.0));
+                Solver::new(kind, SCHEDULE, &TokenSpec::new(&[0], 1)).step(&mut x, &one(x0), &level(s), &level(r), None);
                 prop_assert!((x.data[0] - (a_r * x0 + s_r * n)).abs() < 2e-4, "{kind:?}");
             }
         }
@@ -190,7 +203,7 @@ mod tests {
         fn an_unchanged_level_leaves_the_value_bit_for_bit(bits in any::<u32>(), s in 0.0f32..=1.0) {
             for kind in [SolverKind::Ddim { eta: 1.0 }, SolverKind::DpmSolver2M] {
                 let mut x = one(f32::from_bits(bits));
-                Solver::new(kind, SCHEDULE, &TokenSpec::new(&[0], 1)).step(&mut x, &one(3.0), &level(s), &level(s), &one(1.0));
+                Solver::new(kind, SCHEDULE, &TokenSpec::new(&[0], 1)).step(&mut x, &one(3.0), &level(s), &level(s), Some(&one(1.0)));
                 prop_assert_eq!(x.data[0].to_bits(), bits);
             }
         }

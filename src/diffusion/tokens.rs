@@ -1,5 +1,7 @@
 //! The buffers that diffusion works on: normalised tokens, and a noise level per token and slot.
 
+use std::ops::Range;
+
 /// Which channels of a token share a noise level.
 ///
 /// A *slot* is the smallest group of channels with one level: one modality of one frame. Slot `frame * modalities + m` is
@@ -58,6 +60,22 @@ impl Tokens {
         &mut self.data[start..start + self.channels]
     }
 
+    /// Some of the tokens of every sequence.
+    pub fn window(&self, tokens: Range<usize>) -> Self {
+        let data =
+            window(&self.data, self.tokens * self.channels, tokens.start * self.channels..tokens.end * self.channels);
+        Self { tokens: tokens.len(), data, ..*self }
+    }
+
+    /// Copies tokens of every sequence from `other`, whose token 0 is this one's token `first`; only those in `tokens`.
+    pub fn put_window(&mut self, first: usize, tokens: Range<usize>, other: &Self) {
+        for b in 0..self.batch {
+            for t in tokens.clone() {
+                self.at_mut(b, t).copy_from_slice(other.at(b, t - first));
+            }
+        }
+    }
+
     /// Every token of one sequence.
     pub fn sequence(&self, batch: usize) -> &[f32] {
         let length = self.tokens * self.channels;
@@ -85,6 +103,12 @@ impl Levels {
         Self { batch, tokens, slots, data: vec![level; batch * tokens * slots] }
     }
 
+    /// Some of the tokens of every sequence.
+    pub fn window(&self, tokens: Range<usize>) -> Self {
+        let data = window(&self.data, self.tokens * self.slots, tokens.start * self.slots..tokens.end * self.slots);
+        Self { tokens: tokens.len(), data, ..*self }
+    }
+
     /// The slots of one token.
     pub fn at(&self, batch: usize, token: usize) -> &[f32] {
         let start = (batch * self.tokens + token) * self.slots;
@@ -96,4 +120,8 @@ impl Levels {
         let start = (batch * self.tokens + token) * self.slots;
         &mut self.data[start..start + self.slots]
     }
+}
+
+fn window(data: &[f32], of_sequence: usize, range: Range<usize>) -> Vec<f32> {
+    data.chunks(of_sequence).flat_map(|sequence| sequence[range.clone()].iter().copied()).collect()
 }

@@ -9,4 +9,4 @@ mod goal;
 mod monte_carlo;
 
 pub use cost::{Cost, Future, costs};
-pub use monte_carlo::{Guidance, Statistics, share, shorten};
+pub use monte_carlo::{Evaluation, Guidance, share, shorten};

@@ -12,11 +12,13 @@ pub struct Guidance {
     period_s: f64,
 }
 
-/// What guidance saw in one denoising step.
+/// The costs of every sequence.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Statistics {
+pub struct Evaluation {
     /// Total cost of each sequence.
-    pub costs: Vec<f64>,
+    pub totals: Vec<f64>,
+    /// Per cost of the configuration: its part of the total of each sequence.
+    pub parts: Vec<Vec<f64>>,
 }
 
 impl Guidance {
@@ -24,13 +26,19 @@ impl Guidance {
         Self { costs, normaliser, frame_stack: spec.frame_stack, period_s }
     }
 
+    /// The names of the costs, in the order of [`Evaluation::parts`].
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.costs.iter().map(|cost| cost.name())
+    }
+
     /// The cost of every sequence's future, and its gradient with respect to the normalised clean tokens (0 elsewhere).
     ///
-    /// The costs see `frames[batch]` frames from token `first` on; `goal` is in units.
-    pub fn evaluate(&self, clean: &Tokens, first: usize, frames: &[usize], goal: &[f64]) -> (Statistics, Tokens) {
+    /// The costs see `frames[batch]` frames from token `first` on; `goal` is in units. `clean`: `[batch, token, channel]`.
+    pub fn evaluate(&self, clean: &Tokens, first: usize, frames: &[usize], goal: &[f64]) -> (Evaluation, Tokens) {
         let channels = clean.channels / self.frame_stack;
         let mut gradient = Tokens::zeros(clean.batch, clean.tokens, clean.channels);
-        let mut statistics = Statistics::default();
+        let mut evaluation =
+            Evaluation { totals: Vec::with_capacity(clean.batch), parts: vec![Vec::new(); self.costs.len()] };
         let start = first * clean.channels;
         let mut values = Vec::with_capacity(clean.tokens * clean.channels - start);
         for (batch, &frames) in frames.iter().enumerate().take(clean.batch) {
@@ -40,30 +48,42 @@ impl Guidance {
             values.extend(counted.map(|(i, &normalised)| self.normaliser.invert(i % channels, normalised)));
             let future = Future { values: &values, channels, period_s: self.period_s, goal };
             let gradient = &mut gradient.sequence_mut(batch)[start..end];
-            statistics.costs.push(self.costs.iter().map(|cost| cost.evaluate(&future, gradient)).sum());
+            let mut total = 0.0;
+            for (cost, parts) in self.costs.iter().zip(&mut evaluation.parts) {
+                let part = cost.evaluate(&future, gradient);
+                parts.push(part);
+                total += part;
+            }
+            evaluation.totals.push(total);
             // Per unit of the channel -> per normalised unit.
             gradient.iter_mut().enumerate().for_each(|(i, g)| *g *= self.normaliser.deviation[i % channels]);
         }
-        (statistics, gradient)
+        (evaluation, gradient)
     }
 }
 
-/// Replaces the first `shared` tokens from `first` on by their mean over the `futures` sequences of each candidate.
+/// Replaces the first `shared` tokens from `first` on by their mean over the `futures` sequences of each candidate. Returns the
+/// variance over the futures before that, summed over the shared values and averaged over candidates: 0 for one future.
 ///
 /// By the tower property the mean over futures, drawn given the near tokens, of a quantity of the near tokens is that
 /// quantity with the far tokens marginalised out.
-pub fn share(tokens: &mut Tokens, futures: usize, first: usize, shared: usize) {
+pub fn share(tokens: &mut Tokens, futures: usize, first: usize, shared: usize) -> f64 {
     if futures < 2 {
-        return;
+        return 0.0;
     }
     let range = first * tokens.channels..(first + shared).min(tokens.tokens) * tokens.channels;
     let length = tokens.tokens * tokens.channels;
+    let candidates = tokens.batch / futures;
+    let mut variance = 0.0;
     for candidate in tokens.data.chunks_mut(futures * length) {
         for i in range.clone() {
             let mean = (0..futures).map(|f| candidate[f * length + i]).sum::<f32>() / futures as f32;
+            let squares: f32 = (0..futures).map(|f| (candidate[f * length + i] - mean).powi(2)).sum();
+            variance += f64::from(squares) / (futures - 1) as f64;
             (0..futures).for_each(|f| candidate[f * length + i] = mean);
         }
     }
+    variance / candidates.max(1) as f64
 }
 
 /// Shortens each sequence to at most `most` in the Euclidean norm; returns the longest norm before.
@@ -89,7 +109,8 @@ mod tests {
         // 2 candidates x 2 futures, 2 tokens of 1 channel; token 0 is shared.
         let mut tokens =
             Tokens { batch: 4, tokens: 2, channels: 1, data: vec![1.0, 5.0, 3.0, 6.0, 10.0, 7.0, 20.0, 8.0] };
-        share(&mut tokens, 2, 0, 1);
+        // Variances of two futures each: (1 - 3)^2 / 2 = 2 and (10 - 20)^2 / 2 = 50, mean 26.
+        assert_eq!(share(&mut tokens, 2, 0, 1), 26.0);
         assert_eq!(tokens.data, [2.0, 5.0, 2.0, 6.0, 15.0, 7.0, 15.0, 8.0]);
     }
 

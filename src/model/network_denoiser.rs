@@ -94,6 +94,10 @@ fn finite(data: Vec<f32>, like: &Tokens) -> Result<Tokens, DenoiserError> {
 }
 
 impl Denoiser for NetworkDenoiser {
+    fn most_tokens(&self) -> Option<usize> {
+        Some(self.most_tokens)
+    }
+
     fn denoise(&mut self, x: &Tokens, levels: &Levels) -> Result<Tokens, DenoiserError> {
         self.check(x)?;
         let (on_x, on_prediction) = self.coefficients(x, levels);

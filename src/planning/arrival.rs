@@ -15,26 +15,20 @@ const SPREAD: f64 = 0.7;
 #[derive(Clone, Debug, Default)]
 pub struct Arrivals {
     chosen_ns: Option<i64>,
-    goal: Vec<f64>,
 }
 
 impl Arrivals {
+    /// Another goal: what was chosen for the last one says nothing.
+    pub fn reset(&mut self) {
+        self.chosen_ns = None;
+    }
+
     /// For each of `candidates`: the future frames in which the goal holds. The last of several knows no goal (an empty
-    /// range): it is led by the costs alone, for a goal that lies beyond the horizon. Of the others, up to half of them stay near the arrival that
-    /// was chosen last, the others are spread over the horizon, so that a better one is always on offer.
+    /// range): it is led by the costs alone, for a goal that lies beyond the horizon. Of the others, up to half of them stay near
+    /// the arrival that was chosen last, the others are spread over the horizon, so that a better one is always on offer.
     ///
     /// `first_ns`: the time of the first future frame. `frames`: future frames in the horizon.
-    pub fn propose(
-        &mut self,
-        goal: &[f64],
-        first_ns: i64,
-        period_ns: i64,
-        frames: usize,
-        candidates: usize,
-    ) -> Vec<Range<usize>> {
-        if self.goal != goal {
-            *self = Self { chosen_ns: None, goal: goal.to_vec() };
-        }
+    pub fn propose(&self, first_ns: i64, period_ns: i64, frames: usize, candidates: usize) -> Vec<Range<usize>> {
         let period_s = period_ns as f64 * 1e-9;
         let earliest = (EARLIEST_S / period_s).ceil();
         let last = (frames - 1) as f64;
@@ -72,14 +66,15 @@ mod tests {
         let period = 50_000_000;
         let starts = |ranges: &[Range<usize>]| ranges.iter().map(|r| r.start).collect::<Vec<_>>();
         // 96 frames: 95, 0.7 * 95 = 66.5, 0.49 * 95 = 46.6, 0.343 * 95 = 32.6, and none; each holds for 16 frames (0.8 s).
-        let first = arrivals.propose(&[1.0, 2.0], 0, period, 96, 5);
+        let first = arrivals.propose(0, period, 96, 5);
         assert_eq!((starts(&first), first[0].len()), (vec![33, 47, 67, 95, 0], 16));
         arrivals.choose(&first[1], 0, period);
         // 7 ticks later: 40 frames to go; 0.9 * 40 - 2 = 34, 1.1 * 40 + 2 = 46; and the end of the spread.
-        assert_eq!(starts(&arrivals.propose(&[1.0, 2.0], 7 * period, period, 96, 5)), [40, 34, 46, 95, 0]);
+        assert_eq!(starts(&arrivals.propose(7 * period, period, 96, 5)), [40, 34, 46, 95, 0]);
         // A time that has passed: the earliest, 2 frames, and 1.1 * 2 + 2 = 4 of eight.
-        assert_eq!(starts(&arrivals.propose(&[1.0, 2.0], 80 * period, period, 96, 9))[..3], [2, 2, 4]);
+        assert_eq!(starts(&arrivals.propose(80 * period, period, 96, 9))[..3], [2, 2, 4]);
         // Another goal: from the start.
-        assert_eq!(starts(&arrivals.propose(&[0.0, 2.0], 0, period, 96, 5)), [33, 47, 67, 95, 0]);
+        arrivals.reset();
+        assert_eq!(starts(&arrivals.propose(0, period, 96, 5)), [33, 47, 67, 95, 0]);
     }
 }

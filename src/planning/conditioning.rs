@@ -1,17 +1,15 @@
-//! What a plan is conditioned on, as noise levels: which slots of which tokens are known, and their values.
+//! What a plan is conditioned on, as noise levels: which slots of which tokens are known, how well, and their values.
 
 use super::PlanRequest;
-use crate::diffusion::{Levels, Tokens};
-use crate::signal::{ACTION_MODALITY, Layout, Normaliser};
+use crate::diffusion::{Known, LevelError, NoiseSchedule, TokenSpec};
+use crate::signal::{ACTION_MODALITY, Frame, Layout, Normaliser};
 
-/// Known slots have a fixed level throughout sampling; the others follow the scheduling matrix.
-pub struct Conditioning {
-    /// Fixed level per batch, token and slot; NaN where the slot is sampled.
-    fixed: Levels,
-    /// Normalised values of the slots with fixed level 0.
-    values: Tokens,
-    /// First future token.
-    pub first_future: usize,
+/// Frames and values to slots.
+pub struct Conditioning<'a> {
+    pub layout: &'a Layout,
+    pub normaliser: &'a Normaliser,
+    pub schedule: NoiseSchedule,
+    pub spec: &'a TokenSpec,
 }
 
 /// A future observation that is taken as known: the goal.
@@ -23,93 +21,74 @@ pub struct KnownObservation<'a> {
     pub frames: &'a [std::ops::Range<usize>],
 }
 
-impl Conditioning {
-    /// History at level 0 and, where a modality was missing, at level 1; the committed action, which is the action of the
-    /// first future frame, at level 0; everything else is sampled.
-    pub fn new(request: &PlanRequest, layout: &Layout, normaliser: &Normaliser, batch: usize, horizon: usize) -> Self {
-        let slots = layout.modalities.len() * layout.frame_stack;
+impl Conditioning<'_> {
+    /// History known as well as it was measured and, where a modality was missing, at level 1; the committed action, which is
+    /// the action of the first future frame, at level 0; everything else is sampled.
+    ///
+    /// # Errors
+    /// A level outside [0, 1].
+    pub fn of_request(&self, request: &PlanRequest, batch: usize, horizon: usize) -> Result<Known, LevelError> {
         let history = request.history.frames().len();
-        let first_future = history / layout.frame_stack;
-        let tokens = first_future + horizon;
-        let mut conditioning = Self {
-            fixed: Levels::filled(batch, tokens, slots, f32::NAN),
-            values: Tokens::zeros(batch, tokens, layout.token_channels()),
-            first_future,
-        };
+        let tokens = history / self.layout.frame_stack + horizon;
+        let mut known = Known::nothing(batch, tokens, self.spec);
+        let committed: Vec<f32> = request.committed.iter().map(|&v| v as f32).collect();
         for b in 0..batch {
             for (k, frame) in request.history.frames().enumerate() {
-                for (m, modality) in layout.modalities.iter().enumerate() {
-                    let values: Vec<f32> = modality.channels.clone().map(|c| frame.values[c]).collect();
-                    let level = if frame.present[m] { 0.0 } else { 1.0 };
-                    conditioning.fix(b, k, m, level, &values, layout, normaliser);
+                for m in 0..self.layout.modalities.len() {
+                    self.hold_frame(&mut known, b, k, m, frame)?;
                 }
             }
-            let committed: Vec<f32> = request.committed.iter().map(|&v| v as f32).collect();
-            conditioning.fix(b, history, ACTION_MODALITY, 0.0, &committed, layout, normaliser);
+            self.hold(&mut known, b, history, ACTION_MODALITY, 0.0, &committed)?;
         }
-        conditioning
+        Ok(known)
     }
 
-    /// Adds a known future observation.
-    pub fn know(&mut self, known: &KnownObservation, layout: &Layout, normaliser: &Normaliser) {
-        let values: Vec<f32> = known.values.iter().map(|&v| v as f32).collect();
-        let first = self.first_future * layout.frame_stack;
-        let frames = self.fixed.tokens * layout.frame_stack;
-        for (b, range) in known.frames.iter().enumerate() {
+    /// Adds a known future observation; `first`: the first future frame.
+    ///
+    /// # Errors
+    /// Never, as it stands: level 0 is a level.
+    pub fn know(&self, known: &mut Known, first: usize, observation: &KnownObservation) -> Result<(), LevelError> {
+        let values: Vec<f32> = observation.values.iter().map(|&v| v as f32).collect();
+        let frames = known.tokens() * self.layout.frame_stack;
+        for (b, range) in observation.frames.iter().enumerate() {
             for frame in range.clone().map(|f| first + f).filter(|f| *f < frames) {
-                self.fix(b, frame, known.modality, 0.0, &values, layout, normaliser);
+                self.hold(known, b, frame, observation.modality, 0.0, &values)?;
             }
         }
+        Ok(())
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn fix(
-        &mut self,
+    /// Holds one modality of frame `k` as it was observed: missing at level 1, exact at level 0, measured with noise at the
+    /// level of its deviation.
+    ///
+    /// # Errors
+    /// A deviation that is not a number.
+    pub fn hold_frame(&self, known: &mut Known, b: usize, k: usize, m: usize, frame: &Frame) -> Result<(), LevelError> {
+        let channels = self.layout.modalities[m].channels.clone();
+        let level = if frame.present[m] { self.level(frame, m) } else { 1.0 };
+        self.hold(known, b, k, m, level, &frame.values[channels])
+    }
+
+    /// The channels of a modality share a level: that of the least certain one.
+    fn level(&self, frame: &Frame, m: usize) -> f32 {
+        let channels = self.layout.modalities[m].channels.clone();
+        let normalised = |c: usize| frame.deviation.get(c).map_or(0.0, |d| d / self.normaliser.deviation[c]);
+        self.schedule.level_of(channels.map(normalised).fold(0.0, f32::max))
+    }
+
+    fn hold(
+        &self,
+        known: &mut Known,
         b: usize,
-        frame: usize,
+        k: usize,
         m: usize,
         level: f32,
         values: &[f32],
-        layout: &Layout,
-        normaliser: &Normaliser,
-    ) {
-        let (token, within) = (frame / layout.frame_stack, frame % layout.frame_stack);
-        self.fixed.at_mut(b, token)[within * layout.modalities.len() + m] = level;
-        let of_token = self.values.at_mut(b, token);
-        for (c, &value) in layout.modalities[m].channels.clone().zip(values) {
-            of_token[within * layout.frame_channels() + c] = normaliser.apply(c, value);
-        }
-    }
-
-    /// The levels when the future tokens stand at `row` of a scheduling matrix.
-    pub fn levels(&self, row: &[f32]) -> Levels {
-        let mut levels = self.fixed.clone();
-        for (i, of_token) in levels.data.chunks_mut(levels.slots).enumerate() {
-            let token = i % self.fixed.tokens;
-            let sampled = if token < self.first_future { 1.0 } else { row[token - self.first_future] };
-            of_token.iter_mut().filter(|l| l.is_nan()).for_each(|l| *l = sampled);
-        }
-        levels
-    }
-
-    /// Where sampling starts: known values, and `noise` everywhere else.
-    pub fn start(&self, noise: Tokens, slot_of_channel: &[usize]) -> Tokens {
-        let mut start = noise;
-        for b in 0..start.batch {
-            for t in 0..start.tokens {
-                let (fixed, values) = (self.fixed.at(b, t), self.values.at(b, t));
-                for (c, value) in start.at_mut(b, t).iter_mut().enumerate() {
-                    if fixed[slot_of_channel[c]] == 0.0 {
-                        *value = values[c];
-                    }
-                }
-            }
-        }
-        start
-    }
-
-    /// Whether a channel of a token is sampled.
-    pub fn is_sampled(&self, batch: usize, token: usize, slot: usize) -> bool {
-        self.fixed.at(batch, token)[slot].is_nan()
+    ) -> Result<(), LevelError> {
+        let (token, within) = (k / self.layout.frame_stack, k % self.layout.frame_stack);
+        let slot = within * self.layout.modalities.len() + m;
+        let channels = self.layout.modalities[m].channels.clone();
+        let normalised = channels.zip(values).map(|(c, &value)| self.normaliser.apply(c, value));
+        known.hold((b, token, slot), level, normalised)
     }
 }

@@ -5,13 +5,20 @@
 //! known. [`Planner::plan`] answers it, on another thread if the caller likes; [`ControlLoop::accept`] takes the answer.
 
 mod arrival;
+mod budget;
 mod conditioning;
 mod control;
 mod plan;
 mod planner;
+mod question;
 mod safety;
+mod sampling;
+mod streaming;
+mod windows;
 
+pub use budget::Budget;
 pub use control::{ControlLoop, Tick};
-pub use plan::{Plan, PlanRequest};
+pub use plan::{CostStatistics, LeftOut, Plan, PlanRequest, Statistics};
 pub use planner::{PlanError, Planner};
+pub use question::Question;
 pub use safety::{Command, Reason, Rung, Safety};

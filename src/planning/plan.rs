@@ -31,4 +31,68 @@ pub struct Plan {
     pub chosen: usize,
     /// Network evaluations spent.
     pub denoising_steps: usize,
+    pub left_out: LeftOut,
+    pub statistics: Statistics,
+}
+
+/// What the time did not allow: all 0 for a plan that is as it was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Rows of the scheduling matrix.
+    pub denoising_steps: usize,
+    /// Steps that were taken without guidance.
+    pub guided_steps: usize,
+    /// Tokens at the far end of the horizon.
+    pub tokens: usize,
+}
+
+impl LeftOut {
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What guidance did, for an operator's eye.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Statistics {
+    /// Each cost of the configuration over the futures of the chosen candidate.
+    pub costs: Vec<CostStatistics>,
+    pub guided_steps: usize,
+    /// The longest gradient of a sequence before it was shortened, normalised units.
+    pub gradient_norm: f32,
+    /// Variance of the shared tokens' gradient over the futures of a candidate, summed over values: what averaging over
+    /// futures takes away.
+    pub gradient_variance: f64,
+}
+
+/// One cost over futures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CostStatistics {
+    pub name: &'static str,
+    pub mean: f64,
+    /// Standard deviation over the futures; 0 for one.
+    pub spread: f64,
+}
+
+impl CostStatistics {
+    /// Mean and sample deviation of the values of the futures.
+    pub fn of(name: &'static str, values: &[f64]) -> Self {
+        let count = values.len().max(1) as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
+        Self { name, mean, spread: (squares / (count - 1.0).max(1.0)).sqrt() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_by_hand() {
+        // Mean of 1, 2, 6 is 3; squares 4 + 1 + 9 = 14, over 2: 7.
+        let statistics = CostStatistics::of("goal", &[1.0, 2.0, 6.0]);
+        assert_eq!((statistics.mean, statistics.spread), (3.0, 7f64.sqrt()));
+        assert_eq!(CostStatistics::of("goal", &[5.0]).spread, 0.0);
+    }
 }

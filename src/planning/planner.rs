@@ -8,32 +8,33 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::arrival::Arrivals;
+use super::budget::{Budget, StepTimes};
 use super::conditioning::{Conditioning, KnownObservation};
-use super::{Plan, PlanRequest};
-use crate::config::{Config, GradientKind, PlannerConfig};
+use super::sampling::{Generated, Generator, Task};
+use super::streaming::{Buffer, Descent, share_first};
+use super::windows::Whole;
+use super::{CostStatistics, LeftOut, Plan, PlanRequest, Statistics};
+use crate::config::{Broken, Config, MatrixKind, PlannerConfig, PlannerMode};
 use crate::diffusion::{
-    Denoiser, DenoiserError, Levels, MatrixError, NoiseSchedule, SchedulingMatrix, Solver, SolverKind, TokenSpec,
-    Tokens,
+    Denoiser, DenoiserError, Known, LevelError, MatrixError, NoiseSchedule, SchedulingMatrix, TokenSpec, Tokens,
 };
-use crate::guidance::{Guidance, costs, share, shorten};
+use crate::guidance::{Guidance, costs};
 use crate::model::{Checkpoint, engine};
 use crate::signal::{Layout, Normaliser};
 
-/// Guidance divides by the signal amplitude; below this it says nothing about the clean value.
-const LEAST_ALPHA: f32 = 0.1;
-
 /// Plans with a denoiser.
 pub struct Planner {
-    denoiser: Box<dyn Denoiser + Send>,
-    layout: Layout,
-    normaliser: Normaliser,
-    spec: TokenSpec,
-    schedule: NoiseSchedule,
-    guidance: Guidance,
-    settings: PlannerConfig,
+    pub(super) generator: Generator,
+    pub(super) layout: Layout,
+    pub(super) normaliser: Normaliser,
+    pub(super) settings: PlannerConfig,
     goal_modality: Option<usize>,
+    /// A goal that moved less than this is the same one, in its group's unit.
+    goal_tolerance: f64,
     period_ns: i64,
     arrivals: Arrivals,
+    goal: Vec<f64>,
+    buffer: Option<Buffer>,
 }
 
 /// Why no plan was made, or no planner.
@@ -42,19 +43,41 @@ pub enum PlanError {
     /// The checkpoint cannot be read, or was trained under another contract; says what differs.
     #[error("{0}")]
     Checkpoint(String),
+    /// A setting that may not be: key, value and rule.
+    #[error(transparent)]
+    Setting(#[from] Broken),
     #[error(transparent)]
     Matrix(#[from] MatrixError),
     #[error(transparent)]
+    Level(#[from] LevelError),
+    #[error(transparent)]
     Denoiser(#[from] DenoiserError),
     #[error(
-        "{history} history tokens and a horizon of {horizon} are more than the {most} tokens that the network was trained on"
+        "{history} history tokens and a horizon of {horizon} do not fit into the {most} tokens that the network was trained on"
     )]
     TooLong { history: usize, horizon: usize, most: usize },
+    #[error("the gradient of the costs is {0}")]
+    Gradient(f32),
     #[error("the plan holds a value that is not finite")]
     NotFinite,
+    /// Not even one denoising step fitted into the time.
+    #[error("the time did not allow a single denoising step")]
+    OutOfTime,
     /// Planning ended in a panic, which the caller caught.
     #[error("planning panicked: {0}")]
     Panicked(String),
+}
+
+/// A request as sampling sees it.
+struct Prepared {
+    known: Known,
+    /// The first future token.
+    first: usize,
+    /// Per candidate: the future frames in which the goal holds; empty without a goal.
+    arrivals: Vec<Range<usize>>,
+    /// Frames that costs are counted over, per sequence.
+    counted: Vec<usize>,
+    first_ns: i64,
 }
 
 impl Planner {
@@ -68,229 +91,283 @@ impl Planner {
         let engine = engine(device_name).map_err(|e| refused(e.to_string()))?;
         let loaded = Checkpoint::load(checkpoint, &engine.device()).map_err(|e| refused(e.to_string()))?;
         loaded.check(checkpoint, config, layout).map_err(|e| refused(e.to_string()))?;
-        let (history, horizon, most) = (config.planner.history, config.planner.horizon, loaded.sizes.tokens);
-        if history + horizon > most {
-            return Err(PlanError::TooLong { history, horizon, most });
-        }
         let schedule = NoiseSchedule(loaded.model.noise_schedule);
         let denoiser = Box::new(loaded.denoiser(&engine));
-        Ok(Self::new(denoiser, config, layout.clone(), loaded.normaliser, schedule))
+        Self::new(denoiser, config, layout.clone(), loaded.normaliser, schedule)
     }
 
     /// A planner with any denoiser that works on tokens of `layout`.
+    ///
+    /// # Errors
+    /// Settings that do not fit the denoiser.
     pub fn new(
         denoiser: Box<dyn Denoiser + Send>,
         config: &Config,
         layout: Layout,
         normaliser: Normaliser,
         schedule: NoiseSchedule,
-    ) -> Self {
+    ) -> Result<Self, PlanError> {
         let spec = TokenSpec::new(&layout.modality_of_channel(), layout.frame_stack);
         let goal_group = config.goal.as_ref().map(|g| g.group.as_str());
         let costs = costs(&config.costs, goal_group, &layout);
-        Self {
-            denoiser,
-            guidance: Guidance::new(costs, normaliser.clone(), &spec, config.contract.period_s),
+        let guidance = Guidance::new(costs, normaliser.clone(), &spec, config.contract.period_s);
+        let mut planner = Self {
+            generator: Generator { denoiser, spec, schedule, guidance, times: StepTimes::default() },
             goal_modality: goal_group.and_then(|group| layout.modality(group)),
+            goal_tolerance: config.goal.as_ref().map_or(0.0, |goal| goal.tolerance),
             layout,
             normaliser,
-            spec,
-            schedule,
             settings: config.planner.clone(),
             period_ns: config.contract.period_ns(),
             arrivals: Arrivals::default(),
-        }
+            goal: Vec::new(),
+            buffer: None,
+        };
+        planner.set(config.planner.clone())?;
+        Ok(planner)
     }
 
-    /// Plans. The same request after the same requests gives the same plan: the noise comes from the configured seed and
-    /// the tick's time.
+    pub fn settings(&self) -> &PlannerConfig {
+        &self.settings
+    }
+
+    /// Changes settings between two ticks; a refused change leaves them as they were. Where sizes change, a streamed plan starts
+    /// anew.
+    ///
+    /// # Errors
+    /// [`PlanError::Setting`] naming key, value and rule; [`PlanError::TooLong`].
+    pub fn set(&mut self, settings: PlannerConfig) -> Result<(), PlanError> {
+        settings.check()?;
+        let (history, horizon) = (settings.history, settings.horizon);
+        let most = self.generator.window(history + horizon);
+        let fits = history + horizon <= most;
+        // A streamed plan is one window; a full one slides it, and needs room for something new.
+        if !fits && (settings.mode == PlannerMode::Streaming || history.max(1) >= most) {
+            return Err(PlanError::TooLong { history, horizon, most });
+        }
+        if settings.mode == PlannerMode::Full {
+            self.buffer = None;
+        }
+        self.settings = settings;
+        Ok(())
+    }
+
+    /// Plans. The same request after the same requests gives the same plan, while time is no matter: the noise comes from the
+    /// configured seed and the tick's time.
     ///
     /// # Errors
     /// [`PlanError`].
-    pub fn plan(&mut self, request: &PlanRequest) -> Result<Plan, PlanError> {
-        let settings = self.settings.clone();
-        let batch = settings.candidates * settings.futures;
-        let frames = settings.horizon * self.layout.frame_stack;
-        let first_ns = request.tick_ns + self.period_ns;
+    pub fn plan(&mut self, request: &PlanRequest, budget: &Budget) -> Result<Plan, PlanError> {
+        let prepared = self.prepare(request)?;
+        let mut rng = ChaCha8Rng::seed_from_u64(self.settings.seed);
+        rng.set_stream(request.tick_ns as u64);
+        let (temperature, futures, shared) =
+            (self.settings.temperature as f32, self.settings.futures, self.settings.shared_tokens);
+        let first = prepared.first;
+        let mut noise = move |x: &mut Tokens| {
+            x.data.iter_mut().for_each(|value| {
+                let drawn: f32 = StandardNormal.sample(&mut rng);
+                *value = temperature * drawn;
+            });
+            share_first(x, futures, first.min(x.tokens), shared);
+        };
+        let (clean, generated) = match self.settings.mode {
+            PlannerMode::Full => self.from_noise(&prepared, request, budget, &mut noise)?,
+            PlannerMode::Streaming => self.streamed(&prepared, request, budget, &mut noise)?,
+        };
+        self.conclude(&prepared, request, &clean, &generated)
+    }
 
-        let mut known = Conditioning::new(request, &self.layout, &self.normaliser, batch, settings.horizon);
+    /// Forgets what lives across ticks (a backward jump of time, a new run).
+    pub fn reset(&mut self) {
+        self.arrivals.reset();
+        self.goal = Vec::new();
+        self.buffer = None;
+    }
+
+    fn prepare(&mut self, request: &PlanRequest) -> Result<Prepared, PlanError> {
+        let moved = self.goal.len() != request.goal.len()
+            || self.goal.iter().zip(&request.goal).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+                > self.goal_tolerance;
+        if moved {
+            self.reset();
+            self.goal.clone_from(&request.goal);
+        }
+        let settings = &self.settings;
+        let batch = settings.candidates * settings.futures;
+        let stack = self.layout.frame_stack;
+        let frames = settings.horizon * stack;
+        let first_ns = request.tick_ns + self.period_ns;
+        let conditioning = Conditioning {
+            layout: &self.layout,
+            normaliser: &self.normaliser,
+            schedule: self.generator.schedule,
+            spec: &self.generator.spec,
+        };
+        let mut known = conditioning.of_request(request, batch, settings.horizon)?;
+        let first = request.history.frames().len() / stack;
         let mut arrivals = Vec::new();
         // Frames that costs are counted over: from the newest history token on, so that a jump away from it shows, to the
         // end of the stay at the goal; what comes after it is no concern of this plan.
-        let seen = known.first_future.min(1) * self.layout.frame_stack;
+        let seen = first.min(1) * stack;
         let mut counted = vec![seen + frames; batch];
         if let (true, Some(modality), false) =
             (settings.goal_as_observation, self.goal_modality, request.goal.is_empty())
         {
-            arrivals = self.arrivals.propose(&request.goal, first_ns, self.period_ns, frames, settings.candidates);
+            arrivals = self.arrivals.propose(first_ns, self.period_ns, frames, settings.candidates);
             let of_sequence: Vec<_> = (0..batch).map(|b| arrivals[b / settings.futures].clone()).collect();
             let goal = KnownObservation { modality, values: &request.goal, frames: &of_sequence };
-            known.know(&goal, &self.layout, &self.normaliser);
+            conditioning.know(&mut known, first * stack, &goal)?;
             let end = |range: &Range<usize>| if range.is_empty() { frames } else { range.end.min(frames) };
             counted = of_sequence.iter().map(|range| seen + end(range)).collect();
         }
+        Ok(Prepared { known, first, arrivals, counted, first_ns })
+    }
 
-        let matrix = SchedulingMatrix::new(
-            settings.matrix,
-            settings.horizon,
-            settings.denoising_steps,
-            settings.uncertainty_scale,
-        )?;
-        let x = self.sample(&known, &matrix, &counted, request)?;
+    /// A plan from pure noise.
+    fn from_noise(
+        &mut self,
+        prepared: &Prepared,
+        request: &PlanRequest,
+        budget: &Budget,
+        noise: &mut dyn FnMut(&mut Tokens),
+    ) -> Result<(Tokens, Generated), PlanError> {
+        let mut x = Tokens::zeros(prepared.known.batch(), prepared.known.tokens(), self.layout.token_channels());
+        noise(&mut x);
+        let whole = Whole {
+            known: &prepared.known,
+            first: prepared.first,
+            overlap: prepared.first.max(1),
+            matrix: self.settings.matrix,
+            counted: &prepared.counted,
+            goal: &request.goal,
+            settings: &self.settings,
+            budget,
+        };
+        let generated = self.generator.generate_whole(&mut x, &whole, noise)?;
+        Ok((x, generated))
+    }
 
-        let (statistics, _) = self.guidance.evaluate(&x, known.first_future.saturating_sub(1), &counted, &request.goal);
-        let candidate_costs: Vec<f64> =
-            statistics.costs.chunks(settings.futures).map(|c| c.iter().sum::<f64>() / c.len() as f64).collect();
+    /// The plan of the last tick, continued; from noise where there is none.
+    fn streamed(
+        &mut self,
+        prepared: &Prepared,
+        request: &PlanRequest,
+        budget: &Budget,
+        noise: &mut dyn FnMut(&mut Tokens),
+    ) -> Result<(Tokens, Generated), PlanError> {
+        let (settings, known, first) = (&self.settings, &prepared.known, prepared.first);
+        let (spec, schedule) = (&self.generator.spec, self.generator.schedule);
+        let (tokens, stack) = (settings.horizon, self.layout.frame_stack);
+        let slope = (settings.uncertainty_scale / settings.denoising_steps as f64) as f32;
+        let mut x = Tokens::zeros(known.batch(), known.tokens(), self.layout.token_channels());
+        noise(&mut x);
+        // To the nearest tick: a live tick may be some microseconds off the grid.
+        let passed = |buffer: &Buffer| {
+            usize::try_from((prepared.first_ns - buffer.first_ns + self.period_ns / 2).div_euclid(self.period_ns)).ok()
+        };
+        let continued = self.buffer.as_ref().and_then(|buffer| {
+            let shift = passed(buffer)?;
+            buffer.continues(known.batch(), tokens, shift, stack).then_some((buffer, shift))
+        });
+        let matrix = match continued {
+            Some((buffer, shift)) => {
+                let descent = Descent::new(tokens, slope, settings.streaming.refresh as f32, shift, stack);
+                let future = buffer.shifted(shift, &descent.start, x.window(first..first + tokens), spec, schedule);
+                x.put_window(first, first..first + tokens, &future);
+                share_first(&mut x, settings.futures, first, settings.shared_tokens);
+                SchedulingMatrix::descent(&descent.start, &descent.end, settings.streaming.steps_per_tick)?
+            }
+            None => {
+                let (rows, slope) = (settings.denoising_steps, settings.uncertainty_scale);
+                SchedulingMatrix::new(MatrixKind::Pyramid, tokens, rows, slope)?.truncated(rows)
+            }
+        };
+        known.put(&mut x, schedule);
+        let task = Task {
+            known,
+            matrix: &matrix,
+            first: first.saturating_sub(1),
+            first_shared: first,
+            counted: &prepared.counted,
+            goal: &request.goal,
+            settings,
+            budget,
+        };
+        let generated = self.generator.generate(&mut x, &task, noise)?;
+        // Where the time was short, the sampled slots were taken to level 0 in one go.
+        let row = if generated.sampled.left_out == 0 { matrix.row(matrix.steps()).to_vec() } else { vec![0.0; tokens] };
+        let levels = known.window(first..first + tokens).levels(&row);
+        self.buffer = Some(Buffer { x: x.window(first..first + tokens), levels, first_ns: prepared.first_ns });
+        let mut clean = generated.clean.clone();
+        known.put(&mut clean, schedule);
+        Ok((clean, generated))
+    }
+
+    /// Costs, choice and the plan in units.
+    fn conclude(
+        &mut self,
+        prepared: &Prepared,
+        request: &PlanRequest,
+        clean: &Tokens,
+        generated: &Generated,
+    ) -> Result<Plan, PlanError> {
+        let futures_per_candidate = self.settings.futures;
+        let from = prepared.first.saturating_sub(1);
+        let (evaluation, _) = self.generator.guidance.evaluate(clean, from, &prepared.counted, &request.goal);
+        let candidate_costs: Vec<f64> = evaluation
+            .totals
+            .chunks(futures_per_candidate)
+            .map(|costs| costs.iter().sum::<f64>() / costs.len() as f64)
+            .collect();
         let chosen =
             (0..candidate_costs.len()).min_by(|a, b| candidate_costs[*a].total_cmp(&candidate_costs[*b])).unwrap_or(0);
-        if let Some(arrival) = arrivals.get(chosen) {
-            self.arrivals.choose(arrival, first_ns, self.period_ns);
+        if let Some(arrival) = prepared.arrivals.get(chosen) {
+            self.arrivals.choose(arrival, prepared.first_ns, self.period_ns);
         }
-        let futures: Vec<Vec<Vec<f32>>> = (0..batch).map(|b| self.frames(&x, b, known.first_future)).collect();
+        if let Some(buffer) = &mut self.buffer {
+            buffer.put_first(chosen, futures_per_candidate);
+        }
+        let futures: Vec<Vec<Vec<f32>>> = (0..clean.batch).map(|b| self.frames(clean, b, prepared.first)).collect();
         if futures.iter().flatten().flatten().any(|v| !v.is_finite()) {
             return Err(PlanError::NotFinite);
         }
         // Frame i holds the action that led to it: the action of tick i + 1 stands in frame i + 1.
         let action = self.layout.action();
-        let actions = futures[chosen * settings.futures][1..]
+        let own = chosen * futures_per_candidate..(chosen + 1) * futures_per_candidate;
+        let actions = futures[own.start][1..]
             .iter()
             .map(|frame| frame[action.clone()].iter().map(|&v| f64::from(v)).collect())
             .collect();
+        let of_cost = |(name, parts): (&'static str, &Vec<f64>)| CostStatistics::of(name, &parts[own.clone()]);
         Ok(Plan {
-            first_tick_ns: first_ns,
+            first_tick_ns: prepared.first_ns,
             actions,
             futures,
             candidate_costs,
-            futures_per_candidate: settings.futures,
+            futures_per_candidate,
             chosen,
-            denoising_steps: matrix.steps(),
+            denoising_steps: generated.sampled.denoising_steps,
+            left_out: LeftOut {
+                denoising_steps: generated.sampled.left_out,
+                guided_steps: generated.unguided_steps,
+                tokens: prepared.known.tokens() - clean.tokens,
+            },
+            statistics: Statistics {
+                costs: self.generator.guidance.names().zip(&evaluation.parts).map(of_cost).collect(),
+                guided_steps: generated.guided_steps,
+                gradient_norm: generated.gradient_norm,
+                gradient_variance: generated.gradient_variance,
+            },
         })
     }
 
-    /// Forgets what lives across ticks (a backward jump of time, a new run).
-    pub fn reset(&mut self) {
-        self.arrivals = Arrivals::default();
-    }
-
-    /// Samples every sequence from noise down the scheduling matrix.
-    fn sample(
-        &mut self,
-        known: &Conditioning,
-        matrix: &SchedulingMatrix,
-        counted: &[usize],
-        request: &PlanRequest,
-    ) -> Result<Tokens, PlanError> {
-        let settings = self.settings.clone();
-        let (futures, shared, first) = (settings.futures, settings.shared_tokens, known.first_future);
-        let batch = settings.candidates * futures;
-        let (tokens, channels) = (first + settings.horizon, self.spec.channels());
-        let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
-        rng.set_stream(request.tick_ns as u64);
-        let mut noise = |scale: f64| {
-            let mut noise = Tokens::zeros(batch, tokens, channels);
-            for value in &mut noise.data {
-                let drawn: f32 = StandardNormal.sample(&mut rng);
-                *value = drawn * scale as f32;
-            }
-            share_first(&mut noise, futures, first, shared);
-            noise
-        };
-        let kind = SolverKind::Ddim { eta: settings.eta as f32 };
-        let mut solver = Solver::new(kind, self.schedule, &self.spec);
-        let mut x = known.start(noise(settings.temperature), &self.spec.slot_of_channel);
-        let silent = Tokens::zeros(batch, tokens, channels);
-        let mut from = known.levels(matrix.row(0));
-        for row in 1..=matrix.steps() {
-            let to = known.levels(matrix.row(row));
-            // A guided step costs three plain ones. In pure noise the costs of the mean future say nothing yet; once the near
-            // token is clean, guidance could no longer change the action.
-            let near = matrix.row(row - 1)[0];
-            let mut clean = if near > 0.0 && near < 1.0 {
-                self.guided(&x, &from, known, counted, &request.goal)?
-            } else {
-                self.denoiser.denoise(&x, &from)?
-            };
-            share(&mut clean, futures, first, shared);
-            let fresh = if solver.is_stochastic() { noise(settings.temperature) } else { silent.clone() };
-            solver.step(&mut x, &clean, &from, &to, &fresh);
-            from = to;
-        }
-        Ok(x)
-    }
-
-    /// The predicted clean tokens, moved against the gradient of the costs.
-    ///
-    /// The score of the tilted density `p(x) exp(-scale cost)` is `score - scale d cost / d x`; with
-    /// `score = (alpha x0 - x) / sigma^2` the clean tokens move by `-scale sigma^2 / alpha d cost / d x` (exact, the gradient
-    /// taken through the network), or about `-scale sigma^2 d cost / d x0` (cheap).
-    fn guided(
-        &mut self,
-        x: &Tokens,
-        levels: &Levels,
-        known: &Conditioning,
-        counted: &[usize],
-        goal: &[f64],
-    ) -> Result<Tokens, PlanError> {
-        let settings = &self.settings.guidance;
-        let (first, futures, shared) = (known.first_future, self.settings.futures, self.settings.shared_tokens);
-        if settings.gradient == GradientKind::Off || settings.scale == 0.0 {
-            return Ok(self.denoiser.denoise(x, levels)?);
-        }
-        let guidance = &self.guidance;
-        let (mut clean, mut gradient) = match settings.gradient {
-            GradientKind::Exact => self.denoiser.denoise_with_gradient(x, levels, &mut |clean| {
-                guidance.evaluate(clean, first.saturating_sub(1), counted, goal).1
-            })?,
-            _ => {
-                let clean = self.denoiser.denoise(x, levels)?;
-                let gradient = guidance.evaluate(&clean, first.saturating_sub(1), counted, goal).1;
-                (clean, gradient)
-            }
-        };
-        share(&mut gradient, futures, first, shared);
-        shorten(&mut gradient, settings.max_norm as f32);
-        if gradient.data.iter().any(|g| !g.is_finite()) {
-            return Err(PlanError::NotFinite);
-        }
-        let scale = settings.scale as f32;
-        for b in 0..x.batch {
-            for t in first..x.tokens {
-                let factors: Vec<f32> = levels
-                    .at(b, t)
-                    .iter()
-                    .enumerate()
-                    .map(|(slot, &level)| {
-                        let (alpha, sigma) = self.schedule.alpha_sigma(level);
-                        let through =
-                            if settings.gradient == GradientKind::Exact { alpha.max(LEAST_ALPHA) } else { 1.0 };
-                        if known.is_sampled(b, t, slot) { scale * sigma * sigma / through } else { 0.0 }
-                    })
-                    .collect();
-                let gradient = gradient.at(b, t);
-                for (c, value) in clean.at_mut(b, t).iter_mut().enumerate() {
-                    *value -= factors[self.spec.slot_of_channel[c]] * gradient[c];
-                }
-            }
-        }
-        Ok(clean)
-    }
-
-    /// The future frames of one sequence, in units.
-    fn frames(&self, x: &Tokens, batch: usize, first: usize) -> Vec<Vec<f32>> {
+    /// The frames of one sequence from token `first` on, in units.
+    pub(super) fn frames(&self, x: &Tokens, batch: usize, first: usize) -> Vec<Vec<f32>> {
         let channels = self.layout.frame_channels();
         x.sequence(batch)[first * x.channels..]
             .chunks_exact(channels)
             .map(|frame| frame.iter().enumerate().map(|(c, &v)| self.normaliser.invert(c, v)).collect())
             .collect()
-    }
-}
-
-/// Gives the futures of each candidate the first one's noise in their shared tokens.
-fn share_first(noise: &mut Tokens, futures: usize, first: usize, shared: usize) {
-    let length = noise.tokens * noise.channels;
-    let range = first * noise.channels..(first + shared).min(noise.tokens) * noise.channels;
-    for candidate in noise.data.chunks_mut(futures * length) {
-        let (own, others) = candidate.split_at_mut(length);
-        others.chunks_mut(length).for_each(|other| other[range.clone()].copy_from_slice(&own[range.clone()]));
     }
 }

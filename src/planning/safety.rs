@@ -116,6 +116,8 @@ mod tests {
             futures_per_candidate: 1,
             chosen: 0,
             denoising_steps: 0,
+            left_out: Default::default(),
+            statistics: Default::default(),
         }
     }
 

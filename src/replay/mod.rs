@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::data::Episode;
-use crate::planning::{PlanError, PlanRequest, Planner};
+use crate::planning::{Budget, PlanError, PlanRequest, Planner};
 use crate::signal::{ACTION_MODALITY, Frame, History, Layout};
 
 /// One tick of a replay; what is written to the output, and nothing that depends on the clock.
@@ -92,7 +92,7 @@ pub fn replay(
             }
             let request = PlanRequest { tick_ns, history: history.clone(), committed, goal: goal.unwrap_or_default() };
             let started = Instant::now();
-            let plan = planner.plan(&request);
+            let plan = planner.plan(&request, &Budget::unlimited());
             report.latencies_s.push(started.elapsed().as_secs_f64());
             match plan {
                 Ok(plan) => {

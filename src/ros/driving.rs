@@ -192,6 +192,8 @@ planner: {history: 1, horizon: 8}
             futures_per_candidate: 1,
             chosen: 0,
             denoising_steps: 0,
+            left_out: Default::default(),
+            statistics: Default::default(),
         }
     }
 

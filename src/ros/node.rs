@@ -30,7 +30,7 @@ use super::settings::{Options, Settings, SettingsError};
 use super::shutdown;
 use crate::config::{Config, ConfigError};
 use crate::message::{AmentDefinitions, bind};
-use crate::planning::{ControlLoop, Plan, PlanError, PlanRequest, Planner};
+use crate::planning::{Budget, ControlLoop, Plan, PlanError, PlanRequest, Planner};
 use crate::signal::{History, Layout};
 
 /// The node's name where no remapping (`-r __node:=...`) gives another.
@@ -112,7 +112,7 @@ pub fn run(options: Options) -> Result<(), NodeError> {
     let period = Duration::from_nanos(config.contract.period_ns().unsigned_abs());
     let spinning = bridge.spin()?;
     let threads = Threads {
-        planning: start_planning(shared.clone(), planning(planner), show)?,
+        planning: start_planning(shared.clone(), planning(planner, period), show)?,
         ticking: start_ticking(shared.clone(), period, {
             let action = action.clone();
             move |command| action.publish(command)
@@ -165,21 +165,25 @@ fn load_planner(settings: &Settings, config: &Config, layout: &Layout) -> Result
             committed: config.contract.action.safe.clone(),
             goal: vec![0.0; layout.modalities[modality].channels.len()],
         };
-        planner.plan(&request).map_err(refuse)?;
+        planner.plan(&request, &Budget::unlimited()).map_err(refuse)?;
         planner.reset();
     }
     Ok(planner)
 }
 
-/// Plans, and starts anew where time went backwards.
-fn planning(mut planner: Planner) -> impl FnMut(&PlanRequest) -> Result<Plan, PlanError> {
+/// Plans within the planner's share of the `period`, counted from the tick; starts anew where time went backwards.
+fn planning(mut planner: Planner, period: Duration) -> impl FnMut(&PlanRequest) -> Result<Plan, PlanError> {
     let mut last_ns = i64::MIN;
     move |request| {
         if request.tick_ns < last_ns {
             planner.reset();
         }
         last_ns = request.tick_ns;
-        planner.plan(request)
+        let started = Instant::now();
+        // A request that waited for the plan before it has that much less time.
+        let late = Duration::from_nanos(u64::try_from(now_ns() - request.tick_ns).unwrap_or(0)).min(period);
+        let total = period.mul_f64(planner.settings().deadline);
+        planner.plan(request, &Budget::new(total, &|| late + started.elapsed()))
     }
 }
 

@@ -69,11 +69,17 @@ pub struct Frame {
     pub values: Vec<f32>,
     /// Per modality: was it observed?
     pub present: Vec<bool>,
+    /// Standard deviation of the measurement, one per channel in its unit; empty: all are exact.
+    pub deviation: Vec<f32>,
 }
 
 impl Frame {
     /// A frame in which everything is missing.
     pub fn missing(layout: &Layout) -> Self {
-        Self { values: vec![0.0; layout.frame_channels()], present: vec![false; layout.modalities.len()] }
+        Self {
+            values: vec![0.0; layout.frame_channels()],
+            present: vec![false; layout.modalities.len()],
+            deviation: Vec::new(),
+        }
     }
 }

@@ -125,7 +125,11 @@ mod tests {
         let episode = |e: usize| Episode {
             start_ns: 0,
             frames: (0..10)
-                .map(|k| Frame { values: vec![k as f32, (100 * e + k) as f32], present: vec![true, true] })
+                .map(|k| Frame {
+                    values: vec![k as f32, (100 * e + k) as f32],
+                    present: vec![true, true],
+                    deviation: Vec::new(),
+                })
                 .collect(),
         };
         let mut rng = ChaCha8Rng::seed_from_u64(3);

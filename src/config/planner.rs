@@ -1,0 +1,244 @@
+//! Run-time settings of the planner, their defaults and rules. Every one may change between two ticks.
+
+use serde::Deserialize;
+
+use super::rules::{Check, at_least_one, not_negative, positive, require};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlannerMode {
+    /// From pure noise at every tick.
+    Full,
+    /// A plan that lives across ticks: shifted, raised by a little noise, denoised by a row.
+    Streaming,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MatrixKind {
+    FullSequence,
+    Pyramid,
+    Autoregressive,
+    Trapezoid,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SolverName {
+    Ddim,
+    #[serde(rename = "dpm_solver")]
+    DpmSolver,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GradientKind {
+    Off,
+    /// On the predicted clean tokens.
+    Cheap,
+    /// Through the network.
+    Exact,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GuidanceStep {
+    /// As far as the gradient says.
+    Plain,
+    /// As far along the gradient as the tilted density says: a line search.
+    LineSearch,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuidanceConfig {
+    pub gradient: GradientKind,
+    pub step: GuidanceStep,
+    /// Samples follow `p(x) exp(-scale cost(x))`.
+    pub scale: f64,
+    /// `[level, factor]` pairs by ascending noise level of the nearest token: `scale` is multiplied by the factor, linearly
+    /// interpolated. Empty: 1 throughout.
+    pub schedule: Vec<(f64, f64)>,
+    /// The gradient of one sequence is shortened to this norm, in normalised units.
+    pub max_norm: f64,
+}
+
+impl Default for GuidanceConfig {
+    fn default() -> Self {
+        Self {
+            gradient: GradientKind::Exact,
+            step: GuidanceStep::Plain,
+            scale: 1.0,
+            schedule: Vec::new(),
+            max_norm: 1.0,
+        }
+    }
+}
+
+impl GuidanceConfig {
+    /// The scale while the nearest token stands at `level`.
+    pub fn scale_at(&self, level: f64) -> f64 {
+        let after = self.schedule.partition_point(|(at, _)| *at < level);
+        let factor = match (after.checked_sub(1).map(|i| self.schedule[i]), self.schedule.get(after)) {
+            (Some((from, low)), Some(&(to, high))) => low + (high - low) * (level - from) / (to - from),
+            (Some((_, only)), None) | (None, Some(&(_, only))) => only,
+            (None, None) => 1.0,
+        };
+        self.scale * factor
+    }
+}
+
+/// Settings of streaming.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StreamingConfig {
+    /// Every tick, each token is raised by this much noise level before it is denoised again: how readily the plan follows
+    /// news. At least one row of the pyramid is raised in any case.
+    pub refresh: f64,
+    /// Network evaluations per tick.
+    pub steps_per_tick: usize,
+}
+
+impl Default for StreamingConfig {
+    fn default() -> Self {
+        Self { refresh: 0.3, steps_per_tick: 2 }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PlannerConfig {
+    pub mode: PlannerMode,
+    /// Tokens at noise level 0.
+    pub history: usize,
+    /// Future tokens. Beyond the network's window the plan is continued by sliding the window.
+    pub horizon: usize,
+    /// The longest horizon that may be set at run time, tokens.
+    pub horizon_max: usize,
+    pub matrix: MatrixKind,
+    /// Rows in which one token falls from level 1 to level 0.
+    pub denoising_steps: usize,
+    /// Rows between one token and the next.
+    pub uncertainty_scale: f64,
+    pub candidates: usize,
+    pub futures: usize,
+    pub shared_tokens: usize,
+    pub solver: SolverName,
+    pub eta: f64,
+    pub temperature: f64,
+    pub seed: u64,
+    pub streaming: StreamingConfig,
+    /// Share of the period after which planning stops with the best plan so far.
+    pub deadline: f64,
+    pub guidance: GuidanceConfig,
+    pub goal_as_observation: bool,
+}
+
+impl Default for PlannerConfig {
+    fn default() -> Self {
+        Self {
+            mode: PlannerMode::Full,
+            history: 2,
+            horizon: 12,
+            horizon_max: 64,
+            matrix: MatrixKind::Pyramid,
+            denoising_steps: 6,
+            uncertainty_scale: 0.5,
+            candidates: 4,
+            futures: 2,
+            shared_tokens: 2,
+            solver: SolverName::Ddim,
+            eta: 0.0,
+            temperature: 1.0,
+            seed: 0,
+            streaming: StreamingConfig::default(),
+            deadline: 0.9,
+            guidance: GuidanceConfig::default(),
+            goal_as_observation: true,
+        }
+    }
+}
+
+impl PlannerConfig {
+    /// Every rule that needs neither a checkpoint nor a layout.
+    ///
+    /// # Errors
+    /// Key, value and rule.
+    pub fn check(&self) -> Check {
+        for (key, value) in [
+            ("horizon", self.horizon),
+            ("denoising_steps", self.denoising_steps),
+            ("candidates", self.candidates),
+            ("futures", self.futures),
+            ("streaming.steps_per_tick", self.streaming.steps_per_tick),
+        ] {
+            at_least_one(format!("planner.{key}"), value)?;
+        }
+        let most = self.horizon_max;
+        let rule = format!("must be at most planner.horizon_max, which is {most}");
+        require(self.horizon <= most, "planner.horizon", self.horizon, rule)?;
+        positive("planner.uncertainty_scale", self.uncertainty_scale)?;
+        not_negative("planner.temperature", self.temperature)?;
+        unit("planner.eta", self.eta)?;
+        let dpm = self.solver == SolverName::DpmSolver;
+        require(!dpm || self.eta == 0.0, "planner.eta", self.eta, "must be 0 with dpm_solver, which adds no noise")?;
+        unit("planner.streaming.refresh", self.streaming.refresh)?;
+        positive("planner.deadline", self.deadline)?;
+        unit("planner.deadline", self.deadline)?;
+        let pyramid = self.mode == PlannerMode::Full || self.matrix == MatrixKind::Pyramid;
+        require(pyramid, "planner.matrix", format!("{:?}", self.matrix), "must be pyramid in the streaming mode")?;
+        self.guidance.check()
+    }
+}
+
+impl GuidanceConfig {
+    fn check(&self) -> Check {
+        not_negative("planner.guidance.scale", self.scale)?;
+        positive("planner.guidance.max_norm", self.max_norm)?;
+        for (i, (level, factor)) in self.schedule.iter().enumerate() {
+            let key = format!("planner.guidance.schedule[{i}]");
+            unit(&key, *level)?;
+            not_negative(&key, *factor)?;
+            let ascending = i == 0 || self.schedule[i - 1].0 < *level;
+            require(ascending, &key, level, "levels must ascend")?;
+        }
+        Ok(())
+    }
+}
+
+fn unit(key: impl Into<String>, value: f64) -> Check {
+    require((0.0..=1.0).contains(&value), key, value, "must lie in [0, 1]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scale_follows_its_schedule() {
+        let guidance =
+            GuidanceConfig { scale: 2.0, schedule: vec![(0.2, 0.0), (0.6, 1.0)], ..GuidanceConfig::default() };
+        // Half way between 0.2 and 0.6: factor 0.5; beyond the ends the last factor holds.
+        assert!((guidance.scale_at(0.4) - 1.0).abs() < 1e-12);
+        assert_eq!((guidance.scale_at(0.1), guidance.scale_at(1.0)), (0.0, 2.0));
+        assert_eq!(GuidanceConfig { scale: 3.0, ..GuidanceConfig::default() }.scale_at(0.5), 3.0);
+    }
+
+    #[test]
+    fn a_setting_out_of_range_is_named() {
+        let refusal = |change: fn(&mut PlannerConfig)| {
+            let mut settings = PlannerConfig::default();
+            change(&mut settings);
+            let broken = settings.check().unwrap_err();
+            (broken.key, broken.value)
+        };
+        let named = |key: &str, value: &str| (key.to_string(), value.to_string());
+        assert_eq!(refusal(|s| s.horizon = 0), named("planner.horizon", "0"));
+        assert_eq!(refusal(|s| s.horizon = 65), named("planner.horizon", "65"));
+        assert_eq!(refusal(|s| s.streaming.refresh = 1.5), named("planner.streaming.refresh", "1.5"));
+        assert_eq!(
+            refusal(|s| s.guidance.schedule = vec![(0.5, 1.0), (0.5, 1.0)]),
+            named("planner.guidance.schedule[1]", "0.5")
+        );
+    }
+}
