@@ -16,11 +16,11 @@ pub struct NoiseMix {
     pub planning: f64,
     /// As `planning`, with one modality at level 1 throughout.
     pub hidden_modality: f64,
-    /// As `planning`, on windows that are cut to a random length.
+    /// Any of the others by their shares (`planning` if there is none), on windows that are cut to a random length.
     pub variable_length: f64,
     /// As `planning`, with one modality of the history noisy, old or silent.
     pub noisy_history: f64,
-    /// Some modalities known throughout, in a range, or outside of one; the rest on a row of a scheduling matrix.
+    /// Some modalities known throughout, in a range, or outside of one; the rest is asked for.
     pub questions: f64,
 }
 

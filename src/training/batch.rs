@@ -57,8 +57,7 @@ impl BatchMaker {
         let mut total = 0.0f64;
         for b in 0..size {
             let (values, present) = dataset.draw(rng);
-            let pattern = if cut.is_some() { mix::Pattern::Planning } else { mix::pick(&self.mix, rng) };
-            let mut levels = mix::levels(pattern, &self.spec, self.goal, tokens, rng);
+            let mut levels = mix::levels(mix::pick(&self.mix, rng), &self.spec, self.goal, tokens, rng);
             for (level, &present) in levels.iter_mut().zip(present) {
                 if !present {
                     *level = 1.0;
@@ -103,7 +102,11 @@ mod tests {
         let layout =
             Layout::new(2, [("action".into(), vec!["a".into()]), ("pose".into(), vec!["x".into(), "y".into()])]);
         // The pose is missing in every third frame.
-        let frame = |k: usize| Frame { values: vec![k as f32; 3], present: vec![true, !k.is_multiple_of(3)] };
+        let frame = |k: usize| Frame {
+            values: vec![k as f32; 3],
+            present: vec![true, !k.is_multiple_of(3)],
+            deviation: Vec::new(),
+        };
         let episode = Episode { start_ns: 0, frames: (0..40).map(frame).collect() };
         let mut rng = ChaCha8Rng::seed_from_u64(4);
         let (dataset, ..) = Dataset::split(vec![episode], &layout, 10, 0.1, 0.0, &mut rng).unwrap();

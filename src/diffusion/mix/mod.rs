@@ -5,9 +5,9 @@
 //! | `independent`, `shared` | one per token and modality, or one per token (Chen et al. 2024, algorithm 1); half of the windows begin with a clean history |
 //! | `planning` | clean history, then a row of a scheduling matrix; often a committed action and a known future observation |
 //! | `hidden_modality` | `planning`, with one modality at level 1 throughout |
-//! | `variable_length` | `planning`, on windows that are cut to a random length |
+//! | `variable_length` | any of the others (`planning` if there is none), on windows that are cut to a random length |
 //! | `noisy_history` | `planning`, with one modality of the history noisy, old or silent |
-//! | `questions` | a row of a scheduling matrix; some modalities known throughout, in a range, or outside of one |
+//! | `questions` | one level for all, or a row of a scheduling matrix; some modalities known throughout, in a range, or outside of one |
 
 mod window;
 
@@ -17,7 +17,7 @@ use self::window::Window;
 use super::TokenSpec;
 use crate::config::NoiseMix;
 
-/// How the levels of one window are drawn. `variable_length` is [`Pattern::Planning`] on a window that [`cut`] shortens.
+/// How the levels of one window are drawn; `variable_length` is any of these on a window that [`cut`] shortens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pattern {
     Independent,
@@ -36,7 +36,7 @@ pub fn cut(mix: &NoiseMix, window: usize, rng: &mut impl Rng) -> Option<usize> {
     (window > 2 && rng.random_bool(mix.variable_length)).then(|| rng.random_range(2..window))
 }
 
-/// The pattern of a window that is not cut, by the shares of the mix.
+/// The pattern of a window, by the shares of the mix beside `variable_length`.
 pub fn pick(mix: &NoiseMix, rng: &mut impl Rng) -> Pattern {
     let shares = [
         (Pattern::Independent, mix.independent),

@@ -29,6 +29,10 @@ const STEEPEST: f32 = 0.35;
 const SILENT: f64 = 0.25;
 /// Highest level of a noisy history; there, noise is as large as the signal (cosine: tan(pi/4) = 1).
 const NOISIEST: f32 = 0.5;
+/// Share of `questions` windows in which everything that is asked stands at one level.
+const TOGETHER: f64 = 0.5;
+/// Share of the modalities of `questions` that are left out among those that are not known.
+const NOT_ASKED: f64 = 0.2;
 
 /// The levels of one window while they are drawn, `[token, slot]`.
 pub struct Window<'a> {
@@ -81,12 +85,24 @@ impl<'a> Window<'a> {
         self.fill(since..first, modality, level);
     }
 
-    /// Some modalities are known throughout (a world model knows the actions, inverse dynamics the observations), in a
-    /// range (future actions, a stretch of a path), or outside of a range (a gap in a recording).
+    /// The action (a world model), the observations (inverse dynamics), all or some modalities are known throughout, in a
+    /// range (future actions, a stretch of a path), or outside of a range (a gap in a recording). What is asked descends
+    /// together, as `Planner::answer` does, or on a row of a scheduling matrix; what is neither known nor asked is at level 1.
     pub fn questions(&mut self, rng: &mut impl Rng) {
-        self.schedule(0, rng);
         let (modalities, end) = (self.spec.modalities, self.frames());
-        let mut known: Vec<bool> = (0..modalities).map(|_| rng.random()).collect();
+        if rng.random_bool(TOGETHER) {
+            self.levels.fill(rng.random());
+        } else {
+            self.schedule(0, rng);
+        }
+        let who = rng.random_range(0..4);
+        let is_known = |modality: usize| match who {
+            0 => modality == ACTION,
+            1 => modality != ACTION,
+            2 => true,
+            _ => rng.random(),
+        };
+        let mut known: Vec<bool> = (0..modalities).map(is_known).collect();
         let from = rng.random_range(0..end);
         let until = rng.random_range(from + 1..=end);
         let ranges = match rng.random_range(0..3) {
@@ -101,9 +117,11 @@ impl<'a> Window<'a> {
         if !known.contains(&true) {
             known[rng.random_range(0..modalities)] = true;
         }
-        for modality in (0..modalities).filter(|m| known[*m]) {
-            for range in ranges.clone() {
-                self.fill(range, modality, 0.0);
+        for (modality, known) in known.into_iter().enumerate() {
+            if known {
+                ranges.clone().into_iter().for_each(|range| self.fill(range, modality, 0.0));
+            } else if rng.random_bool(NOT_ASKED) {
+                self.fill(0..end, modality, 1.0);
             }
         }
     }
@@ -278,6 +296,8 @@ mod tests {
             let ends = (0..MODALITIES).all(|m| of(&window, m)[0] == 0.0 && of(&window, m)[11] == 0.0);
             gap += usize::from(ends && window.iter().any(|l| *l > 0.0));
         }
-        assert!(world > 15 && inverse > 15 && gap > 15, "{world} {inverse} {gap}");
+        // Each of the first two: a quarter times a third of the windows, 42, and more by chance. A gap of all modalities: the
+        // same, less those that reach an end.
+        assert!(world > 25 && inverse > 25 && gap > 15, "{world} {inverse} {gap}");
     }
 }
