@@ -56,7 +56,7 @@ pub struct GuidanceConfig {
     pub step: GuidanceStep,
     /// Samples follow `p(x) exp(-scale cost(x))`.
     pub scale: f64,
-    /// `[level, factor]` pairs by ascending noise level of the nearest token: `scale` is multiplied by the factor, linearly
+    /// `[level, factor]` pairs by ascending noise level of the token that holds the action: `scale` is multiplied by the factor, linearly
     /// interpolated. Empty: 1 throughout.
     pub schedule: Vec<(f64, f64)>,
     /// The gradient of one sequence is shortened to this norm, in normalised units.
@@ -76,7 +76,7 @@ impl Default for GuidanceConfig {
 }
 
 impl GuidanceConfig {
-    /// The scale while the nearest token stands at `level`.
+    /// The scale while the token of the action stands at `level`.
     pub fn scale_at(&self, level: f64) -> f64 {
         let after = self.schedule.partition_point(|(at, _)| *at < level);
         let factor = match (after.checked_sub(1).map(|i| self.schedule[i]), self.schedule.get(after)) {

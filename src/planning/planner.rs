@@ -224,6 +224,12 @@ impl Planner {
         Ok(Prepared { known, first, arrivals, counted, first_ns })
     }
 
+    /// The future token that holds the action of the next tick, which stands in the second future frame: the first one leads to
+    /// the tick that is planned at, and its action is committed.
+    fn acting(&self) -> usize {
+        (1 / self.layout.frame_stack).min(self.settings.horizon - 1)
+    }
+
     /// A plan from pure noise.
     fn from_noise(
         &mut self,
@@ -238,6 +244,7 @@ impl Planner {
             known: &prepared.known,
             first: prepared.first,
             overlap: prepared.first.max(1),
+            acting: self.acting(),
             matrix: self.settings.matrix,
             counted: &prepared.counted,
             goal: &request.goal,
@@ -259,7 +266,11 @@ impl Planner {
         let (settings, known, first) = (&self.settings, &prepared.known, prepared.first);
         let (spec, schedule) = (&self.generator.spec, self.generator.schedule);
         let (tokens, stack) = (settings.horizon, self.layout.frame_stack);
-        let slope = (settings.uncertainty_scale / settings.denoising_steps as f64) as f32;
+        // The row in which the acting token is clean ends every tick.
+        let rows = settings.denoising_steps + (settings.uncertainty_scale * self.acting() as f64).ceil() as usize;
+        let pyramid =
+            SchedulingMatrix::new(MatrixKind::Pyramid, tokens, settings.denoising_steps, settings.uncertainty_scale)?
+                .truncated(rows);
         let mut x = Tokens::zeros(known.batch(), known.tokens(), self.layout.token_channels());
         noise(&mut x);
         // To the nearest tick: a live tick may be some microseconds off the grid.
@@ -272,16 +283,13 @@ impl Planner {
         });
         let matrix = match continued {
             Some((buffer, shift)) => {
-                let descent = Descent::new(tokens, slope, settings.streaming.refresh as f32, shift, stack);
+                let descent = Descent::new(&pyramid, settings.streaming.refresh as f32, shift, stack);
                 let future = buffer.shifted(shift, &descent.start, x.window(first..first + tokens), spec, schedule);
                 x.put_window(first, first..first + tokens, &future);
                 share_first(&mut x, settings.futures, first, settings.shared_tokens);
                 SchedulingMatrix::descent(&descent.start, &descent.end, settings.streaming.steps_per_tick)?
             }
-            None => {
-                let (rows, slope) = (settings.denoising_steps, settings.uncertainty_scale);
-                SchedulingMatrix::new(MatrixKind::Pyramid, tokens, rows, slope)?.truncated(rows)
-            }
+            None => pyramid,
         };
         known.put(&mut x, schedule);
         let task = Task {
@@ -289,6 +297,7 @@ impl Planner {
             matrix: &matrix,
             first: first.saturating_sub(1),
             first_shared: first,
+            acting: self.acting(),
             counted: &prepared.counted,
             goal: &request.goal,
             settings,

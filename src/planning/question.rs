@@ -76,6 +76,7 @@ impl Planner {
             known: &known,
             first: 0,
             overlap: self.settings.history.max(1),
+            acting: 0,
             matrix: MatrixKind::FullSequence,
             counted: &[],
             goal: &[],

@@ -28,6 +28,8 @@ pub struct Task<'a> {
     pub first: usize,
     /// The first token that futures share.
     pub first_shared: usize,
+    /// The matrix's column of the token that holds the action to come.
+    pub acting: usize,
     /// Frames that costs are counted over, per sequence; empty: no guidance.
     pub counted: &'a [usize],
     /// In units; empty: none.
@@ -69,18 +71,18 @@ impl Generator {
         };
         let mut solver = Solver::new(kind, self.schedule, &self.spec);
         let mut steps = Steps { clean: None, guided: 0, unguided: 0, norm: 0.0, variance: 0.0 };
-        let near = |row: usize| task.matrix.row(row)[0];
-        // Rows until the nearest token is clean.
+        let near = |row: usize| task.matrix.row(row)[task.acting];
+        // Rows until the action is clean.
         let until_clean = (0..=task.matrix.steps()).find(|&row| near(row) <= 0.0).unwrap_or(task.matrix.steps());
         let sampled = sample(x, task.known, task.matrix, &mut solver, noise, &mut |step| {
             let scale = settings.guidance.scale_at(f64::from(near(step.row)));
             let wanted = !task.counted.is_empty()
                 && settings.guidance.gradient != GradientKind::Off
                 && scale > 0.0
-                // In pure noise the costs of the mean future say nothing yet; once the nearest token is clean, guidance could
-                // not change the action any more.
-                && (0.0..1.0).contains(&near(step.row))
-                && near(step.row) > 0.0;
+                // In pure noise the costs of the mean future say nothing yet; once the action is clean, guidance could not
+                // change it any more.
+                && near(step.row) > 0.0
+                && near(step.row) < 1.0;
             let guided = match self.times.allowed(task.budget, until_clean.saturating_sub(step.row + 1)) {
                 Allowed::Nothing => return Ok(None),
                 Allowed::Guided => wanted,

@@ -7,7 +7,7 @@
 //!       0 |___/________________ token
 //! ```
 
-use crate::diffusion::{Levels, NoiseSchedule, Solver, TokenSpec, Tokens};
+use crate::diffusion::{Levels, NoiseSchedule, SchedulingMatrix, Solver, TokenSpec, Tokens};
 
 /// The future tokens of every sequence, at the levels in which the last tick left them.
 #[derive(Clone, Debug)]
@@ -26,15 +26,14 @@ pub struct Descent {
 }
 
 impl Descent {
-    /// `slope`: rise of the level from a token to the next one. `shift`: frames that have passed.
-    pub fn new(tokens: usize, slope: f32, refresh: f32, shift: usize, frame_stack: usize) -> Self {
-        let end = |token: usize| (slope * token as f32).min(1.0);
+    /// `matrix`: the pyramid, truncated at the row that a tick ends with. `shift`: frames that have passed.
+    pub fn new(matrix: &SchedulingMatrix, refresh: f32, shift: usize, frame_stack: usize) -> Self {
+        let end = matrix.row(matrix.steps());
         // A frame may come from so many tokens further back, and nothing can be raised to a lower level.
         let lag = shift.div_ceil(frame_stack);
-        Self {
-            start: (0..tokens).map(|t| (end(t) + refresh).min(1.0).max(end(t + lag))).collect(),
-            end: (0..tokens).map(end).collect(),
-        }
+        let came_from = |token: usize| end.get(token + lag).copied().unwrap_or(1.0);
+        let start = |token: usize| (end[token] + refresh).max(came_from(token)).min(1.0);
+        Self { start: (0..end.len()).map(start).collect(), end: end.to_vec() }
     }
 }
 
@@ -101,17 +100,19 @@ pub fn share_first(x: &mut Tokens, futures: usize, first: usize, shared: usize) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::NoiseScheduleKind;
+    use crate::config::{MatrixKind, NoiseScheduleKind};
 
     #[test]
     fn levels_of_a_tick() {
-        // Slope 0.25, no refresh, a shift of one frame of two: the next token's level is needed.
-        let descent = Descent::new(5, 0.25, 0.0, 1, 2);
-        assert_eq!(descent.end, [0.0, 0.25, 0.5, 0.75, 1.0]);
-        assert_eq!(descent.start, [0.25, 0.5, 0.75, 1.0, 1.0]);
+        // 4 rows a token, one row between tokens; after 4 rows the first one is clean.
+        let matrix = SchedulingMatrix::new(MatrixKind::Pyramid, 5, 4, 1.0).unwrap().truncated(4);
+        let start = |refresh, shift| Descent::new(&matrix, refresh, shift, 2).start;
+        assert_eq!(Descent::new(&matrix, 0.0, 1, 2).end, [0.0, 0.25, 0.5, 0.75, 1.0]);
+        // No refresh, a shift of one frame of two: the next token's level is needed.
+        assert_eq!(start(0.0, 1), [0.25, 0.5, 0.75, 1.0, 1.0]);
         // A refresh of 0.5 is more than that; a shift of three frames needs two tokens' levels, as much.
-        assert_eq!(Descent::new(5, 0.25, 0.5, 1, 2).start, [0.5, 0.75, 1.0, 1.0, 1.0]);
-        assert_eq!(Descent::new(5, 0.25, 0.0, 3, 2).start, [0.5, 0.75, 1.0, 1.0, 1.0]);
+        assert_eq!(start(0.5, 1), [0.5, 0.75, 1.0, 1.0, 1.0]);
+        assert_eq!(start(0.0, 3), [0.5, 0.75, 1.0, 1.0, 1.0]);
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct Whole<'a> {
     pub first: usize,
     /// Tokens of one window that the next one begins with, at least 1.
     pub overlap: usize,
+    /// The token after the history that holds the action to come.
+    pub acting: usize,
     pub matrix: MatrixKind,
     /// Frames that costs are counted over, from the newest history token on, per sequence; empty: no guidance.
     pub counted: &'a [usize],
@@ -66,6 +68,7 @@ impl Generator {
                 known: &known,
                 matrix: &matrix,
                 first: before.saturating_sub(1),
+                acting: if begin == 0 { whole.acting } else { 0 },
                 first_shared: if begin == 0 { before } else { end - begin },
                 counted: &counted,
                 goal: whole.goal,

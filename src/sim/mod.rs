@@ -23,7 +23,7 @@ pub use disturbance::Disturbance;
 pub use expert::{ARRIVAL_DISTANCE_M, Expert};
 pub use maze::{Cell, Maze, MazeError};
 pub use picture::{Moment, Picture, PictureError};
-pub use recorder::{MAP_FRAME, ROBOT_FRAME, RecordError, Recorded, Recording, Topics};
+pub use recorder::{MAP_FRAME, ROBOT_FRAME, RecordError, Recorded, Recording, Topics, definitions};
 pub use summary::Summary;
 pub use trial::{GOAL_TOLERANCE_M, HOLD_S, LEAST_DISTANCE_CELLS, Trial};
 pub use world::{FORCE_LIMIT_N, ROBOT_RADIUS_M, RobotState, STEP_S, World};

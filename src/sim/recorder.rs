@@ -23,6 +23,11 @@ const ODOMETRY: (&str, &str) = ("nav_msgs/msg/Odometry", include_str!("definitio
 const WRENCH: (&str, &str) = ("geometry_msgs/msg/WrenchStamped", include_str!("definitions/WrenchStamped.msg"));
 const POSE: (&str, &str) = ("geometry_msgs/msg/PoseStamped", include_str!("definitions/PoseStamped.msg"));
 
+/// The definitions of the world's messages.
+pub fn definitions() -> SchemaDefinitions {
+    SchemaDefinitions::new([ODOMETRY, WRENCH, POSE])
+}
+
 /// The names of the world's topics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topics {
@@ -71,7 +76,7 @@ impl Recording {
     /// # Errors
     /// The directory exists or cannot be written.
     pub fn write(&self, maze: &Maze, directory: &Path, mut tell: impl FnMut(f64)) -> Result<Recorded, RecordError> {
-        let definitions = SchemaDefinitions::new([ODOMETRY, WRENCH, POSE]);
+        let definitions = definitions();
         let encoder = |message_type, fields: &[&str], texts: &[(&str, &str)]| {
             let fields: Vec<String> = fields.iter().map(|field| (*field).into()).collect();
             Encoder::with_texts(&definitions.schema(message_type)?, &fields, texts)

@@ -1,0 +1,115 @@
+//! How well and how fast the shipped model drives the embedded world, in process, setting by setting: the table of
+//! docs/performance.md. Not a micro-benchmark: whole drives with the control loop, one plan a tick.
+//!
+//!     cargo bench --profile dev --no-default-features --bench drive [-- NAME...]
+//!
+//! `DF_DRIVES` (default 20) drives a setting; `DF_MODEL` another checkpoint.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use df_planner::config::{Config, GuidanceStep, PlannerConfig, PlannerMode, SolverName};
+use df_planner::message::bind;
+use df_planner::planning::{Budget, ControlLoop, Planner};
+use df_planner::signal::Layout;
+use df_planner::sim::{Maze, STEP_S, Trial, definitions};
+use nalgebra::Vector2;
+
+/// A drive that has not come to its goal by now is given up, seconds of simulated time.
+const LONGEST_S: f64 = 40.0;
+
+type Change = fn(&mut PlannerConfig);
+
+const SETTINGS: &[(&str, Change)] = &[
+    ("shipped", |_| ()),
+    ("full", |p| p.mode = PlannerMode::Full),
+    ("line_search", |p| p.guidance.step = GuidanceStep::LineSearch),
+    ("dpm_solver", |p| p.solver = SolverName::DpmSolver),
+    ("streaming_1", |p| stream(p, 0.3, 1)),
+    ("streaming_2", |p| stream(p, 0.3, 2)),
+    ("streaming_3", |p| stream(p, 0.3, 3)),
+    ("streaming_2_half", |p| stream(p, 0.5, 2)),
+    ("streaming_3_half", |p| stream(p, 0.5, 3)),
+    ("streaming_3_most", |p| stream(p, 0.7, 3)),
+    ("unguided", |p| p.guidance.scale = 0.0),
+];
+
+fn stream(planner: &mut PlannerConfig, refresh: f64, steps_per_tick: usize) {
+    planner.mode = PlannerMode::Streaming;
+    planner.streaming.refresh = refresh;
+    planner.streaming.steps_per_tick = steps_per_tick;
+}
+
+fn main() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let config = Config::load(&root.join("config/point_maze.yaml")).expect("the shipped configuration");
+    let bound = bind(&config, &definitions()).expect("the world's messages");
+    let layout = Layout::new(config.contract.frame_stack, bound.modalities(&config));
+    let model = std::env::var_os("DF_MODEL").map_or_else(|| root.join("models/point_maze"), PathBuf::from);
+    let drives: u64 = std::env::var("DF_DRIVES").ok().and_then(|n| n.parse().ok()).unwrap_or(20);
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    println!("{:<20} {:>8} {:>10} {:>9} {:>9}   not reached", "setting", "reached", "median s", "p50 ms", "p99 ms");
+    for (name, change) in SETTINGS.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|w| w == name)) {
+        let mut config = config.clone();
+        change(&mut config.planner);
+        let mut planner = Planner::load(&model, &config, &layout, "cpu").expect("the checkpoint");
+        let mut latencies_ms = Vec::new();
+        let runs: Vec<Option<f64>> =
+            (0..drives).map(|seed| drive(&config, &layout, &mut planner, seed, &mut latencies_ms)).collect();
+        let mut times: Vec<f64> = runs.iter().flatten().copied().collect();
+        let lost: Vec<usize> = runs.iter().enumerate().filter_map(|(s, run)| run.is_none().then_some(s)).collect();
+        println!(
+            "{name:<20} {:>3} of {drives} {:>10.2} {:>9.1} {:>9.1}   {lost:?}",
+            times.len(),
+            quantile(&mut times, 0.5),
+            quantile(&mut latencies_ms, 0.5),
+            quantile(&mut latencies_ms, 0.99)
+        );
+    }
+}
+
+/// Seconds to the goal; `None`: not reached. As the node does it: the action planned in one period is published at the next tick.
+fn drive(
+    config: &Config,
+    layout: &Layout,
+    planner: &mut Planner,
+    seed: u64,
+    latencies_ms: &mut Vec<f64>,
+) -> Option<f64> {
+    planner.reset();
+    let mut control = ControlLoop::new(config, layout);
+    let mut trial = Trial::draw(Maze::demo(), seed);
+    control.set_goal(trial.goal().as_slice());
+    let steps_per_tick = (config.contract.period_s / STEP_S).round() as i64;
+    let step_ns = config.contract.period_ns() / steps_per_tick;
+    let mut force = Vector2::zeros();
+    let mut step = 0;
+    while trial.elapsed_s() < LONGEST_S {
+        // As a robot at rest waits for its first plan: the history fills before the first force comes.
+        let state = trial.state();
+        control.observe(0, step * step_ns, state.position.as_slice());
+        control.observe(1, step * step_ns, state.velocity.as_slice());
+        if step % steps_per_tick == 0 {
+            let tick = control.tick(step * step_ns);
+            force = Vector2::from_column_slice(&tick.command.values);
+            if let Some(request) = tick.request {
+                let started = Instant::now();
+                let plan = planner.plan(&request, &Budget::unlimited());
+                latencies_ms.push(started.elapsed().as_secs_f64() * 1e3);
+                control.accept(plan);
+            }
+        }
+        if trial.step(force) {
+            return trial.reached_at_s();
+        }
+        step += 1;
+    }
+    None
+}
+
+/// Not a number for nothing.
+fn quantile(values: &mut [f64], quantile: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let at = (values.len().saturating_sub(1) as f64 * quantile).round() as usize;
+    values.get(at).copied().unwrap_or(f64::NAN)
+}
