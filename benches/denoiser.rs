@@ -9,7 +9,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use df_planner::config::Config;
 use df_planner::diffusion::{Denoiser, Levels, NoiseSchedule, Objective, Tokens};
 use df_planner::model::{Checkpoint, Engine, NetworkConfig, NetworkDenoiser, engine};
-use df_planner::planning::{PlanRequest, Planner};
+use df_planner::planning::{Budget, PlanRequest, Planner};
 use df_planner::signal::{Frame, History};
 
 const ENGINES: [&str; 2] = ["cpu", "flex"];
@@ -62,7 +62,11 @@ fn steps(criterion: &mut Criterion) {
 fn plans(criterion: &mut Criterion) {
     let config = Config::load(&root("config/point_maze.yaml")).expect("the shipped configuration");
     let layout = shipped(&engine("cpu").expect("built in")).layout;
-    let frame = Frame { values: vec![0.0; layout.frame_channels()], present: vec![true; layout.modalities.len()] };
+    let frame = Frame {
+        values: vec![0.0; layout.frame_channels()],
+        present: vec![true; layout.modalities.len()],
+        deviation: Vec::new(),
+    };
     let mut history = History::new(&layout, config.planner.history);
     (0..config.planner.history * layout.frame_stack).for_each(|_| history.push(frame.clone()));
     let committed = vec![0.0; layout.action().len()];
@@ -75,7 +79,7 @@ fn plans(criterion: &mut Criterion) {
             bencher.iter(|| {
                 // Every tick draws its own noise.
                 request.tick_ns += config.contract.period_ns();
-                planner.plan(&request).expect("a plan")
+                planner.plan(&request, &Budget::unlimited()).expect("a plan")
             });
         });
     }

@@ -102,10 +102,10 @@ fn training_is_reproducible_and_ctrl_c_leaves_a_usable_checkpoint() {
         assert!(json.contains("\"steps\": 8"), "{json}");
         let (bag, out) = (&bag, &folder.path().join("rows"));
         assert!(replay(&config, &folder.path().join(name), bag, out, "1").status.success());
-        fs::read(out).unwrap()
+        fs::read(folder.path().join(name).join("weights.bpk")).unwrap()
     };
-    // Plans are a function of the weights: equal plans, equal weights.
-    assert_eq!(weights("a"), weights("b"));
+    // Not assert_eq: it would print the bytes.
+    assert!(weights("a") == weights("b"));
 
     let out = folder.path().join("interrupted");
     let mut child = train(&config, &bag, &out, "100000000").spawn().unwrap();

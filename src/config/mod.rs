@@ -11,6 +11,7 @@ mod pgm;
 mod planner;
 mod raw;
 mod rules;
+mod training;
 
 use std::path::{Path, PathBuf};
 
@@ -19,11 +20,9 @@ pub use occupancy::{MapError, OccupancyGrid};
 pub use planner::{
     GradientKind, GuidanceConfig, GuidanceStep, MatrixKind, PlannerConfig, PlannerMode, SolverName, StreamingConfig,
 };
-pub use raw::{
-    Action, Goal, ModelConfig, NoiseMix, NoiseScheduleKind, ObjectiveKind, ObservationGroup, Qos, Reliability,
-    TrainingConfig,
-};
+pub use raw::{Action, Goal, ModelConfig, NoiseScheduleKind, ObjectiveKind, ObservationGroup, Qos, Reliability};
 pub use rules::Broken;
+pub use training::{LossWeightKind, NoiseMix, TrainingConfig};
 
 /// The modality name that is reserved for the action.
 pub const ACTION: &str = "action";

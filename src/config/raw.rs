@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::costs::CostConfig;
 use super::planner::PlannerConfig;
+use super::training::TrainingConfig;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -181,58 +182,5 @@ pub struct ModelConfig {
 impl Default for ModelConfig {
     fn default() -> Self {
         Self { width: 128, layers: 4, heads: 4, objective: ObjectiveKind::V, noise_schedule: NoiseScheduleKind::Cosine }
-    }
-}
-
-/// Shares of the training windows that get each pattern of noise levels.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NoiseMix {
-    /// An independent level per token and modality.
-    pub independent: f64,
-    /// What planning uses: clean history, pyramid future, sometimes known future observations.
-    pub planning: f64,
-    /// One modality at level 1 throughout.
-    pub hidden_modality: f64,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TrainingConfig {
-    /// Tokens per training window.
-    pub window: usize,
-    pub batch: usize,
-    pub steps: usize,
-    pub learning_rate: f64,
-    pub warmup_steps: usize,
-    pub weight_decay: f64,
-    pub gradient_clip: f64,
-    pub ema_decay: f64,
-    /// Share of the episodes kept for validation.
-    pub validation_share: f64,
-    pub checkpoint_every_s: f64,
-    /// A longer silence of an observation splits the episode, seconds.
-    pub max_gap_s: f64,
-    pub seed: u64,
-    pub noise_mix: NoiseMix,
-}
-
-impl Default for TrainingConfig {
-    fn default() -> Self {
-        Self {
-            window: 14,
-            batch: 128,
-            steps: 20_000,
-            learning_rate: 5e-4,
-            warmup_steps: 500,
-            weight_decay: 0.01,
-            gradient_clip: 1.0,
-            ema_decay: 0.999,
-            validation_share: 0.1,
-            checkpoint_every_s: 300.0,
-            max_gap_s: 0.5,
-            seed: 0,
-            noise_mix: NoiseMix { independent: 0.35, planning: 0.5, hidden_modality: 0.15 },
-        }
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn at_least_one(key: impl Into<String>, value: usize) -> Check {
     require(value >= 1, key, value, "must be at least 1")
 }
 
-fn share(key: impl Into<String>, value: f64) -> Check {
+pub(super) fn share(key: impl Into<String>, value: f64) -> Check {
     require((0.0..1.0).contains(&value), key, value, "must be at least 0 and below 1")
 }
 
@@ -58,7 +58,7 @@ pub fn check(file: &File) -> Check {
     costs::check(&file.costs, file.goal.is_some())?;
     check_model(file)?;
     file.planner.check()?;
-    check_training(file)
+    file.training.check()
 }
 
 fn check_topic(key: &str, topic: &str, message_type: &str, fields: &[String], units: &[String]) -> Check {
@@ -138,27 +138,6 @@ fn check_model(file: &File) -> Check {
     )
 }
 
-fn check_training(file: &File) -> Check {
-    let training = &file.training;
-    require(training.window >= 2, "training.window", training.window, "must be at least 2 tokens")?;
-    at_least_one("training.batch", training.batch)?;
-    at_least_one("training.steps", training.steps)?;
-    positive("training.learning_rate", training.learning_rate)?;
-    not_negative("training.weight_decay", training.weight_decay)?;
-    positive("training.gradient_clip", training.gradient_clip)?;
-    share("training.ema_decay", training.ema_decay)?;
-    share("training.validation_share", training.validation_share)?;
-    positive("training.checkpoint_every_s", training.checkpoint_every_s)?;
-    positive("training.max_gap_s", training.max_gap_s)?;
-    let mix = [training.noise_mix.independent, training.noise_mix.planning, training.noise_mix.hidden_modality];
-    require(
-        mix.iter().all(|share| (0.0..=1.0).contains(share)) && (mix.iter().sum::<f64>() - 1.0).abs() < 1e-6,
-        "training.noise_mix",
-        format!("{mix:?}"),
-        "shares must lie in [0, 1] and sum to 1",
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -207,7 +186,7 @@ mod tests {
             ("group: position", "group: pose", "must be one of"),
             ("safe: [0.0, 0.0]", "safe: [0.0]", "as many values as action.min"),
             ("eta: 0.0", "eta: 1.5", "must lie in [0, 1]"),
-            ("independent: 0.15", "independent: 0.5", "sum to 1"),
+            ("planning: 0.8", "planning: 0.9", "sum to 1"),
             ("type: geometry_msgs/msg/WrenchStamped", "type: WrenchStamped", "package/msg/Name"),
             ("max_age_s: 0.1", "max_age_s: .nan", "finite"),
         ] {

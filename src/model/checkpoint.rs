@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burn::module::Module;
-use burn::tensor::Device;
+use burn::module::{Module, ModuleMapper, Param, ParamId};
+use burn::tensor::{Bytes, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, Network, NetworkConfig, NetworkDenoiser};
@@ -105,6 +105,7 @@ impl Checkpoint {
         fs::write(new.join(CONTRACT), &self.configuration).map_err(at(&new))?;
         self.network
             .clone()
+            .map(&mut Number(0))
             .save_file(new.join(WEIGHTS))
             .map_err(|e| CheckpointError::Malformed { path: new.join(WEIGHTS), message: e.to_string() })?;
         if directory.exists() {
@@ -144,10 +145,11 @@ impl Checkpoint {
         let configuration = read(CONTRACT)?;
         let contract = Contract::parse(&configuration, &directory.join(CONTRACT))?;
         let weights = directory.join(WEIGHTS);
-        if !weights.is_file() {
-            return Err(malformed(WEIGHTS, "no such file".into()));
-        }
-        let record = burn::store::ModuleRecord::load(&weights).map_err(|e| malformed(WEIGHTS, e.to_string()))?;
+        // Read as a whole: from a path, Burn reads each tensor when it is first used, and panics if training has replaced the
+        // file by then.
+        let bytes = fs::read(&weights).map_err(|source| CheckpointError::File { path: weights, source })?;
+        let record = burn::store::ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes))
+            .map_err(|e| malformed(WEIGHTS, e.to_string()))?;
         let network = description.network.init(device);
         let network = network.try_load_record(record).map_err(|e| malformed(WEIGHTS, e.to_string()))?;
         Ok(Self {
@@ -206,5 +208,17 @@ impl Checkpoint {
             Objective(self.model.objective),
             self.sizes.tokens,
         )
+    }
+}
+
+/// Numbers parameters in the order of the network. Burn draws their ids at random, and they are part of the file: without
+/// this, equal weights would not give equal bytes.
+struct Number(u64);
+
+impl ModuleMapper for Number {
+    fn map_float<const D: usize>(&mut self, mut param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        self.0 += 1;
+        param.id = ParamId::from(self.0);
+        param
     }
 }

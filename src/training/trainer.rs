@@ -98,7 +98,7 @@ pub fn train(
         settings.window,
     );
     let goal = config.goal.as_ref().and_then(|goal| layout.modality(&goal.group));
-    let maker = BatchMaker::new(spec, &config.model, settings.noise_mix.clone(), goal, settings.window);
+    let maker = BatchMaker::new(spec, &config.model, settings, goal);
     let mut network = sizes.init(&tracked);
     let mut ema = Ema::new(&network, settings.ema_decay);
     let mut optimiser = AdamWConfig::new()

@@ -1,0 +1,173 @@
+//! The section `training`: its keys, their defaults and their rules.
+
+use serde::Deserialize;
+
+use super::rules::{Check, at_least_one, not_negative, positive, require, share};
+
+/// Shares of the training windows that get each pattern of noise levels (`diffusion::mix`); one that is left out is 0.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NoiseMix {
+    /// A level of its own per token and modality.
+    pub independent: f64,
+    /// A level of its own per token, which all modalities share: the paper's pattern.
+    pub shared: f64,
+    /// What planning uses: clean history, a row of a scheduling matrix, sometimes known future observations.
+    pub planning: f64,
+    /// As `planning`, with one modality at level 1 throughout.
+    pub hidden_modality: f64,
+    /// Any of the others by their shares (`planning` if there is none), on windows that are cut to a random length.
+    pub variable_length: f64,
+    /// As `planning`, with one modality of the history noisy, old or silent.
+    pub noisy_history: f64,
+    /// Some modalities known throughout, in a range, or outside of one; the rest is asked for.
+    pub questions: f64,
+}
+
+impl NoiseMix {
+    /// Every share with its key.
+    pub fn shares(&self) -> [(&'static str, f64); 7] {
+        [
+            ("independent", self.independent),
+            ("shared", self.shared),
+            ("planning", self.planning),
+            ("hidden_modality", self.hidden_modality),
+            ("variable_length", self.variable_length),
+            ("noisy_history", self.noisy_history),
+            ("questions", self.questions),
+        ]
+    }
+
+    fn check(&self) -> Check {
+        for (name, share) in self.shares() {
+            let key = format!("training.noise_mix.{name}");
+            require((0.0..=1.0).contains(&share), key, share, "a share must lie in [0, 1]")?;
+        }
+        let sum: f64 = self.shares().iter().map(|(_, share)| share).sum();
+        require((sum - 1.0).abs() < 1e-6, "training.noise_mix", format!("sum {sum}"), "the shares must sum to 1")
+    }
+}
+
+/// How much the error of a slot counts, by the signal-to-noise ratio of its level (`diffusion::LossWeight`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossWeightKind {
+    MinSnr,
+    FusedSnr,
+    Uniform,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingConfig {
+    /// Tokens per training window.
+    pub window: usize,
+    pub batch: usize,
+    pub steps: usize,
+    pub learning_rate: f64,
+    pub warmup_steps: usize,
+    pub weight_decay: f64,
+    pub gradient_clip: f64,
+    pub ema_decay: f64,
+    /// Share of the episodes kept for validation.
+    pub validation_share: f64,
+    pub checkpoint_every_s: f64,
+    /// A longer silence of an observation splits the episode, seconds.
+    pub max_gap_s: f64,
+    pub seed: u64,
+    pub noise_mix: NoiseMix,
+    pub loss_weight: LossWeightKind,
+    /// Signal-to-noise ratio beyond which a cleaner slot counts no more.
+    pub snr_clip: f64,
+    /// `fused_snr`: share of the past's ratio that is kept from one frame to the next.
+    pub snr_decay: f64,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            window: 14,
+            batch: 128,
+            steps: 20_000,
+            learning_rate: 5e-4,
+            warmup_steps: 500,
+            weight_decay: 0.01,
+            gradient_clip: 1.0,
+            ema_decay: 0.999,
+            validation_share: 0.1,
+            checkpoint_every_s: 300.0,
+            max_gap_s: 0.5,
+            seed: 0,
+            noise_mix: NoiseMix {
+                independent: 0.245,
+                shared: 0.105,
+                planning: 0.5,
+                hidden_modality: 0.15,
+                ..NoiseMix::default()
+            },
+            loss_weight: LossWeightKind::MinSnr,
+            // Hang et al. 2023; and the planning configuration of Chen et al. 2024 (df_planning.yaml), as is the decay.
+            snr_clip: 5.0,
+            snr_decay: 0.98,
+        }
+    }
+}
+
+impl TrainingConfig {
+    pub(super) fn check(&self) -> Check {
+        require(self.window >= 2, "training.window", self.window, "must be at least 2 tokens")?;
+        at_least_one("training.batch", self.batch)?;
+        at_least_one("training.steps", self.steps)?;
+        positive("training.learning_rate", self.learning_rate)?;
+        not_negative("training.weight_decay", self.weight_decay)?;
+        positive("training.gradient_clip", self.gradient_clip)?;
+        share("training.ema_decay", self.ema_decay)?;
+        share("training.validation_share", self.validation_share)?;
+        positive("training.checkpoint_every_s", self.checkpoint_every_s)?;
+        positive("training.max_gap_s", self.max_gap_s)?;
+        positive("training.snr_clip", self.snr_clip)?;
+        share("training.snr_decay", self.snr_decay)?;
+        let cut = self.noise_mix.variable_length;
+        let key = "training.noise_mix.variable_length";
+        require(cut == 0.0 || self.window > 2, key, cut, "training.window must be above 2: 2 tokens cannot be cut")?;
+        self.noise_mix.check()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<TrainingConfig, String> {
+        let config: TrainingConfig = serde_yaml::from_str(text).map_err(|e| e.to_string())?;
+        config.check().map_err(|b| format!("{}: {}: {}", b.key, b.value, b.rule))?;
+        Ok(config)
+    }
+
+    #[test]
+    fn the_defaults_keep_the_rules() {
+        assert_eq!(parse("{}").unwrap(), TrainingConfig::default());
+    }
+
+    #[test]
+    fn a_share_that_is_left_out_is_zero() {
+        let mix = parse("noise_mix: {planning: 0.75, questions: 0.25}").unwrap().noise_mix;
+        assert_eq!(mix, NoiseMix { planning: 0.75, questions: 0.25, ..NoiseMix::default() });
+    }
+
+    #[test]
+    fn refusals_name_key_value_and_rule() {
+        for (text, expected) in [
+            ("noise_mix: {planning: 0.75}", "training.noise_mix: sum 0.75: the shares must sum to 1"),
+            ("noise_mix: {planning: 1.5, shared: -0.5}", "training.noise_mix.shared: -0.5: a share must lie in [0, 1]"),
+            ("noise_mix: {plannning: 1}", "unknown field `plannning`"),
+            ("{window: 2, noise_mix: {variable_length: 1}}", "training.noise_mix.variable_length: 1: training.window"),
+            ("loss_weight: snr", "unknown variant `snr`, expected one of `min_snr`, `fused_snr`, `uniform`"),
+            ("snr_clip: 0", "training.snr_clip: 0: must be a finite number above 0"),
+            ("snr_decay: 1", "training.snr_decay: 1: must be at least 0 and below 1"),
+        ] {
+            let message = parse(text).expect_err(text);
+            assert!(message.contains(expected), "{text}: {message}");
+        }
+    }
+}

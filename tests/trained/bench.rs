@@ -1,0 +1,100 @@
+//! What the tests share: episodes to a checkpoint, and questions to it.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use df_planner::config::{Config, MatrixKind};
+use df_planner::data::Episode;
+use df_planner::diffusion::{Denoiser, Known, NoiseSchedule, SchedulingMatrix, Solver, SolverKind, Tokens, sample};
+use df_planner::model::{Checkpoint, Engine};
+use df_planner::signal::{Frame, Layout};
+use df_planner::training::train;
+use rand::Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+/// Frames in a token.
+const FRAME_STACK: usize = 2;
+
+/// Burn's random generator is one for the process: trainings take turns.
+pub fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One action channel and one observation channel; a small network with settings that train in seconds.
+pub fn config(window: usize, steps: usize, noise_mix: &str) -> Config {
+    let topic = |name: &str| format!("topic: {name}, type: std_msgs/msg/Float64, fields: [data], max_age_s: 0.1");
+    let text = format!(
+        "period_s: 0.1
+frame_stack: {FRAME_STACK}
+observations:
+  seen: {{{}}}
+action: {{{}, min: [-9], max: [9], safe: [0]}}
+model: {{width: 32, layers: 2, heads: 2}}
+training:
+  {{window: {window}, batch: 64, steps: {steps}, learning_rate: 3.0e-3, warmup_steps: 50, ema_decay: 0.99,
+    validation_share: 0, seed: 1, noise_mix: {noise_mix}}}
+",
+        topic("seen"),
+        topic("command"),
+    );
+    Config::parse(&text, Path::new("test.yaml")).unwrap()
+}
+
+/// An episode from `[action, observation]` per tick.
+pub fn episode(frames: impl IntoIterator<Item = [f32; 2]>) -> Episode {
+    let frame = |values: [f32; 2]| Frame { values: values.into(), present: vec![true; 2], deviation: Vec::new() };
+    Episode { start_ns: 0, frames: frames.into_iter().map(frame).collect() }
+}
+
+/// Trains on the backend `flex`, and reads the checkpoint that was written to `out`.
+pub fn trained(config: &Config, episodes: Vec<Episode>, out: &Path) -> Checkpoint {
+    let data = || vec!["data".to_string()];
+    let layout = Layout::new(FRAME_STACK, [("action".into(), data()), ("seen".into(), data())]);
+    let (device, stop) = (Engine::Native.device(), AtomicBool::new(false));
+    train(config, &layout, episodes, Vec::new(), ("flex", &device), out, &stop, &mut |_| ()).unwrap();
+    Checkpoint::load(out, &device).unwrap()
+}
+
+/// One frame of a question, `[action, observation]`; `None` where it is asked for.
+pub type Given = [Option<f32>; 2];
+
+/// Samples the answers to questions of one length: each question's frames with every value in place. `steps` rows per token.
+pub fn answers(
+    checkpoint: &Checkpoint,
+    questions: &[Vec<Given>],
+    (matrix, steps): (MatrixKind, usize),
+    rng: &mut impl Rng,
+) -> Vec<Vec<[f32; 2]>> {
+    let (spec, schedule) = (checkpoint.spec(), NoiseSchedule(checkpoint.model.noise_schedule));
+    let (batch, tokens) = (questions.len(), questions[0].len() / FRAME_STACK);
+    let mut known = Known::nothing(batch, tokens, &spec);
+    for (b, question) in questions.iter().enumerate() {
+        for (k, given) in question.iter().enumerate() {
+            for (c, value) in given.iter().enumerate().filter_map(|(c, value)| Some((c, (*value)?))) {
+                let slot = k % FRAME_STACK * given.len() + c;
+                known.hold((b, k / FRAME_STACK, slot), 0.0, [checkpoint.normaliser.apply(c, value)]).unwrap();
+            }
+        }
+    }
+    let asked = questions[0].iter().position(|given| given.contains(&None)).unwrap() / FRAME_STACK;
+    let matrix = SchedulingMatrix::new(matrix, tokens - asked, steps, 1.0).unwrap();
+    let mut x = Tokens::zeros(batch, tokens, spec.channels());
+    x.data.iter_mut().for_each(|value| *value = StandardNormal.sample(rng));
+    known.put(&mut x, schedule);
+    let mut denoiser = checkpoint.denoiser(&Engine::Native);
+    let mut solver = Solver::new(SolverKind::Ddim { eta: 0.0 }, schedule, &spec);
+    sample(&mut x, &known, &matrix, &mut solver, &mut |_| (), &mut |step| {
+        denoiser.denoise(step.x, step.levels).map(Some)
+    })
+    .unwrap();
+    let unit = |frame: &[f32]| [0, 1].map(|c| checkpoint.normaliser.invert(c, frame[c]));
+    (0..batch).map(|b| x.sequence(b).chunks(2).map(unit).collect()).collect()
+}
+
+/// Mean over all frames of both.
+pub fn root_mean_square(errors: impl IntoIterator<Item = f32>) -> f32 {
+    let (sum, count) = errors.into_iter().fold((0.0, 0.0), |(sum, count), e| (sum + e * e, count + 1.0));
+    (sum / count).sqrt()
+}
