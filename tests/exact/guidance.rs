@@ -188,7 +188,7 @@ fn one_future_dithers_between_two_goals_and_many_do_not() {
     let (alpha, sigma) = SCHEDULE.alpha_sigma(0.5);
     // Near values along which obs.0 of the far token grows: its regression on them.
     let wish = process.covariance.view((0, 4), (CHANNELS, 1)).normalize();
-    let near = &wish * 0.4;
+    let near = &wish * 2.0;
     let known: Vec<(usize, f64, f64)> = near.iter().enumerate().map(|(i, &v)| (i, v, 0.0)).collect();
     let (mean, covariance) = process.given(&known, &[3, 4, 5]);
     assert!(mean[1] > 0.1 && mean[1] < 0.6, "a little to the right: {}", mean[1]);
