@@ -99,11 +99,13 @@ impl Default for TrainingConfig {
             max_gap_s: 0.5,
             seed: 0,
             noise_mix: NoiseMix {
-                independent: 0.245,
-                shared: 0.105,
-                planning: 0.5,
-                hidden_modality: 0.15,
-                ..NoiseMix::default()
+                independent: 0.06,
+                shared: 0.04,
+                planning: 0.55,
+                hidden_modality: 0.05,
+                variable_length: 0.05,
+                noisy_history: 0.05,
+                questions: 0.2,
             },
             loss_weight: LossWeightKind::MinSnr,
             // Hang et al. 2023; and the planning configuration of Chen et al. 2024 (df_planning.yaml), as is the decay.
