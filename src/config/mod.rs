@@ -20,7 +20,9 @@ pub use occupancy::{MapError, OccupancyGrid};
 pub use planner::{
     GradientKind, GuidanceConfig, GuidanceStep, MatrixKind, PlannerConfig, PlannerMode, SolverName, StreamingConfig,
 };
-pub use raw::{Action, Goal, ModelConfig, NoiseScheduleKind, ObjectiveKind, ObservationGroup, Qos, Reliability};
+pub use raw::{
+    Action, Goal, ModelConfig, NoiseScheduleKind, ObjectiveKind, ObservationGroup, Qos, Reliability, Uncertainty,
+};
 pub use rules::Broken;
 pub use training::{LossWeightKind, NoiseMix, TrainingConfig};
 

@@ -80,9 +80,24 @@ pub struct ObservationGroup {
     pub qos: Qos,
     /// An older sample counts as missing, seconds.
     pub max_age_s: f64,
+    /// How exact a sample is. Left out: exact.
+    #[serde(default)]
+    pub uncertainty: Uncertainty,
     /// Missing: the safe action. A group that is not required is planned without.
     #[serde(default = "yes")]
     pub required: bool,
+}
+
+/// The standard deviation of a sample: the root of the sum of squares of what is given. It becomes a noise level.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Uncertainty {
+    /// Of every sample, in the group's unit.
+    pub deviation: f64,
+    /// Growth with the sample's age at the tick, in the group's unit per second.
+    pub per_s: f64,
+    /// Field expressions for the variance of each channel, such as `pose.covariance[0]`. Below 0 means unknown.
+    pub variances: Vec<String>,
 }
 
 fn yes() -> bool {

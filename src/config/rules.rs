@@ -84,6 +84,8 @@ fn check_group(group: &ObservationGroup) -> Check {
     require(group.name != ACTION, &key, &group.name, "this name is reserved for the action")?;
     check_topic(&key, &group.topic, &group.message_type, &group.fields, &group.units)?;
     at_least_one(format!("{key}.qos.depth"), group.qos.depth)?;
+    not_negative(format!("{key}.uncertainty.deviation"), group.uncertainty.deviation)?;
+    not_negative(format!("{key}.uncertainty.per_s"), group.uncertainty.per_s)?;
     positive(format!("{key}.max_age_s"), group.max_age_s)
 }
 

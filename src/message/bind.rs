@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::schema::Schema;
 use super::{Definitions, Encoder, Extractor, MessageError};
-use crate::config::{ACTION, Config, ConfigError};
+use crate::config::{ACTION, Config, ConfigError, ObservationGroup};
 
 /// The contract, bound: how each topic's bytes become channels, and the action's channels bytes.
 pub struct Bound {
@@ -35,7 +35,7 @@ pub fn bind(config: &Config, definitions: &dyn Definitions) -> Result<Bound, Con
     for group in &config.contract.observations {
         let key = format!("observations.{}", group.name);
         let schema = binder.schema(&key, &group.message_type)?;
-        observations.push(binder.fields(&key, &group.fields, |fields| Extractor::new(&schema, fields))?);
+        observations.push(binder.observation(&key, group, &schema)?);
     }
     let action = &config.contract.action;
     let schema = binder.schema(ACTION, &action.message_type)?;
@@ -81,6 +81,24 @@ impl Binder<'_> {
             });
             alone.unwrap_or_else(|| self.config.refuse(&format!("{key}.fields"), format!("{fields:?}"), error))
         })
+    }
+
+    fn observation(&self, key: &str, group: &ObservationGroup, schema: &Arc<Schema>) -> Result<Extractor, ConfigError> {
+        let extractor = self.fields(key, &group.fields, |fields| Extractor::new(schema, fields))?;
+        let (variances, channels) = (&group.uncertainty.variances, extractor.labels().len());
+        if variances.is_empty() {
+            return Ok(extractor);
+        }
+        let key = format!("{key}.uncertainty.variances");
+        let refuse = |rule: String| self.config.refuse(&key, format!("{variances:?}"), rule);
+        let extractor =
+            Extractor::with_variances(schema, &group.fields, variances).map_err(|e| refuse(e.to_string()))?;
+        let got = extractor.variances();
+        if got == channels {
+            Ok(extractor)
+        } else {
+            Err(refuse(format!("must give one variance for each of the {channels} channels of the group; got {got}")))
+        }
     }
 
     fn check_counts(&self, bound: &Bound) -> Result<(), ConfigError> {

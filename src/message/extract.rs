@@ -20,7 +20,7 @@ pub struct Sample {
     pub stamp_ns: Option<i64>,
     /// The frame id of the message's `header`, if the type has one.
     pub frame_id: Option<String>,
-    /// Channel values in the order of the fields.
+    /// Channel values in the order of the fields, then variances where the extractor has them.
     pub values: Vec<f64>,
 }
 
@@ -29,6 +29,8 @@ pub struct Sample {
 pub struct Extractor {
     message_type: String,
     labels: Vec<String>,
+    /// Values of a sample: one per channel, and the variances.
+    width: usize,
     walk: Walk,
     /// One label per slot: the channels first, then what they are made of.
     slot_labels: Vec<String>,
@@ -66,6 +68,23 @@ impl Extractor {
         Self::assemble(schema, channels, stamp)
     }
 
+    /// As [`Extractor::new`], with fields that hold the variances of the channels, one each: they follow the channels in a
+    /// sample, and have no label.
+    ///
+    /// # Errors
+    /// As [`Extractor::new`].
+    pub fn with_variances(schema: &Arc<Schema>, fields: &[String], variances: &[String]) -> Result<Self, MessageError> {
+        let channels = Self::new(schema, fields)?.labels.len();
+        let mut extractor = Self::new(schema, &[fields, variances].concat())?;
+        extractor.labels.truncate(channels);
+        Ok(extractor)
+    }
+
+    /// Values beyond the channels.
+    pub fn variances(&self) -> usize {
+        self.width - self.labels.len()
+    }
+
     /// Renumbers the slots so that channel `c` is slot `c`: the walk then writes straight into the output.
     fn assemble(schema: &Schema, channels: Channels, stamp: Option<[usize; 2]>) -> Result<Self, MessageError> {
         let count = channels.slots.len();
@@ -94,6 +113,7 @@ impl Extractor {
         });
         Ok(Self {
             message_type: schema.name(),
+            width: count,
             labels: channels.labels,
             walk: compile(schema, &channels.wanted, &number)?,
             slot_labels,
@@ -159,7 +179,7 @@ impl Extractor {
                 text.push_str(&String::from_utf8_lossy(frame_id));
             }
         }
-        slots.truncate(self.labels.len());
+        slots.truncate(self.width);
         Ok(())
     }
 

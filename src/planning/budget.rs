@@ -39,20 +39,23 @@ pub enum Allowed {
 /// How long a denoising step takes, plain and guided, as seen lately. Remembers slow ones for a while.
 #[derive(Clone, Debug, Default)]
 pub struct StepTimes {
-    plain_s: f64,
-    guided_s: f64,
+    plain_s: Option<f64>,
+    guided_s: Option<f64>,
 }
 
 /// How much of the last estimate outlives a faster step.
 const MEMORY: f64 = 0.9;
 
 impl StepTimes {
-    /// What the next step may be. `plain_after`: steps that must still follow it for the nearest token to come out clean.
+    /// What the next step may be. `plain_after`: steps that must still follow it for the action to come out clean.
     pub fn allowed(&self, budget: &Budget, plain_after: usize) -> Allowed {
         let left_s = budget.left_s();
-        if self.guided_s + self.plain_s * plain_after as f64 <= left_s {
+        // A guided step holds a plain one: a bound while no plain one was seen. Nothing seen: the first step is tried.
+        let guided_s = self.guided_s.unwrap_or(0.0);
+        let plain_s = self.plain_s.unwrap_or(guided_s);
+        if guided_s + plain_s * plain_after as f64 <= left_s {
             Allowed::Guided
-        } else if self.plain_s <= left_s {
+        } else if plain_s <= left_s {
             Allowed::Plain
         } else {
             Allowed::Nothing
@@ -65,11 +68,7 @@ impl StepTimes {
         let result = step();
         let took = budget.now_s() - before;
         let estimate = if guided { &mut self.guided_s } else { &mut self.plain_s };
-        *estimate = took.max(MEMORY * *estimate + (1.0 - MEMORY) * took);
-        // A guided step holds a plain one: a bound while no plain one was seen.
-        if guided && self.plain_s == 0.0 {
-            self.plain_s = took;
-        }
+        *estimate = Some(estimate.map_or(took, |known| took.max(MEMORY * known + (1.0 - MEMORY) * took)));
         result
     }
 }
@@ -107,6 +106,6 @@ mod tests {
             times.timed(&budget, false, || spent.set(spent.get() + Duration::from_millis(ms)));
         }
         // 10, then 0.9 * 10 + 0.1 * 2 = 9.2, then 0.9 * 9.2 + 0.2 = 8.48.
-        assert!((times.plain_s - 8.48e-3).abs() < 1e-9, "{}", times.plain_s);
+        assert!((times.plain_s.unwrap() - 8.48e-3).abs() < 1e-9, "{times:?}");
     }
 }

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 
 use super::layout::ACTION_MODALITY;
 use super::{Frame, Layout};
-use crate::config::Contract;
+use crate::config::{Contract, Uncertainty};
 
 const NS_PER_S: f64 = 1e9;
 /// Ticks may be asked for this long before the newest tick that was asked for; what only older ticks need is dropped.
@@ -26,6 +26,7 @@ const SAMPLES_MAX: usize = 1 << 16;
 pub struct Aligner {
     period_ns: i64,
     observations: Vec<Track>,
+    uncertainty: Vec<Uncertainty>,
     commands: Track,
     layout: Layout,
     newest_tick_ns: Option<i64>,
@@ -34,21 +35,26 @@ pub struct Aligner {
 impl Aligner {
     /// An aligner for the contract's groups; `layout` comes from the same contract.
     pub fn new(contract: &Contract, layout: &Layout) -> Self {
-        let track = |modality: usize, max_age_s: f64| {
-            Track::new(layout.modalities[modality].channels.len(), (max_age_s * NS_PER_S).round() as i64)
+        let track = |modality: usize, variances: bool, max_age_s: f64| {
+            let channels = layout.modalities[modality].channels.len();
+            Track::new(channels * if variances { 2 } else { 1 }, (max_age_s * NS_PER_S).round() as i64)
         };
         let groups = contract.observations.iter().enumerate();
         Self {
             period_ns: contract.period_ns(),
-            observations: groups.map(|(g, group)| track(ACTION_MODALITY + 1 + g, group.max_age_s)).collect(),
-            commands: track(ACTION_MODALITY, contract.action.max_age_s),
+            observations: groups
+                .map(|(g, group)| track(g + 1, !group.uncertainty.variances.is_empty(), group.max_age_s))
+                .collect(),
+            commands: track(ACTION_MODALITY, false, contract.action.max_age_s),
+            uncertainty: contract.observations.iter().map(|group| group.uncertainty.clone()).collect(),
             layout: layout.clone(),
             newest_tick_ns: None,
         }
     }
 
     /// A sample of observation group `group` (index into the contract's observations), stamped `stamp_ns`, in units.
-    /// Samples may come in any order; of two with one stamp the last one counts. `values`: one per channel of the group.
+    /// Samples may come in any order; of two with one stamp the last one counts. `values`: one per channel of the group, then
+    /// one variance per channel where its contract names fields for them.
     pub fn observe(&mut self, group: usize, stamp_ns: i64, values: &[f64]) {
         self.observations[group].insert(stamp_ns, values, self.newest_tick_ns);
     }
@@ -77,8 +83,16 @@ impl Aligner {
             let modality = ACTION_MODALITY + 1 + g;
             if let Some(sample) = track.fresh_at(tick_ns) {
                 let channels = self.layout.modalities[modality].channels.clone();
-                frame.values[channels].iter_mut().zip(track.values(sample)).for_each(|(to, &from)| *to = from as f32);
+                let (values, variances) = track.values(sample).split_at(channels.len());
+                frame.values[channels.clone()].iter_mut().zip(values).for_each(|(to, &from)| *to = from as f32);
                 frame.present[modality] = true;
+                if self.uncertainty[g] != Uncertainty::default() {
+                    let age_s = tick_ns.saturating_sub(sample.stamp_ns) as f64 / NS_PER_S;
+                    frame.deviation.resize(self.layout.frame_channels(), 0.0);
+                    for (i, c) in channels.enumerate() {
+                        frame.deviation[c] = deviation(&self.uncertainty[g], age_s, variances.get(i));
+                    }
+                }
             }
         }
         frame
@@ -96,6 +110,17 @@ impl Aligner {
         self.observations.iter_mut().for_each(Track::clear);
         self.commands.clear();
         self.newest_tick_ns = None;
+    }
+}
+
+/// In the group's unit; infinite where the variance is unknown (negative, as ROS messages say it).
+fn deviation(uncertainty: &Uncertainty, age_s: f64, variance: Option<&f64>) -> f32 {
+    match variance {
+        Some(variance) if *variance < 0.0 => f32::INFINITY,
+        variance => {
+            let squares = uncertainty.deviation.powi(2) + (uncertainty.per_s * age_s).powi(2);
+            (squares + variance.unwrap_or(&0.0)).sqrt() as f32
+        }
     }
 }
 
@@ -245,6 +270,26 @@ mod tests {
         assert_eq!(seen(&mut aligner, 59), Some((1.0, 2.0)));
         aligner.clear();
         assert_eq!(aligner.age_s(0, 160 * MS), None);
+    }
+
+    #[test]
+    fn a_sample_is_as_exact_as_its_sensor_its_age_and_its_message_say() {
+        let text = include_str!("../../config/point_maze.yaml").replacen(
+            "    max_age_s: 0.1",
+            "    uncertainty: {deviation: 0.3, per_s: 8.0, variances: ['pose.covariance[0]', 'pose.covariance[7]']}\n    max_age_s: 0.1",
+            1,
+        );
+        let config = Config::parse(&text, Path::new("c.yaml")).unwrap();
+        let pair = |name: &str| (name.to_string(), vec!["x".to_string(), "y".to_string()]);
+        let layout = Layout::new(8, [pair("action"), pair("position"), pair("velocity")]);
+        let mut aligner = Aligner::new(&config.contract, &layout);
+        aligner.observe(0, 50 * MS, &[1.0, 2.0, 1.44, -1.0]);
+        aligner.observe(1, 50 * MS, &[5.0, 6.0]);
+        let frame = aligner.frame_at(100 * MS);
+        // 50 ms old: 0.3^2 + (8 * 0.05)^2 + 1.44 = 0.09 + 0.16 + 1.44 = 1.3^2. A variance of -1 is unknown.
+        assert_eq!(frame.values, [0.0, 0.0, 1.0, 2.0, 5.0, 6.0]);
+        assert!((frame.deviation[2] - 1.3).abs() < 1e-6 && frame.deviation[3].is_infinite());
+        assert_eq!(frame.deviation[4..], [0.0, 0.0]);
     }
 
     #[test]

@@ -1,0 +1,84 @@
+//! Ten thousand ticks take no more memory than a thousand: control loop, planner and network, both planner modes.
+
+use std::alloc::{GlobalAlloc, Layout as Block, System};
+use std::path::Path;
+use std::sync::atomic::{AtomicIsize, Ordering};
+
+use df_planner::config::{Config, NoiseScheduleKind, ObjectiveKind};
+use df_planner::diffusion::{NoiseSchedule, Objective, TokenSpec};
+use df_planner::model::{NetworkConfig, NetworkDenoiser, engine};
+use df_planner::planning::{Budget, ControlLoop, Planner};
+use df_planner::signal::{Layout, Normaliser};
+
+/// Counts the bytes that are taken and not given back, by all threads.
+struct Counting;
+
+static LIVE: AtomicIsize = AtomicIsize::new(0);
+
+// SAFETY: hands everything on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, block: Block) -> *mut u8 {
+        LIVE.fetch_add(block.size() as isize, Ordering::Relaxed);
+        unsafe { System.alloc(block) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, block: Block) {
+        LIVE.fetch_sub(block.size() as isize, Ordering::Relaxed);
+        unsafe { System.dealloc(pointer, block) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+const PERIOD_NS: i64 = 50_000_000;
+/// What may differ between two ticks: capacities of buffers that breathe.
+const SLACK_BYTES: isize = 16 << 10;
+
+#[test]
+fn memory_does_not_grow_over_ten_thousand_ticks() {
+    let text = "
+period_s: 0.05
+frame_stack: 2
+observations: {obs: {topic: o, type: p/msg/X, fields: [x, y], max_age_s: 1}}
+action: {topic: u, type: p/msg/X, fields: [x], min: [-1], max: [1], safe: [0], max_age_s: 1}
+goal: {topic: g, type: p/msg/X, fields: [x, y], group: obs, tolerance: 0.1}
+planner: {history: 2, horizon: 4, denoising_steps: 2, candidates: 3, futures: 2, guidance: {scale: 0.1}}
+costs: [{kind: goal, weight: 1.0}]
+";
+    for mode in ["full", "streaming"] {
+        let text = text.replace("planner: {", &format!("planner: {{mode: {mode}, "));
+        let config = Config::parse(&text, Path::new("test.yaml")).unwrap();
+        let layout =
+            Layout::new(2, [("action".into(), vec!["u".into()]), ("obs".into(), vec!["x".into(), "y".into()])]);
+        let spec = TokenSpec::new(&layout.modality_of_channel(), 2);
+        let engine = engine("cpu").unwrap();
+        let network = NetworkConfig::new(8, 1, 2, spec.channels(), spec.slots(), 6).init(&engine.device());
+        let (schedule, objective) = (NoiseSchedule(NoiseScheduleKind::Cosine), Objective(ObjectiveKind::V));
+        let denoiser = NetworkDenoiser::new(network, &engine, spec, schedule, objective, 6);
+        let normaliser = Normaliser { mean: vec![0.0; 3], deviation: vec![1.0; 3] };
+        let mut planner = Planner::new(Box::new(denoiser), &config, layout.clone(), normaliser, schedule).unwrap();
+        let mut control = ControlLoop::new(&config, &layout);
+        let mut live = Vec::new();
+        let mut planned = 0;
+        for k in 0..10_000i64 {
+            let tick_ns = k * PERIOD_NS;
+            // Four samples a tick, the goal moved now and then.
+            (1..=4).for_each(|i| control.observe(0, tick_ns - PERIOD_NS + i * PERIOD_NS / 4, &[(k as f64).sin(), 0.1]));
+            if k % 500 == 0 {
+                control.set_goal(&[(k as f64).cos(), 0.0]);
+            }
+            if let Some(request) = control.tick(tick_ns).request {
+                control.accept(planner.plan(&request, &Budget::unlimited()));
+                planned += 1;
+            }
+            if k % 1000 == 999 {
+                live.push(LIVE.load(Ordering::Relaxed));
+            }
+        }
+        assert!(planned > 9_900 && live[0] > 10_000, "{planned} plans, {} bytes: nothing was measured", live[0]);
+        let grown = live[9] - live[0];
+        println!("{mode}: {} bytes live after 1,000 ticks, {grown:+} after 10,000", live[0]);
+        assert!(grown.abs() < SLACK_BYTES, "{mode}: {live:?}");
+    }
+}
