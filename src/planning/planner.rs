@@ -176,7 +176,7 @@ impl Planner {
             share_first(x, futures, first.min(x.tokens), shared);
         };
         let (clean, generated) = match self.settings.mode {
-            PlannerMode::Full => self.from_noise(&prepared, request, budget, &mut noise)?,
+            PlannerMode::Full => self.planned_anew(&prepared, request, budget, &mut noise)?,
             PlannerMode::Streaming => self.streamed(&prepared, request, budget, &mut noise)?,
         };
         self.conclude(&prepared, request, &clean, &generated)
@@ -235,7 +235,7 @@ impl Planner {
     }
 
     /// A plan from pure noise.
-    fn from_noise(
+    fn planned_anew(
         &mut self,
         prepared: &Prepared,
         request: &PlanRequest,
