@@ -197,6 +197,34 @@ fn questions_to_a_recording_are_answered_the_same_way_twice() {
 }
 
 #[test]
+fn the_shipped_model_foretells_and_infers_better_than_a_naive_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bag, model, config) = (bag(folder.path()), root().join("models/point_maze"), config(folder.path(), &[]));
+    for name in ["observations", "actions"] {
+        let out = folder.path().join(name);
+        let output = ask(&config, &model, &bag, &out, &["--ask", name]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let rows: Vec<serde_json::Value> =
+            fs::read_to_string(out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        for channel in 0..rows[0]["channels"].as_array().unwrap().len() {
+            let squares = |key: &str| -> f64 {
+                let of_row = |row: &serde_json::Value| -> f64 {
+                    let answer = &row["channels"][channel];
+                    let value = |key: &str, i: usize| answer[key][i].as_f64().unwrap();
+                    (0..answer["frames"].as_array().unwrap().len())
+                        .map(|i| (value(key, i) - value("recorded", i)).powi(2))
+                        .sum()
+                };
+                rows.iter().map(of_row).sum()
+            };
+            // Over five minutes the errors are a quarter or less (docs/questions.md); here are 15 s.
+            let share = (squares("mean") / squares("naive")).sqrt();
+            assert!(share < 0.6, "{name}, channel {channel}: {share}");
+        }
+    }
+}
+
+#[test]
 fn a_question_longer_than_the_recording_is_refused_with_both_lengths() {
     let folder = tempfile::tempdir().unwrap();
     // 3 s: some 60 frames.
