@@ -88,7 +88,14 @@ pub fn evaluate(costs: &[Box<dyn Cost>], futures: &[Vec<f32>], gradient: &mut [V
     pairs
         .map(|(values, gradient)| {
             // Eight frames are history.
-            let future = Future { values, channels: CHANNELS, period_s: PERIOD_S, first_tick: -7, goal: &GOAL };
+            let future = Future {
+                values,
+                channels: CHANNELS,
+                period_s: PERIOD_S,
+                first_tick: -7,
+                newest: values.chunks_exact(CHANNELS).nth(7),
+                goal: &GOAL,
+            };
             costs.iter().map(|cost| cost.evaluate(&future, gradient)).sum::<f64>()
         })
         .sum()

@@ -192,6 +192,7 @@ fn run(arguments: RunArguments) -> Result<ExitCode> {
         planning_latency_ms_p50: node.diagnostic("planning_latency_ms_p50"),
         planning_latency_ms_p99: node.diagnostic("planning_latency_ms_p99"),
         deadline_misses: node.diagnostic("deadline_misses"),
+        plans_cut_short: node.diagnostic("plans_cut_short"),
     };
     print!("{summary}");
     if let Some(file) = arguments.report {

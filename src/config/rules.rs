@@ -188,7 +188,7 @@ mod tests {
             ("group: position", "group: pose", "must be one of"),
             ("safe: [0.0, 0.0]", "safe: [0.0]", "as many values as action.min"),
             ("eta: 0.0", "eta: 1.5", "must lie in [0, 1]"),
-            ("planning: 0.8", "planning: 0.9", "sum to 1"),
+            ("planning: 0.55", "planning: 0.9", "sum to 1"),
             ("type: geometry_msgs/msg/WrenchStamped", "type: WrenchStamped", "package/msg/Name"),
             ("max_age_s: 0.1", "max_age_s: .nan", "finite"),
         ] {

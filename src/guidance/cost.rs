@@ -12,6 +12,8 @@ pub struct Future<'a> {
     pub period_s: f64,
     /// The tick of the first frame, counted from the newest frame of the history, which is 0; 1 is the first planned one.
     pub first_tick: i64,
+    /// The newest frame of the history, if there is one.
+    pub newest: Option<&'a [f32]>,
     /// The goal in the units of the goal's group; empty where there is none.
     pub goal: &'a [f64],
 }
@@ -20,11 +22,6 @@ impl Future<'_> {
     /// The frames, in order.
     pub fn frames(&self) -> std::slice::ChunksExact<'_, f32> {
         self.values.chunks_exact(self.channels)
-    }
-
-    /// The newest frame of the history, if it is there.
-    pub fn newest(&self) -> Option<&[f32]> {
-        usize::try_from(-self.first_tick).ok().and_then(|frame| self.frames().nth(frame))
     }
 }
 
@@ -71,7 +68,7 @@ pub fn assert_gradient(cost: &dyn Cost, values: &[f32], channels: usize, goal: &
 /// A future without a goal whose frame 0 is the newest of the history, 0.1 s a frame.
 #[cfg(test)]
 pub fn example(values: &[f32], channels: usize) -> Future<'_> {
-    Future { values, channels, period_s: 0.1, first_tick: 0, goal: &[] }
+    Future { values, channels, period_s: 0.1, first_tick: 0, newest: values.get(..channels), goal: &[] }
 }
 
 /// The cost of [`example`].

@@ -44,7 +44,7 @@ impl Gated {
                 .map(|(v, goal)| (f64::from(*v) - goal).powi(2))
                 .sum::<f64>()
         };
-        let newest = future.newest().filter(|_| !future.goal.is_empty());
+        let newest = future.newest.filter(|_| !future.goal.is_empty());
         let distance = newest.map_or(f64::INFINITY, |newest| apart(newest).sqrt());
         self.gate.goal_nearer_than.is_none_or(|nearer| distance < nearer)
             && self.gate.goal_farther_than.is_none_or(|farther| distance > farther)
@@ -119,7 +119,8 @@ mod tests {
         // The robot stands at x = 3, came from 0 and plans to go to 9; the goal is at 0.
         let values = frames(&[0.0, 3.0, 9.0]);
         let cost = |gate: &str, first_tick: i64, goal: &[f64]| {
-            let future = Future { first_tick, goal, ..example(&values, 8) };
+            let newest = if first_tick == -1 { values.get(8..16) } else { None };
+            let future = Future { first_tick, newest, goal, ..example(&values, 8) };
             (effort(gate).evaluate(&future, &mut vec![0.0; values.len()]) * 10.0).round()
         };
         let goal = [0.0, 0.0];

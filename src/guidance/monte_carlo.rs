@@ -20,6 +20,8 @@ pub struct Span<'a> {
     pub skipped: usize,
     /// How many frames, per sequence; empty: none.
     pub frames: &'a [usize],
+    /// The newest frame of the history in units, where the tokens do not hold it (an earlier window does).
+    pub newest: Option<&'a [f32]>,
 }
 
 /// The costs of every sequence.
@@ -41,6 +43,11 @@ impl Guidance {
         self.costs.iter().map(|cost| cost.name())
     }
 
+    /// One normalised frame in units.
+    pub fn in_units(&self, frame: &[f32]) -> Vec<f32> {
+        frame.iter().enumerate().map(|(c, &value)| self.normaliser.invert(c, value)).collect()
+    }
+
     /// The cost of every sequence's future, and its gradient with respect to the normalised clean tokens (0 elsewhere).
     ///
     /// `clean`: `[batch, token, channel]`; `goal` is in units.
@@ -58,7 +65,10 @@ impl Guidance {
             let counted = clean.sequence(batch)[start..end].iter().enumerate();
             values.clear();
             values.extend(counted.map(|(i, &normalised)| self.normaliser.invert(i % channels, normalised)));
-            let future = Future { values: &values, channels, period_s: self.period_s, first_tick, goal };
+            let of_history =
+                usize::try_from(-first_tick).ok().and_then(|frame| values.chunks_exact(channels).nth(frame));
+            let newest = span.newest.or(of_history);
+            let future = Future { values: &values, channels, period_s: self.period_s, first_tick, newest, goal };
             let gradient = &mut gradient.sequence_mut(batch)[start..end];
             let mut total = 0.0;
             for (cost, parts) in self.costs.iter().zip(&mut evaluation.parts) {

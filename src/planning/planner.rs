@@ -176,7 +176,7 @@ impl Planner {
             share_first(x, futures, first.min(x.tokens), shared);
         };
         let (clean, generated) = match self.settings.mode {
-            PlannerMode::Full => self.from_noise(&prepared, request, budget, &mut noise)?,
+            PlannerMode::Full => self.planned_anew(&prepared, request, budget, &mut noise)?,
             PlannerMode::Streaming => self.streamed(&prepared, request, budget, &mut noise)?,
         };
         self.conclude(&prepared, request, &clean, &generated)
@@ -235,7 +235,7 @@ impl Planner {
     }
 
     /// A plan from pure noise.
-    fn from_noise(
+    fn planned_anew(
         &mut self,
         prepared: &Prepared,
         request: &PlanRequest,
@@ -299,7 +299,7 @@ impl Planner {
         let task = Task {
             known,
             matrix: &matrix,
-            span: Span { first_future: first, skipped: 0, frames: &prepared.counted },
+            span: Span { first_future: first, skipped: 0, frames: &prepared.counted, newest: None },
             first_shared: first,
             acting: self.acting(),
             goal: &request.goal,
@@ -325,7 +325,7 @@ impl Planner {
         generated: &Generated,
     ) -> Result<Plan, PlanError> {
         let futures_per_candidate = self.settings.futures;
-        let span = Span { first_future: prepared.first, skipped: 0, frames: &prepared.counted };
+        let span = Span { first_future: prepared.first, skipped: 0, frames: &prepared.counted, newest: None };
         let (evaluation, _) = self.generator.guidance.evaluate(clean, &span, &request.goal);
         let candidate_costs: Vec<f64> = evaluation
             .totals

@@ -50,6 +50,9 @@ impl Generator {
             return Err(PlanError::TooLong { history: whole.first, horizon: total - whole.first, most });
         }
         let settings = whole.settings;
+        // Later windows do not hold the history any more; it is the same for every sequence.
+        let frame = x.channels / self.spec.frame_stack;
+        let mut newest: Option<Vec<f32>> = None;
         let mut first_generated = None;
         let (mut begin, mut before) = (0, whole.first);
         loop {
@@ -67,7 +70,7 @@ impl Generator {
             let task = Task {
                 known: &known,
                 matrix: &matrix,
-                span: Span { first_future: before, skipped, frames: &counted },
+                span: Span { first_future: before, skipped, frames: &counted, newest: newest.as_deref() },
                 acting: if begin == 0 { whole.acting } else { 0 },
                 first_shared: if begin == 0 { before } else { end - begin },
                 goal: whole.goal,
@@ -87,6 +90,8 @@ impl Generator {
                 break;
             }
             begin = end - overlap;
+            let history = (whole.first > 0).then(|| &x.sequence(0)[..whole.first * x.channels]);
+            newest = history.map(|values| self.guidance.in_units(&values[values.len() - frame..]));
             before = overlap;
         }
         first_generated.ok_or(PlanError::OutOfTime)

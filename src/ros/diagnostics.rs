@@ -38,6 +38,7 @@ pub fn report(
         ("skipped_ticks".into(), telemetry.skipped_ticks.to_string()),
         ("plans".into(), telemetry.plans.to_string()),
         ("plan_failures".into(), telemetry.plan_failures.to_string()),
+        ("plans_cut_short".into(), telemetry.plans_cut_short.to_string()),
         ("deadline_misses".into(), telemetry.deadline_misses.to_string()),
         ("rung".into(), rung.into()),
         ("reason".into(), reason.clone()),

@@ -114,7 +114,7 @@ pub fn start_planning(
             let answer = catch_unwind(AssertUnwindSafe(|| plan(&request)));
             let latency = started.elapsed();
             let answer = answer.unwrap_or_else(|panic| Err(PlanError::Panicked(panic_text(&*panic))));
-            lock(&shared.telemetry).planned(latency, answer.is_ok());
+            lock(&shared.telemetry).planned(latency, answer.as_ref().ok());
             let shown = answer.as_ref().ok().cloned();
             lock(&shared.control).accept(answer);
             if let Some(plan) = shown {

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::planning::{Command, Reason, Rung};
+use crate::planning::{Command, Plan, Reason, Rung};
 
 /// Counts and distributions of one run.
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ pub struct Telemetry {
     pub deadline_misses: u64,
     pub plans: u64,
     pub plan_failures: u64,
+    /// Plans that left something out to be in time.
+    pub plans_cut_short: u64,
     /// From the tick's deadline until its command was handed to the middleware.
     pub tick_jitter: Histogram,
     pub planning_latency: Histogram,
@@ -42,9 +44,10 @@ impl Telemetry {
     }
 
     /// A plan was asked for and answered after `latency`.
-    pub fn planned(&mut self, latency: Duration, succeeded: bool) {
+    pub fn planned(&mut self, latency: Duration, plan: Option<&Plan>) {
         self.plans += 1;
-        self.plan_failures += u64::from(!succeeded);
+        self.plan_failures += u64::from(plan.is_none());
+        self.plans_cut_short += u64::from(plan.is_some_and(|plan| !plan.left_out.is_nothing()));
         self.planning_latency.add(latency);
     }
 

@@ -25,6 +25,8 @@ pub struct Summary {
     pub planning_latency_ms_p99: Option<f64>,
     /// Ticks at which no fresh plan was ready.
     pub deadline_misses: Option<f64>,
+    /// Plans that left something out to be in time.
+    pub plans_cut_short: Option<f64>,
 }
 
 impl Summary {
@@ -48,6 +50,7 @@ impl Summary {
             ("rate as received", number(self.received_rate_hz, 2, " Hz")),
             ("planning p50 / p99", latency),
             ("deadline misses", number(self.deadline_misses, 0, "")),
+            ("plans cut short", number(self.plans_cut_short, 0, "")),
             ("seed", self.seed.to_string()),
         ]
         .map(|(name, value)| (name.to_string(), value))

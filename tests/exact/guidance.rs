@@ -35,7 +35,7 @@ fn the_exact_gradient_is_that_of_finite_differences() {
     let mut levels = Levels::filled(1, 4, 2, 0.0);
     levels.data.copy_from_slice(&[0.0, 0.0, 0.3, 0.5, 0.6, 0.6, 0.9, 1.0]);
     let x = Tokens { batch: 1, tokens: 4, channels: 3, data: (0..12).map(|i| (i as f32 * 0.9).sin()).collect() };
-    let span = Span { first_future: 1, skipped: 0, frames: &[4] };
+    let span = Span { first_future: 1, skipped: 0, frames: &[4], newest: None };
     let goal = [0.7, -0.4];
     let mut cost = |x: &Tokens| {
         let clean = denoiser.denoise(x, &levels).unwrap();
@@ -99,7 +99,7 @@ fn the_variance_of_the_shared_gradient_falls_with_the_futures() {
             (0..NEAR).for_each(|t| levels.at_mut(b, t).fill(0.3));
         }
         let frames = vec![TOKENS; batch];
-        let span = Span { first_future: 0, skipped: 0, frames: &frames };
+        let span = Span { first_future: 0, skipped: 0, frames: &frames, newest: None };
         let of_clean = &mut |clean: &Tokens| guidance.evaluate(clean, &span, &[0.5, 0.5]).1;
         let (_, mut gradient) = denoiser.denoise_with_gradient(&x, &levels, of_clean).unwrap();
         share(&mut gradient, futures, 0, NEAR);
@@ -208,7 +208,7 @@ fn one_future_dithers_between_two_goals_and_many_do_not() {
             }
             let frames = vec![1; futures];
             // Only the far token costs.
-            let span = Span { first_future: 2, skipped: 0, frames: &frames };
+            let span = Span { first_future: 2, skipped: 0, frames: &frames, newest: None };
             let of_clean = &mut |clean: &Tokens| guidance.evaluate(clean, &span, &[]).1;
             let (_, mut gradient) = denoiser.denoise_with_gradient(&x, &levels, of_clean).unwrap();
             share(&mut gradient, futures, 0, 1);

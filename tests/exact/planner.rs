@@ -218,7 +218,8 @@ fn frames(truth: &DVector<f64>) -> Vec<Frame> {
 fn the_same_network_predicts_infers_and_fills() {
     let process = Process::draw(5, CHANNELS, 3);
     let truth = process.sample(&mut ChaCha8Rng::seed_from_u64(6));
-    let questions: [(&str, fn(usize, usize) -> bool); 3] = [
+    type Asked = fn(usize, usize) -> bool;
+    let questions: [(&str, Asked); 3] = [
         ("observations from actions", |k, m| k >= 1 && m == 1),
         ("actions from observations", |_, m| m == 0),
         ("a gap", |k, _| k == 2 || k == 3),
