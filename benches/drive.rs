@@ -22,16 +22,21 @@ type Change = fn(&mut PlannerConfig);
 
 const SETTINGS: &[(&str, Change)] = &[
     ("shipped", |_| ()),
-    ("full", |p| p.mode = PlannerMode::Full),
+    ("candidates_8", |p| p.candidates = 8),
+    ("candidates_12", |p| p.candidates = 12),
+    ("futures_1", |p| p.futures = 1),
+    ("futures_4", |p| p.futures = 4),
+    ("steps_8", |p| p.denoising_steps = 8),
+    ("steps_8_candidates_8", |p| (p.denoising_steps, p.candidates) = (8, 8)),
     ("line_search", |p| p.guidance.step = GuidanceStep::LineSearch),
-    ("dpm_solver", |p| p.solver = SolverName::DpmSolver),
-    ("streaming_1", |p| stream(p, 0.3, 1)),
-    ("streaming_2", |p| stream(p, 0.3, 2)),
-    ("streaming_3", |p| stream(p, 0.3, 3)),
-    ("streaming_2_half", |p| stream(p, 0.5, 2)),
-    ("streaming_3_half", |p| stream(p, 0.5, 3)),
-    ("streaming_3_most", |p| stream(p, 0.7, 3)),
+    ("line_search_scale_1", |p| (p.guidance.step, p.guidance.scale) = (GuidanceStep::LineSearch, 1.0)),
     ("unguided", |p| p.guidance.scale = 0.0),
+    ("dpm_solver", |p| p.solver = SolverName::DpmSolver),
+    ("streaming_03_2", |p| stream(p, 0.3, 2)),
+    ("streaming_05_1", |p| stream(p, 0.5, 1)),
+    ("streaming_05_2", |p| stream(p, 0.5, 2)),
+    ("streaming_05_3", |p| stream(p, 0.5, 3)),
+    ("streaming_07_3", |p| stream(p, 0.7, 3)),
 ];
 
 fn stream(planner: &mut PlannerConfig, refresh: f64, steps_per_tick: usize) {
