@@ -19,7 +19,6 @@ fn the_shipped_model_drives_the_robot_to_its_goal_over_topics() {
         .args(["--runs", "1", "--seed", "0"])
         .env("DF_BIN", programs)
         .env("DF_OUT", out.path())
-        // Apart from the domains of tests/ros_node.rs, which begin at 102.
         .env("ROS_DOMAIN_ID", (1 + std::process::id() % 100).to_string())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
