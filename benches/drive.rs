@@ -3,7 +3,7 @@
 //!
 //!     cargo bench --profile dev --no-default-features --bench drive [-- NAME...]
 //!
-//! `DF_DRIVES` (default 20) drives a setting; `DF_MODEL` another checkpoint.
+//! `DF_DRIVES` (default 20) drives a setting; `DF_CONFIG`, `DF_MODEL`: another configuration, another checkpoint.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -22,16 +22,30 @@ type Change = fn(&mut PlannerConfig);
 
 const SETTINGS: &[(&str, Change)] = &[
     ("shipped", |_| ()),
-    ("full", |p| p.mode = PlannerMode::Full),
+    ("horizon_15", |p| p.horizon = 15),
+    ("horizon_15_candidates_8", |p| (p.horizon, p.candidates) = (15, 8)),
+    ("horizon_15_candidates_12", |p| (p.horizon, p.candidates) = (15, 12)),
+    ("horizon_15_candidates_8_steps_8", |p| (p.horizon, p.candidates, p.denoising_steps) = (15, 8, 8)),
+    ("horizon_15_candidates_12_futures_1", |p| (p.horizon, p.candidates, p.futures) = (15, 12, 1)),
+    ("horizon_15_streaming_05_2", |p| {
+        (p.horizon, p.candidates) = (15, 8);
+        stream(p, 0.5, 2);
+    }),
+    ("candidates_8", |p| p.candidates = 8),
+    ("candidates_12", |p| p.candidates = 12),
+    ("futures_1", |p| p.futures = 1),
+    ("futures_4", |p| p.futures = 4),
+    ("steps_8", |p| p.denoising_steps = 8),
+    ("steps_8_candidates_8", |p| (p.denoising_steps, p.candidates) = (8, 8)),
     ("line_search", |p| p.guidance.step = GuidanceStep::LineSearch),
-    ("dpm_solver", |p| p.solver = SolverName::DpmSolver),
-    ("streaming_1", |p| stream(p, 0.3, 1)),
-    ("streaming_2", |p| stream(p, 0.3, 2)),
-    ("streaming_3", |p| stream(p, 0.3, 3)),
-    ("streaming_2_half", |p| stream(p, 0.5, 2)),
-    ("streaming_3_half", |p| stream(p, 0.5, 3)),
-    ("streaming_3_most", |p| stream(p, 0.7, 3)),
+    ("line_search_scale_1", |p| (p.guidance.step, p.guidance.scale) = (GuidanceStep::LineSearch, 1.0)),
     ("unguided", |p| p.guidance.scale = 0.0),
+    ("dpm_solver", |p| p.solver = SolverName::DpmSolver),
+    ("streaming_03_2", |p| stream(p, 0.3, 2)),
+    ("streaming_05_1", |p| stream(p, 0.5, 1)),
+    ("streaming_05_2", |p| stream(p, 0.5, 2)),
+    ("streaming_05_3", |p| stream(p, 0.5, 3)),
+    ("streaming_07_3", |p| stream(p, 0.7, 3)),
 ];
 
 fn stream(planner: &mut PlannerConfig, refresh: f64, steps_per_tick: usize) {
@@ -42,13 +56,14 @@ fn stream(planner: &mut PlannerConfig, refresh: f64, steps_per_tick: usize) {
 
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let config = Config::load(&root.join("config/point_maze.yaml")).expect("the shipped configuration");
+    let file = std::env::var_os("DF_CONFIG").map_or_else(|| root.join("config/point_maze.yaml"), PathBuf::from);
+    let config = Config::load(&file).expect("a configuration");
     let bound = bind(&config, &definitions()).expect("the world's messages");
     let layout = Layout::new(config.contract.frame_stack, bound.modalities(&config));
     let model = std::env::var_os("DF_MODEL").map_or_else(|| root.join("models/point_maze"), PathBuf::from);
     let drives: u64 = std::env::var("DF_DRIVES").ok().and_then(|n| n.parse().ok()).unwrap_or(20);
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
-    println!("{:<20} {:>8} {:>10} {:>9} {:>9}   not reached", "setting", "reached", "median s", "p50 ms", "p99 ms");
+    println!("{:<36} {:>8} {:>10} {:>9} {:>9}   not reached", "setting", "reached", "median s", "p50 ms", "p99 ms");
     for (name, change) in SETTINGS.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|w| w == name)) {
         let mut config = config.clone();
         change(&mut config.planner);
@@ -59,7 +74,7 @@ fn main() {
         let mut times: Vec<f64> = runs.iter().flatten().copied().collect();
         let lost: Vec<usize> = runs.iter().enumerate().filter_map(|(s, run)| run.is_none().then_some(s)).collect();
         println!(
-            "{name:<20} {:>3} of {drives} {:>10.2} {:>9.1} {:>9.1}   {lost:?}",
+            "{name:<36} {:>3} of {drives} {:>10.2} {:>9.1} {:>9.1}   {lost:?}",
             times.len(),
             quantile(&mut times, 0.5),
             quantile(&mut latencies_ms, 0.5),

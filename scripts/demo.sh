@@ -7,6 +7,7 @@
 #
 #   DF_CONFIG, DF_MODEL   the configuration and the checkpoint (config/point_maze.yaml, models/point_maze)
 #   DF_BIN                where the programs lie (the target folder's debug/)
+#   DF_OUT                where logs and reports go (out/demo)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -21,7 +22,7 @@ done
 config=${DF_CONFIG:-config/point_maze.yaml}
 model=${DF_MODEL:-models/point_maze}
 bin=${DF_BIN:-${CARGO_TARGET_DIR:-target}/debug}
-out=out/demo
+out=${DF_OUT:-out/demo}
 mkdir -p "$out"
 
 # Nobody else's robots: packets stay on this machine, in a domain that a second demo does not share.

@@ -5,13 +5,16 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use df_planner::config::Config;
-use df_planner::data::{open_bound, read_episodes, read_goals};
+use df_planner::data::{Episode, open_bound, read_episodes, read_goals};
 use df_planner::planning::Planner;
-use df_planner::replay::replay;
+use df_planner::replay::{Ask, Inquiry, ask, inside_expected, replay, unit};
+use df_planner::signal::Layout;
+use serde::Serialize;
 
-/// Runs the planner over a recorded ROS 2 bag, tick by tick, and compares its actions with the recorded ones. Needs no ROS.
+/// Runs the planner over a recorded ROS 2 bag, tick by tick, and compares its actions with the recorded ones; or asks the
+/// network other questions about the recording. Needs no ROS.
 ///
 /// The same bag, model, configuration and seed give the same output, byte for byte, on one machine.
 #[derive(Parser)]
@@ -32,12 +35,33 @@ struct Arguments {
     /// Instead of planner.seed.
     #[arg(long)]
     seed: Option<u64>,
-    /// Plan at no more than this many ticks.
+    /// What is asked for.
+    #[arg(long, value_enum, default_value_t = Asked::Plan)]
+    ask: Asked,
+    /// Plan at no more than this many ticks; ask about no more than this many windows.
     #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
     ticks: usize,
-    /// Write every tick here, one JSON object a line.
+    /// Samples of each answer; not for plans.
+    #[arg(long, default_value_t = 8)]
+    samples: usize,
+    /// Length of a gap, seconds; for gaps.
+    #[arg(long, default_value_t = 0.5)]
+    gap_s: f64,
+    /// Write every tick, or every window, here, one JSON object a line.
     #[arg(long)]
     out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Asked {
+    /// What to do at each tick.
+    Plan,
+    /// The observations after the history, every action known: a world model.
+    Observations,
+    /// The actions after the history, every observation known: an inverse model.
+    Actions,
+    /// Everything in a gap, everything around it known.
+    Gaps,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -58,34 +82,93 @@ fn main() -> anyhow::Result<()> {
     );
     read.reasons.iter().chain(&read.notices).for_each(|line| println!("  {line}"));
 
-    let mut out = match &arguments.out {
-        Some(path) => Some(BufWriter::new(File::create(path).with_context(|| path.display().to_string())?)),
-        None => None,
+    let mut out = Lines::create(arguments.out.as_ref())?;
+    let layout = &opened.layout;
+    let asked = match arguments.ask {
+        Asked::Plan => return plans(&config, layout, &mut planner, &episodes, &goals, arguments.ticks, &mut out),
+        Asked::Observations => Ask::Observations,
+        Asked::Actions => Ask::Actions,
+        Asked::Gaps => Ask::Gap { seconds: arguments.gap_s },
     };
-    let mut written = Ok(());
-    let report = replay(&config, &opened.layout, &mut planner, &episodes, &goals, arguments.ticks, &mut |row| {
-        if let (Some(out), Ok(())) = (&mut out, &written) {
-            written =
-                serde_json::to_writer(&mut *out, row).map_err(anyhow::Error::from).and_then(|()| Ok(writeln!(out)?));
-        }
-    });
-    written.context("writing the output")?;
-    if let Some(mut out) = out {
-        out.flush().context("writing the output")?;
-    }
+    let inquiry = Inquiry { ask: asked, samples: arguments.samples, most_windows: arguments.ticks };
+    questions(&config, layout, &mut planner, &episodes, &inquiry, &mut out)
+}
+
+fn plans(
+    config: &Config,
+    layout: &Layout,
+    planner: &mut Planner,
+    episodes: &[Episode],
+    goals: &[(i64, Vec<f64>)],
+    most_ticks: usize,
+    out: &mut Lines,
+) -> anyhow::Result<()> {
+    let report = replay(config, layout, planner, episodes, goals, most_ticks, &mut |row| out.write(row));
+    out.finish()?;
     if report.ticks == 0 {
         bail!("no tick could be planned ({} skipped, {} failed)", report.skipped, report.failed.len());
     }
     println!("{} ticks planned, {} skipped, {} failed", report.ticks, report.skipped, report.failed.len());
     report.failed.iter().take(3).for_each(|error| println!("  {error}"));
-    let action = &config.contract.action;
-    // Units are stated per field; a field may give several channels.
-    let channels = opened.layout.action().len();
-    let unit = |channel: usize| if action.units.len() == channels { action.units[channel].as_str() } else { "" };
-    for (channel, (rmse, label)) in report.rmse().iter().zip(&opened.layout.labels[opened.layout.action()]).enumerate()
-    {
-        println!("RMSE {label}: {rmse:.4} {}", unit(channel));
+    for (rmse, channel) in report.rmse().iter().zip(layout.action()) {
+        println!("RMSE {}: {rmse:.4} {}", layout.labels[channel], unit(&config.contract, layout, channel));
     }
     println!("planning latency: p50 {:.1} ms, p99 {:.1} ms", report.latency_s(0.5) * 1e3, report.latency_s(0.99) * 1e3);
     Ok(())
+}
+
+fn questions(
+    config: &Config,
+    layout: &Layout,
+    planner: &mut Planner,
+    episodes: &[Episode],
+    inquiry: &Inquiry,
+    out: &mut Lines,
+) -> anyhow::Result<()> {
+    let score = ask(config, layout, planner, episodes, inquiry, &mut |answers| out.write(answers))?;
+    out.finish()?;
+    println!("{} windows asked, {} samples each, {} skipped", score.windows, inquiry.samples, score.skipped);
+    let inside = format!("inside ({:.0} %)", 100.0 * inside_expected(inquiry.samples));
+    println!(
+        "{:<28} {:<6} {:>9} {:>9} {:>12} {:>14} {:>12}",
+        "channel", "unit", "values", "RMSE", score.naive, inside, "spread/error"
+    );
+    for channel in &score.channels {
+        println!(
+            "{:<28} {:<6} {:>9} {:>9.4} {:>12.4} {:>12.1} % {:>12.2}",
+            layout.labels[channel.channel],
+            unit(&config.contract, layout, channel.channel),
+            channel.count,
+            channel.rmse(),
+            channel.naive_rmse(),
+            100.0 * channel.inside(),
+            channel.spread_over_error()
+        );
+    }
+    Ok(())
+}
+
+/// The output, if there is one; a failure to write is kept until the end.
+struct Lines {
+    out: Option<BufWriter<File>>,
+    written: anyhow::Result<()>,
+}
+
+impl Lines {
+    fn create(path: Option<&PathBuf>) -> anyhow::Result<Self> {
+        let create = |path: &PathBuf| File::create(path).with_context(|| path.display().to_string());
+        Ok(Self { out: path.map(create).transpose()?.map(BufWriter::new), written: Ok(()) })
+    }
+
+    fn write(&mut self, row: &impl Serialize) {
+        if let (Some(out), Ok(())) = (&mut self.out, &self.written) {
+            self.written =
+                serde_json::to_writer(&mut *out, row).map_err(anyhow::Error::from).and_then(|()| Ok(writeln!(out)?));
+        }
+    }
+
+    fn finish(&mut self) -> anyhow::Result<()> {
+        std::mem::replace(&mut self.written, Ok(())).context("writing the output")?;
+        self.out.as_mut().map_or(Ok(()), Write::flush).context("writing the output")
+    }
 }

@@ -15,6 +15,7 @@ pub struct Tick {
 }
 
 /// Aligns, remembers, decides. Cheap: planning happens in `Planner::plan`.
+#[derive(Clone)]
 pub struct ControlLoop {
     layout: Layout,
     history_tokens: usize,
@@ -139,5 +140,57 @@ impl ControlLoop {
     /// The newest token must be known in its required groups: it says where the robot is and how it moves.
     fn filling(&self) -> Option<Reason> {
         (!self.history.is_known(self.layout.frame_stack, &self.groups)).then_some(Reason::FillingHistory)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planning::Rung;
+
+    /// What a planner refuses or cannot do, the tick says by name, one rung down: the rest of the last plan, then the safe action.
+    #[test]
+    fn a_failed_plan_leads_down_the_ladder_and_says_why() {
+        let text = "
+period_s: 0.1
+frame_stack: 1
+observations: {x: {topic: x, type: p/msg/X, fields: [x], max_age_s: 60}}
+action: {topic: u, type: p/msg/X, fields: [x], min: [-1], max: [1], safe: [0], max_age_s: 1}
+planner: {history: 1, horizon: 8}
+";
+        let config = Config::parse(text, std::path::Path::new("c.yaml")).unwrap();
+        let layout = Layout::new(1, [("action".into(), vec!["u".into()]), ("x".into(), vec!["x".into()])]);
+        let mut control = ControlLoop::new(&config, &layout);
+        control.observe(0, 0, &[0.0]);
+        let tick = |control: &mut ControlLoop, k: i64| control.tick(k * 100_000_000);
+        // The first tick fills the history; its request is answered.
+        assert_eq!(tick(&mut control, 0).command.reason, Some(Reason::FillingHistory));
+        control.accept(Ok(Plan {
+            first_tick_ns: 100_000_000,
+            actions: vec![vec![0.5]; 8],
+            futures: Vec::new(),
+            candidate_costs: Vec::new(),
+            futures_per_candidate: 1,
+            chosen: 0,
+            denoising_steps: 0,
+            left_out: Default::default(),
+            statistics: Default::default(),
+        }));
+        assert_eq!(tick(&mut control, 1).command.rung, Rung::Plan);
+        for (error, why) in [
+            (PlanError::Gradient(f32::NAN), "the gradient of the costs is NaN"),
+            (PlanError::OutOfTime, "the time did not allow a single denoising step"),
+        ] {
+            let mut control = control.clone();
+            let mut rungs = Vec::new();
+            for k in 2..9 {
+                control.accept(Err(error.clone()));
+                let command = tick(&mut control, k).command;
+                assert!(command.reason.clone().unwrap().to_string().contains(why), "{:?}", command.reason);
+                rungs.push(command.rung);
+            }
+            // Ticks 2 to 6 have an action of the plan that began at tick 1, at most five ticks old; 7 and 8 do not.
+            assert_eq!(rungs, [[Rung::RestOfPlan; 5].as_slice(), &[Rung::Safe; 2]].concat());
+        }
     }
 }

@@ -1,116 +1,31 @@
-//! Replay: the planner over a recording, tick by tick, its actions beside the recorded ones. Deterministic.
+//! Replay: the planner over a recording. Deterministic.
 //!
-//! The frames are those of training (the same decoder and aligner); the recorded command is always the one in effect, so
-//! every tick asks what the planner would have done in the recorded situation.
+//! | asked | file |
+//! |---|---|
+//! | what to do, tick by tick | `plans` |
+//! | what was observed, what was done, what a gap hides, window by window | `questions` |
+//!
+//! The frames are those of training (the same decoder and aligner), and what is found stands beside what was recorded.
 
-use std::time::Instant;
+mod naive;
+mod plans;
+mod questions;
+mod score;
 
-use serde::Serialize;
+pub use plans::{Report, Row, replay};
+pub use questions::{Ask, AskError, Inquiry, ask};
+pub use score::{Answer, Answers, ChannelScore, Score, inside_expected};
 
-use crate::config::Config;
-use crate::data::Episode;
-use crate::planning::{Budget, PlanError, PlanRequest, Planner};
-use crate::signal::{ACTION_MODALITY, Frame, History, Layout};
+use crate::config::Contract;
+use crate::signal::{ACTION_MODALITY, Layout};
 
-/// One tick of a replay; what is written to the output, and nothing that depends on the clock.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Row {
-    pub episode: usize,
-    /// The tick that both actions are for, nanoseconds.
-    pub tick_ns: i64,
-    /// In units.
-    pub planned: Vec<f64>,
-    /// The mean of the recorded commands over the period after the tick, in units.
-    pub recorded: Vec<f64>,
-    /// Expected cost of the chosen candidate.
-    pub cost: f64,
-}
-
-/// What a replay amounts to.
-#[derive(Clone, Debug, Default)]
-pub struct Report {
-    pub ticks: usize,
-    /// Ticks without a plan to compare: the action or a required group missing in the newest token, or no goal yet.
-    pub skipped: usize,
-    pub failed: Vec<PlanError>,
-    squares: Vec<f64>,
-    latencies_s: Vec<f64>,
-}
-
-impl Report {
-    /// Root mean square of planned minus recorded action per channel, in units.
-    pub fn rmse(&self) -> Vec<f64> {
-        self.squares.iter().map(|s| (s / self.ticks.max(1) as f64).sqrt()).collect()
-    }
-
-    /// A quantile of the planning latency, seconds; 0 without ticks.
-    pub fn latency_s(&self, quantile: f64) -> f64 {
-        let mut sorted = self.latencies_s.clone();
-        sorted.sort_by(f64::total_cmp);
-        let last = sorted.len().saturating_sub(1);
-        sorted.get((last as f64 * quantile).round() as usize).copied().unwrap_or(0.0)
-    }
-}
-
-/// Replays episodes; `each` gets every row in order. `goals`: stamp and value, ascending; the newest one not after the tick
-/// counts. `most_ticks` bounds the number of plans.
-///
-/// At tick k the history ends with frame k and the action of frame k + 1, in effect since tick k, is committed; the plan's
-/// first action, for tick k + 1, stands beside that of frame k + 2.
-pub fn replay(
-    config: &Config,
-    layout: &Layout,
-    planner: &mut Planner,
-    episodes: &[Episode],
-    goals: &[(i64, Vec<f64>)],
-    most_ticks: usize,
-    each: &mut dyn FnMut(&Row),
-) -> Report {
-    let period_ns = config.contract.period_ns();
-    let mut report = Report { squares: vec![0.0; layout.action().len()], ..Report::default() };
-    for (number, episode) in episodes.iter().enumerate() {
-        planner.reset();
-        let mut history = History::new(layout, config.planner.history);
-        for k in 0..episode.frames.len().saturating_sub(2) {
-            if report.ticks >= most_ticks {
-                return report;
-            }
-            history.push(episode.frames[k].clone());
-            let tick_ns = episode.start_ns + k as i64 * period_ns;
-            let goal =
-                goals[..goals.partition_point(|(stamp, _)| *stamp <= tick_ns)].last().map(|(_, goal)| goal.clone());
-            let (committed, next) = (action(&episode.frames[k + 1], layout), action(&episode.frames[k + 2], layout));
-            let (Some(committed), Some(recorded), true) =
-                (committed, next, history.is_known(layout.frame_stack, &config.contract.observations))
-            else {
-                report.skipped += 1;
-                continue;
-            };
-            if goal.is_none() && config.goal.is_some() && !goals.is_empty() {
-                report.skipped += 1;
-                continue;
-            }
-            let request = PlanRequest { tick_ns, history: history.clone(), committed, goal: goal.unwrap_or_default() };
-            let started = Instant::now();
-            let plan = planner.plan(&request, &Budget::unlimited());
-            report.latencies_s.push(started.elapsed().as_secs_f64());
-            match plan {
-                Ok(plan) => {
-                    let planned = config.contract.action.limited(&plan.actions[0]);
-                    for (sum, (p, r)) in report.squares.iter_mut().zip(planned.iter().zip(&recorded)) {
-                        *sum += (p - r).powi(2);
-                    }
-                    report.ticks += 1;
-                    let cost = plan.candidate_costs[plan.chosen];
-                    each(&Row { episode: number, tick_ns: plan.first_tick_ns, planned, recorded, cost });
-                }
-                Err(error) => report.failed.push(error),
-            }
-        }
-    }
-    report
-}
-
-fn action(frame: &Frame, layout: &Layout) -> Option<Vec<f64>> {
-    frame.present[ACTION_MODALITY].then(|| frame.values[layout.action()].iter().map(|&v| f64::from(v)).collect())
+/// The unit of a channel; empty where the contract states none. Units are stated per field, and a field may give several
+/// channels: then which is whose is not known here.
+pub fn unit<'a>(contract: &'a Contract, layout: &Layout, channel: usize) -> &'a str {
+    let found = layout.modalities.iter().position(|modality| modality.channels.contains(&channel));
+    found.map_or("", |m| {
+        let units = if m == ACTION_MODALITY { &contract.action.units } else { &contract.observations[m - 1].units };
+        let channels = &layout.modalities[m].channels;
+        if units.len() == channels.len() { &units[channel - channels.start] } else { "" }
+    })
 }

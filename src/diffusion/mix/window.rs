@@ -31,6 +31,8 @@ const SILENT: f64 = 0.25;
 const NOISIEST: f32 = 0.5;
 /// Share of `questions` windows in which everything that is asked stands at one level.
 const TOGETHER: f64 = 0.5;
+/// Share of `questions` windows in which all frames of a first part are known.
+const KNOWN_PAST: f64 = 0.5;
 /// Share of the modalities of `questions` that are left out among those that are not known.
 const NOT_ASKED: f64 = 0.2;
 
@@ -86,8 +88,8 @@ impl<'a> Window<'a> {
     }
 
     /// The action (a world model), the observations (inverse dynamics), all or some modalities are known throughout, in a
-    /// range (future actions, a stretch of a path), or outside of a range (a gap in a recording). What is asked descends
-    /// together, as `Planner::answer` does, or on a row of a scheduling matrix; what is neither known nor asked is at level 1.
+    /// range (future actions, a stretch of a path), or outside of a range (a gap in a recording); half of the questions have a
+    /// known past before that. What is asked descends together, as `Planner::answer` does, or on a row of a scheduling matrix; what is neither known nor asked is at level 1.
     pub fn questions(&mut self, rng: &mut impl Rng) {
         let (modalities, end) = (self.spec.modalities, self.frames());
         if rng.random_bool(TOGETHER) {
@@ -123,6 +125,11 @@ impl<'a> Window<'a> {
             } else if rng.random_bool(NOT_ASKED) {
                 self.fill(0..end, modality, 1.0);
             }
+        }
+        // What follows, given what was: nearly every question of use begins with a known past.
+        if rng.random_bool(KNOWN_PAST) {
+            let past = rng.random_range(1..=self.tokens.div_ceil(2)) * self.spec.frame_stack;
+            (0..modalities).for_each(|modality| self.fill(0..past, modality, 0.0));
         }
     }
 
