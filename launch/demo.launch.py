@@ -24,7 +24,10 @@ def generate_launch_description():
     passed_on = {
         "namespace": ("", "Namespace of both nodes and of their topics."),
         "params_file": ("", "ROS parameter file of the planner node with config, model, device or seed."),
-        "config": (share("config", "point_maze.yaml"), "Configuration file: topics, limits, settings of the planner, costs."),
+        "config": (
+            share("config", "point_maze.yaml"),
+            "Configuration file: topics, limits, settings of the planner, costs.",
+        ),
         "model": (share("models", "point_maze"), "Checkpoint directory, as df_train writes it."),
         "device": ("cpu", "What plans: cpu (always there), flex; tch or cuda:0 where compiled in."),
         "log_level": ("info", "Log level of the planner node: debug, info, warn, error or fatal."),
