@@ -2,13 +2,13 @@
 
     ros2 launch df_planner demo.launch.py seed:=3
 
-The launch ends when the world ends: goal reached, or time up.
+The launch ends when one of the two ends: the world when the goal is reached or time is up, the planner when it refuses
+what it was given.
 """
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, EmitEvent, IncludeLaunchDescription, RegisterEventHandler
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, RegisterEventHandler, Shutdown
 from launch.event_handlers import OnProcessExit
-from launch.events import Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
@@ -23,11 +23,14 @@ def share(*parts):
 def generate_launch_description():
     passed_on = {
         "namespace": ("", "Namespace of both nodes and of their topics."),
-        "params_file": ("", "ROS parameter file for the planner node."),
-        "config": (share("config", "point_maze.yaml"), "Configuration file."),
+        "params_file": ("", "ROS parameter file of the planner node with config, model, device or seed."),
+        "config": (
+            share("config", "point_maze.yaml"),
+            "Configuration file: topics, limits, settings of the planner, costs.",
+        ),
         "model": (share("models", "point_maze"), "Checkpoint directory, as df_train writes it."),
-        "device": ("cpu", "What plans: cpu (own evaluation, the fastest here), flex, tch or cuda:0 where compiled in."),
-        "log_level": ("info", "Log level: debug, info, warn, error or fatal."),
+        "device": ("cpu", "What plans: cpu (always there), flex; tch or cuda:0 where compiled in."),
+        "log_level": ("info", "Log level of the planner node: debug, info, warn, error or fatal."),
     }
     arguments = [
         DeclareLaunchArgument(name, default_value=default, description=description)
@@ -56,7 +59,5 @@ def generate_launch_description():
         ],
         output="screen",
     )
-    ends = RegisterEventHandler(
-        OnProcessExit(target_action=world, on_exit=[EmitEvent(event=Shutdown(reason="the world has ended"))])
-    )
+    ends = RegisterEventHandler(OnProcessExit(on_exit=[Shutdown(reason="the world or the planner has ended")]))
     return LaunchDescription([*arguments, planner, world, ends])

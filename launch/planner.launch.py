@@ -2,7 +2,8 @@
 
     ros2 launch df_planner planner.launch.py model:=models/point_maze config:=config/point_maze.yaml namespace:=robot_1
 
-Topics of the configuration that do not start with a slash lie in the namespace.
+Topics of the configuration that do not start with a slash lie in the namespace. Relative paths start where
+`ros2 launch` was called.
 """
 
 from launch import LaunchDescription
@@ -10,6 +11,7 @@ from launch.actions import DeclareLaunchArgument
 from launch.conditions import IfCondition, UnlessCondition
 from launch.substitutions import EqualsSubstitution, LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 
@@ -29,7 +31,7 @@ def generate_launch_description():
         DeclareLaunchArgument(
             "config",
             default_value=share("config", "point_maze.yaml"),
-            description="Configuration file: the topic contract, the planner's settings and its costs.",
+            description="Configuration file: topics, limits, settings of the planner, costs.",
         ),
         DeclareLaunchArgument(
             "model",
@@ -39,7 +41,7 @@ def generate_launch_description():
         DeclareLaunchArgument(
             "device",
             default_value="cpu",
-            description="What plans: cpu (own evaluation, the fastest here), flex, tch or cuda:0 where compiled in.",
+            description="What plans: cpu (always there), flex; tch or cuda:0 where compiled in.",
         ),
         DeclareLaunchArgument(
             "log_level",
@@ -48,7 +50,10 @@ def generate_launch_description():
         ),
     ]
     no_file = EqualsSubstitution(LaunchConfiguration("params_file"), "")
-    parameters = {name: LaunchConfiguration(name) for name in ("config", "model", "device")}
+    # Strings, whatever they look like: launch would take a checkpoint named 2026-11-24 for a date.
+    parameters = {
+        name: ParameterValue(LaunchConfiguration(name), value_type=str) for name in ("config", "model", "device")
+    }
 
     def node(condition, more):
         return Node(
