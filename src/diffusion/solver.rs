@@ -60,7 +60,8 @@ impl Solver {
             });
         }
         let mut coefficients = vec![None; from.slots];
-        let mut memo: Option<((f32, f32, f32), Coefficients)> = None;
+        // By bits: no level before is a NaN, which equals nothing.
+        let mut memo: Option<([u32; 3], Coefficients)> = None;
         for batch in 0..x.batch {
             for token in 0..x.tokens {
                 let (from_levels, to_levels) = (from.at(batch, token), to.at(batch, token));
@@ -69,11 +70,12 @@ impl Solver {
                     coefficients[slot] = (r < s).then(|| {
                         let before = self.previous.as_ref().map_or(f32::NAN, |p| p.levels.at(batch, token)[slot]);
                         // Neighbouring slots mostly share their levels.
+                        let key = [s, r, before].map(f32::to_bits);
                         match memo {
-                            Some((key, known)) if key == (s, r, before) => known,
+                            Some((known_key, known)) if known_key == key => known,
                             _ => {
                                 let fresh = self.coefficients(s, r, before);
-                                memo = Some(((s, r, before), fresh));
+                                memo = Some((key, fresh));
                                 fresh
                             }
                         }

@@ -16,7 +16,7 @@ pub struct PlanRequest {
 }
 
 /// A plan for the ticks from `first_tick_ns` on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
     pub first_tick_ns: i64,
     /// One action per tick, in units: `actions[i]` is for tick `first_tick_ns + i * period`.

@@ -108,17 +108,7 @@ mod tests {
     }
 
     fn plan(actions: Vec<Vec<f64>>) -> Plan {
-        Plan {
-            first_tick_ns: 1000,
-            actions,
-            futures: Vec::new(),
-            candidate_costs: Vec::new(),
-            futures_per_candidate: 1,
-            chosen: 0,
-            denoising_steps: 0,
-            left_out: Default::default(),
-            statistics: Default::default(),
-        }
+        Plan { first_tick_ns: 1000, actions, ..Plan::default() }
     }
 
     #[test]

@@ -94,12 +94,11 @@ mod tests {
         let future = |x: f32| (0..100).map(|i| vec![9.0, x, i as f32]).collect::<Vec<_>>();
         Plan {
             first_tick_ns: 1_900_000_000,
-            actions: vec![],
             futures: vec![future(0.0), future(1.0), future(2.0), future(3.0)],
             candidate_costs: vec![4.0, 2.0],
             futures_per_candidate: 2,
             chosen: 1,
-            denoising_steps: 1,
+            ..Plan::default()
         }
     }
 

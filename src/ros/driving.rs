@@ -187,13 +187,7 @@ planner: {history: 1, horizon: 8}
         Plan {
             first_tick_ns: request.tick_ns + PERIOD.as_nanos() as i64,
             actions: vec![vec![0.5]; 8],
-            futures: Vec::new(),
-            candidate_costs: Vec::new(),
-            futures_per_candidate: 1,
-            chosen: 0,
-            denoising_steps: 0,
-            left_out: Default::default(),
-            statistics: Default::default(),
+            ..Plan::default()
         }
     }
 
