@@ -18,6 +18,14 @@ pub struct Options {
     pub seed: Option<u64>,
 }
 
+/// Whether the node drives or only looks on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Drive,
+    /// Plans and shows everything, publishes no command, and compares its own with those that another sends.
+    Shadow,
+}
+
 /// What the node runs with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -26,6 +34,11 @@ pub struct Settings {
     pub device: String,
     /// Replaces `planner.seed` of the configuration.
     pub seed: Option<u64>,
+    pub mode: Mode,
+    /// The node configures and activates itself at start.
+    pub autostart: bool,
+    /// `/clock` is the time.
+    pub use_sim_time: bool,
 }
 
 /// Why the node does not know what to run with.
@@ -35,8 +48,8 @@ pub enum SettingsError {
     Missing { name: &'static str, what: &'static str },
     #[error("parameter `seed`: {0}: must not be negative")]
     NegativeSeed(i64),
-    #[error("parameter `use_sim_time`: true: simulated time is not supported; the node runs on the system clock")]
-    SimulatedTime,
+    #[error("parameter `mode`: {0}: must be drive or shadow")]
+    Mode(String),
     #[error(transparent)]
     Ros(#[from] RosError),
 }
@@ -48,9 +61,6 @@ impl Settings {
     /// # Errors
     /// Nothing says which configuration or checkpoint to use, a parameter of the wrong type.
     pub fn read(options: Options, bridge: &Bridge) -> Result<Self, SettingsError> {
-        if bridge.bool_parameter("use_sim_time")?.unwrap_or(false) {
-            return Err(SettingsError::SimulatedTime);
-        }
         let given = |name| Ok::<_, RosError>(bridge.string_parameter(name)?.filter(|text| !text.is_empty()));
         let (config, model) = (given("config")?.map(PathBuf::from), given("model")?.map(PathBuf::from));
         let seed = bridge.integer_parameter("seed")?;
@@ -63,6 +73,13 @@ impl Settings {
             model: options.model.or(model).ok_or(SettingsError::Missing { name: "model", what: "checkpoint" })?,
             device: options.device.or(given("device")?).unwrap_or_else(|| DEFAULT_DEVICE.into()),
             seed: options.seed.or(seed),
+            mode: match given("mode")?.as_deref() {
+                None | Some("drive") => Mode::Drive,
+                Some("shadow") => Mode::Shadow,
+                Some(other) => return Err(SettingsError::Mode(other.into())),
+            },
+            autostart: bridge.bool_parameter("autostart")?.unwrap_or(true),
+            use_sim_time: bridge.bool_parameter("use_sim_time")?.unwrap_or(false),
         })
     }
 
