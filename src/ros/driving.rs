@@ -138,6 +138,8 @@ fn tell(notices: &Notices, command: &Command) {
     let what = match command.rung {
         Rung::Plan => return,
         Rung::RestOfPlan => "the rest of an older plan is driven",
+        Rung::Hold => "the last command is held",
+        Rung::Ramp => "the command goes to the safe action",
         Rung::Safe => "the safe action is published",
     };
     let (severity, kind) = match reason {
@@ -146,7 +148,11 @@ fn tell(notices: &Notices, command: &Command) {
         Reason::NeverObserved { group } => (Severity::Warning, format!("never observed {group}")),
         Reason::Stale { group, .. } => (Severity::Warning, format!("stale {group}")),
         Reason::DeadlineMissed => (Severity::Warning, "deadline".to_string()),
-        Reason::PlannerFailed(_) => (Severity::Error, "planner failed".to_string()),
+        Reason::OutOfDistribution { group, .. } => (Severity::Warning, format!("strange {group}")),
+        Reason::Stopping => (Severity::Info, "stopping".to_string()),
+        Reason::PlannerFailed(_) | Reason::PlannerPanicked(_) | Reason::NotFinite | Reason::WrongLength { .. } => {
+            (Severity::Error, "planner failed".to_string())
+        }
     };
     notices.send(severity, kind, format!("{what}: {reason}"));
 }
@@ -156,7 +162,7 @@ mod tests {
     use super::super::notice;
     use super::*;
     use crate::config::Config;
-    use crate::signal::Layout;
+    use crate::signal::{Layout, Normaliser};
 
     const PERIOD: Duration = Duration::from_millis(20);
     const CONFIG: &str = "
@@ -171,7 +177,8 @@ planner: {history: 1, horizon: 8}
         let config = Config::parse(CONFIG, std::path::Path::new("c.yaml")).unwrap();
         let layout = Layout::new(1, [("action".into(), vec!["u".into()]), ("x".into(), vec!["x".into()])]);
         let (notices, inbox) = notice::channel();
-        let mut control = ControlLoop::new(&config, &layout);
+        let normaliser = Normaliser { mean: vec![0.0; 2], deviation: vec![1.0; 2] };
+        let mut control = ControlLoop::new(&config, &layout, &normaliser);
         control.observe(0, now_ns(), &[0.0]);
         let shared = Shared {
             control: Arc::new(Mutex::new(control)),

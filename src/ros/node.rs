@@ -73,7 +73,7 @@ pub fn run(options: Options) -> Result<(), NodeError> {
 
     let (notices, inbox) = notice::channel();
     let shared = Shared {
-        control: Arc::new(Mutex::new(ControlLoop::new(&config, &layout))),
+        control: Arc::new(Mutex::new(ControlLoop::new(&config, &layout, planner.normaliser()))),
         telemetry: Arc::default(),
         requests: Arc::default(),
         notices: notices.clone(),
@@ -162,7 +162,7 @@ fn load_planner(settings: &Settings, config: &Config, layout: &Layout) -> Result
         let request = PlanRequest {
             tick_ns: 0,
             history: History::new(layout, config.planner.history),
-            committed: config.contract.action.safe.clone(),
+            committed: Some(config.contract.action.safe.clone()),
             goal: vec![0.0; layout.modalities[modality].channels.len()],
         };
         planner.plan(&request, &Budget::unlimited()).map_err(refuse)?;

@@ -98,11 +98,19 @@ impl Aligner {
         frame
     }
 
-    /// Age at `tick_ns` of the newest sample of a group not after it, seconds; `None` if there is none.
+    /// Stamp of the newest sample of a group not after `tick_ns`; `None` if there is none.
+    pub fn newest_ns(&self, group: usize, tick_ns: i64) -> Option<i64> {
+        self.observations[group].newest_at(tick_ns).map(|sample| sample.stamp_ns)
+    }
+
+    /// Age of that sample at `tick_ns`, seconds.
     pub fn age_s(&self, group: usize, tick_ns: i64) -> Option<f64> {
-        let track = &self.observations[group];
-        let sample = track.newest_at(tick_ns)?;
-        Some(tick_ns.saturating_sub(sample.stamp_ns) as f64 / NS_PER_S)
+        Some(tick_ns.saturating_sub(self.newest_ns(group, tick_ns)?) as f64 / NS_PER_S)
+    }
+
+    /// The command that is in effect from `tick_ns` on, as far as is known; `None` if there is none or it is too old.
+    pub fn commanded_at(&self, tick_ns: i64) -> Option<&[f64]> {
+        self.commands.fresh_at(tick_ns).map(|sample| self.commands.values(sample))
     }
 
     /// Forgets every sample (a backward jump of time).
