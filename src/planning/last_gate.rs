@@ -90,7 +90,9 @@ impl Channel {
         let Some(most) = self.rate else { return (wanted, 0.0) };
         let left = wanted - value;
         let Some(a) = self.acceleration else {
-            let next = if left.abs() <= most * h { wanted } else { value + (most * h).copysign(left) };
+            // The margin is for what is lost in floating point: without it the last step may leave 1e-17 to go.
+            let arrives = left.abs() <= most * h * (1.0 + 1e-12);
+            let next = if arrives { wanted } else { value + (most * h).copysign(left) };
             return (next.clamp(self.min, self.max), 0.0);
         };
         if h <= 0.0 {

@@ -12,6 +12,8 @@ mod command;
 mod conditioning;
 mod control;
 #[cfg(test)]
+mod control_limits_tests;
+#[cfg(test)]
 mod control_tests;
 mod ladder;
 mod last_gate;

@@ -45,15 +45,15 @@ pub fn normaliser() -> Normaliser {
     Normaliser { mean: vec![0.0; CHANNELS], deviation: vec![1.0; CHANNELS] }
 }
 
-fn exact(process: &Process) -> Exact {
+pub fn exact(process: &Process) -> Exact {
     process.denoiser(SCHEDULE, &TokenSpec::new(&[0, 1, 1], 1))
 }
 
-fn planner(denoiser: impl Denoiser + Send + 'static, settings: &str) -> Planner {
+pub fn planner(denoiser: impl Denoiser + Send + 'static, settings: &str) -> Planner {
     Planner::new(Box::new(denoiser), &config(settings), layout(), normaliser(), SCHEDULE).unwrap()
 }
 
-fn flat(frames: &[Vec<f32>]) -> DVector<f64> {
+pub fn flat(frames: &[Vec<f32>]) -> DVector<f64> {
     DVector::from_iterator(frames.len() * CHANNELS, frames.iter().flatten().map(|&v| f64::from(v)))
 }
 
