@@ -19,8 +19,8 @@ const PERIOD_NS: i64 = 100_000_000;
 fn settings(mode: &str, refresh: f64) -> String {
     format!(
         "planner: {{mode: {mode}, latency: immediate, history: {MEMORY}, horizon: 3, matrix: pyramid, solver: dpm_solver,
-          denoising_steps: 24, uncertainty_scale: 8.0, candidates: 1, futures: 1,
-          streaming: {{refresh: {refresh}, steps_per_tick: 12}}}}"
+          denoising_steps: 60, uncertainty_scale: 20.0, candidates: 1, futures: 1,
+          streaming: {{refresh: {refresh}, steps_per_tick: 24}}}}"
     )
 }
 
