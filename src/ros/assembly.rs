@@ -14,15 +14,15 @@ use tokio::sync::mpsc;
 use super::bridge::{Bridge, RosError, Spinning};
 use super::diagnostics::Identity;
 use super::display::Drawing;
-use super::driving::{ActionOut, Fault, Shared, Ticking, lock, start_planning};
+use super::driving::{ActionOut, Fault, Shared, Ticking, come_to_rest, lock, start_planning};
 use super::inbound::{Heard, Inbound};
 use super::node::NodeError;
 use super::notice::Notices;
 use super::settings::Settings;
 use super::timing::RosTime;
-use crate::config::Config;
-use crate::message::{AmentDefinitions, Extractor, bind};
-use crate::planning::{Budget, ControlLoop, Plan, PlanError, PlanRequest, Planner};
+use crate::config::{Action, Config, OperatingMode};
+use crate::message::{AmentDefinitions, Bound, bind};
+use crate::planning::{Budget, Command, ControlLoop, Plan, PlanError, PlanRequest, Planner};
 use crate::signal::{History, Layout};
 
 /// Where an assembly belongs.
@@ -40,7 +40,8 @@ pub struct Assembly {
     pub shared: Shared,
     pub heard: Arc<Mutex<Heard>>,
     period: Duration,
-    action: ActionOut,
+    /// None in the shadow mode.
+    action: Option<ActionOut>,
     show: Show,
     /// Subscriptions that were there before.
     subscriptions_before: usize,
@@ -57,12 +58,13 @@ impl Assembly {
     pub fn build(settings: &Settings, ros: &Spinning, around: &Surroundings) -> Result<Self, NodeError> {
         let mut config = Config::load(&settings.config)?;
         config.planner.seed = settings.seed.unwrap_or(config.planner.seed);
+        config.mode = settings.mode.unwrap_or(config.mode);
         let bound = bind(&config, &AmentDefinitions::from_env())?;
         let layout = Layout::new(config.contract.frame_stack, bound.modalities(&config));
         let planner = load_planner(settings, &config, &layout)?;
 
         let shared = Shared {
-            control: Arc::new(Mutex::new(ControlLoop::new(&config, &layout))),
+            control: Arc::new(Mutex::new(ControlLoop::new(&config, &layout, planner.normaliser()))),
             telemetry: Arc::default(),
             requests: Arc::default(),
             is_planning: Arc::default(),
@@ -75,9 +77,8 @@ impl Assembly {
         let inbound =
             Inbound { control: shared.control.clone(), heard: heard.clone(), notices: around.notices.clone() };
         let drawing = Drawing::new(&config, &layout);
-        let wiring = Wiring { config: config.clone(), inbound, observations: bound.observations, goal: bound.goal };
-        let encoder = Arc::new(bound.action_encoder);
-        let (subscriptions_before, action, show) = ros.call(move |bridge| wiring.connect(bridge, encoder, drawing))?;
+        let wiring = Wiring { config: config.clone(), inbound, bound, drawing };
+        let (subscriptions_before, action, show) = ros.call(move |bridge| wiring.connect(bridge))?;
 
         let period = Duration::from_nanos(config.contract.period_ns().unsigned_abs());
         let plan = planning(planner, period, around.time.clone());
@@ -101,18 +102,19 @@ impl Assembly {
     /// # Errors
     /// The system gives no thread.
     pub fn start(&mut self) -> std::io::Result<()> {
+        lock(&self.shared.control).clear();
         let action = self.action.clone();
-        let ticking = Ticking::start(self.shared.clone(), self.period, move |command| action.publish(command))?;
-        self.ticking = Some(ticking);
+        let publish = move |command: &Command| action.as_ref().map_or(Ok(()), |action| action.publish(command));
+        self.ticking = Some(Ticking::start(self.shared.clone(), self.period, publish)?);
         Ok(())
     }
 
-    /// Publishes the safe action and stops.
+    /// Publishes the safe action, or what leads to it within the limits, and stops.
     pub fn stop(&mut self) {
         let Some(ticking) = self.ticking.take() else { return };
         ticking.stop();
-        let farewell = self.action.publish(&lock(&self.shared.control).safe_command(self.shared.time.now_ns()));
-        if let Err(error) = farewell {
+        let Some(action) = &self.action else { return };
+        if let Err(error) = come_to_rest(&self.shared, self.period, |command| action.publish(command)) {
             self.shared.notices.error("farewell", format!("the safe action was not published: {error}"));
         }
     }
@@ -129,7 +131,7 @@ impl Assembly {
         let (keep, action, show) = (self.subscriptions_before, self.action, self.show);
         ros.call(move |bridge| {
             bridge.unsubscribe_from(keep);
-            bridge.drop_publisher(action.publisher);
+            action.into_iter().for_each(|action| bridge.drop_publisher(action.publisher));
             bridge.drop_typed_publisher(show.path);
             bridge.drop_typed_publisher(show.futures);
             Ok(())
@@ -141,27 +143,31 @@ impl Assembly {
 struct Wiring {
     config: Config,
     inbound: Inbound,
-    observations: Vec<Extractor>,
-    goal: Option<Extractor>,
+    bound: Bound,
+    drawing: Drawing,
 }
 
 impl Wiring {
-    fn connect(
-        self,
-        bridge: &mut Bridge,
-        encoder: Arc<crate::message::Encoder>,
-        drawing: Drawing,
-    ) -> Result<(usize, ActionOut, Show), RosError> {
+    fn connect(self, bridge: &mut Bridge) -> Result<(usize, Option<ActionOut>, Show), RosError> {
         let before = bridge.subscriptions();
-        let action = &self.config.contract.action;
-        let publisher = bridge.publisher(&action.topic, &action.message_type, &action.qos)?;
+        let Action { topic, message_type, qos, .. } = &self.config.contract.action;
+        let action = match self.config.mode {
+            OperatingMode::Drive => {
+                let publisher = bridge.publisher(topic, message_type, qos)?;
+                Some(ActionOut { publisher, encoder: Arc::new(self.bound.action_encoder) })
+            }
+            OperatingMode::Shadow => {
+                self.inbound.follow_commands(bridge, &self.config, self.bound.action)?;
+                None
+            }
+        };
         let show = Show {
             path: bridge.typed_publisher("~/plan", 1)?,
             futures: bridge.typed_publisher("~/futures", 1)?,
-            drawing: Arc::new(drawing),
+            drawing: Arc::new(self.drawing),
         };
-        self.inbound.subscribe(bridge, &self.config, self.observations, self.goal)?;
-        Ok((before, ActionOut { publisher, encoder }, show))
+        self.inbound.subscribe(bridge, &self.config, self.bound.observations, self.bound.goal)?;
+        Ok((before, action, show))
     }
 }
 
@@ -194,7 +200,7 @@ fn load_planner(settings: &Settings, config: &Config, layout: &Layout) -> Result
     let request = PlanRequest {
         tick_ns: 0,
         history: History::new(layout, config.planner.history),
-        committed: config.contract.action.safe.clone(),
+        committed: Some(config.contract.action.safe.clone()),
         goal: goal.map_or(Vec::new(), |modality| vec![0.0; layout.modalities[modality].channels.len()]),
     };
     planner.plan(&request, &Budget::unlimited()).map_err(refuse)?;

@@ -24,7 +24,7 @@ pub fn report(
     now_ns: i64,
 ) -> DiagnosticArray {
     let (state, level) = state(telemetry.command.as_ref());
-    let rung = telemetry.command.as_ref().map_or("none", |(rung, _)| rung_name(*rung));
+    let rung = telemetry.command.as_ref().map_or("none", |(rung, _)| rung.name());
     let reason = telemetry.command.as_ref().and_then(|(_, r)| r.as_ref()).map(ToString::to_string).unwrap_or_default();
     let mut pairs = vec![
         ("state".to_string(), state.to_string()),
@@ -74,14 +74,6 @@ fn distribution(name: &str, histogram: &Histogram) -> [(String, String); 3] {
     [pair("p50", histogram.quantile_s(0.5)), pair("p99", histogram.quantile_s(0.99)), pair("max", histogram.max_s())]
 }
 
-fn rung_name(rung: Rung) -> &'static str {
-    match rung {
-        Rung::Plan => "plan",
-        Rung::RestOfPlan => "rest_of_plan",
-        Rung::Safe => "safe",
-    }
-}
-
 /// In one word, and as a level of diagnostics.
 fn state(command: Option<&(Rung, Option<Reason>)>) -> (&'static str, u8) {
     let (ok, warn, error) = (DiagnosticStatus::OK as u8, DiagnosticStatus::WARN as u8, DiagnosticStatus::ERROR as u8);
@@ -90,7 +82,7 @@ fn state(command: Option<&(Rung, Option<Reason>)>) -> (&'static str, u8) {
         Some((Rung::Plan, _)) => ("driving", ok),
         Some((_, Some(Reason::NoGoal))) => ("waiting_for_goal", ok),
         Some((_, Some(Reason::FillingHistory))) => ("filling_history", ok),
-        Some((Rung::RestOfPlan, _)) => ("degraded", warn),
+        Some((Rung::RestOfPlan | Rung::Hold | Rung::Ramp, _)) => ("degraded", warn),
         Some((Rung::Safe, _)) => ("safe", error),
     }
 }
@@ -114,7 +106,7 @@ mod tests {
         let reason = Reason::Stale { group: "pose".into(), age_s: 0.4, max_age_s: 0.1 };
         let command = Command { tick_ns: 0, values: vec![], rung: Rung::Safe, reason: Some(reason) };
         let start = Instant::now();
-        telemetry.ticked(start, start + Duration::from_millis(2), 0, &command, false);
+        telemetry.ticked(start, start + Duration::from_millis(2), 0, &command);
         let now_ns = 5_250_000_000;
         let array = report(&identity, &mut telemetry, &[Some(5_000_000_000), None], now_ns);
         let status = &array.status[0];

@@ -15,8 +15,9 @@ use super::notice::{Notices, Severity};
 use super::slot::Slot;
 use super::telemetry::Telemetry;
 use super::timing::{LockStep, Pacer, RosTime, system_ns};
+use crate::config::Latency;
 use crate::message::{Encoder, MessageError};
-use crate::planning::{Command, ControlLoop, Plan, PlanError, PlanRequest, Reason, Rung};
+use crate::planning::{Command, ControlLoop, Plan, PlanError, PlanRequest, Reason, Rung, Tick};
 
 /// The longest wait of the tick thread in one piece: how soon a stop is noticed.
 const WAIT_MAX: Duration = Duration::from_millis(50);
@@ -24,6 +25,8 @@ const WAIT_MAX: Duration = Duration::from_millis(50);
 const LOOKING: Duration = Duration::from_micros(200);
 /// On simulated time: the longest that a tick waits for its observation or its plan while the clock stands still.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// The longest that a robot is led to its safe action before the thread is left alone.
+const REST_WITHIN: Duration = Duration::from_secs(2);
 /// The planning thread differentiates through deep graphs.
 const PLANNING_STACK: usize = 16 << 20;
 
@@ -108,7 +111,7 @@ impl Ticking {
         Ok(Self { stop, time, thread })
     }
 
-    /// Ends the thread and waits for it. Its last command is not the safe one.
+    /// Ends the thread and waits for it. The last command is wherever the robot was.
     pub fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
         self.time.ring();
@@ -124,19 +127,56 @@ fn drive(
     mut publish: impl FnMut(&Command) -> Result<(), ActionError>,
 ) {
     while let Some(due) = ticks.next(shared, stop) {
-        let tick = lock(&shared.control).tick(due.tick_ns);
-        let sent = publish(&tick.command);
+        let latency = lock(&shared.control).latency();
+        let (command, asks) = match latency {
+            Latency::Compensated => {
+                let Tick { command, request } = lock(&shared.control).tick(due.tick_ns);
+                (command, request)
+            }
+            Latency::Immediate => {
+                let request = lock(&shared.control).open(due.tick_ns);
+                let asks = request.is_some();
+                ask(shared, request);
+                if asks {
+                    ticks.await_plan(shared, stop, due.tick_ns);
+                }
+                (lock(&shared.control).close(), None)
+            }
+        };
+        let sent = publish(&command);
         let published = Instant::now();
-        let asks = tick.request.is_some();
-        lock(&shared.telemetry).ticked(due.deadline, published, due.skipped, &tick.command, asks);
-        if let Some(request) = tick.request {
-            shared.is_planning.store(true, Ordering::Relaxed);
-            shared.requests.put(request);
-        }
+        lock(&shared.telemetry).ticked(due.deadline, published, due.skipped, &command);
+        ask(shared, asks);
         if let Err(error) = sent {
-            shared.notices.send(Severity::Error, "publish", error.to_string());
+            shared.notices.error("publish", error.to_string());
         }
-        tell(&shared.notices, &tick.command);
+        tell(&shared.notices, &command);
+    }
+}
+
+fn ask(shared: &Shared, request: Option<PlanRequest>) {
+    if let Some(request) = request {
+        shared.is_planning.store(true, Ordering::Relaxed);
+        shared.requests.put(request);
+    }
+}
+
+/// Sends safe commands, as near to the safe action as the limits allow, until it is reached.
+pub fn come_to_rest(
+    shared: &Shared,
+    period: Duration,
+    mut publish: impl FnMut(&Command) -> Result<(), ActionError>,
+) -> Result<(), ActionError> {
+    let (start, start_ns) = (Instant::now(), shared.time.now_ns());
+    loop {
+        // By this machine's clock also on simulated time, which may stand still.
+        let now_ns = start_ns.saturating_add(i64::try_from(start.elapsed().as_nanos()).unwrap_or(i64::MAX));
+        let command = lock(&shared.control).safe_command(now_ns);
+        publish(&command)?;
+        if lock(&shared.control).is_at_rest() || start.elapsed() > REST_WITHIN {
+            return Ok(());
+        }
+        std::thread::sleep(period);
     }
 }
 
@@ -164,6 +204,22 @@ impl Ticks {
         } else {
             Self::Steady(Pacer::new(period, Instant::now() + period))
         }
+    }
+
+    /// Waits for the plan of the tick, until the next tick is due.
+    fn await_plan(&self, shared: &Shared, stop: &AtomicBool, tick_ns: i64) {
+        let next = match self {
+            Self::Steady(pacer) => pacer.next().saturating_duration_since(Instant::now()),
+            Self::Simulated(_) => PATIENCE,
+        };
+        let is_answered = || stop.load(Ordering::Relaxed) || !shared.is_planning.load(Ordering::Relaxed);
+        shared.time.wait(next, |now_ns| {
+            let is_over = match self {
+                Self::Steady(_) => false,
+                Self::Simulated(steps) => now_ns.is_none_or(|now_ns| steps.is_over(tick_ns, now_ns)),
+            };
+            (is_over || is_answered()).then_some(())
+        });
     }
 
     /// Waits for the next tick; none once a stop is asked for.
@@ -205,7 +261,7 @@ fn next_step(steps: &mut LockStep, shared: &Shared, stop: &AtomicBool) -> Option
             }
             let has_come = |tick_ns| {
                 waiting_for = Some(tick_ns);
-                !shared.is_planning.load(Ordering::Relaxed)
+                !shared.is_planning.load(Ordering::Relaxed) && lock(&shared.control).ready(tick_ns)
             };
             now_ns.and_then(|now_ns| steps.due(now_ns, has_come)).map(Some)
         });
@@ -277,6 +333,8 @@ fn tell(notices: &Notices, command: &Command) {
     let what = match command.rung {
         Rung::Plan => return,
         Rung::RestOfPlan => "the rest of an older plan is driven",
+        Rung::Hold => "the last command is held",
+        Rung::Ramp => "the command goes to the safe action",
         Rung::Safe => "the safe action is published",
     };
     let (severity, kind) = match reason {
@@ -285,7 +343,11 @@ fn tell(notices: &Notices, command: &Command) {
         Reason::NeverObserved { group } => (Severity::Warning, format!("never observed {group}")),
         Reason::Stale { group, .. } => (Severity::Warning, format!("stale {group}")),
         Reason::DeadlineMissed => (Severity::Warning, "deadline".to_string()),
-        Reason::PlannerFailed(_) => (Severity::Error, "planner failed".to_string()),
+        Reason::OutOfDistribution { group, .. } => (Severity::Warning, format!("strange {group}")),
+        Reason::Stopping => (Severity::Info, "stopping".to_string()),
+        Reason::PlannerFailed(_) | Reason::PlannerPanicked(_) | Reason::NotFinite | Reason::WrongLength { .. } => {
+            (Severity::Error, "planner failed".to_string())
+        }
     };
     notices.send(severity, kind, format!("{what}: {reason}"));
 }
@@ -295,7 +357,7 @@ mod tests {
     use super::super::notice;
     use super::*;
     use crate::config::Config;
-    use crate::signal::Layout;
+    use crate::signal::{Layout, Normaliser};
 
     const PERIOD: Duration = Duration::from_millis(20);
     const CONFIG: &str = "
@@ -311,7 +373,8 @@ planner: {history: 1, horizon: 8}
         let layout = Layout::new(1, [("action".into(), vec!["u".into()]), ("x".into(), vec!["x".into()])]);
         let (notices, inbox) = notice::channel();
         let (faults, died) = mpsc::channel(1);
-        let mut control = ControlLoop::new(&config, &layout);
+        let normaliser = Normaliser { mean: vec![0.0; 2], deviation: vec![1.0; 2] };
+        let mut control = ControlLoop::new(&config, &layout, &normaliser);
         control.observe(0, if simulated { 0 } else { system_ns() }, &[0.0]);
         let shared = Shared {
             control: Arc::new(Mutex::new(control)),

@@ -22,6 +22,6 @@ mod world;
 
 pub use bridge::{Bridge, RawPublisher, Received, RosError, Spinning, own_arguments};
 pub use node::{NODE_NAME, NodeError, run};
-pub use settings::{Mode, Options, Settings, SettingsError};
+pub use settings::{Options, Settings, SettingsError};
 pub use timing::system_ns;
 pub use world::{Line, WorldNames, WorldNode};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use r2r::{Parameter, ParameterValue};
 
 use super::bridge::{Bridge, RosError};
+use crate::config::OperatingMode;
 
 /// The device that plans where none is named: the built-in CPU backend.
 const DEFAULT_DEVICE: &str = "cpu";
@@ -18,14 +19,6 @@ pub struct Options {
     pub seed: Option<u64>,
 }
 
-/// Whether the node drives or only looks on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    Drive,
-    /// Plans and shows everything, publishes no command, and compares its own with those that another sends.
-    Shadow,
-}
-
 /// What the node runs with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -34,7 +27,8 @@ pub struct Settings {
     pub device: String,
     /// Replaces `planner.seed` of the configuration.
     pub seed: Option<u64>,
-    pub mode: Mode,
+    /// Replaces `mode` of the configuration.
+    pub mode: Option<OperatingMode>,
     /// The node configures and activates itself at start.
     pub autostart: bool,
     /// `/clock` is the time.
@@ -74,8 +68,9 @@ impl Settings {
             device: options.device.or(given("device")?).unwrap_or_else(|| DEFAULT_DEVICE.into()),
             seed: options.seed.or(seed),
             mode: match given("mode")?.as_deref() {
-                None | Some("drive") => Mode::Drive,
-                Some("shadow") => Mode::Shadow,
+                None => None,
+                Some("drive") => Some(OperatingMode::Drive),
+                Some("shadow") => Some(OperatingMode::Shadow),
                 Some(other) => return Err(SettingsError::Mode(other.into())),
             },
             autostart: bridge.bool_parameter("autostart")?.unwrap_or(true),

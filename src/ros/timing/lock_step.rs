@@ -50,6 +50,11 @@ impl LockStep {
         Some(Step { tick_ns, skipped })
     }
 
+    /// Whether the tick after `tick_ns` has been reached.
+    pub fn is_over(&self, tick_ns: i64, now_ns: i64) -> bool {
+        now_ns.saturating_sub(tick_ns) >= self.period_ns
+    }
+
     /// Does not wait any longer for what the tick needs: it is due now.
     pub fn give_up(&mut self) -> Option<Step> {
         let (tick_ns, last) = (self.waiting_ns.take()?, self.last_ns?);
