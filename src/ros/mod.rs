@@ -7,6 +7,7 @@ mod diagnostics;
 mod display;
 mod driving;
 mod graph;
+mod guidance;
 mod inbound;
 mod node;
 mod notice;
@@ -15,6 +16,7 @@ mod settings;
 mod shutdown;
 mod slot;
 mod telemetry;
+mod watched;
 mod world;
 
 pub use bridge::{Bridge, RawPublisher, Received, RosError, Spinning, now_ns, own_arguments};

@@ -14,22 +14,21 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use r2r::QosProfile;
 use r2r::diagnostic_msgs::msg::DiagnosticArray;
-use r2r::nav_msgs::msg::Path;
-use r2r::visualization_msgs::msg::MarkerArray;
 use tokio::sync::mpsc;
 
 use super::bridge::{Bridge, RosError, Spinning, now_ns};
-use super::diagnostics::{Identity, report};
-use super::display::Drawing;
+use super::diagnostics::{Diagnostics, Facts, Identity, Work};
+use super::display::Display;
 use super::driving::{ActionOut, Shared, lock, start_planning, start_ticking};
 use super::inbound::{Heard, Inbound};
 use super::notice::{self, Notice, Severity, Throttle};
 use super::settings::{Options, Settings, SettingsError};
 use super::shutdown;
+use super::watched::Watched;
 use crate::config::{Config, ConfigError};
 use crate::message::{AmentDefinitions, bind};
+use crate::model::{CheckpointError, checkpoint_digest};
 use crate::planning::{Budget, ControlLoop, Plan, PlanError, PlanRequest, Planner};
 use crate::signal::{History, Layout};
 
@@ -48,6 +47,8 @@ pub enum NodeError {
     Config(#[from] ConfigError),
     #[error("{checkpoint}: {source}")]
     Planner { checkpoint: String, source: PlanError },
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
     Ros(#[from] RosError),
     #[error("the system refuses a thread or a signal handler: {0}")]
@@ -86,20 +87,24 @@ pub fn run(options: Options) -> Result<(), NodeError> {
         publisher: bridge.publisher(&action_config.topic, &action_config.message_type, &action_config.qos)?,
         encoder: Arc::new(bound.action_encoder),
     };
-    let show = display(&mut bridge, &config, &layout, heard.clone())?;
+    let (display, drawn_in) = (Display::open(&mut bridge, &config, &layout)?, heard.clone());
+    let show = move |plan: &Plan| display.show(plan, lock(&drawn_in).frame_id());
     let inbound = Inbound { control: shared.control.clone(), heard: heard.clone(), notices: notices.clone() };
     inbound.subscribe(&mut bridge, &config, bound.observations, bound.goal)?;
     let told = notices.clone();
     bridge.on_graph_warning(move |text| told.warn(text.clone(), text));
 
     let identity = Identity {
-        node: bridge.full_name(),
         device: settings.device.clone(),
         checkpoint: settings.model.display().to_string(),
+        checkpoint_digest: checkpoint_digest(&settings.model)?,
+        configured_rate_hz: 1.0 / config.contract.period_s,
         groups: config.contract.observations.iter().map(|g| g.name.clone()).collect(),
     };
     let mut reporter = Reporter {
-        diagnostics: create(&mut bridge, "/diagnostics", 10)?,
+        publisher: Watched::open(&mut bridge, "/diagnostics", 10)?,
+        diagnostics: Diagnostics::default(),
+        node: bridge.full_name(),
         logger: bridge.logger(),
         identity,
         heard,
@@ -187,43 +192,6 @@ fn planning(mut planner: Planner, period: Duration) -> impl FnMut(&PlanRequest) 
     }
 }
 
-/// Publishers of plan and futures; what they draw is only made while someone looks.
-fn display(
-    bridge: &mut Bridge,
-    config: &Config,
-    layout: &Layout,
-    heard: Arc<Mutex<Heard>>,
-) -> Result<impl FnMut(&Plan) + Send + 'static, RosError> {
-    let path = create::<Path>(bridge, "~/plan", 1)?;
-    let futures = create::<MarkerArray>(bridge, "~/futures", 1)?;
-    let modality = config.goal.as_ref().and_then(|goal| layout.modality(&goal.group));
-    let position = modality.map_or(0..0, |m| layout.modalities[m].channels.clone());
-    let drawing = Drawing { position, period_ns: config.contract.period_ns() };
-    Ok(move |plan: &Plan| {
-        let frame_id = lock(&heard).frame_id().to_string();
-        // Errors here mean that the node is being destroyed: nobody looks any more.
-        if path.get_inter_process_subscription_count().is_ok_and(|n| n > 0) {
-            let _ = path.publish(&drawing.path(plan, &frame_id));
-        }
-        if futures.get_inter_process_subscription_count().is_ok_and(|n| n > 0) {
-            let _ = futures.publish(&drawing.futures(plan, &frame_id));
-        }
-    })
-}
-
-fn create<T: r2r::WrappedTypesupport>(
-    bridge: &mut Bridge,
-    topic: &str,
-    depth: usize,
-) -> Result<r2r::Publisher<T>, RosError> {
-    let publisher = bridge.node_mut().create_publisher::<T>(topic, QosProfile::default().keep_last(depth));
-    publisher.map_err(|source| RosError::Topic {
-        topic: topic.into(),
-        message_type: std::any::type_name::<T>().into(),
-        source,
-    })
-}
-
 /// Shows the settings as ROS parameters. They are read at start: a later change is told to have no effect.
 fn serve_parameters(
     bridge: &mut Bridge,
@@ -248,7 +216,9 @@ fn serve_parameters(
 
 /// The main thread's work.
 struct Reporter {
-    diagnostics: r2r::Publisher<DiagnosticArray>,
+    publisher: Watched<DiagnosticArray>,
+    diagnostics: Diagnostics,
+    node: String,
     logger: String,
     identity: Identity,
     heard: Arc<Mutex<Heard>>,
@@ -280,10 +250,15 @@ impl Reporter {
         }
     }
 
-    fn publish_diagnostics(&self) {
+    fn publish_diagnostics(&mut self) {
         let newest_ns = lock(&self.heard).newest_ns.clone();
-        let array = report(&self.identity, &mut lock(&self.shared.telemetry), &newest_ns, now_ns());
-        if let Err(error) = self.diagnostics.publish(&array) {
+        let published = self.publisher.publish(|| {
+            let telemetry = &mut lock(&self.shared.telemetry);
+            let work = Work { identity: &self.identity, telemetry, newest_ns: &newest_ns };
+            let facts = Facts { node: &self.node, lifecycle: "active", now_ns: now_ns(), work: Some(work) };
+            self.diagnostics.report(facts)
+        });
+        if let Err(error) = published {
             self.log(Severity::Error, &format!("/diagnostics: {error}"));
         }
     }
