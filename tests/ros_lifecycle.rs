@@ -58,7 +58,7 @@ fn commands(robot: &mut Robot) -> Vec<[f64; 2]> {
 fn every_transition_by_service_calls() {
     let stage = Stage::new();
     let mut node = stage.node_given(&["autostart:=false"]);
-    let mut operator = stage.script("lifecycle.py", &[]);
+    let mut operator = stage.peer("lifecycle.py", &[]);
     let mut robot = stage.robot(&[]);
     robot.ask(&format!("odom {PLACE}"));
 
@@ -155,7 +155,7 @@ fn what_cannot_be_configured_stays_unconfigured_and_says_why() {
         "-p",
         "autostart:=false",
     ]);
-    let mut operator = stage.script("lifecycle.py", &[]);
+    let mut operator = stage.peer("lifecycle.py", &[]);
     assert!(!change(&mut operator, 1, "-"));
     assert_state(&mut operator, "unconfigured");
     let expected: Value = json!(["unconfigured > configuring", "configuring > unconfigured"]);

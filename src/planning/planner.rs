@@ -360,12 +360,15 @@ impl Planner {
             .iter()
             .map(|frame| frame[action.clone()].iter().map(|&v| f64::from(v)).collect())
             .collect();
+        let seen = prepared.first.min(1) * self.layout.frame_stack;
+        let meant = prepared.counted.iter().step_by(futures_per_candidate).map(|counted| counted - seen).collect();
         let of_cost = |(name, parts): (&'static str, &Vec<f64>)| CostStatistics::of(name, &parts[own.clone()]);
         Ok(Plan {
             first_tick_ns: request.tick_ns + prepared.acting as i64 * self.period_ns,
             first_frame_ns: prepared.first_ns,
             actions,
             futures,
+            meant,
             candidate_costs,
             futures_per_candidate,
             chosen,

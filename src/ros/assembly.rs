@@ -6,14 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use r2r::Publisher;
-use r2r::nav_msgs::msg::Path;
-use r2r::visualization_msgs::msg::MarkerArray;
 use tokio::sync::mpsc;
 
 use super::bridge::{Bridge, RosError, Spinning};
-use super::diagnostics::Identity;
-use super::display::Drawing;
+use super::diagnostics::{Identity, Work};
+use super::display::Display;
 use super::driving::{ActionOut, Fault, Shared, Ticking, come_to_rest, lock, start_planning};
 use super::inbound::{Heard, Inbound};
 use super::node::NodeError;
@@ -22,13 +19,13 @@ use super::settings::Settings;
 use super::timing::RosTime;
 use crate::config::{Action, Config, OperatingMode};
 use crate::message::{AmentDefinitions, Bound, bind};
+use crate::model::checkpoint_digest;
 use crate::planning::{Budget, Command, ControlLoop, Plan, PlanError, PlanRequest, Planner};
 use crate::signal::{History, Layout};
 
 /// Where an assembly belongs.
 #[derive(Clone)]
 pub struct Surroundings {
-    pub node: String,
     pub time: Arc<RosTime>,
     pub notices: Notices,
     pub faults: mpsc::Sender<Fault>,
@@ -42,7 +39,7 @@ pub struct Assembly {
     period: Duration,
     /// None in the shadow mode.
     action: Option<ActionOut>,
-    show: Show,
+    display: Display,
     /// Subscriptions that were there before.
     subscriptions_before: usize,
     planning: JoinHandle<()>,
@@ -76,25 +73,40 @@ impl Assembly {
         let heard = Arc::new(Mutex::new(heard));
         let inbound =
             Inbound { control: shared.control.clone(), heard: heard.clone(), notices: around.notices.clone() };
-        let drawing = Drawing::new(&config, &layout);
-        let wiring = Wiring { config: config.clone(), inbound, bound, drawing };
-        let (subscriptions_before, action, show) = ros.call(move |bridge| wiring.connect(bridge))?;
+        let checkpoint_digest = checkpoint_digest(&settings.model)?;
+        let channels = bound.action.labels().to_vec();
+        let wiring = Wiring { config: config.clone(), layout, inbound, bound };
+        let (subscriptions_before, action, display) = ros.call(move |bridge| wiring.connect(bridge))?;
 
         let period = Duration::from_nanos(config.contract.period_ns().unsigned_abs());
         let plan = planning(planner, period, around.time.clone());
-        let (drawn_in, shown) = (heard.clone(), show.clone());
+        let (drawn_in, shown) = (heard.clone(), display.clone());
         let planning = start_planning(shared.clone(), plan, move |plan| shown.show(plan, lock(&drawn_in).frame_id()))?;
         let identity = Identity {
-            node: around.node.clone(),
             device: settings.device.clone(),
             checkpoint: settings.model.display().to_string(),
+            checkpoint_digest,
+            configured_rate_hz: 1.0 / config.contract.period_s,
+            channels,
             groups: config.contract.observations.iter().map(|g| g.name.clone()).collect(),
         };
-        Ok(Self { identity, shared, heard, period, action, show, subscriptions_before, planning, ticking: None })
+        Ok(Self { identity, shared, heard, period, action, display, subscriptions_before, planning, ticking: None })
     }
 
     pub fn period(&self) -> Duration {
         self.period
+    }
+
+    /// What diagnostics tell of it.
+    pub fn inspect<T>(&self, look: impl FnOnce(Work<'_>) -> T) -> T {
+        let newest_ns = lock(&self.heard).newest_ns.clone();
+        let (strangeness, shadow) = {
+            let control = lock(&self.shared.control);
+            let shadow = (control.mode() == OperatingMode::Shadow).then(|| control.score().clone());
+            (control.strangeness(), shadow)
+        };
+        let telemetry = &mut lock(&self.shared.telemetry);
+        look(Work { identity: &self.identity, telemetry, newest_ns: &newest_ns, strangeness, shadow })
     }
 
     /// Starts to tick and to publish.
@@ -128,12 +140,11 @@ impl Assembly {
         self.shared.requests.close();
         // A panic was caught and reported by the thread itself.
         let _ = self.planning.join();
-        let (keep, action, show) = (self.subscriptions_before, self.action, self.show);
+        let (keep, action, display) = (self.subscriptions_before, self.action, self.display);
         ros.call(move |bridge| {
             bridge.unsubscribe_from(keep);
             action.into_iter().for_each(|action| bridge.drop_publisher(action.publisher));
-            bridge.drop_typed_publisher(show.path);
-            bridge.drop_typed_publisher(show.futures);
+            display.close(bridge);
             Ok(())
         })
     }
@@ -142,13 +153,13 @@ impl Assembly {
 /// What is subscribed and advertised, made on the ROS thread.
 struct Wiring {
     config: Config,
+    layout: Layout,
     inbound: Inbound,
     bound: Bound,
-    drawing: Drawing,
 }
 
 impl Wiring {
-    fn connect(self, bridge: &mut Bridge) -> Result<(usize, Option<ActionOut>, Show), RosError> {
+    fn connect(self, bridge: &mut Bridge) -> Result<(usize, Option<ActionOut>, Display), RosError> {
         let before = bridge.subscriptions();
         let Action { topic, message_type, qos, .. } = &self.config.contract.action;
         let action = match self.config.mode {
@@ -161,33 +172,9 @@ impl Wiring {
                 None
             }
         };
-        let show = Show {
-            path: bridge.typed_publisher("~/plan", 1)?,
-            futures: bridge.typed_publisher("~/futures", 1)?,
-            drawing: Arc::new(self.drawing),
-        };
+        let display = Display::open(bridge, &self.config, &self.layout)?;
         self.inbound.subscribe(bridge, &self.config, self.bound.observations, self.bound.goal)?;
-        Ok((before, action, show))
-    }
-}
-
-/// Publishers of plan and futures; what they draw is only made while someone looks.
-#[derive(Clone)]
-struct Show {
-    path: Publisher<Path>,
-    futures: Publisher<MarkerArray>,
-    drawing: Arc<Drawing>,
-}
-
-impl Show {
-    fn show(&self, plan: &Plan, frame_id: &str) {
-        // Errors here mean that the node is being destroyed: nobody looks any more.
-        if self.path.get_inter_process_subscription_count().is_ok_and(|n| n > 0) {
-            let _ = self.path.publish(&self.drawing.path(plan, frame_id));
-        }
-        if self.futures.get_inter_process_subscription_count().is_ok_and(|n| n > 0) {
-            let _ = self.futures.publish(&self.drawing.futures(plan, frame_id));
-        }
+        Ok((before, action, display))
     }
 }
 

@@ -8,6 +8,7 @@ mod diagnostics;
 mod display;
 mod driving;
 mod graph;
+mod guidance;
 mod inbound;
 mod lifecycle;
 mod node;
@@ -18,6 +19,7 @@ mod slot;
 mod supervisor;
 mod telemetry;
 mod timing;
+mod watched;
 mod world;
 
 pub use bridge::{Bridge, RawPublisher, Received, RosError, Spinning, own_arguments};

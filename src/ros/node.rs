@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::assembly::Surroundings;
 use super::bridge::{Bridge, RosError};
-use super::diagnostics::report;
+use super::diagnostics::{Diagnostics, Facts};
 use super::driving::{Fault, lock};
 use super::lifecycle::{Lifecycle, Question};
 use super::notice::{self, Notice, Severity, Throttle};
@@ -24,7 +24,9 @@ use super::settings::{Options, Settings, SettingsError};
 use super::shutdown;
 use super::supervisor::Supervisor;
 use super::timing::RosTime;
+use super::watched::Watched;
 use crate::config::ConfigError;
+use crate::model::CheckpointError;
 use crate::planning::PlanError;
 
 /// The node's name where no remapping (`-r __node:=...`) gives another.
@@ -42,6 +44,8 @@ pub enum NodeError {
     Settings(#[from] SettingsError),
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     #[error("{checkpoint}: {source}")]
     Planner { checkpoint: String, source: PlanError },
     #[error(transparent)]
@@ -74,11 +78,13 @@ pub fn run(options: Options) -> Result<(), NodeError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     serve_parameters(&mut bridge, &settings, &runtime, notices.clone())?;
     let mut reporter = Reporter {
-        diagnostics: bridge.typed_publisher("/diagnostics", 10)?,
+        publisher: Watched::open(&mut bridge, "/diagnostics", 10)?,
+        diagnostics: Diagnostics::default(),
+        node: bridge.full_name(),
         logger: bridge.logger(),
         throttle: Throttle::default(),
     };
-    let around = Surroundings { node: bridge.full_name(), time: bridge.time(), notices, faults };
+    let around = Surroundings { time: bridge.time(), notices, faults };
     let time = bridge.time();
     let autostart = settings.autostart;
     let mut supervisor = Supervisor::new(bridge.spin()?, lifecycle, settings, around);
@@ -157,18 +163,25 @@ fn serve_parameters(
 
 /// Tells people.
 struct Reporter {
-    diagnostics: r2r::Publisher<DiagnosticArray>,
+    publisher: Watched<DiagnosticArray>,
+    diagnostics: Diagnostics,
+    node: String,
     logger: String,
     throttle: Throttle,
 }
 
 impl Reporter {
-    fn publish_diagnostics(&self, supervisor: &Supervisor, now_ns: i64) {
-        let Some(assembly) = supervisor.assembly() else { return };
-        let newest_ns = lock(&assembly.heard).newest_ns.clone();
-        let array = report(&assembly.identity, &mut lock(&assembly.shared.telemetry), &newest_ns, now_ns);
-        if let Err(error) = self.diagnostics.publish(&array) {
-            self.log(Severity::Error, &format!("/diagnostics: {error}"));
+    fn publish_diagnostics(&mut self, supervisor: &Supervisor, now_ns: i64) {
+        let Self { publisher, diagnostics, node, .. } = self;
+        let lifecycle = supervisor.machine().state().label();
+        let published = publisher.publish(|| match supervisor.assembly() {
+            Some(assembly) => {
+                assembly.inspect(|work| diagnostics.report(Facts { node, lifecycle, now_ns, work: Some(work) }))
+            }
+            None => diagnostics.report(Facts { node, lifecycle, now_ns, work: None }),
+        });
+        if let Err(error) = published {
+            self.log(Severity::Error, &error.to_string());
         }
     }
 
