@@ -13,6 +13,7 @@ mod planner;
 mod question;
 mod safety;
 mod sampling;
+mod settings;
 mod streaming;
 mod windows;
 
@@ -22,3 +23,4 @@ pub use plan::{CostStatistics, LeftOut, Plan, PlanRequest, Statistics};
 pub use planner::{PlanError, Planner};
 pub use question::Question;
 pub use safety::{Command, Reason, Rung, Safety};
+pub use settings::TokenLimit;
