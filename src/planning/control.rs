@@ -50,9 +50,17 @@ impl ControlLoop {
         self.aligner.observe(group, stamp_ns, values);
     }
 
-    /// Sets or moves the goal, in the units of the goal's group.
+    /// Sets or moves the goal, in the units of the goal's group; nothing: there is none any more.
     pub fn set_goal(&mut self, goal: &[f64]) {
-        self.goal = Some(goal.to_vec());
+        self.goal = (!goal.is_empty()).then(|| goal.to_vec());
+    }
+
+    /// Takes changed settings over, between two ticks.
+    pub fn set(&mut self, config: &Config) {
+        if config.planner.history != self.history_tokens {
+            self.history_tokens = config.planner.history;
+            self.history = self.history.resized(&self.layout, self.history_tokens);
+        }
     }
 
     /// The command of the tick and the request for the next one. Ticks are one period apart; one that comes late or

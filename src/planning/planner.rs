@@ -267,7 +267,7 @@ impl Planner {
         });
         let matrix = match continued {
             Some((buffer, shift)) => {
-                let descent = Descent::new(&pyramid, settings.streaming.refresh as f32, shift, stack, &buffer.row);
+                let descent = Descent::new(&pyramid, &buffer.row, settings.streaming.refresh as f32, shift, stack);
                 let future = buffer.shifted(shift, &descent.start, x.window(first..first + tokens), spec, schedule);
                 x.put_window(first, first..first + tokens, &future);
                 share_first(&mut x, settings.futures, first, settings.shared_tokens);

@@ -15,7 +15,7 @@ pub struct Buffer {
     /// `[batch, token, channel]`.
     pub x: Tokens,
     pub levels: Levels,
-    /// The level of each token where it is sampled.
+    /// The level of each token where nothing is known.
     pub row: Vec<f32>,
     /// The tick of the first frame, nanoseconds.
     pub first_ns: i64,
@@ -28,16 +28,13 @@ pub struct Descent {
 }
 
 impl Descent {
-    /// `matrix`: the pyramid, truncated at the row that a tick ends with. `shift`: frames that have passed. `before`: the levels
-    /// that the last tick left, under settings that may have been others.
-    pub fn new(matrix: &SchedulingMatrix, refresh: f32, shift: usize, frame_stack: usize, before: &[f32]) -> Self {
+    /// `matrix`: the pyramid, truncated at the row that a tick ends with. `row`: where the last tick ended, which was another row
+    /// if settings have changed or the time was short. `shift`: frames that have passed.
+    pub fn new(matrix: &SchedulingMatrix, row: &[f32], refresh: f32, shift: usize, frame_stack: usize) -> Self {
         let end = matrix.row(matrix.steps());
         // A frame may come from so many tokens further back, and nothing can be raised to a lower level.
         let lag = shift.div_ceil(frame_stack);
-        let came_from = |token: usize| match (end.get(token + lag), before.get(token + lag)) {
-            (Some(end), Some(before)) => end.max(*before),
-            _ => 1.0,
-        };
+        let came_from = |token: usize| end.get(token + lag).zip(row.get(token + lag)).map_or(1.0, |(a, b)| a.max(*b));
         let start = |token: usize| (end[token] + refresh).max(came_from(token)).min(1.0);
         Self { start: (0..end.len()).map(start).collect(), end: end.to_vec() }
     }
@@ -112,17 +109,16 @@ mod tests {
     fn levels_of_a_tick() {
         // 4 rows a token, one row between tokens; after 4 rows the first one is clean.
         let matrix = SchedulingMatrix::new(MatrixKind::Pyramid, 5, 4, 1.0).unwrap().truncated(4);
-        let end = [0.0, 0.25, 0.5, 0.75, 1.0];
-        let start = |refresh, shift| Descent::new(&matrix, refresh, shift, 2, &end).start;
-        assert_eq!(Descent::new(&matrix, 0.0, 1, 2, &end).end, end);
+        let row = matrix.row(4);
+        let start = |refresh, shift| Descent::new(&matrix, row, refresh, shift, 2).start;
+        assert_eq!(Descent::new(&matrix, row, 0.0, 1, 2).end, [0.0, 0.25, 0.5, 0.75, 1.0]);
         // No refresh, a shift of one frame of two: the next token's level is needed.
         assert_eq!(start(0.0, 1), [0.25, 0.5, 0.75, 1.0, 1.0]);
         // A refresh of 0.5 is more than that; a shift of three frames needs two tokens' levels, as much.
         assert_eq!(start(0.5, 1), [0.5, 0.75, 1.0, 1.0, 1.0]);
         assert_eq!(start(0.0, 3), [0.5, 0.75, 1.0, 1.0, 1.0]);
-        // The last tick ended under a steeper pyramid: nothing is taken to a lower level without being denoised.
-        let steeper = [0.0, 0.5, 1.0, 1.0, 1.0];
-        assert_eq!(Descent::new(&matrix, 0.1, 1, 2, &steeper).start, [0.5, 1.0, 1.0, 1.0, 1.0]);
+        // The last tick left its tokens noisier than this one will: what is there cannot be lowered.
+        assert_eq!(Descent::new(&matrix, &[0.5, 0.6, 0.7, 1.0, 1.0], 0.0, 1, 2).start, [0.6, 0.7, 1.0, 1.0, 1.0]);
     }
 
     #[test]

@@ -11,10 +11,12 @@ mod inbound;
 mod node;
 mod notice;
 mod pacing;
+mod parameters;
 mod settings;
 mod shutdown;
 mod slot;
 mod telemetry;
+mod tuning;
 mod world;
 
 pub use bridge::{Bridge, RawPublisher, Received, RosError, Spinning, now_ns, own_arguments};

@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
 use r2r::QosProfile;
 use r2r::diagnostic_msgs::msg::DiagnosticArray;
 use r2r::nav_msgs::msg::Path;
@@ -26,9 +25,11 @@ use super::display::Drawing;
 use super::driving::{ActionOut, Shared, lock, start_planning, start_ticking};
 use super::inbound::{Heard, Inbound};
 use super::notice::{self, Notice, Severity, Throttle};
+use super::parameters::{Change, Given, GoalShape, ParameterError, ParameterServer, Parameters, Target, given};
 use super::settings::{Options, Settings, SettingsError};
 use super::shutdown;
-use crate::config::{Config, ConfigError};
+use super::tuning::{News, Tuning};
+use crate::config::{Config, ConfigError, Setting};
 use crate::message::{AmentDefinitions, bind};
 use crate::planning::{Budget, ControlLoop, Plan, PlanError, PlanRequest, Planner};
 use crate::signal::{History, Layout};
@@ -46,6 +47,8 @@ pub enum NodeError {
     Settings(#[from] SettingsError),
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
     #[error("{checkpoint}: {source}")]
     Planner { checkpoint: String, source: PlanError },
     #[error(transparent)]
@@ -64,11 +67,15 @@ pub enum NodeError {
 pub fn run(options: Options) -> Result<(), NodeError> {
     let mut asked = shutdown::asked()?;
     let mut bridge = Bridge::open(NODE_NAME)?;
+    let mut given: Vec<(String, Given)> =
+        bridge.given_parameters().iter().map(|(name, value)| (name.clone(), given(value))).collect();
+    given.extend(options.seed.map(|seed| ("planner.seed".into(), Ok(Setting::Integer(seed)))));
     let settings = Settings::read(options, &bridge)?;
-    let mut config = Config::load(&settings.config)?;
-    config.planner.seed = settings.seed.unwrap_or(config.planner.seed);
+    let mut parameters = Parameters::new(given, settings.parameters());
+    let config = Config::load(&settings.config)?;
     let bound = bind(&config, &AmentDefinitions::from_env())?;
     let layout = Layout::new(config.contract.frame_stack, bound.modalities(&config));
+    let (config, goal) = parameters.configure(&config, GoalShape::of(&config, &layout))?;
     let planner = load_planner(&settings, &config, &layout)?;
 
     let (notices, inbox) = notice::channel();
@@ -89,6 +96,8 @@ pub fn run(options: Options) -> Result<(), NodeError> {
     let show = display(&mut bridge, &config, &layout, heard.clone())?;
     let inbound = Inbound { control: shared.control.clone(), heard: heard.clone(), notices: notices.clone() };
     inbound.subscribe(&mut bridge, &config, bound.observations, bound.goal)?;
+    let tuning = Tuning::new(&planner, shared.control.clone(), heard.clone());
+    lock(&shared.control).set_goal(&goal);
     let told = notices.clone();
     bridge.on_graph_warning(move |text| told.warn(text.clone(), text));
 
@@ -107,12 +116,18 @@ pub fn run(options: Options) -> Result<(), NodeError> {
         shared: shared.clone(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    serve_parameters(&mut bridge, &settings, config.planner.seed, &runtime, notices)?;
+    let mut tuned = Tuned { server: ParameterServer::serve(&mut bridge)?, parameters, tuning };
+    tuned.server.declared(&tuned.parameters, now_ns());
+    for (name, meant) in tuned.parameters.unknown() {
+        let meant = meant.map_or(String::new(), |meant| format!("; is `{meant}` meant?"));
+        reporter
+            .log(Severity::Warning, &format!("parameter `{name}` was given, but there is none of this name{meant}"));
+    }
 
     let period = Duration::from_nanos(config.contract.period_ns().unsigned_abs());
     let spinning = bridge.spin()?;
     let threads = Threads {
-        planning: start_planning(shared.clone(), planning(planner, period), show)?,
+        planning: start_planning(shared.clone(), planning(planner, period, tuned.tuning.news()), show)?,
         ticking: start_ticking(shared.clone(), period, {
             let action = action.clone();
             move |command| action.publish(command)
@@ -120,7 +135,7 @@ pub fn run(options: Options) -> Result<(), NodeError> {
         spinning,
     };
     reporter.log(Severity::Info, &format!("planning every {period:?} with {}", reporter.identity.checkpoint));
-    let died = runtime.block_on(reporter.report_until(&mut asked, inbox, &threads));
+    let died = runtime.block_on(reporter.report_until(&mut asked, inbox, &threads, &mut tuned));
 
     shared.stop.store(true, Ordering::Relaxed);
     shared.requests.close();
@@ -172,9 +187,10 @@ fn load_planner(settings: &Settings, config: &Config, layout: &Layout) -> Result
 }
 
 /// Plans within the planner's share of the `period`, counted from the tick; starts anew where time went backwards.
-fn planning(mut planner: Planner, period: Duration) -> impl FnMut(&PlanRequest) -> Result<Plan, PlanError> {
+fn planning(mut planner: Planner, period: Duration, news: News) -> impl FnMut(&PlanRequest) -> Result<Plan, PlanError> {
     let mut last_ns = i64::MIN;
     move |request| {
+        news.take_over(&mut planner)?;
         if request.tick_ns < last_ns {
             planner.reset();
         }
@@ -224,26 +240,21 @@ fn create<T: r2r::WrappedTypesupport>(
     })
 }
 
-/// Shows the settings as ROS parameters. They are read at start: a later change is told to have no effect.
-fn serve_parameters(
-    bridge: &mut Bridge,
-    settings: &Settings,
-    seed: u64,
-    runtime: &tokio::runtime::Runtime,
-    notices: notice::Notices,
-) -> Result<(), RosError> {
-    lock(&bridge.node_mut().params)
-        .extend(settings.parameters(seed).into_iter().map(|(name, value)| (name.to_string(), value)));
-    let name = bridge.full_name();
-    let (serving, changes) =
-        bridge.node_mut().make_parameter_handler().map_err(|source| RosError::Node { name, source })?;
-    bridge.set_serves_parameters();
-    runtime.spawn(serving);
-    runtime.spawn(changes.for_each(move |(name, _)| {
-        notices.warn(name.clone(), format!("parameter `{name}` is read at start: the change has no effect"));
-        std::future::ready(())
-    }));
-    Ok(())
+/// The parameters, and who is told when they change.
+struct Tuned {
+    server: ParameterServer,
+    parameters: Parameters,
+    tuning: Tuning,
+}
+
+impl Target for Tuning {
+    fn may_set(&self, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn apply(&mut self, change: &Change) -> Result<(), String> {
+        Tuning::apply(self, change)
+    }
 }
 
 /// The main thread's work.
@@ -263,6 +274,7 @@ impl Reporter {
         asked: &mut mpsc::Receiver<i32>,
         mut inbox: mpsc::Receiver<Notice>,
         threads: &Threads,
+        tuned: &mut Tuned,
     ) -> Option<&'static str> {
         let mut interval = tokio::time::interval(REPORT_PERIOD);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -270,6 +282,9 @@ impl Reporter {
             tokio::select! {
                 _ = asked.recv() => return None,
                 Some(notice) = inbox.recv() => self.tell(&notice),
+                Some(call) = tuned.server.next() => {
+                    tuned.server.answer(call, &mut tuned.parameters, &mut tuned.tuning, now_ns());
+                }
                 _ = interval.tick() => {
                     self.publish_diagnostics();
                     if let Some(name) = threads.died() {

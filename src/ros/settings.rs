@@ -2,20 +2,19 @@
 
 use std::path::PathBuf;
 
-use r2r::{Parameter, ParameterValue};
-
 use super::bridge::{Bridge, RosError};
+use crate::config::{Description, Range, Setting};
 
 /// The device that plans where none is named: the built-in CPU backend.
 const DEFAULT_DEVICE: &str = "cpu";
 
-/// What was given on the command line; each option overrides the ROS parameter of its name.
+/// What was given on the command line; each option overrides the ROS parameter of its name, `seed` that of `planner.seed`.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     pub config: Option<PathBuf>,
     pub model: Option<PathBuf>,
     pub device: Option<String>,
-    pub seed: Option<u64>,
+    pub seed: Option<i64>,
 }
 
 /// What the node runs with.
@@ -24,8 +23,6 @@ pub struct Settings {
     pub config: PathBuf,
     pub model: PathBuf,
     pub device: String,
-    /// Replaces `planner.seed` of the configuration.
-    pub seed: Option<u64>,
 }
 
 /// Why the node does not know what to run with.
@@ -33,8 +30,6 @@ pub struct Settings {
 pub enum SettingsError {
     #[error("no {what}: give --{name} or the ROS parameter `{name}` (--ros-args -p {name}:=...)")]
     Missing { name: &'static str, what: &'static str },
-    #[error("parameter `seed`: {0}: must not be negative")]
-    NegativeSeed(i64),
     #[error("parameter `use_sim_time`: true: simulated time is not supported; the node runs on the system clock")]
     SimulatedTime,
     #[error(transparent)]
@@ -53,8 +48,6 @@ impl Settings {
         }
         let given = |name| Ok::<_, RosError>(bridge.string_parameter(name)?.filter(|text| !text.is_empty()));
         let (config, model) = (given("config")?.map(PathBuf::from), given("model")?.map(PathBuf::from));
-        let seed = bridge.integer_parameter("seed")?;
-        let seed = seed.map(|s| u64::try_from(s).map_err(|_| SettingsError::NegativeSeed(s))).transpose()?;
         Ok(Self {
             config: options
                 .config
@@ -62,23 +55,26 @@ impl Settings {
                 .ok_or(SettingsError::Missing { name: "config", what: "configuration" })?,
             model: options.model.or(model).ok_or(SettingsError::Missing { name: "model", what: "checkpoint" })?,
             device: options.device.or(given("device")?).unwrap_or_else(|| DEFAULT_DEVICE.into()),
-            seed: options.seed.or(seed),
         })
     }
 
-    /// The settings as ROS parameters, so that `ros2 param` shows what the node runs with.
-    pub fn parameters(&self, seed: u64) -> Vec<(&'static str, Parameter)> {
-        let text = |value: String| ParameterValue::String(value);
-        let described = |name, value, description| (name, Parameter { value, description });
+    /// The settings as ROS parameters.
+    pub fn parameters(&self) -> Vec<(Description, Setting)> {
+        let start = |key, text| Description { key, text, range: Range::Any, fixed: true };
         vec![
-            described("config", text(self.config.display().to_string()), "the configuration file; read at start"),
-            described("model", text(self.model.display().to_string()), "the checkpoint directory; read at start"),
-            described("device", text(self.device.clone()), "what plans: cpu, flex, tch or cuda:N; read at start"),
-            described(
-                "seed",
-                ParameterValue::Integer(i64::try_from(seed).unwrap_or(i64::MAX)),
-                "the seed of the planner's random numbers; read at start",
+            (
+                start("config", "the configuration file; read at start"),
+                Setting::Text(self.config.display().to_string()),
             ),
+            (
+                start("model", "the checkpoint directory; read at start"),
+                Setting::Text(self.model.display().to_string()),
+            ),
+            (
+                start("device", "what plans: cpu, flex, tch or cuda:N; read at start"),
+                Setting::Text(self.device.clone()),
+            ),
+            (start("use_sim_time", "whether /clock is the time; read at start"), Setting::Bool(false)),
         ]
     }
 }

@@ -74,7 +74,7 @@ impl Stage {
     pub fn node_with_parameters(&self, namespace: &str) -> Node {
         let remap = format!("__ns:={namespace}");
         let (config, model) = (format!("config:={}", config_file()), format!("model:={}", model()));
-        self.bare_node(&["--ros-args", "-r", &remap, "-p", &config, "-p", &model, "-p", "seed:=7"])
+        self.bare_node(&["--ros-args", "-r", &remap, "-p", &config, "-p", &model, "-p", "planner.seed:=7"])
     }
 
     /// The node with these arguments only.
