@@ -108,7 +108,7 @@ pub fn wrong_type(now: &Setting, got: &str) -> String {
         Setting::Numbers(_) => " (such as [1.0, 2.5])",
         Setting::Bool(_) | Setting::Integer(_) | Setting::Text(_) => "",
     };
-    format!("must be of type {}{example}, not {got}", now.type_name())
+    format!("must be of type {}{example}, got {got}", now.type_name())
 }
 
 /// Structs of names and numbers can always be represented; the tests see that nothing is lost.
@@ -183,9 +183,9 @@ mod tests {
         let refusal = |key: &str, value: Setting| replaced(&outer(), key, &value, Range::Any).unwrap_err().to_string();
         assert_eq!(
             refusal("inner.factor", Setting::Integer(2)),
-            "inner.factor: 2: must be of type double (such as 1.0), not integer"
+            "inner.factor: 2: must be of type double (such as 1.0), got integer"
         );
-        assert_eq!(refusal("inner.count", Setting::Number(2.0)), "inner.count: 2: must be of type integer, not double");
+        assert_eq!(refusal("inner.count", Setting::Number(2.0)), "inner.count: 2: must be of type integer, got double");
         assert_eq!(refusal("inner.cuont", Setting::Integer(2)), "inner.cuont: 2: there is no such setting");
         assert_eq!(refusal("inner", Setting::Integer(2)), "inner: 2: is no single setting");
         assert!(refusal("inner.count", Setting::Integer(-1)).starts_with("inner.count: -1: "));

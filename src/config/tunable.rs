@@ -121,7 +121,7 @@ mod tests {
             ("planner.horizon", integer(-1), "planner.horizon: -1: must be at least 1 and at most 65536"),
             ("planner.horizon", integer(65), "planner.horizon: 65: must be at most planner.horizon_max, which is 64"),
             ("planner.eta", number(1.5), "planner.eta: 1.5: must lie in [0, 1]"),
-            ("planner.eta", integer(1), "planner.eta: 1: must be of type double (such as 1.0), not integer"),
+            ("planner.eta", integer(1), "planner.eta: 1: must be of type double (such as 1.0), got integer"),
             ("planner.mode", text("best"), "planner.mode: best: must be one of full, streaming"),
             ("planner.matrix", text("trapezoid"), "planner.matrix: Trapezoid: must be pyramid in the streaming mode"),
             ("costs.goal.weight", number(-1.0), "costs.goal.weight: -1: must be a finite number of at least 0"),

@@ -119,9 +119,8 @@ impl Parameters {
             }
         }
         let config = config.changed(&changes)?;
-        let none = Setting::Numbers(Vec::new());
         let given = self.given.get(GOAL).filter(|_| goal.is_some());
-        let target = given.map_or(Ok(none.clone()), |given| typed(GOAL, &none, given))?;
+        let target = given.map_or(Ok(none()), |given| typed(GOAL, &none(), given))?;
         check_goal(&target, goal.as_ref())?;
 
         self.entries.retain(|_, entry| entry.source == Source::Start);
@@ -246,9 +245,16 @@ fn typed(name: &str, now: &Setting, given: &Given) -> Result<Setting, Broken> {
     let (value, got) = match given {
         Ok(value) if value.type_name() == now.type_name() => return Ok(value.clone()),
         Ok(value) => (value.to_string(), value.type_name()),
-        Err(got) => ("an array".into(), *got),
+        // What rcl makes of a list of nothing at start.
+        Err(got) if *got == NOT_SET && now.type_name() == none().type_name() => return Ok(none()),
+        Err(got) => ("a value".into(), *got),
     };
     Err(Broken { key: name.into(), value, rule: wrong_type(now, got) })
+}
+
+/// A list of nothing.
+fn none() -> Setting {
+    Setting::Numbers(Vec::new())
 }
 
 fn numbers(value: &Setting) -> Vec<f64> {

@@ -92,7 +92,7 @@ fn a_refusal_says_why_and_changes_nothing() {
         ("planner.horizon_max", integer(99), "parameter 'planner.horizon_max' cannot be set because it is read-only"),
         ("model", Ok(Setting::Text("x".into())), "the node is active"),
         ("mode", Ok(Setting::Text("x".into())), "mode: x: must be one of drive, shadow"),
-        ("planner.eta", integer(1), "planner.eta: 1: must be of type double (such as 1.0), not integer"),
+        ("planner.eta", integer(1), "planner.eta: 1: must be of type double (such as 1.0), got integer"),
         ("planner.eta", Err(NOT_SET), "parameter 'planner.eta' cannot be undeclared because it is statically typed"),
         ("planner.eta", number(1.5), "planner.eta: 1.5: must lie in [0, 1]"),
         ("planner.eta", number(f64::NAN), "planner.eta: NaN: must lie in [0, 1]"),
@@ -103,7 +103,7 @@ fn a_refusal_says_why_and_changes_nothing() {
         (
             "goal",
             Err("integer_array"),
-            "goal: an array: must be of type double_array (such as [1.0, 2.5]), not integer_array",
+            "goal: a value: must be of type double_array (such as [1.0, 2.5]), got integer_array",
         ),
     ] {
         // With something good before it, which must not be set either.
@@ -125,6 +125,8 @@ fn what_was_given_overrides_the_file_and_outlives_a_cleanup() {
     set(&mut parameters, &[("planner.horizon", integer(6))], &mut Seen::default()).unwrap();
     let (config, _) = parameters.configure(&self::config(), shape()).unwrap();
     assert_eq!(config.planner.horizon, 6);
+    // What rcl makes of `goal:=[]`.
+    assert_eq!(configured(&[("goal", Err(NOT_SET))]).get("goal").unwrap().value, Setting::Numbers(Vec::new()));
     // A robot without a goal has no such parameter.
     let (_, goal) = parameters.configure(&self::config(), None).unwrap();
     assert!(goal.is_empty() && parameters.get("goal").is_none());
@@ -138,7 +140,7 @@ fn what_cannot_be_used_at_start_is_refused_by_name() {
     };
     assert_eq!(
         refusal("planner.horizon", number(5.0)),
-        "parameter planner.horizon: 5: must be of type integer, not double"
+        "parameter planner.horizon: 5: must be of type integer, got double"
     );
     assert_eq!(refusal("planner.eta", number(2.0)), "parameter planner.eta: 2: must lie in [0, 1]");
     assert!(refusal("goal", Ok(Setting::Numbers(vec![1.0]))).contains("must have 2 values"));
