@@ -8,7 +8,9 @@ use r2r::std_msgs::msg::ColorRGBA;
 use r2r::visualization_msgs::msg::{Marker, MarkerArray};
 
 use super::diagnostics::stamp;
+use crate::config::Config;
 use crate::planning::Plan;
+use crate::signal::Layout;
 
 /// Points per drawn future, at most: enough for the eye, little to send.
 const POINTS_MAX: usize = 48;
@@ -25,6 +27,13 @@ pub struct Drawing {
 }
 
 impl Drawing {
+    /// Draws the goal's group.
+    pub fn new(config: &Config, layout: &Layout) -> Self {
+        let modality = config.goal.as_ref().and_then(|goal| layout.modality(&goal.group));
+        let position = modality.map_or(0..0, |m| layout.modalities[m].channels.clone());
+        Self { position, period_ns: config.contract.period_ns() }
+    }
+
     /// The chosen candidate's first future; the pose of frame i is stamped with its tick. Orientations are neutral.
     pub fn path(&self, plan: &Plan, frame_id: &str) -> Path {
         let mut path = Path::default();

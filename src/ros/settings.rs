@@ -1,6 +1,6 @@
 //! What the node is started with: command-line options first, then ROS parameters.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::bridge::{Bridge, RosError};
 use crate::config::{Description, Range, Setting};
@@ -17,12 +17,38 @@ pub struct Options {
     pub seed: Option<i64>,
 }
 
+/// Whether the node drives or only looks on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Drive,
+    /// Plans and shows everything, publishes no command, and compares its own with those that another sends.
+    Shadow,
+}
+
+impl Mode {
+    fn named(name: &str) -> Option<Self> {
+        [Self::Drive, Self::Shadow].into_iter().find(|mode| mode.name() == name)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Drive => "drive",
+            Self::Shadow => "shadow",
+        }
+    }
+}
+
 /// What the node runs with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     pub config: PathBuf,
     pub model: PathBuf,
     pub device: String,
+    pub mode: Mode,
+    /// The node configures and activates itself at start.
+    pub autostart: bool,
+    /// `/clock` is the time.
+    pub use_sim_time: bool,
 }
 
 /// Why the node does not know what to run with.
@@ -30,8 +56,8 @@ pub struct Settings {
 pub enum SettingsError {
     #[error("no {what}: give --{name} or the ROS parameter `{name}` (--ros-args -p {name}:=...)")]
     Missing { name: &'static str, what: &'static str },
-    #[error("parameter `use_sim_time`: true: simulated time is not supported; the node runs on the system clock")]
-    SimulatedTime,
+    #[error("parameter `mode`: {0}: must be drive or shadow")]
+    Mode(String),
     #[error(transparent)]
     Ros(#[from] RosError),
 }
@@ -43,9 +69,6 @@ impl Settings {
     /// # Errors
     /// Nothing says which configuration or checkpoint to use, a parameter of the wrong type.
     pub fn read(options: Options, bridge: &Bridge) -> Result<Self, SettingsError> {
-        if bridge.bool_parameter("use_sim_time")?.unwrap_or(false) {
-            return Err(SettingsError::SimulatedTime);
-        }
         let given = |name| Ok::<_, RosError>(bridge.string_parameter(name)?.filter(|text| !text.is_empty()));
         let (config, model) = (given("config")?.map(PathBuf::from), given("model")?.map(PathBuf::from));
         Ok(Self {
@@ -55,26 +78,60 @@ impl Settings {
                 .ok_or(SettingsError::Missing { name: "config", what: "configuration" })?,
             model: options.model.or(model).ok_or(SettingsError::Missing { name: "model", what: "checkpoint" })?,
             device: options.device.or(given("device")?).unwrap_or_else(|| DEFAULT_DEVICE.into()),
+            mode: match given("mode")?.as_deref() {
+                None => Mode::Drive,
+                Some(name) => Mode::named(name).ok_or_else(|| SettingsError::Mode(name.into()))?,
+            },
+            autostart: bridge.bool_parameter("autostart")?.unwrap_or(true),
+            use_sim_time: bridge.bool_parameter("use_sim_time")?.unwrap_or(false),
         })
     }
 
     /// The settings as ROS parameters.
     pub fn parameters(&self) -> Vec<(Description, Setting)> {
-        let start = |key, text| Description { key, text, range: Range::Any, fixed: true };
+        let text = |path: &Path| Setting::Text(path.display().to_string());
+        let (any, mode) = (Range::Any, Setting::Text(self.mode.name().into()));
+        let read = |key, text, range| Description { key, text, range, fixed: false };
+        let fixed = |key, text| Description { key, text, range: Range::Any, fixed: true };
         vec![
+            (read("config", "the configuration file; read by `configure`", any), text(&self.config)),
+            (read("model", "the checkpoint directory; read by `configure`", any), text(&self.model)),
             (
-                start("config", "the configuration file; read at start"),
-                Setting::Text(self.config.display().to_string()),
-            ),
-            (
-                start("model", "the checkpoint directory; read at start"),
-                Setting::Text(self.model.display().to_string()),
-            ),
-            (
-                start("device", "what plans: cpu, flex, tch or cuda:N; read at start"),
+                read("device", "what plans: cpu, flex, tch or cuda:N; read by `configure`", any),
                 Setting::Text(self.device.clone()),
             ),
-            (start("use_sim_time", "whether /clock is the time; read at start"), Setting::Bool(false)),
+            (
+                read(
+                    "mode",
+                    "whether the node drives or only looks on; read by `configure`",
+                    Range::OneOf(&["drive", "shadow"]),
+                ),
+                mode,
+            ),
+            (
+                fixed("autostart", "whether the node configures and activates itself at start"),
+                Setting::Bool(self.autostart),
+            ),
+            (fixed("use_sim_time", "whether /clock is the time; read at start"), Setting::Bool(self.use_sim_time)),
         ]
+    }
+
+    /// Takes over a parameter of [`Settings::parameters`].
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn set(&mut self, name: &str, value: &Setting) -> Result<(), String> {
+        let Setting::Text(text) = value else { return Err(format!("{name}: {value}: must be a text")) };
+        if text.is_empty() {
+            return Err(format!("{name}: must not be empty"));
+        }
+        match name {
+            "config" => self.config = text.into(),
+            "model" => self.model = text.into(),
+            "device" => self.device.clone_from(text),
+            "mode" => self.mode = Mode::named(text).ok_or_else(|| SettingsError::Mode(text.clone()).to_string())?,
+            _ => return Err(format!("{name}: is none of the settings of the node")),
+        }
+        Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! The stage of tests/ros_node.rs: a node process and an rclpy process in a DDS domain of their own. What is started is
 //! ended by its id, also when a test fails.
 
+#![allow(dead_code, reason = "each test file uses its own part of the stage")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
@@ -77,6 +79,14 @@ impl Stage {
         self.bare_node(&["--ros-args", "-r", &remap, "-p", &config, "-p", &model, "-p", "planner.seed:=7"])
     }
 
+    /// The node with the shipped configuration and checkpoint and further ROS parameters, `name:=value`.
+    pub fn node_given(&self, parameters: &[&str]) -> Node {
+        let (config, model) = (config_file(), model());
+        let mut arguments = vec!["--config", &config, "--model", &model, "--ros-args"];
+        parameters.iter().for_each(|parameter| arguments.extend(["-p", parameter]));
+        self.bare_node(&arguments)
+    }
+
     /// The node with these arguments only.
     pub fn bare_node(&self, arguments: &[&str]) -> Node {
         let mut command = Command::new(env!("CARGO_BIN_EXE_df_planner_node"));
@@ -94,15 +104,15 @@ impl Stage {
 
     /// The rclpy robot, ready.
     pub fn robot(&self, arguments: &[&str]) -> Robot {
-        self.peer("robot.py", arguments)
+        self.script("robot.py", arguments)
     }
 
-    /// Another rclpy process that answers lines with lines, ready: a script beside this file.
-    pub fn peer(&self, script: &str, arguments: &[&str]) -> Robot {
+    /// A script of tests/ros that takes commands on stdin, ready.
+    pub fn script(&self, name: &str, arguments: &[&str]) -> Robot {
         let python = std::env::var("DF_TEST_PYTHON")
             .expect("DF_TEST_PYTHON is not set: run these tests with `make test`, or `. .ros/env.sh` first");
         let mut command = Command::new(python);
-        command.arg(root().join("tests/ros").join(script)).args(arguments);
+        command.arg(root().join("tests/ros").join(name)).args(arguments);
         let mut child = self.start(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()));
         let (sender, answers) = channel();
         let stdout = child.stdout.take().unwrap();

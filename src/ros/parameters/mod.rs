@@ -7,6 +7,6 @@ mod server;
 mod table;
 mod values;
 
-pub use server::ParameterServer;
+pub use server::{ParameterCall, ParameterServer};
 pub use table::{Change, Given, GoalShape, ParameterError, Parameters, Target};
 pub use values::given;

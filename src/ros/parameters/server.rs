@@ -50,7 +50,7 @@ impl ParameterServer {
             service(bridge, "~/set_parameters", ParameterCall::Set)?,
             service(bridge, "~/set_parameters_atomically", ParameterCall::SetAtomically)?,
         ];
-        bridge.set_serves_parameters();
+        bridge.set_has_services();
         let events = bridge.node_mut().create_publisher(EVENTS, QosProfile::parameter_events());
         let events = events.map_err(|source| refused(EVENTS, "rcl_interfaces/msg/ParameterEvent", source))?;
         Ok(Self { calls: select_all(calls), events, node: bridge.full_name() })

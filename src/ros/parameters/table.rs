@@ -15,11 +15,11 @@ const GOAL: &str = "goal";
 
 /// Who is told of changes.
 pub trait Target {
-    /// Whether the parameter may be set now.
+    /// Whether a parameter that is read when the node is configured may be set now.
     ///
     /// # Errors
     /// Why not.
-    fn may_set(&self, name: &str) -> Result<(), String>;
+    fn may_configure(&self, name: &str) -> Result<(), String>;
 
     /// Takes a change over that has kept every rule of the configuration. What is refused here has changed nothing.
     ///
@@ -195,7 +195,9 @@ impl Parameters {
             if entry.about.fixed {
                 return Err(format!("parameter '{name}' cannot be set because it is read-only"));
             }
-            target.may_set(name)?;
+            if entry.source == Source::Start {
+                target.may_configure(name)?;
+            }
             if *given == Err(NOT_SET) {
                 return Err(format!("parameter '{name}' cannot be undeclared because it is statically typed"));
             }

@@ -33,7 +33,7 @@ fn configured(given: &[(&str, Given)]) -> Parameters {
 struct Seen(Vec<Change>);
 
 impl Target for Seen {
-    fn may_set(&self, name: &str) -> Result<(), String> {
+    fn may_configure(&self, name: &str) -> Result<(), String> {
         if name == "model" { Err("the node is active".into()) } else { Ok(()) }
     }
 
