@@ -210,9 +210,9 @@ mod tests {
                 ("safety", key) => flat::replaced(&config().safety, key, &text(name), Range::Any).map(drop),
                 (_, key) => flat::replaced(&planner, key, &text(name), Range::Any).map(drop),
             };
-            assert!(names.iter().all(|name| replaced(name).is_ok()), "{key}");
+            assert!(names.iter().all(|name| replaced(name).is_ok()), "{}", entry.key);
             let refused = replaced("nonsense").unwrap_err().rule;
-            assert_eq!(refused.matches('`').count(), 2 * (names.len() + 1), "{key}: {refused}");
+            assert_eq!(refused.matches('`').count(), 2 * (names.len() + 1), "{}: {refused}", entry.key);
             lists += 1;
         }
         assert_eq!(lists, 7);

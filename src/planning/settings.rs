@@ -110,8 +110,12 @@ costs: [{kind: target, weight: 2.0, of: x, value: 1}, {kind: target, weight: 0.0
         fn new() -> Self {
             let config = Config::parse(CONFIG, std::path::Path::new("c.yaml")).unwrap();
             let layout = Layout::new(1, [("action".into(), vec!["u".into()]), ("x".into(), vec!["x".into()])]);
-            let request =
-                PlanRequest { tick_ns: 0, history: History::new(&layout, 1), committed: vec![0.0], goal: Vec::new() };
+            let request = PlanRequest {
+                tick_ns: 0,
+                history: History::new(&layout, 1),
+                committed: Some(vec![0.0]),
+                goal: Vec::new(),
+            };
             let normaliser = Normaliser { mean: vec![0.0; 2], deviation: vec![1.0; 2] };
             let schedule = NoiseSchedule(NoiseScheduleKind::Cosine);
             let planner = Planner::new(Box::new(Nought), &config, layout, normaliser, schedule).unwrap();

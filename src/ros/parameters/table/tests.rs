@@ -168,7 +168,9 @@ fn lists_follow_prefixes_and_depth() {
     let (all, prefixes) = list(&[], 0);
     assert_eq!(all.len(), parameters.all().count());
     assert!(all.is_sorted());
-    assert_eq!(prefixes, ["costs.consistency", "costs.goal", "planner", "planner.guidance", "planner.streaming"]);
+    let [costs, planner] = [["costs.consistency", "costs.goal"], ["planner.guidance", "planner.streaming"]];
+    let expected = [&costs[..], &["planner"], &planner[..], &["safety.out_of_distribution", "safety"]].concat();
+    assert_eq!(prefixes, expected);
     assert_eq!(list(&[], 1).0, ["goal", "mode", "model", "node"]);
     assert!(list(&[], 2).0.contains(&"planner.eta".to_string()));
     assert!(!list(&[], 2).0.contains(&"planner.guidance.scale".to_string()));
