@@ -206,10 +206,10 @@ mod tests {
                 "action.max_rate: 0: must be a finite number above 0",
             ),
             ("safe: [0.0, 0.0]", "safe: [0.0, 0.0]\n  max_acceleration: [1.0, 1.0]", "needs action.max_rate beside it"),
-            ("costs:", "safety: {rest_s: -1.0}\ncosts:", "safety.rest_s: -1: must be a finite number of at least 0"),
+            ("policy: safe", "rest_s: -1.0", "safety.rest_s: -1: must be a finite number of at least 0"),
             (
-                "costs:",
-                "safety: {out_of_distribution: {enter: 4}}\ncosts:",
+                "policy: safe",
+                "out_of_distribution: {enter: 4}",
                 "safety.out_of_distribution.leave: 5: must be at most safety.out_of_distribution.enter, which is 4",
             ),
             ("costs:", "mode: watch\ncosts:", "shadow"),
