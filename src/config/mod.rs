@@ -21,9 +21,10 @@ pub use planner::{
     GradientKind, GuidanceConfig, GuidanceStep, MatrixKind, PlannerConfig, PlannerMode, SolverName, StreamingConfig,
 };
 pub use raw::{
-    Action, Goal, ModelConfig, NoiseScheduleKind, ObjectiveKind, ObservationGroup, Qos, Reliability, Uncertainty,
+    Action, Goal, MapTopic, ModelConfig, NoiseScheduleKind, ObjectiveKind, ObservationGroup, Qos, Reliability,
+    Uncertainty,
 };
-pub use rules::Broken;
+pub use rules::{Broken, is_frame_id};
 pub use training::{LossWeightKind, NoiseMix, TrainingConfig};
 
 /// The modality name that is reserved for the action.

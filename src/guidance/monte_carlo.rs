@@ -1,6 +1,6 @@
 //! Monte Carlo guidance: costs of sampled futures and their gradient, averaged over the futures that share a token.
 
-use super::{Cost, Future};
+use super::{Cost, Future, SharedMap};
 use crate::diffusion::{TokenSpec, Tokens};
 use crate::signal::Normaliser;
 
@@ -41,6 +41,11 @@ impl Guidance {
     /// The names of the costs, in the order of [`Evaluation::parts`].
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.costs.iter().map(|cost| cost.name())
+    }
+
+    /// The maps that topics feed.
+    pub fn maps(&self) -> impl Iterator<Item = &SharedMap> {
+        self.costs.iter().filter_map(|cost| cost.map()).filter(|map| map.topic().is_some())
     }
 
     /// One normalised frame in units.

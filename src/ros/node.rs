@@ -165,8 +165,7 @@ fn load_planner(settings: &Settings, config: &Config, layout: &Layout) -> Result
             committed: config.contract.action.safe.clone(),
             goal: vec![0.0; layout.modalities[modality].channels.len()],
         };
-        planner.plan(&request, &Budget::unlimited()).map_err(refuse)?;
-        planner.reset();
+        planner.warm_up(&request).map_err(refuse)?;
     }
     Ok(planner)
 }
