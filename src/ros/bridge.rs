@@ -54,13 +54,14 @@ pub struct Bridge {
     node: r2r::Node,
     inboxes: Vec<Inbox>,
     on_graph_warning: Option<Box<dyn FnMut(String) + Send>>,
+    each_spin: Vec<Box<dyn FnMut() + Send>>,
     serves_parameters: bool,
 }
 
 struct Inbox {
     topic: String,
     message_type: String,
-    reliable: bool,
+    qos: Qos,
     stream: Pin<Box<dyn Stream<Item = Vec<u8>> + Send>>,
     callback: Box<dyn FnMut(Received<'_>) + Send>,
 }
@@ -74,7 +75,7 @@ impl Bridge {
         let context = create_context()?;
         let node =
             r2r::Node::create(context, name, "").map_err(|source| RosError::Node { name: name.into(), source })?;
-        Ok(Self { node, inboxes: Vec::new(), on_graph_warning: None, serves_parameters: false })
+        Ok(Self { node, inboxes: Vec::new(), on_graph_warning: None, each_spin: Vec::new(), serves_parameters: false })
     }
 
     /// Calls `callback` on the spinning thread with every message on `topic`.
@@ -95,7 +96,7 @@ impl Bridge {
         self.inboxes.push(Inbox {
             topic: topic.into(),
             message_type: message_type.into(),
-            reliable: qos.reliability == Reliability::Reliable,
+            qos: qos.clone(),
             stream: Box::pin(stream),
             callback: Box::new(callback),
         });
@@ -166,6 +167,11 @@ impl Bridge {
         self.on_graph_warning = Some(Box::new(tell));
     }
 
+    /// Calls `callback` on the spinning thread after every spin, 20 ms apart at most: what waits for something looks there.
+    pub fn each_spin(&mut self, callback: impl FnMut() + Send + 'static) {
+        self.each_spin.push(Box::new(callback));
+    }
+
     /// The r2r node, for typed publishers.
     pub(super) fn node_mut(&mut self) -> &mut r2r::Node {
         &mut self.node
@@ -202,12 +208,13 @@ impl Bridge {
                     (inbox.callback)(Received { received_ns, bytes: &bytes });
                 }
             }
+            self.each_spin.iter_mut().for_each(|callback| callback());
             if checked.elapsed() >= GRAPH_CHECK {
                 checked = Instant::now();
                 if let Some(tell) = &mut self.on_graph_warning {
                     for inbox in &self.inboxes {
                         graph
-                            .check(&self.node, &inbox.topic, &inbox.message_type, inbox.reliable)
+                            .check(&self.node, &inbox.topic, &inbox.message_type, &inbox.qos)
                             .into_iter()
                             .for_each(&mut *tell);
                     }

@@ -88,7 +88,7 @@ pub fn run(options: Options) -> Result<(), NodeError> {
     };
     let show = display(&mut bridge, &config, &layout, heard.clone())?;
     let inbound = Inbound { control: shared.control.clone(), heard: heard.clone(), notices: notices.clone() };
-    inbound.subscribe(&mut bridge, &config, bound.observations, bound.goal)?;
+    let _maps = inbound.subscribe(&mut bridge, &config, bound.observations, bound.goal, &planner.maps())?;
     let told = notices.clone();
     bridge.on_graph_warning(move |text| told.warn(text.clone(), text));
 

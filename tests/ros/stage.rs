@@ -94,10 +94,15 @@ impl Stage {
 
     /// The rclpy robot, ready.
     pub fn robot(&self, arguments: &[&str]) -> Robot {
+        self.peer("robot.py", arguments)
+    }
+
+    /// A Python script of tests/ros, ready.
+    pub fn peer(&self, script: &str, arguments: &[&str]) -> Robot {
         let python = std::env::var("DF_TEST_PYTHON")
             .expect("DF_TEST_PYTHON is not set: run these tests with `make test`, or `. .ros/env.sh` first");
         let mut command = Command::new(python);
-        command.arg(root().join("tests/ros/robot.py")).args(arguments);
+        command.arg(root().join("tests/ros").join(script)).args(arguments);
         let mut child = self.start(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()));
         let (sender, answers) = channel();
         let stdout = child.stdout.take().unwrap();
