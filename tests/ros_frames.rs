@@ -4,6 +4,7 @@
 #![cfg(feature = "ros")]
 
 #[path = "ros/stage.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
 mod stage;
 
 use std::time::{Duration, Instant};
@@ -129,7 +130,8 @@ fn a_map_that_was_published_before_is_moved_into_the_frame_and_used() {
     let stage = Stage::new();
     let cost = "costs:\n  - {kind: obstacles, weight: 300, of: position, unknown: free, margin: 0.2, \
                 map: {topic: map, frame_id: odom}}";
-    let config = configured(&stage, &[("costs:", cost)]);
+    // A goal that is known as an observation is passed whatever it costs.
+    let config = configured(&stage, &[("costs:", cost), ("goal_as_observation: true", "goal_as_observation: false")]);
     let mut robot = stage.peer("frames.py", &[]);
     // Columns of 0.25 m along x of `map`, which is minus y of `odom`: 8 m by 8 m from (-18, 5) of `map` on, all free.
     robot.ask("map map -18 5 32 32 0.25 32");

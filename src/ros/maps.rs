@@ -150,7 +150,7 @@ impl Source {
                 let took_ms = started.elapsed().as_secs_f64() * 1e3;
                 let text =
                     format!("{topic}: a map of {cells} cells in `{}`, made ready in {took_ms:.0} ms", grid.frame_id);
-                self.notices.send(Severity::Info, topic.clone(), text);
+                self.notices.send(Severity::Info, format!("{topic} {}", grid.frame_id), text);
                 *lock(&self.grid) = Some(grid);
                 self.place(Instant::now());
             }
