@@ -10,6 +10,9 @@ use super::{LookupError, Transform, TransformError, check_name};
 /// Frames that have a parent. With 2000 samples of 64 bytes each, the buffer takes 64 MB at most.
 pub(super) const FRAMES_MAX: usize = 500;
 
+/// Frames on the way up, each with its edge to the next.
+type Way<'a> = Vec<(&'a str, &'a Edge)>;
+
 /// The time that a transform is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
@@ -144,14 +147,9 @@ impl Buffer {
     }
 
     /// The edges from both frames up to where they meet.
-    #[expect(clippy::type_complexity, reason = "two ways of the same kind")]
-    fn ways<'a>(
-        &'a self,
-        target: &'a str,
-        source: &'a str,
-    ) -> Result<(Vec<(&'a str, &'a Edge)>, Vec<(&'a str, &'a Edge)>), LookupError> {
-        let (mut from_target, mut from_source): (Vec<_>, Vec<_>) =
-            (self.way_up(target).collect(), self.way_up(source).collect());
+    fn ways<'a>(&'a self, target: &'a str, source: &'a str) -> Result<(Way<'a>, Way<'a>), LookupError> {
+        let mut from_target: Way = self.way_up(target).collect();
+        let mut from_source: Way = self.way_up(source).collect();
         let top = |way: &[(&str, &Edge)], frame: &str| way.last().map_or(frame, |(_, edge)| &edge.parent).to_string();
         let (target_root, source_root) = (top(&from_target, target), top(&from_source, source));
         if target_root != source_root {

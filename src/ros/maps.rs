@@ -53,7 +53,8 @@ enum PlaceError {
 /// The threads that make distances. Dropped: ended.
 #[derive(Default)]
 pub struct Maps {
-    threads: Vec<(Arc<Slot<Vec<u8>>>, JoinHandle<()>)>,
+    inboxes: Vec<Arc<Slot<Vec<u8>>>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Maps {
@@ -93,7 +94,8 @@ impl Maps {
                 }
             });
             let thread = thread.map_err(|source| RosError::Init(format!("no thread for maps: {source}")))?;
-            own.threads.push((slot, thread));
+            own.inboxes.push(slot);
+            own.threads.push(thread);
             let MapTopic { topic, qos, .. } = &source.topic;
             bridge.subscribe(topic, GRID, qos, move |received| inbox.put(received.bytes.to_vec()))?;
             let mut next = Instant::now();
@@ -112,8 +114,8 @@ impl Maps {
 
 impl Drop for Maps {
     fn drop(&mut self) {
-        self.threads.iter().for_each(|(slot, _)| slot.close());
-        for (_, thread) in self.threads.drain(..) {
+        self.inboxes.iter().for_each(|inbox| inbox.close());
+        for thread in self.threads.drain(..) {
             // A panic of the thread was already printed by the panic hook.
             let _ = thread.join();
         }
@@ -227,4 +229,74 @@ fn grid(message: GridMessage, topic: &str) -> Result<OccupancyGrid, MapError> {
         yaw_rad,
         cells: message.data,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::f64::consts::FRAC_PI_2;
+
+    use super::*;
+    use crate::config::Qos;
+    use crate::guidance::Unknown;
+    use crate::ros::notice;
+
+    /// 3 x 1 cells of 1 m in `map`, the last one occupied.
+    fn message(change: impl FnOnce(&mut GridMessage)) -> Vec<u8> {
+        let mut message = GridMessage::default();
+        message.header.frame_id = "map".into();
+        (message.info.resolution, message.info.width, message.info.height) = (1.0, 3, 1);
+        message.info.origin.position.x = 5.0;
+        message.info.origin.orientation.w = 1.0;
+        message.data = vec![0, 0, 100];
+        change(&mut message);
+        message.to_serialized_bytes().unwrap()
+    }
+
+    #[test]
+    fn a_grid_is_shown_where_its_frame_lies_now_and_a_bad_one_refused() {
+        let topic = MapTopic { topic: "map".into(), frame_id: Some("odom".into()), qos: Qos::latched() };
+        let map = SharedMap::awaited(topic.clone(), Unknown::Free);
+        let (notices, mut inbox) = notice::channel();
+        let transforms = Transforms::new(notices.clone());
+        let source = Source { topic, maps: vec![map.clone()], transforms, notices, grid: Mutex::default() };
+        source.make(&message(|_| ()));
+        assert!(map.current().is_none());
+        source.place(Instant::now() + Duration::from_secs(1));
+        let mut said = || std::iter::from_fn(|| inbox.try_recv().ok()).map(|notice| notice.text).collect::<Vec<_>>();
+        let told = said();
+        assert!(told[0].starts_with("map: a map of 3 cells in `map`, made ready in "), "{told:?}");
+        assert!(told[1].ends_with("is not used yet: odom_from_map: no transform names the frame `odom`"), "{told:?}");
+
+        // A quarter turn: (x, y) of `map` is (1 - y, x) of `odom`. The occupied cell begins at (7, 0.5) of `map`.
+        let turn = [0.0, 0.0, (FRAC_PI_2 / 2.0).sin(), (FRAC_PI_2 / 2.0).cos()];
+        let put = |x: f64, stamp_ns: i64| {
+            let transform = Transform::new("odom", "map", stamp_ns, [x, 0.0, 0.0], turn).unwrap();
+            source.transforms.insert(transform, stamp_ns);
+            source.place(Instant::now());
+        };
+        put(1.0, 1);
+        assert!(map.current().unwrap().at([0.5, 7.0]).0.abs() < 1e-6);
+        put(3.0, 2);
+        assert!(map.current().unwrap().at([2.5, 7.0]).0.abs() < 1e-6);
+
+        for (bytes, refusal) in [
+            (
+                message(|m| m.info.origin.orientation.w = 0.0),
+                "info.origin: map_from_origin: the quaternion has the norm 0",
+            ),
+            (message(|m| m.info.origin.position.z = 1.0), "info.origin lies 1.000 m high"),
+            (
+                message(|m| m.data.truncate(2)),
+                "the grid map of 3 x 1 cells must have at least 1 and as many values, got 2",
+            ),
+            (message(|m| m.data = vec![100; 3]), "has no free cell"),
+            (message(|m| m.header.frame_id.clear()), "its frame id is empty, the contract's is `odom`"),
+            (message(|_| ())[..30].to_vec(), "the bytes are no nav_msgs/msg/OccupancyGrid"),
+        ] {
+            source.make(&bytes);
+            let told = said();
+            assert!(told[0].starts_with("map: map refused: ") && told[0].contains(refusal), "{told:?}");
+        }
+        assert!(map.current().unwrap().at([2.5, 7.0]).0.abs() < 1e-6, "the grid before stays");
+    }
 }

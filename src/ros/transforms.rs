@@ -50,6 +50,11 @@ impl Transforms {
         lock(&self.buffer).lookup(target, source, when)
     }
 
+    #[cfg(test)]
+    pub fn insert(&self, transform: Transform, now_ns: i64) {
+        lock(&self.buffer).insert(transform, false, now_ns).unwrap();
+    }
+
     fn heard(&self, topic: &str, is_static: bool, received: Received<'_>) {
         let list = match transforms(received.bytes) {
             Ok(list) => list,
