@@ -144,7 +144,7 @@ mod tests {
     use crate::planning::ControlLoop;
     use crate::ros::inbound::Heard;
     use crate::ros::notice::{self, Notice};
-    use crate::signal::Layout;
+    use crate::signal::{Layout, Normaliser};
 
     const S: i64 = 1_000_000_000;
     const CONFIG: &str = "
@@ -169,7 +169,9 @@ goal: {topic: goal, type: geometry_msgs/msg/PoseStamped, fields: [pose.position.
             let bound = bind(&config, &SchemaDefinitions::new([("geometry_msgs/msg/PoseStamped", pose)])).unwrap();
             let layout = Layout::new(1, bound.modalities(&config));
             let (notices, inbox) = notice::channel();
-            let control = Arc::new(Mutex::new(ControlLoop::new(&config, &layout)));
+            let channels = layout.frame_channels();
+            let normaliser = Normaliser { mean: vec![0.0; channels], deviation: vec![1.0; channels] };
+            let control = Arc::new(Mutex::new(ControlLoop::new(&config, &layout, &normaliser)));
             let heard = Arc::new(Mutex::new(Heard { newest_ns: vec![None], ..Heard::default() }));
             let inbound = Inbound { control, heard, notices: notices.clone() };
             let goals = Goals::new(config.goal.unwrap(), bound.goal.unwrap(), inbound, Transforms::new(notices));
