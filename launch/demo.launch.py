@@ -1,6 +1,6 @@
 """Launches the demo: the embedded maze world and the planner node that drives through it.
 
-    ros2 launch df_planner demo.launch.py seed:=3
+    ros2 launch df_planner demo.launch.py seed:=3 rviz:=true
 
 The launch ends when one of the two ends: the world when the goal is reached or time is up, the planner when it refuses
 what it was given.
@@ -23,7 +23,7 @@ def share(*parts):
 def generate_launch_description():
     passed_on = {
         "namespace": ("", "Namespace of both nodes and of their topics."),
-        "params_file": ("", "ROS parameter file of the planner node with config, model, device or seed."),
+        "params_file": ("", "ROS parameter file of the planner node; it overrides the arguments below."),
         "config": (
             share("config", "point_maze.yaml"),
             "Configuration file: topics, limits, settings of the planner, costs.",
@@ -31,6 +31,7 @@ def generate_launch_description():
         "model": (share("models", "point_maze"), "Checkpoint directory, as df_train writes it."),
         "device": ("cpu", "What plans: cpu (always there), flex; tch or cuda:0 where compiled in."),
         "log_level": ("info", "Log level of the planner node: debug, info, warn, error or fatal."),
+        "rviz": ("false", "true: starts RViz (package rviz2) in the namespace, with config/planner.rviz."),
     }
     arguments = [
         DeclareLaunchArgument(name, default_value=default, description=description)

@@ -1,4 +1,4 @@
-"""Launches the planner node.
+"""Launches the planner node, and RViz with it if asked.
 
     ros2 launch df_planner planner.launch.py model:=models/point_maze config:=config/point_maze.yaml namespace:=robot_1
 
@@ -14,10 +14,18 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+RESPAWN_AFTER_S = 2.0
+
 
 def share(*parts):
     """A path in the installed package."""
     return PathJoinSubstitution([FindPackageShare("df_planner"), *parts])
+
+
+def parameters(kind, *names):
+    """Arguments as node parameters of one type, whatever they look like: launch would take a checkpoint named 2026-11-24 for a
+    date."""
+    return {name: ParameterValue(LaunchConfiguration(name), value_type=kind) for name in names}
 
 
 def generate_launch_description():
@@ -26,7 +34,7 @@ def generate_launch_description():
         DeclareLaunchArgument(
             "params_file",
             default_value="",
-            description="ROS parameter file with config, model, device or seed; it overrides the arguments below.",
+            description="ROS parameter file of the node; it overrides the arguments below.",
         ),
         DeclareLaunchArgument(
             "config",
@@ -44,16 +52,43 @@ def generate_launch_description():
             description="What plans: cpu (always there), flex; tch or cuda:0 where compiled in.",
         ),
         DeclareLaunchArgument(
+            "mode",
+            default_value="drive",
+            choices=["drive", "shadow"],
+            description="drive: publishes commands. shadow: publishes all but the command, and compares with who drives.",
+        ),
+        DeclareLaunchArgument(
+            "use_sim_time",
+            default_value="false",
+            choices=["true", "false"],
+            description="Ticks follow /clock, of a simulator or a player of bags, in place of the system clock.",
+        ),
+        DeclareLaunchArgument(
+            "autostart",
+            default_value="true",
+            choices=["true", "false"],
+            description="Configures and activates the node at start; false leaves that to a life cycle manager.",
+        ),
+        DeclareLaunchArgument(
             "log_level",
             default_value="info",
-            description="Log level of the node: debug, info, warn, error or fatal.",
+            choices=["debug", "info", "warn", "error", "fatal"],
+            description="Log level of the node: what is less than this is not shown.",
+        ),
+        DeclareLaunchArgument(
+            "respawn",
+            default_value="false",
+            choices=["true", "false"],
+            description=f"Starts the node again {RESPAWN_AFTER_S:g} s after it has ended for whatever reason.",
+        ),
+        DeclareLaunchArgument(
+            "rviz",
+            default_value="false",
+            choices=["true", "false"],
+            description="Starts RViz (package rviz2) in the namespace, with config/planner.rviz.",
         ),
     ]
     no_file = EqualsSubstitution(LaunchConfiguration("params_file"), "")
-    # Strings, whatever they look like: launch would take a checkpoint named 2026-11-24 for a date.
-    parameters = {
-        name: ParameterValue(LaunchConfiguration(name), value_type=str) for name in ("config", "model", "device")
-    }
 
     def node(condition, more):
         return Node(
@@ -61,16 +96,32 @@ def generate_launch_description():
             executable="df_planner_node",
             name="df_planner",
             namespace=LaunchConfiguration("namespace"),
-            parameters=[parameters, *more],
+            parameters=[
+                parameters(str, "config", "model", "device", "mode"),
+                parameters(bool, "use_sim_time", "autostart"),
+                *more,
+            ],
             arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
             output="screen",
+            respawn=LaunchConfiguration("respawn"),
+            respawn_delay=RESPAWN_AFTER_S,
             condition=condition,
         )
 
+    rviz = Node(
+        package="rviz2",
+        executable="rviz2",
+        name="rviz",
+        namespace=LaunchConfiguration("namespace"),
+        parameters=[parameters(bool, "use_sim_time")],
+        arguments=["-d", share("config", "planner.rviz")],
+        condition=IfCondition(LaunchConfiguration("rviz")),
+    )
     return LaunchDescription(
         [
             *arguments,
             node(IfCondition(no_file), []),
             node(UnlessCondition(no_file), [LaunchConfiguration("params_file")]),
+            rviz,
         ]
     )

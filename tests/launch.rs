@@ -1,24 +1,33 @@
 //! The launch files: their arguments are described and stand in the README; and, where Python can import launch and
-//! launch_ros (the wheels of `make setup` lack them, a ROS installation has them), the demo drives to its end.
+//! launch_ros (the wheels of `make setup` lack them, a ROS installation has them), they are run: the demo drives to its end, a
+//! replay plans on what a player plays and leaves the command to it.
 #![cfg(feature = "ros")]
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 
-/// What `ros2 launch` does with a file of the installed package, without ros2cli: `FILE name:=value...`.
+/// What `ros2 launch` does with a file of the installed package, without ros2cli: `FILE name:=value...`, or `FILE --show-args`.
 const LAUNCH: &str = "
 import sys
-from launch import LaunchDescription, LaunchService
+from launch import LaunchContext, LaunchDescription, LaunchService
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import AnyLaunchDescriptionSource
+source = AnyLaunchDescriptionSource(sys.argv[1])
+if sys.argv[2:] == ['--show-args']:
+    for argument in source.get_launch_description(LaunchContext()).get_launch_arguments():
+        print(argument.name, '|', argument.description)
+    sys.exit(0)
 arguments = [tuple(a.split(':=', 1)) for a in sys.argv[2:]]
 service = LaunchService()
-source = AnyLaunchDescriptionSource(sys.argv[1])
 service.include_launch_description(LaunchDescription([IncludeLaunchDescription(source, launch_arguments=arguments)]))
 sys.exit(service.run())
 ";
+
+/// What only makes sense for the planner alone: the demo's world has no clock of its own and needs a driver, a replay decides
+/// these itself.
+const NOT_PASSED_ON: [&str; 4] = ["mode", "use_sim_time", "autostart", "respawn"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -39,66 +48,152 @@ fn literal(text: &str) -> String {
     text.split('"').nth(1).unwrap_or_default().to_string()
 }
 
+/// Names of the arguments that a launch file declares one by one.
+fn declared(file: &str) -> Vec<String> {
+    let text = text(file);
+    let declared: Vec<&str> = text.split("DeclareLaunchArgument(").skip(1).collect();
+    // A list comprehension over a dictionary declares those of `passed_on`.
+    let declared = declared.into_iter().filter(|after| !after.starts_with("name,"));
+    declared
+        .map(|declaration| {
+            let name = literal(declaration);
+            let description = literal(declaration.split_once("description=").unwrap_or_default().1);
+            assert!(description.len() > 20, "{file}: {name}: described as `{description}`");
+            name
+        })
+        .collect()
+}
+
 #[test]
-fn the_readme_has_the_arguments_of_the_planner_and_the_demo_passes_all_of_them_on() {
-    let (planner, demo, readme) = (text("launch/planner.launch.py"), text("launch/demo.launch.py"), text("README.md"));
-    let declared: Vec<&str> = planner.split("DeclareLaunchArgument(").skip(1).collect();
-    let names: Vec<String> = declared.iter().map(|after| literal(after)).collect();
-    for (name, declaration) in names.iter().zip(&declared) {
-        let description = literal(declaration.split_once("description=").unwrap_or_default().1);
-        assert!(description.len() > 20, "{name}: described as `{description}`");
-    }
+fn the_readme_has_the_arguments_of_the_planner_and_the_others_pass_them_on() {
+    let names = declared("launch/planner.launch.py");
+    let readme = text("README.md");
     let table = between(&readme, "| argument | meaning |\n|---|---|\n", "\n\n");
     let rows: Vec<&str> = table.lines().map(|row| between(row, "| `", "` |")).collect();
     assert_eq!(rows, names, "the table under Launch in README.md");
-    // The keys of a dictionary stand at the starts of lines, eight spaces in.
-    let passed_on = between(&demo, "passed_on = {\n", "\n    }\n");
-    let passed_on: Vec<String> = passed_on.lines().filter(|line| line.starts_with("        \"")).map(literal).collect();
-    assert_eq!(passed_on, names, "passed_on in launch/demo.launch.py");
+    let expected: Vec<_> = names.iter().filter(|name| !NOT_PASSED_ON.contains(&name.as_str())).collect();
+    for file in ["launch/demo.launch.py", "launch/replay.launch.py"] {
+        let text = text(file);
+        // The keys of a dictionary stand at the starts of lines, eight spaces in.
+        let passed_on = between(&text, "passed_on = {\n", "\n    }\n");
+        let passed_on: Vec<String> =
+            passed_on.lines().filter(|line| line.starts_with("        \"")).map(literal).collect();
+        assert_eq!(passed_on.iter().collect::<Vec<_>>(), expected, "passed_on in {file}");
+    }
+    assert_eq!(declared("launch/demo.launch.py"), ["seed", "picture"]);
+    assert_eq!(declared("launch/replay.launch.py"), ["bag", "rate", "start_offset", "delay"]);
+}
+
+/// A workspace as colcon installs it, made of links, and a Python that can launch.
+struct Installed {
+    python: String,
+    folder: tempfile::TempDir,
+}
+
+impl Installed {
+    /// None where Python cannot import launch.
+    fn new() -> Option<Self> {
+        let python = std::env::var("DF_TEST_PYTHON")
+            .expect("DF_TEST_PYTHON is not set: run these tests with `make test`, or `. .ros/env.sh` first");
+        let imports =
+            Command::new(&python).args(["-c", "import launch, launch_ros"]).stderr(Stdio::null()).status().unwrap();
+        if !imports.success() {
+            println!("not tried: {python} cannot import launch and launch_ros");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let prefix = folder.path().join("install");
+        let (share, lib) = (prefix.join("share/df_planner"), prefix.join("lib/df_planner"));
+        let index = prefix.join("share/ament_index/resource_index/packages");
+        for directory in [&share, &lib, &index] {
+            fs::create_dir_all(directory).unwrap();
+        }
+        fs::write(index.join("df_planner"), "").unwrap();
+        for part in ["launch", "config", "models"] {
+            symlink(root().join(part), share.join(part)).unwrap();
+        }
+        symlink(env!("CARGO_BIN_EXE_df_planner_node"), lib.join("df_planner_node")).unwrap();
+        symlink(env!("CARGO_BIN_EXE_df_sim"), lib.join("df_sim")).unwrap();
+        Some(Self { python, folder })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Launches a file and waits for its end: what was said.
+    fn launch(&self, file: &str, arguments: &[&str]) -> (Output, String) {
+        let inherited = |name: &str| std::env::var(name).unwrap_or_default();
+        let file = self.path("install/share/df_planner/launch").join(file);
+        let output = Command::new(&self.python)
+            .args(["-c", LAUNCH, &file.display().to_string()])
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("AMENT_PREFIX_PATH", format!("{}:{}", self.path("install").display(), inherited("AMENT_PREFIX_PATH")))
+            .env("PATH", format!("{}:{}", self.path("bin").display(), inherited("PATH")))
+            .env("ROS_DOMAIN_ID", (1 + std::process::id() % 100).to_string())
+            .env("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+            .env("ROS_LOG_DIR", self.path("log"))
+            .env_remove("RMW_IMPLEMENTATION")
+            .output()
+            .unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output, said)
+    }
+}
+
+#[test]
+fn show_args_tells_and_describes_all() {
+    let Some(installed) = Installed::new() else { return };
+    let planner = declared("launch/planner.launch.py");
+    let passed_on = planner.iter().filter(|name| !NOT_PASSED_ON.contains(&name.as_str())).cloned();
+    let passed_on: Vec<String> = passed_on.collect();
+    for (file, own) in [
+        ("planner.launch.py", planner.clone()),
+        ("demo.launch.py", [passed_on.clone(), declared("launch/demo.launch.py")].concat()),
+        ("replay.launch.py", [declared("launch/replay.launch.py"), passed_on].concat()),
+    ] {
+        let (output, said) = installed.launch(file, &["--show-args"]);
+        assert!(output.status.success(), "{said}");
+        let told: Vec<(&str, &str)> = said.lines().map(|line| line.split_once(" | ").unwrap()).collect();
+        for name in own {
+            let description = told.iter().find(|(told, _)| *told == name).unwrap_or_else(|| panic!("{name}: {said}")).1;
+            assert!(description.len() > 20, "{file}: {name}: {description}");
+        }
+    }
 }
 
 #[test]
 fn the_demo_launches_and_drives_to_its_end() {
-    let python = std::env::var("DF_TEST_PYTHON")
-        .expect("DF_TEST_PYTHON is not set: run these tests with `make test`, or `. .ros/env.sh` first");
-    let imports =
-        Command::new(&python).args(["-c", "import launch, launch_ros"]).stderr(Stdio::null()).status().unwrap();
-    if !imports.success() {
-        println!("not tried: {python} cannot import launch and launch_ros");
-        return;
-    }
-    // The folders that colcon installs, made of links.
-    let folder = tempfile::tempdir().unwrap();
-    let prefix = folder.path().join("install");
-    let (share, lib) = (prefix.join("share/df_planner"), prefix.join("lib/df_planner"));
-    let index = prefix.join("share/ament_index/resource_index/packages");
-    for directory in [&share, &lib, &index] {
-        fs::create_dir_all(directory).unwrap();
-    }
-    fs::write(index.join("df_planner"), "").unwrap();
-    for part in ["launch", "config", "models"] {
-        symlink(root().join(part), share.join(part)).unwrap();
-    }
-    symlink(env!("CARGO_BIN_EXE_df_planner_node"), lib.join("df_planner_node")).unwrap();
-    symlink(env!("CARGO_BIN_EXE_df_sim"), lib.join("df_sim")).unwrap();
-
-    let inherited = std::env::var("AMENT_PREFIX_PATH").unwrap_or_default();
+    let Some(installed) = Installed::new() else { return };
     // A name that YAML takes for a date.
-    symlink(root().join("models/point_maze"), folder.path().join("2026-11-24")).unwrap();
-    let output = Command::new(&python)
-        .args(["-c", LAUNCH, &share.join("launch/demo.launch.py").display().to_string()])
-        .args(["seed:=3", "namespace:=robot_1", "model:=2026-11-24", "picture:=drive.png"])
-        .current_dir(folder.path())
-        .env("AMENT_PREFIX_PATH", format!("{}:{inherited}", prefix.display()))
-        .env("ROS_DOMAIN_ID", (1 + std::process::id() % 100).to_string())
-        .env("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        .env("ROS_LOG_DIR", folder.path().join("log"))
-        .env_remove("RMW_IMPLEMENTATION")
-        .output()
-        .unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    symlink(root().join("models/point_maze"), installed.path("2026-11-24")).unwrap();
+    let arguments = ["seed:=3", "namespace:=robot_1", "model:=2026-11-24", "picture:=drive.png"];
+    let (output, said) = installed.launch("demo.launch.py", &arguments);
     assert!(output.status.success(), "{:?}: {said}", output.status);
     assert!(said.contains("goal reached"), "{said}");
     assert_eq!(said.matches("process has finished cleanly").count(), 2, "both with exit code 0: {said}");
-    assert!(folder.path().join("drive.png").is_file(), "{said}");
+    assert!(installed.path("drive.png").is_file(), "{said}");
+}
+
+#[test]
+fn a_replay_plans_on_what_is_played_and_leaves_the_command_to_it() {
+    let Some(installed) = Installed::new() else { return };
+    // A stand-in for `ros2 bag play`, which plays what a bag of the demo holds.
+    fs::create_dir(installed.path("bin")).unwrap();
+    let player = text("tests/ros/player.py").replacen("#!python", &format!("#!{}", installed.python), 1);
+    fs::write(installed.path("bin/ros2"), player).unwrap();
+    let made = Command::new("chmod").arg("+x").arg(installed.path("bin/ros2")).status().unwrap();
+    assert!(made.success());
+    let (output, said) = installed.launch("replay.launch.py", &["bag:=drive", "rate:=2.0", "delay:=3.0"]);
+    assert!(output.status.success(), "{:?}: {said}", output.status);
+    assert_eq!(said.matches("process has finished cleanly").count(), 2, "both with exit code 0: {said}");
+    let told = between(&said, "player: ", "\n");
+    let [plans, publishers] =
+        told.split(", ").map(|part| part.split(' ').next().unwrap().parse::<u32>().unwrap()).collect::<Vec<_>>()[..]
+    else {
+        panic!("{told}")
+    };
+    assert!(plans >= 10, "{told}: {said}");
+    assert_eq!(publishers, 1, "the player alone publishes commands: {told}");
 }

@@ -4,28 +4,37 @@
 //! What a topic carries is not known here: other rooms bind the fields to message types and report through
 //! [`Config::refuse`], so that their refusals read the same.
 
+mod catalogue;
 mod costs;
+mod flat;
 mod locate;
 mod occupancy;
 mod pgm;
 mod planner;
 mod raw;
 mod rules;
+mod safety;
 mod training;
+mod tunable;
 
 use std::path::{Path, PathBuf};
 
+pub use catalogue::{Description, Range, description};
 pub use costs::{CostConfig, CostSettings, Gate, Unread};
+pub use flat::{Setting, wrong_type};
 pub use occupancy::{MapError, OccupancyGrid};
 pub use planner::{
-    GradientKind, GuidanceConfig, GuidanceStep, MatrixKind, PlannerConfig, PlannerMode, SolverName, StreamingConfig,
+    GradientKind, GuidanceConfig, GuidanceStep, Latency, MatrixKind, PlannerConfig, PlannerMode, SolverName,
+    StreamingConfig,
 };
 pub use raw::{
     Action, Goal, MapTopic, ModelConfig, NoiseScheduleKind, ObjectiveKind, ObservationGroup, Qos, Reliability,
     Uncertainty,
 };
 pub use rules::{Broken, is_frame_id};
+pub use safety::{FallbackPolicy, OperatingMode, OutOfDistributionConfig, SafetyConfig};
 pub use training::{LossWeightKind, NoiseMix, TrainingConfig};
+pub use tunable::labels;
 
 /// The modality name that is reserved for the action.
 pub const ACTION: &str = "action";
@@ -72,6 +81,8 @@ pub struct Config {
     pub goal: Option<Goal>,
     pub model: ModelConfig,
     pub planner: PlannerConfig,
+    pub mode: OperatingMode,
+    pub safety: SafetyConfig,
     pub costs: Vec<CostConfig>,
     pub training: TrainingConfig,
     /// The file as given, for messages.
@@ -111,6 +122,8 @@ impl Config {
             goal: raw.goal,
             model: raw.model,
             planner: raw.planner,
+            mode: raw.mode,
+            safety: raw.safety,
             costs: raw.costs,
             training: raw.training,
             file: file.into(),

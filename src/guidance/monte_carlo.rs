@@ -43,6 +43,11 @@ impl Guidance {
         self.costs.iter().map(|cost| cost.name())
     }
 
+    /// New weights, in the order of the costs.
+    pub fn set_weights(&mut self, weights: impl Iterator<Item = f64>) {
+        self.costs.iter_mut().zip(weights).for_each(|(cost, weight)| *cost.weight() = weight);
+    }
+
     /// The maps that topics feed.
     pub fn maps(&self) -> impl Iterator<Item = &SharedMap> {
         self.costs.iter().filter_map(|cost| cost.map()).filter(|map| map.topic().is_some())

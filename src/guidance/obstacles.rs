@@ -97,6 +97,10 @@ impl Cost for Obstacles {
         Self::NAME
     }
 
+    fn weight(&mut self) -> &mut f64 {
+        &mut self.weight
+    }
+
     fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
         // The planner makes no plan while a map is missing; it only warms up.
         let Some(map) = self.map.current() else { return 0.0 };

@@ -13,9 +13,9 @@ use crate::config::{Config, ConfigError, Contract, ModelConfig};
 use crate::diffusion::{NoiseSchedule, Objective, TokenSpec};
 use crate::signal::{Layout, Normaliser};
 
-const WEIGHTS: &str = "weights.bpk";
-const DESCRIPTION: &str = "checkpoint.json";
-const CONTRACT: &str = "contract.yaml";
+pub(super) const WEIGHTS: &str = "weights.bpk";
+pub(super) const DESCRIPTION: &str = "checkpoint.json";
+pub(super) const CONTRACT: &str = "contract.yaml";
 /// Raised when an older program could misread a newer checkpoint.
 const FORMAT: u32 = 1;
 

@@ -5,12 +5,13 @@ use crate::signal::History;
 /// Everything that one plan depends on, taken at tick k.
 #[derive(Clone, Debug)]
 pub struct PlanRequest {
-    /// Tick k, nanoseconds. The plan's first action is for tick k+1.
+    /// Tick k, nanoseconds.
     pub tick_ns: i64,
     /// Frames up to tick k, oldest first.
     pub history: History,
-    /// The command of tick k, already on its way: known, while the observation that it leads to is not.
-    pub committed: Vec<f64>,
+    /// The command of tick k, already on its way: known, while the observation that it leads to is not. The plan's first action
+    /// is for tick k+1. `None`: it is to be found out, and the plan's first action is for tick k.
+    pub committed: Option<Vec<f64>>,
     /// The goal in the units of the goal's group.
     pub goal: Vec<f64>,
 }
@@ -19,11 +20,16 @@ pub struct PlanRequest {
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     pub first_tick_ns: i64,
+    /// The tick after the request's.
+    pub first_frame_ns: i64,
     /// One action per tick, in units: `actions[i]` is for tick `first_tick_ns + i * period`.
     pub actions: Vec<Vec<f64>>,
     /// Sampled futures of all candidates: `[future][frame][channel]`, in units; frame i is that of tick
-    /// `first_tick_ns + i * period`.
+    /// `first_frame_ns + i * period`.
     pub futures: Vec<Vec<Vec<f32>>>,
+    /// Per candidate: the frames of its futures up to the end of the stay at the goal. What comes after them costs nothing and
+    /// is left open.
+    pub meant: Vec<usize>,
     /// Expected cost of each candidate; future `f` belongs to candidate `f / futures_per_candidate`.
     pub candidate_costs: Vec<f64>,
     pub futures_per_candidate: usize,
@@ -33,6 +39,20 @@ pub struct Plan {
     pub denoising_steps: usize,
     pub left_out: LeftOut,
     pub statistics: Statistics,
+}
+
+impl Plan {
+    /// The candidate that a future belongs to.
+    pub fn candidate_of(&self, future: usize) -> usize {
+        future / self.futures_per_candidate.max(1)
+    }
+
+    /// The frames of a future that the plan means; all of them where it does not say.
+    pub fn meant_frames(&self, future: usize) -> &[Vec<f32>] {
+        let Some(frames) = self.futures.get(future) else { return &[] };
+        let meant = self.meant.get(self.candidate_of(future)).copied().unwrap_or(frames.len());
+        &frames[..meant.min(frames.len())]
+    }
 }
 
 /// What the time did not allow: all 0 for a plan that is as it was asked for.
@@ -94,5 +114,20 @@ mod tests {
         let statistics = CostStatistics::of("goal", &[1.0, 2.0, 6.0]);
         assert_eq!((statistics.mean, statistics.spread), (3.0, 7f64.sqrt()));
         assert_eq!(CostStatistics::of("goal", &[5.0]).spread, 0.0);
+    }
+
+    #[test]
+    fn a_future_is_meant_up_to_the_end_of_its_candidates_stay_at_the_goal() {
+        let future = |frames: usize| vec![vec![0.0]; frames];
+        let plan = Plan {
+            futures: vec![future(9), future(9), future(9), future(4)],
+            meant: vec![3, 9],
+            futures_per_candidate: 2,
+            ..Plan::default()
+        };
+        // Candidate 0 means 3 of 9 frames; candidate 1 all 9, of which time was left for 4 in the last future.
+        let meant: Vec<usize> = (0..5).map(|future| plan.meant_frames(future).len()).collect();
+        assert_eq!(meant, [3, 3, 9, 4, 0]);
+        assert_eq!(Plan { meant: Vec::new(), ..plan }.meant_frames(0).len(), 9);
     }
 }

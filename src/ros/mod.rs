@@ -2,6 +2,7 @@
 //!
 //! [`Bridge`] carries serialized messages; [`run`] is the planner node. Everything that plans or decides is elsewhere.
 
+mod assembly;
 mod bridge;
 mod diagnostics;
 mod display;
@@ -9,20 +10,27 @@ mod driving;
 mod geometry;
 mod goals;
 mod graph;
+mod guidance;
 mod inbound;
+mod lifecycle;
 mod maps;
 mod names;
 mod node;
 mod notice;
-mod pacing;
+mod parameters;
 mod settings;
 mod shutdown;
 mod slot;
+mod supervisor;
 mod telemetry;
+mod timing;
 mod transforms;
+mod tuning;
+mod watched;
 mod world;
 
-pub use bridge::{Bridge, RawPublisher, Received, RosError, Spinning, now_ns, own_arguments};
+pub use bridge::{Bridge, RawPublisher, Received, RosError, Spinning, own_arguments};
 pub use node::{NODE_NAME, NodeError, run};
 pub use settings::{Options, Settings, SettingsError};
+pub use timing::system_ns;
 pub use world::{Line, WorldNames, WorldNode};

@@ -1,6 +1,8 @@
 //! The stage of tests/ros_node.rs: a node process and an rclpy process in a DDS domain of their own. What is started is
 //! ended by its id, also when a test fails.
 
+#![allow(dead_code, reason = "each test file uses its own part of the stage")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
@@ -42,7 +44,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn config_file() -> String {
+pub fn config_file() -> String {
     root().join("config/point_maze.yaml").display().to_string()
 }
 
@@ -74,7 +76,15 @@ impl Stage {
     pub fn node_with_parameters(&self, namespace: &str) -> Node {
         let remap = format!("__ns:={namespace}");
         let (config, model) = (format!("config:={}", config_file()), format!("model:={}", model()));
-        self.bare_node(&["--ros-args", "-r", &remap, "-p", &config, "-p", &model, "-p", "seed:=7"])
+        self.bare_node(&["--ros-args", "-r", &remap, "-p", &config, "-p", &model, "-p", "planner.seed:=7"])
+    }
+
+    /// The node with the shipped configuration and checkpoint and further ROS parameters, `name:=value`.
+    pub fn node_given(&self, parameters: &[&str]) -> Node {
+        let (config, model) = (config_file(), model());
+        let mut arguments = vec!["--config", &config, "--model", &model, "--ros-args"];
+        parameters.iter().for_each(|parameter| arguments.extend(["-p", parameter]));
+        self.bare_node(&arguments)
     }
 
     /// The node with these arguments only.
@@ -97,7 +107,7 @@ impl Stage {
         self.peer("robot.py", arguments)
     }
 
-    /// A Python script of tests/ros, ready.
+    /// Another rclpy process that answers lines with lines, ready: a script beside this file.
     pub fn peer(&self, script: &str, arguments: &[&str]) -> Robot {
         let python = std::env::var("DF_TEST_PYTHON")
             .expect("DF_TEST_PYTHON is not set: run these tests with `make test`, or `. .ros/env.sh` first");

@@ -1,0 +1,77 @@
+"""Plays a recorded bag to the planner node in shadow mode: it plans on what was recorded, shows its plans, publishes no command,
+and compares its own with the recorded ones (/diagnostics).
+
+    ros2 launch df_planner replay.launch.py bag:=demos model:=models/mine config:=my_robot.yaml rviz:=true
+
+Time is that of the recording (/clock). The launch ends with the bag. `df_replay` does the same without ROS, faster and
+deterministically.
+"""
+
+from launch import LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    IncludeLaunchDescription,
+    RegisterEventHandler,
+    Shutdown,
+)
+from launch.event_handlers import OnProcessExit
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.substitutions import FindPackageShare
+
+# A reading of /clock every 5 ms of real time: well below any period.
+CLOCK_HZ = 200
+# What a planner published when the bag was recorded is not played: it would mix with what this one publishes.
+OWN_TOPICS = r".*/df_planner/.*|/diagnostics|/rosout|/parameter_events"
+
+
+def share(*parts):
+    """A path in the installed package."""
+    return PathJoinSubstitution([FindPackageShare("df_planner"), *parts])
+
+
+def generate_launch_description():
+    passed_on = {
+        "namespace": ("", "Namespace of the node: that of the recorded topics, where the configuration's are relative."),
+        "params_file": ("", "ROS parameter file of the node; it overrides the arguments below."),
+        "config": (
+            share("config", "point_maze.yaml"),
+            "Configuration file: topics, limits, settings of the planner, costs.",
+        ),
+        "model": (share("models", "point_maze"), "Checkpoint directory, as df_train writes it."),
+        "device": ("cpu", "What plans: cpu (always there), flex; tch or cuda:0 where compiled in."),
+        "log_level": ("info", "Log level of the node: debug, info, warn, error or fatal."),
+        "rviz": ("false", "true: starts RViz (package rviz2) in the namespace, with config/planner.rviz."),
+    }
+    arguments = [
+        DeclareLaunchArgument("bag", description="The bag to play: a folder or file that ros2 bag play reads."),
+        DeclareLaunchArgument("rate", default_value="1.0", description="Speed of playing; 2.0 is twice as fast as recorded."),
+        DeclareLaunchArgument("start_offset", default_value="0.0", description="Starts so many seconds into the bag."),
+        DeclareLaunchArgument(
+            "delay", default_value="5.0", description="Seconds until the bag starts, in which the node loads its model."
+        ),
+    ]
+    arguments += [
+        DeclareLaunchArgument(name, default_value=default, description=description)
+        for name, (default, description) in passed_on.items()
+    ]
+    planner = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(share("launch", "planner.launch.py")),
+        launch_arguments={
+            **{name: LaunchConfiguration(name) for name in passed_on},
+            "mode": "shadow",
+            "use_sim_time": "true",
+        }.items(),
+    )
+    player = ExecuteProcess(
+        cmd=[
+            *["ros2", "bag", "play", LaunchConfiguration("bag"), "--clock", str(CLOCK_HZ)],
+            *["--rate", LaunchConfiguration("rate"), "--start-offset", LaunchConfiguration("start_offset")],
+            *["--delay", LaunchConfiguration("delay"), "--exclude-regex", OWN_TOPICS, "--disable-keyboard-controls"],
+        ],
+        output="screen",
+    )
+    # RViz alone may be closed without an end.
+    ended = OnProcessExit(target_action=player, on_exit=[Shutdown(reason="the bag has ended")])
+    return LaunchDescription([*arguments, planner, player, RegisterEventHandler(ended)])

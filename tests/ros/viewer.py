@@ -1,0 +1,137 @@
+"""Somebody who looks, for tests/ros_sight.rs: subscribes as RViz or Foxglove do. Steered by lines on stdin; answers are JSON lines.
+
+    watch           subscribe to the planner's plan, futures, guidance and diagnostics
+    look S          collect for S seconds; answers with what came, per topic
+    topics          what the planner publishes and subscribes to: topic -> type
+    field TYPE PATH whether messages of TYPE have the field
+    quit
+"""
+
+import importlib
+import json
+import os
+import sys
+import threading
+import time
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from nav_msgs.msg import Path
+from rclpy.executors import SingleThreadedExecutor
+from visualization_msgs.msg import MarkerArray
+
+
+def seconds(stamp):
+    return stamp.sec + stamp.nanosec * 1e-9
+
+
+def path(message):
+    return {
+        "frame": message.header.frame_id,
+        "stamp": seconds(message.header.stamp),
+        "stamps": [seconds(pose.header.stamp) for pose in message.poses],
+        "points": [[pose.pose.position.x, pose.pose.position.y] for pose in message.poses],
+    }
+
+
+def markers(message):
+    return [
+        {
+            "action": marker.action,
+            "type": marker.type,
+            "id": marker.id,
+            "frame": marker.header.frame_id,
+            "lifetime": seconds(marker.lifetime),
+            "color": [marker.color.r, marker.color.g, marker.color.a],
+            "width": marker.scale.x,
+            "points": [[point.x, point.y] for point in marker.points],
+        }
+        for marker in message.markers
+    ]
+
+
+def statuses(message):
+    return [
+        {
+            "name": status.name,
+            "level": int.from_bytes(status.level, "little"),
+            "message": status.message,
+            "hardware_id": status.hardware_id,
+            "values": {pair.key: pair.value for pair in status.values},
+        }
+        for status in message.status
+    ]
+
+
+WATCHED = {
+    "plan": (Path, "df_planner/plan", path),
+    "futures": (MarkerArray, "df_planner/futures", markers),
+    "guidance": (DiagnosticArray, "df_planner/guidance", statuses),
+    "diagnostics": (DiagnosticArray, "/diagnostics", statuses),
+}
+
+
+class Viewer:
+    def __init__(self):
+        rclpy.init(args=sys.argv)
+        self.node = rclpy.create_node("viewer")
+        self.lock = threading.Lock()
+        self.seen = {name: [] for name in WATCHED}
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(self.node)
+        threading.Thread(target=self.executor.spin, daemon=True).start()
+
+    def watch(self):
+        for name, (kind, topic, _) in WATCHED.items():
+            self.node.create_subscription(kind, topic, lambda message, name=name: self.keep(name, message), 10)
+        return "done"
+
+    def keep(self, name, message):
+        with self.lock:
+            self.seen[name].append(message)
+
+    def look(self, duration_s):
+        with self.lock:
+            self.seen = {name: [] for name in WATCHED}
+        time.sleep(float(duration_s))
+        with self.lock:
+            return {name: [WATCHED[name][2](message) for message in seen] for name, seen in self.seen.items()}
+
+    def topics(self):
+        name, namespace = "df_planner", self.node.get_namespace()
+        until = time.monotonic() + 10.0
+        while (name, namespace) not in self.node.get_node_names_and_namespaces() and time.monotonic() < until:
+            time.sleep(0.05)
+        pairs = self.node.get_publisher_names_and_types_by_node(name, namespace)
+        pairs += self.node.get_subscriber_names_and_types_by_node(name, namespace)
+        return {topic: types[0] for topic, types in pairs}
+
+    def field(self, kind, name):
+        package, _, name_of_type = kind.partition("/msg/")
+        message = getattr(importlib.import_module(f"{package}.msg"), name_of_type)()
+        for part in name.split("."):
+            if not hasattr(message, part):
+                return False
+            message = getattr(message, part)
+        return True
+
+    def leave(self):
+        """Leaves DDS in order, so that no shared memory stays behind; then ends without waiting for threads."""
+        self.executor.shutdown(timeout_sec=1.0)
+        self.node.destroy_node()
+        rclpy.try_shutdown()
+        os._exit(0)
+
+
+def main():
+    viewer = Viewer()
+    print(json.dumps("ready"), flush=True)
+    for line in sys.stdin:
+        command, *arguments = line.split()
+        if command == "quit":
+            break
+        print(json.dumps(getattr(viewer, command)(*arguments)), flush=True)
+    viewer.leave()
+
+
+main()
