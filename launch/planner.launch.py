@@ -111,7 +111,6 @@ def generate_launch_description():
     rviz = Node(
         package="rviz2",
         executable="rviz2",
-        name="rviz",
         namespace=LaunchConfiguration("namespace"),
         parameters=[parameters(bool, "use_sim_time")],
         arguments=["-d", share("config", "planner.rviz")],
