@@ -71,7 +71,7 @@ fn plans(criterion: &mut Criterion) {
     (0..config.planner.history * layout.frame_stack).for_each(|_| history.push(frame.clone()));
     let committed = vec![0.0; layout.action().len()];
     let goal = vec![1.0; config.goal.as_ref().map_or(0, |g| g.fields.len())];
-    let mut request = PlanRequest { tick_ns: 0, history, committed, goal };
+    let mut request = PlanRequest { tick_ns: 0, history, committed: Some(committed), goal };
     let mut group = criterion.benchmark_group("plan");
     for name in ENGINES {
         let mut planner = Planner::load(&root("models/point_maze"), &config, &layout, name).expect("they fit");

@@ -92,7 +92,7 @@ fn drive(
     latencies_ms: &mut Vec<f64>,
 ) -> Option<f64> {
     planner.reset();
-    let mut control = ControlLoop::new(config, layout);
+    let mut control = ControlLoop::new(config, layout, planner.normaliser());
     let mut trial = Trial::draw(Maze::demo(), seed);
     control.set_goal(trial.goal().as_slice());
     let steps_per_tick = (config.contract.period_s / STEP_S).round() as i64;

@@ -58,7 +58,7 @@ costs: [{kind: goal, weight: 1.0}]
         let denoiser = NetworkDenoiser::new(network, &engine, spec, schedule, objective, 6);
         let normaliser = Normaliser { mean: vec![0.0; 3], deviation: vec![1.0; 3] };
         let mut planner = Planner::new(Box::new(denoiser), &config, layout.clone(), normaliser, schedule).unwrap();
-        let mut control = ControlLoop::new(&config, &layout);
+        let mut control = ControlLoop::new(&config, &layout, planner.normaliser());
         let mut live = Vec::new();
         let mut planned = 0;
         for k in 0..10_000i64 {

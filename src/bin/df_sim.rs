@@ -10,7 +10,7 @@ use df_planner::sim::{Maze, Recording, STEP_S, Topics};
 use indicatif::{ProgressBar, ProgressStyle};
 #[cfg(feature = "ros")]
 use {
-    df_planner::ros::{WorldNames, WorldNode, now_ns, own_arguments},
+    df_planner::ros::{WorldNames, WorldNode, own_arguments, system_ns},
     df_planner::sim::{GOAL_TOLERANCE_M, MAP_FRAME, Moment, Picture, ROBOT_FRAME, Summary, Trial},
     std::sync::Arc,
     std::sync::atomic::{AtomicBool, Ordering},
@@ -225,7 +225,7 @@ fn drive(node: &WorldNode, trial: &mut Trial, wait_s: f64, timeout_s: f64) -> Re
         signal_hook::flag::register(signal, stop.clone())?;
     }
     let step = Duration::from_secs_f64(STEP_S);
-    let (start, start_ns) = (Instant::now(), now_ns());
+    let (start, start_ns) = (Instant::now(), system_ns());
     let mut moments = Vec::new();
     for k in 0u32.. {
         let due = step * k;
@@ -238,7 +238,7 @@ fn drive(node: &WorldNode, trial: &mut Trial, wait_s: f64, timeout_s: f64) -> Re
             break;
         }
         if node.forces() > 0 {
-            let force = node.force(now_ns()).unwrap_or_default();
+            let force = node.force(system_ns()).unwrap_or_default();
             if trial.step(force.into()) {
                 break;
             }

@@ -11,6 +11,7 @@ mod pgm;
 mod planner;
 mod raw;
 mod rules;
+mod safety;
 mod training;
 
 use std::path::{Path, PathBuf};
@@ -18,12 +19,14 @@ use std::path::{Path, PathBuf};
 pub use costs::{CostConfig, CostSettings, Gate, Unread};
 pub use occupancy::{MapError, OccupancyGrid};
 pub use planner::{
-    GradientKind, GuidanceConfig, GuidanceStep, MatrixKind, PlannerConfig, PlannerMode, SolverName, StreamingConfig,
+    GradientKind, GuidanceConfig, GuidanceStep, Latency, MatrixKind, PlannerConfig, PlannerMode, SolverName,
+    StreamingConfig,
 };
 pub use raw::{
     Action, Goal, ModelConfig, NoiseScheduleKind, ObjectiveKind, ObservationGroup, Qos, Reliability, Uncertainty,
 };
 pub use rules::Broken;
+pub use safety::{FallbackPolicy, OperatingMode, OutOfDistributionConfig, SafetyConfig};
 pub use training::{LossWeightKind, NoiseMix, TrainingConfig};
 
 /// The modality name that is reserved for the action.
@@ -71,6 +74,8 @@ pub struct Config {
     pub goal: Option<Goal>,
     pub model: ModelConfig,
     pub planner: PlannerConfig,
+    pub mode: OperatingMode,
+    pub safety: SafetyConfig,
     pub costs: Vec<CostConfig>,
     pub training: TrainingConfig,
     /// The file as given, for messages.
@@ -110,6 +115,8 @@ impl Config {
             goal: raw.goal,
             model: raw.model,
             planner: raw.planner,
+            mode: raw.mode,
+            safety: raw.safety,
             costs: raw.costs,
             training: raw.training,
             file: file.into(),

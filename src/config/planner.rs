@@ -13,6 +13,16 @@ pub enum PlannerMode {
     Streaming,
 }
 
+/// When a plan's first action is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Latency {
+    /// Exactly on the tick, planned in the period before: what the newest observation says comes a period later.
+    Compensated,
+    /// As soon as the plan of the tick's own observation is ready.
+    Immediate,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MatrixKind {
@@ -109,6 +119,7 @@ impl Default for StreamingConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct PlannerConfig {
     pub mode: PlannerMode,
+    pub latency: Latency,
     /// Tokens at noise level 0.
     pub history: usize,
     /// Future tokens. Beyond the network's window the plan is continued by sliding the window.
@@ -138,6 +149,7 @@ impl Default for PlannerConfig {
     fn default() -> Self {
         Self {
             mode: PlannerMode::Full,
+            latency: Latency::Compensated,
             history: 2,
             horizon: 12,
             horizon_max: 64,

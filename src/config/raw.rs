@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::costs::CostConfig;
 use super::planner::PlannerConfig;
+use super::safety::{OperatingMode, SafetyConfig};
 use super::training::TrainingConfig;
 
 #[derive(Deserialize)]
@@ -19,6 +20,10 @@ pub struct File {
     pub model: ModelConfig,
     #[serde(default)]
     pub planner: PlannerConfig,
+    #[serde(default)]
+    pub mode: OperatingMode,
+    #[serde(default)]
+    pub safety: SafetyConfig,
     #[serde(default)]
     pub costs: Vec<CostConfig>,
     #[serde(default)]
@@ -121,6 +126,12 @@ pub struct Action {
     pub max: Vec<f64>,
     /// The action that is safe at any time, per channel.
     pub safe: Vec<f64>,
+    /// Fastest change per channel, unit/s. Empty: no limit.
+    #[serde(default)]
+    pub max_rate: Vec<f64>,
+    /// Fastest change of that rate per channel, unit/s^2. Empty: no limit.
+    #[serde(default)]
+    pub max_acceleration: Vec<f64>,
     /// In a recording: how long a command holds after its stamp, seconds.
     pub max_age_s: f64,
 }

@@ -58,6 +58,7 @@ pub fn check(file: &File) -> Check {
     costs::check(&file.costs, file.goal.is_some())?;
     check_model(file)?;
     file.planner.check()?;
+    file.safety.check()?;
     file.training.check()
 }
 
@@ -115,7 +116,18 @@ fn check_action(action: &Action) -> Check {
             format!("must lie within the limits [{min}, {max}] of channel {i}"),
         )?;
     }
-    Ok(())
+    for (name, values) in [("max_rate", &action.max_rate), ("max_acceleration", &action.max_acceleration)] {
+        let key = format!("action.{name}");
+        let rule = format!("must have as many values as action.min, which has {channels}, or be left out");
+        require(values.is_empty() || values.len() == channels, &key, format!("{values:?}"), rule)?;
+        values.iter().try_for_each(|value| positive(&key, *value))?;
+    }
+    require(
+        action.max_acceleration.is_empty() || !action.max_rate.is_empty(),
+        "action.max_acceleration",
+        format!("{:?}", action.max_acceleration),
+        "needs action.max_rate beside it",
+    )
 }
 
 fn check_goal(file: &File) -> Check {
@@ -187,6 +199,20 @@ mod tests {
             ("horizon: 13", "horizon: 0", "must be at least 1"),
             ("group: position", "group: pose", "must be one of"),
             ("safe: [0.0, 0.0]", "safe: [0.0]", "as many values as action.min"),
+            ("safe: [0.0, 0.0]", "safe: [0.0, 0.0]\n  max_rate: [1.0]", "as many values as action.min"),
+            (
+                "safe: [0.0, 0.0]",
+                "safe: [0.0, 0.0]\n  max_rate: [1.0, 0.0]",
+                "action.max_rate: 0: must be a finite number above 0",
+            ),
+            ("safe: [0.0, 0.0]", "safe: [0.0, 0.0]\n  max_acceleration: [1.0, 1.0]", "needs action.max_rate beside it"),
+            ("policy: safe", "rest_s: -1.0", "safety.rest_s: -1: must be a finite number of at least 0"),
+            (
+                "policy: safe",
+                "out_of_distribution: {enter: 4}",
+                "safety.out_of_distribution.leave: 5: must be at most safety.out_of_distribution.enter, which is 4",
+            ),
+            ("costs:", "mode: watch\ncosts:", "shadow"),
             ("eta: 0.0", "eta: 1.5", "must lie in [0, 1]"),
             ("planning: 0.55", "planning: 0.9", "sum to 1"),
             ("type: geometry_msgs/msg/WrenchStamped", "type: WrenchStamped", "package/msg/Name"),

@@ -22,8 +22,8 @@ pub struct KnownObservation<'a> {
 }
 
 impl Conditioning<'_> {
-    /// History known as well as it was measured and, where a modality was missing, at level 1; the committed action, which is
-    /// the action of the first future frame, at level 0; everything else is sampled.
+    /// History known as well as it was measured and, where a modality was missing, at level 1; the committed action, if there is
+    /// one, which is the action of the first future frame, at level 0; everything else is sampled.
     ///
     /// # Errors
     /// A level outside [0, 1].
@@ -31,14 +31,16 @@ impl Conditioning<'_> {
         let history = request.history.frames().len();
         let tokens = history / self.layout.frame_stack + horizon;
         let mut known = Known::nothing(batch, tokens, self.spec);
-        let committed: Vec<f32> = request.committed.iter().map(|&v| v as f32).collect();
+        let committed: Option<Vec<f32>> = request.committed.as_ref().map(|c| c.iter().map(|&v| v as f32).collect());
         for b in 0..batch {
             for (k, frame) in request.history.frames().enumerate() {
                 for m in 0..self.layout.modalities.len() {
                     self.hold_frame(&mut known, b, k, m, frame)?;
                 }
             }
-            self.hold(&mut known, b, history, ACTION_MODALITY, 0.0, &committed)?;
+            if let Some(committed) = &committed {
+                self.hold(&mut known, b, history, ACTION_MODALITY, 0.0, committed)?;
+            }
         }
         Ok(known)
     }

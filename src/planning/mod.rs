@@ -1,24 +1,35 @@
 //! From history to a safe action: planner, plan, control loop, safety. No I/O, no clock of its own, no global RNG.
 //!
-//! At tick k (`ControlLoop::tick`): the command of tick k, which was planned in the period before, is checked and handed
-//! out at once; then frame k joins the history and a [`PlanRequest`] for tick k+1 is made, in which command k is already
-//! known. [`Planner::plan`] answers it, on another thread if the caller likes; [`ControlLoop::accept`] takes the answer.
+//! At tick k (`ControlLoop::tick`): frame k joins the history; the command of tick k, which was planned in the period before, is
+//! checked and handed out at once; and a [`PlanRequest`] for tick k+1 is made, in which command k is already known.
+//! [`Planner::plan`] answers it, on another thread if the caller likes; [`ControlLoop::accept`] takes the answer.
+//!
+//! Where there is no plan in time, `ladder` says what is wanted instead; whatever is wanted leaves through `last_gate`.
 
 mod arrival;
 mod budget;
+mod command;
 mod conditioning;
 mod control;
+#[cfg(test)]
+mod control_limits_tests;
+#[cfg(test)]
+mod control_tests;
+mod ladder;
+mod last_gate;
 mod plan;
 mod planner;
 mod question;
-mod safety;
 mod sampling;
+mod shadow;
+mod strangeness;
 mod streaming;
 mod windows;
 
 pub use budget::Budget;
+pub use command::{Command, Reason, Rung};
 pub use control::{ControlLoop, Tick};
 pub use plan::{CostStatistics, LeftOut, Plan, PlanRequest, Statistics};
 pub use planner::{PlanError, Planner};
 pub use question::Question;
-pub use safety::{Command, Reason, Rung, Safety};
+pub use shadow::ShadowScore;

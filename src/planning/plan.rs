@@ -5,12 +5,13 @@ use crate::signal::History;
 /// Everything that one plan depends on, taken at tick k.
 #[derive(Clone, Debug)]
 pub struct PlanRequest {
-    /// Tick k, nanoseconds. The plan's first action is for tick k+1.
+    /// Tick k, nanoseconds.
     pub tick_ns: i64,
     /// Frames up to tick k, oldest first.
     pub history: History,
-    /// The command of tick k, already on its way: known, while the observation that it leads to is not.
-    pub committed: Vec<f64>,
+    /// The command of tick k, already on its way: known, while the observation that it leads to is not. The plan's first action
+    /// is for tick k+1. `None`: it is to be found out, and the plan's first action is for tick k.
+    pub committed: Option<Vec<f64>>,
     /// The goal in the units of the goal's group.
     pub goal: Vec<f64>,
 }
@@ -19,10 +20,12 @@ pub struct PlanRequest {
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     pub first_tick_ns: i64,
+    /// The tick after the request's.
+    pub first_frame_ns: i64,
     /// One action per tick, in units: `actions[i]` is for tick `first_tick_ns + i * period`.
     pub actions: Vec<Vec<f64>>,
     /// Sampled futures of all candidates: `[future][frame][channel]`, in units; frame i is that of tick
-    /// `first_tick_ns + i * period`.
+    /// `first_frame_ns + i * period`.
     pub futures: Vec<Vec<Vec<f32>>>,
     /// Per candidate: the frames of its futures up to the end of the stay at the goal. What comes after them costs nothing and
     /// is left open.

@@ -81,6 +81,8 @@ struct Prepared {
     /// Frames that costs are counted over, per sequence.
     counted: Vec<usize>,
     first_ns: i64,
+    /// The future frame that holds the plan's first action.
+    acting: usize,
 }
 
 impl Planner {
@@ -133,6 +135,11 @@ impl Planner {
 
     pub fn settings(&self) -> &PlannerConfig {
         &self.settings
+    }
+
+    /// How the network sees units.
+    pub fn normaliser(&self) -> &Normaliser {
+        &self.normaliser
     }
 
     /// Changes settings between two ticks; a refused change leaves them as they were. Where sizes change, a streamed plan starts
@@ -225,13 +232,14 @@ impl Planner {
             let end = |range: &Range<usize>| if range.is_empty() { frames } else { range.end.min(frames) };
             counted = of_sequence.iter().map(|range| seen + end(range)).collect();
         }
-        Ok(Prepared { known, first, arrivals, counted, first_ns })
+        // A committed action stands in the first future frame, and the next one is asked for.
+        let acting = usize::from(request.committed.is_some());
+        Ok(Prepared { known, first, arrivals, counted, first_ns, acting })
     }
 
-    /// The future token that holds the action of the next tick, which stands in the second future frame: the first one leads to
-    /// the tick that is planned at, and its action is committed.
-    fn acting(&self) -> usize {
-        (1 / self.layout.frame_stack).min(self.settings.horizon - 1)
+    /// The future token that holds the plan's first action.
+    fn acting(&self, prepared: &Prepared) -> usize {
+        (prepared.acting / self.layout.frame_stack).min(self.settings.horizon - 1)
     }
 
     /// A plan from pure noise.
@@ -248,7 +256,7 @@ impl Planner {
             known: &prepared.known,
             first: prepared.first,
             overlap: prepared.first.max(1),
-            acting: self.acting(),
+            acting: self.acting(prepared),
             matrix: self.settings.matrix,
             counted: &prepared.counted,
             goal: &request.goal,
@@ -271,7 +279,8 @@ impl Planner {
         let (spec, schedule) = (&self.generator.spec, self.generator.schedule);
         let (tokens, stack) = (settings.horizon, self.layout.frame_stack);
         // The row in which the acting token is clean ends every tick.
-        let rows = settings.denoising_steps + (settings.uncertainty_scale * self.acting() as f64).ceil() as usize;
+        let rows =
+            settings.denoising_steps + (settings.uncertainty_scale * self.acting(prepared) as f64).ceil() as usize;
         let pyramid =
             SchedulingMatrix::new(MatrixKind::Pyramid, tokens, settings.denoising_steps, settings.uncertainty_scale)?
                 .truncated(rows);
@@ -287,7 +296,7 @@ impl Planner {
         });
         let matrix = match continued {
             Some((buffer, shift)) => {
-                let descent = Descent::new(&pyramid, settings.streaming.refresh as f32, shift, stack);
+                let descent = Descent::new(&pyramid, &buffer.row, settings.streaming.refresh as f32, shift, stack);
                 let future = buffer.shifted(shift, &descent.start, x.window(first..first + tokens), spec, schedule);
                 x.put_window(first, first..first + tokens, &future);
                 share_first(&mut x, settings.futures, first, settings.shared_tokens);
@@ -301,7 +310,7 @@ impl Planner {
             matrix: &matrix,
             span: Span { first_future: first, skipped: 0, frames: &prepared.counted, newest: None },
             first_shared: first,
-            acting: self.acting(),
+            acting: self.acting(prepared),
             goal: &request.goal,
             settings,
             budget,
@@ -310,7 +319,7 @@ impl Planner {
         // Where the time was short, the sampled slots were taken to level 0 in one go.
         let row = if generated.sampled.left_out == 0 { matrix.row(matrix.steps()).to_vec() } else { vec![0.0; tokens] };
         let levels = known.window(first..first + tokens).levels(&row);
-        self.buffer = Some(Buffer { x: x.window(first..first + tokens), levels, first_ns: prepared.first_ns });
+        self.buffer = Some(Buffer { x: x.window(first..first + tokens), levels, row, first_ns: prepared.first_ns });
         let mut clean = generated.clean.clone();
         known.put(&mut clean, schedule);
         Ok((clean, generated))
@@ -344,10 +353,10 @@ impl Planner {
         if futures.iter().flatten().flatten().any(|v| !v.is_finite()) {
             return Err(PlanError::NotFinite);
         }
-        // Frame i holds the action that led to it: the action of tick i + 1 stands in frame i + 1.
+        // A frame holds the action that led to it.
         let action = self.layout.action();
         let own = chosen * futures_per_candidate..(chosen + 1) * futures_per_candidate;
-        let actions = futures[own.start][1..]
+        let actions = futures[own.start][prepared.acting..]
             .iter()
             .map(|frame| frame[action.clone()].iter().map(|&v| f64::from(v)).collect())
             .collect();
@@ -355,7 +364,8 @@ impl Planner {
         let meant = prepared.counted.iter().step_by(futures_per_candidate).map(|counted| counted - seen).collect();
         let of_cost = |(name, parts): (&'static str, &Vec<f64>)| CostStatistics::of(name, &parts[own.clone()]);
         Ok(Plan {
-            first_tick_ns: prepared.first_ns,
+            first_tick_ns: request.tick_ns + prepared.acting as i64 * self.period_ns,
+            first_frame_ns: prepared.first_ns,
             actions,
             futures,
             meant,

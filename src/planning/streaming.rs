@@ -15,6 +15,8 @@ pub struct Buffer {
     /// `[batch, token, channel]`.
     pub x: Tokens,
     pub levels: Levels,
+    /// The level of each token where nothing is known.
+    pub row: Vec<f32>,
     /// The tick of the first frame, nanoseconds.
     pub first_ns: i64,
 }
@@ -26,12 +28,13 @@ pub struct Descent {
 }
 
 impl Descent {
-    /// `matrix`: the pyramid, truncated at the row that a tick ends with. `shift`: frames that have passed.
-    pub fn new(matrix: &SchedulingMatrix, refresh: f32, shift: usize, frame_stack: usize) -> Self {
+    /// `matrix`: the pyramid, truncated at the row that a tick ends with. `row`: where the last tick ended, which was another row
+    /// if settings have changed or the time was short. `shift`: frames that have passed.
+    pub fn new(matrix: &SchedulingMatrix, row: &[f32], refresh: f32, shift: usize, frame_stack: usize) -> Self {
         let end = matrix.row(matrix.steps());
         // A frame may come from so many tokens further back, and nothing can be raised to a lower level.
         let lag = shift.div_ceil(frame_stack);
-        let came_from = |token: usize| end.get(token + lag).copied().unwrap_or(1.0);
+        let came_from = |token: usize| end.get(token + lag).zip(row.get(token + lag)).map_or(1.0, |(a, b)| a.max(*b));
         let start = |token: usize| (end[token] + refresh).max(came_from(token)).min(1.0);
         Self { start: (0..end.len()).map(start).collect(), end: end.to_vec() }
     }
@@ -106,13 +109,16 @@ mod tests {
     fn levels_of_a_tick() {
         // 4 rows a token, one row between tokens; after 4 rows the first one is clean.
         let matrix = SchedulingMatrix::new(MatrixKind::Pyramid, 5, 4, 1.0).unwrap().truncated(4);
-        let start = |refresh, shift| Descent::new(&matrix, refresh, shift, 2).start;
-        assert_eq!(Descent::new(&matrix, 0.0, 1, 2).end, [0.0, 0.25, 0.5, 0.75, 1.0]);
+        let row = matrix.row(4);
+        let start = |refresh, shift| Descent::new(&matrix, row, refresh, shift, 2).start;
+        assert_eq!(Descent::new(&matrix, row, 0.0, 1, 2).end, [0.0, 0.25, 0.5, 0.75, 1.0]);
         // No refresh, a shift of one frame of two: the next token's level is needed.
         assert_eq!(start(0.0, 1), [0.25, 0.5, 0.75, 1.0, 1.0]);
         // A refresh of 0.5 is more than that; a shift of three frames needs two tokens' levels, as much.
         assert_eq!(start(0.5, 1), [0.5, 0.75, 1.0, 1.0, 1.0]);
         assert_eq!(start(0.0, 3), [0.5, 0.75, 1.0, 1.0, 1.0]);
+        // The last tick left its tokens noisier than this one will: what is there cannot be lowered.
+        assert_eq!(Descent::new(&matrix, &[0.5, 0.6, 0.7, 1.0, 1.0], 0.0, 1, 2).start, [0.6, 0.7, 1.0, 1.0, 1.0]);
     }
 
     #[test]
@@ -123,7 +129,7 @@ mod tests {
         let mut levels = Levels::filled(1, 2, 2, 0.0);
         levels.at_mut(0, 1).fill(0.5);
         let x = Tokens { batch: 1, tokens: 2, channels: 2, data: vec![10.0, 20.0, 30.0, 40.0] };
-        let buffer = Buffer { x, levels, first_ns: 0 };
+        let buffer = Buffer { x, levels, row: vec![0.0, 0.5], first_ns: 0 };
         let noise = Tokens { batch: 1, tokens: 2, channels: 2, data: vec![0.0, 0.0, 0.0, 7.0] };
         let shifted = buffer.shifted(1, &[0.5, 1.0], noise, &spec, schedule);
         // 20 raised from 0 to 0.5: times cos(pi/4); 30 is there already; 40 to level 1: nothing left; then fresh noise.
@@ -136,7 +142,7 @@ mod tests {
         let mut x = Tokens { batch: 4, tokens: 2, channels: 1, data: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0] };
         share_first(&mut x, 2, 0, 1);
         assert_eq!(x.data, [1.0, 2.0, 1.0, 4.0, 5.0, 6.0, 5.0, 8.0]);
-        let mut buffer = Buffer { x, levels: Levels::filled(4, 2, 1, 0.0), first_ns: 0 };
+        let mut buffer = Buffer { x, levels: Levels::filled(4, 2, 1, 0.0), row: vec![0.0; 2], first_ns: 0 };
         buffer.put_first(1, 2);
         assert_eq!(buffer.x.data, [5.0, 6.0, 5.0, 8.0, 1.0, 2.0, 1.0, 4.0]);
     }

@@ -89,7 +89,12 @@ pub fn replay(
                 report.skipped += 1;
                 continue;
             }
-            let request = PlanRequest { tick_ns, history: history.clone(), committed, goal: goal.unwrap_or_default() };
+            let request = PlanRequest {
+                tick_ns,
+                history: history.clone(),
+                committed: Some(committed),
+                goal: goal.unwrap_or_default(),
+            };
             let started = Instant::now();
             let plan = planner.plan(&request, &Budget::unlimited());
             report.latencies_s.push(started.elapsed().as_secs_f64());

@@ -2,25 +2,31 @@
 //! spins. Knows topics, types and QoS; not what the bytes mean.
 //!
 //! r2r hands a subscription's messages to a stream that keeps the oldest eleven, so every message is taken out of it
-//! right after the spin that brought it.
+//! right after the spin that brought it. The node lives on the spinning thread; what is to be made or dropped while it spins is
+//! asked of that thread ([`Spinning::call`]).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use futures::{FutureExt, Stream, StreamExt};
-use r2r::{ParameterValue, QosProfile};
+use r2r::rosgraph_msgs::msg::Clock;
+use r2r::{ParameterValue, QosProfile, ServiceRequest, WrappedServiceTypeSupport, WrappedTypesupport};
 
 use super::graph::Graph;
+use super::timing::RosTime;
 use crate::config::{Qos, Reliability};
 
 /// The longest that a spin waits for a message; also how soon a stop is noticed.
 const SPIN_WAIT: Duration = Duration::from_millis(20);
 /// How often the graph is asked who publishes on the subscribed topics.
 const GRAPH_CHECK: Duration = Duration::from_secs(1);
+/// Most spins that take what has already come before the simulated clock is moved on.
+const CATCH_UP_SPINS: usize = 64;
 
 /// Why a node, a subscription or a publisher could not be made, or a message not be sent.
 #[derive(Debug, thiserror::Error)]
@@ -38,12 +44,14 @@ pub enum RosError {
     Topic { topic: String, message_type: String, source: r2r::Error },
     #[error("parameter `{name}`: expected {expected}, got {got}")]
     Parameter { name: String, expected: &'static str, got: String },
+    #[error("the ROS thread has ended")]
+    Ended,
 }
 
 /// What a subscription's callback gets.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
-    /// When it was taken from the middleware, nanoseconds of the system clock.
+    /// When it was taken from the middleware, nanoseconds of ROS time.
     pub received_ns: i64,
     /// The serialized message: encapsulation header, then CDR.
     pub bytes: &'a [u8],
@@ -53,15 +61,20 @@ pub struct Received<'a> {
 pub struct Bridge {
     node: r2r::Node,
     inboxes: Vec<Inbox>,
+    time: Arc<RosTime>,
+    clock: Option<MessageStream>,
     on_graph_warning: Option<Box<dyn FnMut(String) + Send>>,
-    serves_parameters: bool,
+    has_services: bool,
 }
+
+type MessageStream = Pin<Box<dyn Stream<Item = Vec<u8>> + Send>>;
+type Call = Box<dyn FnOnce(&mut Bridge) + Send>;
 
 struct Inbox {
     topic: String,
     message_type: String,
     reliable: bool,
-    stream: Pin<Box<dyn Stream<Item = Vec<u8>> + Send>>,
+    stream: MessageStream,
     callback: Box<dyn FnMut(Received<'_>) + Send>,
 }
 
@@ -74,7 +87,32 @@ impl Bridge {
         let context = create_context()?;
         let node =
             r2r::Node::create(context, name, "").map_err(|source| RosError::Node { name: name.into(), source })?;
-        Ok(Self { node, inboxes: Vec::new(), on_graph_warning: None, serves_parameters: false })
+        Ok(Self {
+            node,
+            inboxes: Vec::new(),
+            time: Arc::new(RosTime::new(false)),
+            clock: None,
+            on_graph_warning: None,
+            has_services: false,
+        })
+    }
+
+    /// From now on `/clock` is the time.
+    ///
+    /// # Errors
+    /// As [`Bridge::subscribe`].
+    pub fn simulate_time(&mut self) -> Result<(), RosError> {
+        let (topic, message_type) = ("/clock", "rosgraph_msgs/msg/Clock");
+        let newest = QosProfile::default().keep_last(1).best_effort();
+        let stream = self.node.subscribe_raw(topic, message_type, newest);
+        self.clock = Some(Box::pin(stream.map_err(|source| topic_error(topic, message_type, source))?));
+        self.time = Arc::new(RosTime::new(true));
+        Ok(())
+    }
+
+    /// ROS time.
+    pub fn time(&self) -> Arc<RosTime> {
+        self.time.clone()
     }
 
     /// Calls `callback` on the spinning thread with every message on `topic`.
@@ -100,6 +138,52 @@ impl Bridge {
             callback: Box::new(callback),
         });
         Ok(())
+    }
+
+    /// How many subscriptions there are: what [`Bridge::unsubscribe_from`] takes.
+    pub fn subscriptions(&self) -> usize {
+        self.inboxes.len()
+    }
+
+    /// Drops every subscription but the first `keep`. The middleware lets go of one when the next message comes for it.
+    pub fn unsubscribe_from(&mut self, keep: usize) {
+        self.inboxes.truncate(keep);
+    }
+
+    /// Calls of a service, to be answered by whoever takes them from the stream.
+    ///
+    /// # Errors
+    /// A name that rcl refuses.
+    pub fn service<T: WrappedServiceTypeSupport + 'static>(
+        &mut self,
+        name: &str,
+    ) -> Result<impl Stream<Item = ServiceRequest<T>> + Send + use<T>, RosError> {
+        self.has_services = true;
+        let service = self.node.create_service::<T>(name, QosProfile::default());
+        service.map_err(|source| topic_error(name, std::any::type_name::<T>(), source))
+    }
+
+    /// A publisher of messages of a type that is known here.
+    ///
+    /// # Errors
+    /// A name that rcl refuses.
+    pub fn typed_publisher<T: WrappedTypesupport>(
+        &mut self,
+        topic: &str,
+        depth: usize,
+    ) -> Result<r2r::Publisher<T>, RosError> {
+        let publisher = self.node.create_publisher::<T>(topic, QosProfile::default().keep_last(depth));
+        publisher.map_err(|source| topic_error(topic, std::any::type_name::<T>(), source))
+    }
+
+    /// Destroys a publisher and all its copies.
+    pub fn drop_typed_publisher<T: WrappedTypesupport>(&mut self, publisher: r2r::Publisher<T>) {
+        self.node.destroy_publisher(publisher);
+    }
+
+    /// Destroys a publisher and all its copies.
+    pub fn drop_publisher(&mut self, publisher: RawPublisher) {
+        self.node.destroy_publisher_untyped(publisher.publisher);
     }
 
     /// A publisher of serialized messages; it may move to any thread.
@@ -172,8 +256,8 @@ impl Bridge {
     }
 
     /// The node has services: spinning has something to wait for even without subscriptions.
-    pub(super) fn set_serves_parameters(&mut self) {
-        self.serves_parameters = true;
+    pub(super) fn set_has_services(&mut self) {
+        self.has_services = true;
     }
 
     /// Starts the thread that takes messages and calls the callbacks.
@@ -183,36 +267,73 @@ impl Bridge {
     pub fn spin(self) -> std::io::Result<Spinning> {
         let stop = Arc::new(AtomicBool::new(false));
         let seen = stop.clone();
-        let thread = std::thread::Builder::new().name("ros_spin".into()).spawn(move || self.run(&seen))?;
-        Ok(Spinning { stop, thread: Some(thread) })
+        let (calls, asked) = mpsc::channel();
+        let thread = std::thread::Builder::new().name("ros_spin".into()).spawn(move || self.run(&seen, &asked))?;
+        Ok(Spinning { stop, calls, thread: Some(thread) })
     }
 
-    fn run(mut self, stop: &AtomicBool) {
+    fn run(mut self, stop: &AtomicBool, asked: &mpsc::Receiver<Call>) {
         let mut graph = Graph::default();
         let mut checked = Instant::now();
         while !stop.load(Ordering::Relaxed) {
-            if self.inboxes.is_empty() && !self.serves_parameters {
+            if self.inboxes.is_empty() && !self.has_services && self.clock.is_none() {
                 // rcl returns at once when there is nothing to wait for.
                 std::thread::sleep(SPIN_WAIT);
             }
             self.node.spin_once(SPIN_WAIT);
-            let received_ns = now_ns();
-            for inbox in &mut self.inboxes {
-                while let Some(Some(bytes)) = inbox.stream.next().now_or_never() {
-                    (inbox.callback)(Received { received_ns, bytes: &bytes });
-                }
-            }
-            if checked.elapsed() >= GRAPH_CHECK {
-                checked = Instant::now();
-                if let Some(tell) = &mut self.on_graph_warning {
-                    for inbox in &self.inboxes {
-                        graph
-                            .check(&self.node, &inbox.topic, &inbox.message_type, inbox.reliable)
-                            .into_iter()
-                            .for_each(&mut *tell);
+            self.hand_over();
+            if let Some(now_ns) = self.clock_reading() {
+                // What was sent before the clock moved on is looked at before it moves on.
+                for _ in 0..CATCH_UP_SPINS {
+                    self.node.spin_once(Duration::ZERO);
+                    if !self.hand_over() {
+                        break;
                     }
                 }
+                self.time.set(now_ns);
             }
+            asked.try_iter().for_each(|call| call(&mut self));
+            if checked.elapsed() >= GRAPH_CHECK {
+                checked = Instant::now();
+                self.check_graph(&mut graph);
+            }
+        }
+    }
+
+    /// Gives the callbacks what has come; whether anything has.
+    fn hand_over(&mut self) -> bool {
+        let received_ns = self.time.now_ns();
+        let mut any = false;
+        for inbox in &mut self.inboxes {
+            while let Some(Some(bytes)) = inbox.stream.next().now_or_never() {
+                (inbox.callback)(Received { received_ns, bytes: &bytes });
+                any = true;
+            }
+        }
+        if any {
+            self.time.ring();
+        }
+        any
+    }
+
+    /// The newest time that `/clock` has brought, if any.
+    fn clock_reading(&mut self) -> Option<i64> {
+        let stream = self.clock.as_mut()?;
+        let mut newest = None;
+        while let Some(Some(bytes)) = stream.next().now_or_never() {
+            // A message that is no clock does not move it: time stands still, which every tick sees.
+            if let Ok(Clock { clock }) = Clock::from_serialized_bytes(&bytes) {
+                newest = Some(i64::from(clock.sec) * 1_000_000_000 + i64::from(clock.nanosec));
+            }
+        }
+        newest
+    }
+
+    fn check_graph(&mut self, graph: &mut Graph) {
+        let Some(tell) = &mut self.on_graph_warning else { return };
+        for inbox in &self.inboxes {
+            let complaints = graph.check(&self.node, &inbox.topic, &inbox.message_type, inbox.reliable);
+            complaints.into_iter().for_each(&mut *tell);
         }
     }
 
@@ -225,10 +346,26 @@ impl Bridge {
 /// A spinning node. Dropped: stopped and joined; every publisher of the node is dead afterwards.
 pub struct Spinning {
     stop: Arc<AtomicBool>,
+    calls: mpsc::Sender<Call>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Spinning {
+    /// Has something done with the node by its thread, between two spins, and waits for the result.
+    ///
+    /// # Errors
+    /// [`RosError::Ended`].
+    pub fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Bridge) -> Result<T, RosError> + Send + 'static,
+    ) -> Result<T, RosError> {
+        let (sender, answer) = mpsc::channel();
+        // Nobody waits for the answer any more only if this thread has panicked.
+        let call: Call = Box::new(move |bridge| drop(sender.send(work(bridge))));
+        self.calls.send(call).map_err(|_| RosError::Ended)?;
+        answer.recv().map_err(|_| RosError::Ended)?
+    }
+
     /// Has the thread ended (it only does so by itself by panicking)?
     pub fn is_finished(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
@@ -271,12 +408,6 @@ impl RawPublisher {
     pub fn subscribers(&self) -> usize {
         self.publisher.get_inter_process_subscription_count().unwrap_or(0)
     }
-}
-
-/// Nanoseconds of the system clock, which is ROS time unless it is simulated.
-pub fn now_ns() -> i64 {
-    // Before 1970 or after 2262 the clock is not set; 0 makes every age absurd, which is what it is.
-    SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_nanos()).ok()).unwrap_or(0)
 }
 
 /// The process's one context. r2r panics where rcl refuses the arguments; that is a user's mistake, not a bug here.

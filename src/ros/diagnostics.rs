@@ -3,7 +3,7 @@
 use r2r::diagnostic_msgs::msg::{DiagnosticArray, DiagnosticStatus, KeyValue};
 
 use super::telemetry::{Histogram, Telemetry};
-use crate::planning::{Reason, Rung};
+use crate::planning::{Reason, Rung, ShadowScore};
 
 /// Digits of the checkpoint's hash that are shown: enough to tell checkpoints apart.
 const HASH_DIGITS: usize = 12;
@@ -21,6 +21,8 @@ pub struct Identity {
     pub configured_rate_hz: f64,
     /// Names of the observation groups in the contract's order.
     pub groups: Vec<String>,
+    /// Labels of the action's channels.
+    pub channels: Vec<String>,
 }
 
 /// What a report is made from.
@@ -40,6 +42,10 @@ pub struct Work<'a> {
     pub telemetry: &'a mut Telemetry,
     /// The newest stamp per group, or none.
     pub newest_ns: &'a [Option<i64>],
+    /// How unlike the training data the newest observation is, in its deviations.
+    pub strangeness: Option<f64>,
+    /// In the shadow mode: how it goes.
+    pub shadow: Option<ShadowScore>,
 }
 
 /// Makes reports; remembers the last one, so that what happened between two is seen.
@@ -77,7 +83,7 @@ impl Diagnostics {
                 level = level.max(DiagnosticStatus::WARN as u8);
                 message = format!("{message}; since the last report {events}");
             }
-            let rung = command.as_ref().map_or("none", |(rung, _)| rung_name(*rung));
+            let rung = command.as_ref().map_or("none", |(rung, _)| rung.name());
             pairs.extend([("rung".to_string(), rung.to_string()), ("reason".into(), reason)]);
             pairs.extend(work.pairs(facts.now_ns));
         }
@@ -111,7 +117,7 @@ impl Diagnostics {
 
 impl Work<'_> {
     fn pairs(self, now_ns: i64) -> Vec<(String, String)> {
-        let Self { identity, telemetry, newest_ns } = self;
+        let Self { identity, telemetry, newest_ns, strangeness, shadow } = self;
         let mut pairs = vec![
             ("configured_rate_hz".to_string(), format!("{:.3}", identity.configured_rate_hz)),
             ("achieved_rate_hz".into(), format!("{:.3}", telemetry.achieved_rate_hz())),
@@ -130,6 +136,13 @@ impl Work<'_> {
         for (group, newest) in identity.groups.iter().zip(newest_ns) {
             let age = newest.map_or("never".into(), |ns| format!("{:.3}", now_ns.saturating_sub(ns) as f64 * 1e-9));
             pairs.push((format!("age_s.{group}"), age));
+        }
+        pairs.extend(strangeness.map(|distance| ("strangeness".into(), format!("{distance:.2}"))));
+        if let Some(score) = shadow {
+            pairs.push(("shadow.compared".into(), score.compared.to_string()));
+            pairs.push(("shadow.unplanned".into(), score.unplanned.to_string()));
+            let rmse = identity.channels.iter().zip(score.rmse());
+            pairs.extend(rmse.map(|(channel, rmse)| (format!("shadow.rmse.{channel}"), format!("{rmse:.4}"))));
         }
         pairs.push(("device".into(), identity.device.clone()));
         pairs.push(("checkpoint".into(), identity.checkpoint.clone()));
@@ -161,14 +174,6 @@ fn distribution(name: &str, histogram: &Histogram) -> [(String, String); 3] {
     [pair("p50", histogram.quantile_s(0.5)), pair("p99", histogram.quantile_s(0.99)), pair("max", histogram.max_s())]
 }
 
-fn rung_name(rung: Rung) -> &'static str {
-    match rung {
-        Rung::Plan => "plan",
-        Rung::RestOfPlan => "rest_of_plan",
-        Rung::Safe => "safe",
-    }
-}
-
 /// In one word, and as a level of diagnostics.
 fn state(command: Option<&(Rung, Option<Reason>)>) -> (&'static str, u8) {
     let (ok, warn, error) = (DiagnosticStatus::OK as u8, DiagnosticStatus::WARN as u8, DiagnosticStatus::ERROR as u8);
@@ -177,7 +182,7 @@ fn state(command: Option<&(Rung, Option<Reason>)>) -> (&'static str, u8) {
         Some((Rung::Plan, _)) => ("driving", ok),
         Some((_, Some(Reason::NoGoal))) => ("waiting_for_goal", ok),
         Some((_, Some(Reason::FillingHistory))) => ("filling_history", ok),
-        Some((Rung::RestOfPlan, _)) => ("degraded", warn),
+        Some((Rung::RestOfPlan | Rung::Hold | Rung::Ramp, _)) => ("degraded", warn),
         Some((Rung::Safe, _)) => ("safe", error),
     }
 }
@@ -196,6 +201,7 @@ mod tests {
             checkpoint_digest: "0123456789abcdef".into(),
             configured_rate_hz: 20.0,
             groups: vec!["pose".into(), "scan".into()],
+            channels: vec!["u".into()],
         }
     }
 
@@ -212,9 +218,15 @@ mod tests {
         let mut telemetry = Telemetry::default();
         let reason = Reason::Stale { group: "pose".into(), age_s: 0.4, max_age_s: 0.1 };
         let start = Instant::now();
-        telemetry.ticked(start, start + Duration::from_millis(2), 0, &command(Rung::Safe, Some(reason)), false);
+        telemetry.ticked(start, start + Duration::from_millis(2), 0, &command(Rung::Safe, Some(reason)));
         let newest_ns = [Some(5_000_000_000), None];
-        let work = Work { identity: &identity(), telemetry: &mut telemetry, newest_ns: &newest_ns };
+        let work = Work {
+            identity: &identity(),
+            telemetry: &mut telemetry,
+            newest_ns: &newest_ns,
+            strangeness: None,
+            shadow: None,
+        };
         let facts = Facts { node: "/robot/planner", lifecycle: "active", now_ns: 5_250_000_000, work: Some(work) };
         let array = Diagnostics::default().report(facts);
         let status = &array.status[0];
@@ -245,17 +257,17 @@ mod tests {
         };
         let (ok, warn) = (DiagnosticStatus::OK as u8, DiagnosticStatus::WARN as u8);
         let now = Instant::now();
-        telemetry.ticked(now, now, 0, &command(Rung::Plan, None), true);
+        telemetry.ticked(now, now, 0, &command(Rung::Plan, None));
         assert_eq!(report(&mut telemetry), (ok, "driving".into()));
         // A deadline is missed, a tick skipped; by the time of the report it drives again.
-        telemetry.ticked(now, now, 1, &command(Rung::RestOfPlan, Some(Reason::DeadlineMissed)), true);
-        telemetry.ticked(now, now, 0, &command(Rung::Plan, None), true);
+        telemetry.ticked(now, now, 1, &command(Rung::RestOfPlan, Some(Reason::DeadlineMissed)));
+        telemetry.ticked(now, now, 0, &command(Rung::Plan, None));
         let told = "driving; since the last report 1 missed deadlines, 1 skipped ticks";
         assert_eq!(report(&mut telemetry), (warn, told.into()));
         assert_eq!(report(&mut telemetry), (ok, "driving".into()));
         // Configured anew, it counts from 0: two failures in this report, although the last count was higher than 0.
         let mut anew = Telemetry::default();
-        anew.ticked(now, now, 0, &command(Rung::Plan, None), true);
+        anew.ticked(now, now, 0, &command(Rung::Plan, None));
         anew.plan_failures = 2;
         assert_eq!(report(&mut anew), (warn, "driving; since the last report 2 failed plans".into()));
     }
@@ -267,8 +279,9 @@ mod tests {
         assert_eq!((status.level, status.message.as_str()), (DiagnosticStatus::OK as u8, "unconfigured"));
         let mut telemetry = Telemetry::default();
         let now = Instant::now();
-        telemetry.ticked(now, now, 0, &command(Rung::Safe, Some(Reason::NoGoal)), false);
-        let work = Work { identity: &identity(), telemetry: &mut telemetry, newest_ns: &[] };
+        telemetry.ticked(now, now, 0, &command(Rung::Safe, Some(Reason::NoGoal)));
+        let work =
+            Work { identity: &identity(), telemetry: &mut telemetry, newest_ns: &[], strangeness: None, shadow: None };
         let facts = Facts { node: "/p", lifecycle: "inactive", now_ns: 0, work: Some(work) };
         let status = Diagnostics::default().report(facts).status.remove(0);
         assert_eq!((value(&status, "state"), status.message.as_str()), ("inactive".into(), "inactive"));

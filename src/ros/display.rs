@@ -54,6 +54,13 @@ impl Display {
         })
     }
 
+    /// Destroys the topics.
+    pub fn close(self, bridge: &mut Bridge) {
+        self.path.close(bridge);
+        self.futures.close(bridge);
+        self.guidance.close(bridge);
+    }
+
     /// Publishes what someone looks at; positions are in the frame `frame_id`.
     pub fn show(&self, plan: &Plan, frame_id: &str) {
         // Errors mean that the node is being destroyed: nobody looks any more.

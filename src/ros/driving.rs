@@ -8,16 +8,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::bridge::{RawPublisher, RosError, now_ns};
+use tokio::sync::mpsc;
+
+use super::bridge::{RawPublisher, RosError};
 use super::notice::{Notices, Severity};
-use super::pacing::Pacer;
 use super::slot::Slot;
 use super::telemetry::Telemetry;
+use super::timing::{LockStep, Pacer, RosTime, system_ns};
+use crate::config::Latency;
 use crate::message::{Encoder, MessageError};
-use crate::planning::{Command, ControlLoop, Plan, PlanError, PlanRequest, Reason, Rung};
+use crate::planning::{Command, ControlLoop, Plan, PlanError, PlanRequest, Reason, Rung, Tick};
 
-/// The longest sleep of the tick thread in one piece: how soon a stop is noticed.
-const SLEEP_MAX: Duration = Duration::from_millis(50);
+/// The longest wait of the tick thread in one piece: how soon a stop is noticed.
+const WAIT_MAX: Duration = Duration::from_millis(50);
+/// The last part of the wait for a deadline is spent looking at the clock: a sleep ends some 60 us late.
+const LOOKING: Duration = Duration::from_micros(200);
+/// On simulated time: the longest that a tick waits for its observation or its plan while the clock stands still.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The longest that a robot is led to its safe action before the thread is left alone.
+const REST_WITHIN: Duration = Duration::from_secs(2);
+/// The planning thread differentiates through deep graphs.
+const PLANNING_STACK: usize = 16 << 20;
 
 /// What both threads work on.
 #[derive(Clone)]
@@ -26,8 +37,19 @@ pub struct Shared {
     pub control: Arc<Mutex<ControlLoop>>,
     pub telemetry: Arc<Mutex<Telemetry>>,
     pub requests: Arc<Slot<PlanRequest>>,
+    /// A request has not been answered yet.
+    pub is_planning: Arc<AtomicBool>,
+    pub time: Arc<RosTime>,
     pub notices: Notices,
-    pub stop: Arc<AtomicBool>,
+    pub faults: mpsc::Sender<Fault>,
+}
+
+/// A thread has died: what the life cycle calls an error.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the {thread} thread died: {what}")]
+pub struct Fault {
+    pub thread: &'static str,
+    pub what: String,
 }
 
 /// Takes the lock also where a thread died holding it: what it guards is replaced as a whole or a plain number.
@@ -61,45 +83,205 @@ impl ActionOut {
     }
 }
 
-/// Starts the tick thread: `publish` sends each tick's command.
-///
-/// # Errors
-/// The system gives no thread.
-pub fn start_ticking(
-    shared: Shared,
-    period: Duration,
-    mut publish: impl FnMut(&Command) -> Result<(), ActionError> + Send + 'static,
-) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name("tick".into()).spawn(move || {
-        let mut pacer = Pacer::new(period, Instant::now() + period);
-        while !shared.stop.load(Ordering::Relaxed) {
-            let now = Instant::now();
-            if now < pacer.next() {
-                std::thread::sleep((pacer.next() - now).min(SLEEP_MAX));
-                continue;
-            }
-            let due = pacer.due(now);
-            // The tick's time on the system clock: now, less what this thread is late.
-            let tick_ns = now_ns() - i64::try_from(due.deadline.elapsed().as_nanos()).unwrap_or(0);
-            let tick = lock(&shared.control).tick(tick_ns);
-            let sent = publish(&tick.command);
-            let published = Instant::now();
-            let asks = tick.request.is_some();
-            lock(&shared.telemetry).ticked(due.deadline, published, due.skipped, &tick.command, asks);
-            if let Some(request) = tick.request {
-                shared.requests.put(request);
-            }
-            if let Err(error) = sent {
-                shared.notices.send(Severity::Error, "publish", error.to_string());
-            }
-            tell(&shared.notices, &tick.command);
-        }
-    })
+/// The running tick thread.
+pub struct Ticking {
+    stop: Arc<AtomicBool>,
+    time: Arc<RosTime>,
+    thread: JoinHandle<()>,
 }
 
-/// Starts the planning thread: `plan` answers the newest request, one at a time.
+impl Ticking {
+    /// Starts the tick thread: `publish` sends each tick's command.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(
+        shared: Shared,
+        period: Duration,
+        publish: impl FnMut(&Command) -> Result<(), ActionError> + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (seen, time) = (stop.clone(), shared.time.clone());
+        let ticks = Ticks::new(period, time.is_simulated());
+        let thread = std::thread::Builder::new().name("tick".into()).spawn(move || {
+            let faults = shared.faults.clone();
+            let driven = catch_unwind(AssertUnwindSafe(|| drive(&shared, ticks, &seen, publish)));
+            report_panic(&faults, "tick", driven);
+        })?;
+        Ok(Self { stop, time, thread })
+    }
+
+    /// Ends the thread and waits for it. The last command is wherever the robot was.
+    pub fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.time.ring();
+        // A panic was caught and reported inside.
+        let _ = self.thread.join();
+    }
+}
+
+fn drive(
+    shared: &Shared,
+    mut ticks: Ticks,
+    stop: &AtomicBool,
+    mut publish: impl FnMut(&Command) -> Result<(), ActionError>,
+) {
+    while let Some(due) = ticks.next(shared, stop) {
+        let latency = lock(&shared.control).latency();
+        let (command, asks) = match latency {
+            Latency::Compensated => {
+                let Tick { command, request } = lock(&shared.control).tick(due.tick_ns);
+                (command, request)
+            }
+            Latency::Immediate => {
+                let request = lock(&shared.control).open(due.tick_ns);
+                let asks = request.is_some();
+                ask(shared, request);
+                if asks {
+                    ticks.await_plan(shared, stop, due.tick_ns);
+                }
+                (lock(&shared.control).close(), None)
+            }
+        };
+        let sent = publish(&command);
+        let published = Instant::now();
+        lock(&shared.telemetry).ticked(due.deadline, published, due.skipped, &command);
+        ask(shared, asks);
+        if let Err(error) = sent {
+            shared.notices.error("publish", error.to_string());
+        }
+        tell(&shared.notices, &command);
+    }
+}
+
+fn ask(shared: &Shared, request: Option<PlanRequest>) {
+    if let Some(request) = request {
+        shared.is_planning.store(true, Ordering::Relaxed);
+        shared.requests.put(request);
+    }
+}
+
+/// Sends safe commands, as near to the safe action as the limits allow, until it is reached.
+pub fn come_to_rest(
+    shared: &Shared,
+    period: Duration,
+    mut publish: impl FnMut(&Command) -> Result<(), ActionError>,
+) -> Result<(), ActionError> {
+    let (start, start_ns) = (Instant::now(), shared.time.now_ns());
+    loop {
+        // By this machine's clock also on simulated time, which may stand still.
+        let now_ns = start_ns.saturating_add(i64::try_from(start.elapsed().as_nanos()).unwrap_or(i64::MAX));
+        let command = lock(&shared.control).safe_command(now_ns);
+        publish(&command)?;
+        if lock(&shared.control).is_at_rest() || start.elapsed() > REST_WITHIN {
+            return Ok(());
+        }
+        std::thread::sleep(period);
+    }
+}
+
+/// Where ticks come from.
+enum Ticks {
+    /// Deadlines on the steady clock.
+    Steady(Pacer),
+    /// Multiples of the period on `/clock`.
+    Simulated(LockStep),
+}
+
+/// A tick that is due.
+struct DueTick {
+    /// In ROS time.
+    tick_ns: i64,
+    /// When it was due on this machine's clock.
+    deadline: Instant,
+    skipped: u64,
+}
+
+impl Ticks {
+    fn new(period: Duration, is_simulated: bool) -> Self {
+        if is_simulated {
+            Self::Simulated(LockStep::new(i64::try_from(period.as_nanos()).unwrap_or(i64::MAX)))
+        } else {
+            Self::Steady(Pacer::new(period, Instant::now() + period))
+        }
+    }
+
+    /// Waits for the plan of the tick, until the next tick is due.
+    fn await_plan(&self, shared: &Shared, stop: &AtomicBool, tick_ns: i64) {
+        let next = match self {
+            Self::Steady(pacer) => pacer.next().saturating_duration_since(Instant::now()),
+            Self::Simulated(_) => PATIENCE,
+        };
+        let is_answered = || stop.load(Ordering::Relaxed) || !shared.is_planning.load(Ordering::Relaxed);
+        shared.time.wait(next, |now_ns| {
+            let is_over = match self {
+                Self::Steady(_) => false,
+                Self::Simulated(steps) => now_ns.is_none_or(|now_ns| steps.is_over(tick_ns, now_ns)),
+            };
+            (is_over || is_answered()).then_some(())
+        });
+    }
+
+    /// Waits for the next tick; none once a stop is asked for.
+    fn next(&mut self, shared: &Shared, stop: &AtomicBool) -> Option<DueTick> {
+        match self {
+            Self::Steady(pacer) => next_deadline(pacer, stop),
+            Self::Simulated(steps) => next_step(steps, shared, stop),
+        }
+    }
+}
+
+fn next_deadline(pacer: &mut Pacer, stop: &AtomicBool) -> Option<DueTick> {
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        let left = pacer.next().saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        } else if left > LOOKING {
+            std::thread::sleep((left - LOOKING).min(WAIT_MAX));
+        } else {
+            std::hint::spin_loop();
+        }
+    }
+    let due = pacer.due(Instant::now());
+    // The tick's time on the system clock: now, less what this thread is late.
+    let late_ns = i64::try_from(due.deadline.elapsed().as_nanos()).unwrap_or(0);
+    Some(DueTick { tick_ns: system_ns() - late_ns, deadline: due.deadline, skipped: due.skipped })
+}
+
+fn next_step(steps: &mut LockStep, shared: &Shared, stop: &AtomicBool) -> Option<DueTick> {
+    let mut waits: Option<(i64, Instant)> = None;
+    loop {
+        let mut waiting_for = None;
+        let step = shared.time.wait(WAIT_MAX, |now_ns| {
+            if stop.load(Ordering::Relaxed) {
+                return Some(None);
+            }
+            let has_come = |tick_ns| {
+                waiting_for = Some(tick_ns);
+                !shared.is_planning.load(Ordering::Relaxed) && lock(&shared.control).ready(tick_ns)
+            };
+            now_ns.and_then(|now_ns| steps.due(now_ns, has_come)).map(Some)
+        });
+        let step = match (step, waiting_for) {
+            (Some(step), _) => step,
+            (None, Some(tick_ns)) => {
+                let since = waits.filter(|(tick, _)| *tick == tick_ns).map_or_else(Instant::now, |(_, since)| since);
+                waits = Some((tick_ns, since));
+                let Some(step) = (since.elapsed() > PATIENCE).then(|| steps.give_up()).flatten() else { continue };
+                Some(step)
+            }
+            (None, None) => continue,
+        };
+        return step.map(|step| DueTick { tick_ns: step.tick_ns, deadline: Instant::now(), skipped: step.skipped });
+    }
+}
+
+/// Starts the planning thread: `plan` answers the newest request, one at a time, until the slot is closed.
 ///
-/// A panic of `plan` counts as a failed plan: the ladder takes over, and the next request is tried again.
+/// A panic of `plan` ends it: what it planned with cannot be trusted any more.
 ///
 /// # Errors
 /// The system gives no thread.
@@ -113,19 +295,32 @@ pub fn start_planning(
             let started = Instant::now();
             let answer = catch_unwind(AssertUnwindSafe(|| plan(&request)));
             let latency = started.elapsed();
-            let answer = answer.unwrap_or_else(|panic| Err(PlanError::Panicked(panic_text(&*panic))));
-            lock(&shared.telemetry).planned(latency, answer.as_ref().ok());
-            let shown = answer.as_ref().ok().cloned();
-            lock(&shared.control).accept(answer);
+            let answered = match &answer {
+                Ok(answer) => answer.clone(),
+                Err(panic) => Err(PlanError::Panicked(panic_text(&**panic))),
+            };
+            lock(&shared.telemetry).planned(latency, answered.as_ref().ok());
+            let shown = answered.as_ref().ok().cloned();
+            lock(&shared.control).accept(answered);
+            shared.is_planning.store(false, Ordering::Relaxed);
+            shared.time.ring();
             if let Some(plan) = shown {
                 show(&plan);
+            }
+            if answer.is_err() {
+                return report_panic(&shared.faults, "planning", answer.map(drop));
             }
         }
     })
 }
 
-/// The planning thread differentiates through deep graphs.
-const PLANNING_STACK: usize = 16 << 20;
+/// Tells of the panic that ended a thread.
+fn report_panic(faults: &mpsc::Sender<Fault>, thread: &'static str, ended: Result<(), Box<dyn Any + Send>>) {
+    if let Err(panic) = ended {
+        // Full: another thread has died as well, and is being seen to.
+        let _ = faults.try_send(Fault { thread, what: panic_text(&*panic) });
+    }
+}
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
@@ -138,6 +333,8 @@ fn tell(notices: &Notices, command: &Command) {
     let what = match command.rung {
         Rung::Plan => return,
         Rung::RestOfPlan => "the rest of an older plan is driven",
+        Rung::Hold => "the last command is held",
+        Rung::Ramp => "the command goes to the safe action",
         Rung::Safe => "the safe action is published",
     };
     let (severity, kind) = match reason {
@@ -146,7 +343,11 @@ fn tell(notices: &Notices, command: &Command) {
         Reason::NeverObserved { group } => (Severity::Warning, format!("never observed {group}")),
         Reason::Stale { group, .. } => (Severity::Warning, format!("stale {group}")),
         Reason::DeadlineMissed => (Severity::Warning, "deadline".to_string()),
-        Reason::PlannerFailed(_) => (Severity::Error, "planner failed".to_string()),
+        Reason::OutOfDistribution { group, .. } => (Severity::Warning, format!("strange {group}")),
+        Reason::Stopping => (Severity::Info, "stopping".to_string()),
+        Reason::PlannerFailed(_) | Reason::PlannerPanicked(_) | Reason::NotFinite | Reason::WrongLength { .. } => {
+            (Severity::Error, "planner failed".to_string())
+        }
     };
     notices.send(severity, kind, format!("{what}: {reason}"));
 }
@@ -156,7 +357,7 @@ mod tests {
     use super::super::notice;
     use super::*;
     use crate::config::Config;
-    use crate::signal::Layout;
+    use crate::signal::{Layout, Normaliser};
 
     const PERIOD: Duration = Duration::from_millis(20);
     const CONFIG: &str = "
@@ -167,20 +368,24 @@ action: {topic: u, type: p/msg/X, fields: [x], min: [-1], max: [1], safe: [0], m
 planner: {history: 1, horizon: 8}
 ";
 
-    fn shared() -> (Shared, tokio::sync::mpsc::Receiver<notice::Notice>) {
+    fn shared(simulated: bool) -> (Shared, mpsc::Receiver<notice::Notice>, mpsc::Receiver<Fault>) {
         let config = Config::parse(CONFIG, std::path::Path::new("c.yaml")).unwrap();
         let layout = Layout::new(1, [("action".into(), vec!["u".into()]), ("x".into(), vec!["x".into()])]);
         let (notices, inbox) = notice::channel();
-        let mut control = ControlLoop::new(&config, &layout);
-        control.observe(0, now_ns(), &[0.0]);
+        let (faults, died) = mpsc::channel(1);
+        let normaliser = Normaliser { mean: vec![0.0; 2], deviation: vec![1.0; 2] };
+        let mut control = ControlLoop::new(&config, &layout, &normaliser);
+        control.observe(0, if simulated { 0 } else { system_ns() }, &[0.0]);
         let shared = Shared {
             control: Arc::new(Mutex::new(control)),
             telemetry: Arc::default(),
             requests: Arc::default(),
+            is_planning: Arc::default(),
+            time: Arc::new(RosTime::new(simulated)),
             notices,
-            stop: Arc::default(),
+            faults,
         };
-        (shared, inbox)
+        (shared, inbox, died)
     }
 
     fn plan(request: &PlanRequest) -> Plan {
@@ -191,41 +396,44 @@ planner: {history: 1, horizon: 8}
         }
     }
 
-    /// Runs both threads for a while; the stamps that were published.
+    /// Runs both threads while `meanwhile` runs; the stamps and rungs that were published.
     fn run(
         shared: &Shared,
-        time: Duration,
+        meanwhile: impl FnOnce(&dyn Fn() -> usize),
         plan: impl FnMut(&PlanRequest) -> Result<Plan, PlanError> + Send + 'static,
-    ) -> Vec<i64> {
-        let stamps = Arc::new(Mutex::new(Vec::new()));
-        let published = stamps.clone();
+    ) -> Vec<(i64, Rung)> {
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let published = sent.clone();
         let planning = start_planning(shared.clone(), plan, |_| ()).unwrap();
-        let ticking = start_ticking(shared.clone(), PERIOD, move |command| {
-            published.lock().unwrap().push(command.tick_ns);
+        let ticking = Ticking::start(shared.clone(), PERIOD, move |command| {
+            lock(&published).push((command.tick_ns, command.rung));
             Ok(())
         })
         .unwrap();
-        std::thread::sleep(time);
-        shared.stop.store(true, Ordering::Relaxed);
-        ticking.join().unwrap();
+        meanwhile(&|| lock(&sent).len());
+        ticking.stop();
         shared.requests.close();
         planning.join().unwrap();
-        stamps.lock().unwrap().clone()
+        lock(&sent).clone()
     }
 
     #[test]
     fn ticks_do_not_wait_for_a_planner_that_takes_too_long() {
-        let (shared, _inbox) = shared();
+        let (shared, _inbox, _died) = shared(false);
         let asked = Arc::new(Mutex::new(Vec::new()));
         let seen = asked.clone();
-        let stamps = run(&shared, Duration::from_secs(1), move |request| {
-            seen.lock().unwrap().push(request.tick_ns);
-            std::thread::sleep(10 * PERIOD);
-            Ok(plan(request))
-        });
+        let stamps = run(
+            &shared,
+            |_| std::thread::sleep(Duration::from_secs(1)),
+            move |request| {
+                lock(&seen).push(request.tick_ns);
+                std::thread::sleep(10 * PERIOD);
+                Ok(plan(request))
+            },
+        );
         // 1 s of 20 ms periods: 50 ticks, of which a busy machine may skip some. Behind a planner of 200 ms it were 5.
         assert!(stamps.len() >= 25, "{} ticks", stamps.len());
-        let asked = asked.lock().unwrap();
+        let asked = lock(&asked);
         assert!((2..=7).contains(&asked.len()), "{} plans", asked.len());
         // The newest request is taken, not the next in line: between two plans lie many ticks.
         assert!(asked.windows(2).all(|w| w[1] - w[0] >= 5 * PERIOD.as_nanos() as i64), "{asked:?}");
@@ -233,16 +441,83 @@ planner: {history: 1, horizon: 8}
     }
 
     #[test]
-    fn a_panic_while_planning_is_a_failed_plan() {
-        let (shared, _inbox) = shared();
+    fn a_panic_while_planning_is_reported_and_ticks_go_on() {
+        let (shared, _inbox, mut died) = shared(false);
         let mut calls = 0;
-        run(&shared, Duration::from_millis(400), move |request| {
-            calls += 1;
-            assert_ne!(calls, 2, "the second plan panics: this is part of the test");
-            Ok(plan(request))
-        });
+        let sent = run(
+            &shared,
+            |_| std::thread::sleep(Duration::from_millis(400)),
+            move |request| {
+                calls += 1;
+                assert_ne!(calls, 2, "the second plan panics: this is part of the test");
+                Ok(plan(request))
+            },
+        );
+        let fault = died.try_recv().unwrap();
+        assert!(fault.thread == "planning" && fault.what.contains("this is part of the test"), "{fault}");
         let telemetry = lock(&shared.telemetry);
-        assert_eq!(telemetry.plan_failures, 1);
-        assert!(telemetry.plans > 2, "{} plans", telemetry.plans);
+        assert_eq!((telemetry.plans, telemetry.plan_failures), (2, 1));
+        assert!(sent.len() > 5, "{} ticks", sent.len());
+    }
+
+    #[test]
+    fn in_lock_step_every_tick_is_published_once_with_its_plan_however_long_that_takes() {
+        let (shared, _inbox, _died) = shared(true);
+        let steps = 20;
+        let period_ns = PERIOD.as_nanos() as i64;
+        let clock = shared.time.clone();
+        let sent = run(
+            &shared,
+            |published| {
+                for k in 0..steps {
+                    clock.set(k * period_ns);
+                    // The simulator: goes on when the action of the tick has come.
+                    let until = Instant::now() + Duration::from_secs(10);
+                    while published() <= k as usize && Instant::now() < until {
+                        std::thread::yield_now();
+                    }
+                }
+            },
+            |request| {
+                // Longer than a period, which on simulated time is no matter.
+                std::thread::sleep(PERIOD + PERIOD / 4);
+                Ok(plan(request))
+            },
+        );
+        let stamps: Vec<i64> = sent.iter().map(|(tick_ns, _)| *tick_ns).collect();
+        assert_eq!(stamps, (0..steps).map(|k| k * period_ns).collect::<Vec<_>>());
+        // The first tick has no plan yet; all others have theirs.
+        assert!(sent[0].1 == Rung::Safe && sent[1..].iter().all(|(_, rung)| *rung == Rung::Plan), "{sent:?}");
+        assert_eq!(lock(&shared.telemetry).deadline_misses, 0);
+    }
+
+    #[test]
+    fn a_simulator_that_does_not_wait_gets_its_ticks_in_its_own_time() {
+        let (shared, _inbox, _died) = shared(true);
+        let clock = shared.time.clone();
+        let period_ns = PERIOD.as_nanos() as i64;
+        let sent = run(
+            &shared,
+            |published| {
+                clock.set(0);
+                // Ten times faster than real, in steps of half a period: a plan takes ten periods of it.
+                for k in 1..=400 {
+                    std::thread::sleep(PERIOD / 20);
+                    clock.set(k * period_ns / 2);
+                }
+                let until = Instant::now() + Duration::from_secs(10);
+                while published() < 150 && Instant::now() < until {
+                    std::thread::yield_now();
+                }
+            },
+            |request| {
+                std::thread::sleep(PERIOD);
+                Ok(plan(request))
+            },
+        );
+        // 200 periods; the last one still waits for its plan. A busy machine may jump over some.
+        assert!((150..=201).contains(&sent.len()), "{} ticks", sent.len());
+        assert!(sent.windows(2).all(|w| w[1].0 > w[0].0 && w[1].0 % period_ns == 0), "{sent:?}");
+        assert!(lock(&shared.telemetry).deadline_misses > 0);
     }
 }

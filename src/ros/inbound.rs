@@ -74,6 +74,21 @@ impl Inbound {
         Ok(())
     }
 
+    /// Subscribes to the action topic: what another sends.
+    ///
+    /// # Errors
+    /// As [`Bridge::subscribe`].
+    pub fn follow_commands(&self, bridge: &mut Bridge, config: &Config, action: Extractor) -> Result<(), RosError> {
+        let (inbound, contract) = (self.clone(), &config.contract.action);
+        let topic = contract.topic.clone();
+        bridge.subscribe(&contract.topic, &contract.message_type, &contract.qos, move |received| {
+            if let Some(sample) = inbound.decode(&topic, &action, received.bytes) {
+                let stamp_ns = sample.stamp_ns.unwrap_or(received.received_ns);
+                inbound.control.lock().unwrap_or_else(PoisonError::into_inner).commanded(stamp_ns, &sample.values);
+            }
+        })
+    }
+
     fn observed(&self, topic: &str, group: &Group, is_goal_group: bool, received: Received<'_>) {
         let Some(sample) = self.decode(topic, &group.extractor, received.bytes) else { return };
         // No header: the time of arrival is the best that is known, as a bag's time is in a recording.

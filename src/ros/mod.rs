@@ -2,6 +2,7 @@
 //!
 //! [`Bridge`] carries serialized messages; [`run`] is the planner node. Everything that plans or decides is elsewhere.
 
+mod assembly;
 mod bridge;
 mod diagnostics;
 mod display;
@@ -9,17 +10,20 @@ mod driving;
 mod graph;
 mod guidance;
 mod inbound;
+mod lifecycle;
 mod node;
 mod notice;
-mod pacing;
 mod settings;
 mod shutdown;
 mod slot;
+mod supervisor;
 mod telemetry;
+mod timing;
 mod watched;
 mod world;
 
-pub use bridge::{Bridge, RawPublisher, Received, RosError, Spinning, now_ns, own_arguments};
+pub use bridge::{Bridge, RawPublisher, Received, RosError, Spinning, own_arguments};
 pub use node::{NODE_NAME, NodeError, run};
 pub use settings::{Options, Settings, SettingsError};
+pub use timing::system_ns;
 pub use world::{Line, WorldNames, WorldNode};

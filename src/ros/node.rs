@@ -1,42 +1,41 @@
-//! The planner node: puts the parts together, then reports until it is asked to end.
+//! The planner node: makes the supervisor, then answers and reports until it is asked to end.
 //!
 //! ```text
 //! spin thread:      message bytes -> samples ----\
-//! tick thread:      control loop -> command -> message bytes      (absolute deadlines)
+//! tick thread:      control loop -> command -> message bytes      (while active: absolute deadlines, or steps of /clock)
 //! planning thread:  newest request -> plan -> control loop -> display
-//! main thread:      notices, diagnostics, parameter services, signals (tokio; nothing here is urgent)
+//! main thread:      life cycle, parameters, notices, diagnostics, signals (tokio; nothing here is urgent)
 //! ```
 
-use std::path::Path as FilePath;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use r2r::diagnostic_msgs::msg::DiagnosticArray;
+use r2r::lifecycle_msgs::srv::ChangeState;
 use tokio::sync::mpsc;
 
-use super::bridge::{Bridge, RosError, Spinning, now_ns};
-use super::diagnostics::{Diagnostics, Facts, Identity, Work};
-use super::display::Display;
-use super::driving::{ActionOut, Shared, lock, start_planning, start_ticking};
-use super::inbound::{Heard, Inbound};
+use super::assembly::Surroundings;
+use super::bridge::{Bridge, RosError};
+use super::diagnostics::{Diagnostics, Facts};
+use super::driving::{Fault, lock};
+use super::lifecycle::{Lifecycle, Question};
 use super::notice::{self, Notice, Severity, Throttle};
 use super::settings::{Options, Settings, SettingsError};
 use super::shutdown;
+use super::supervisor::Supervisor;
+use super::timing::RosTime;
 use super::watched::Watched;
-use crate::config::{Config, ConfigError};
-use crate::message::{AmentDefinitions, bind};
-use crate::model::{CheckpointError, checkpoint_digest};
-use crate::planning::{Budget, ControlLoop, Plan, PlanError, PlanRequest, Planner};
-use crate::signal::{History, Layout};
+use crate::config::ConfigError;
+use crate::model::CheckpointError;
+use crate::planning::PlanError;
 
 /// The node's name where no remapping (`-r __node:=...`) gives another.
 pub const NODE_NAME: &str = "df_planner";
 const REPORT_PERIOD: Duration = Duration::from_secs(1);
-/// Time for the middleware to deliver the last command before the publisher is destroyed.
+/// Time for the middleware to deliver the last command before the node is destroyed.
 const FAREWELL: Duration = Duration::from_millis(100);
+/// Faults that wait to be seen to: one per thread.
+const FAULTS: usize = 4;
 
 /// Why the node did not start or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -45,150 +44,98 @@ pub enum NodeError {
     Settings(#[from] SettingsError),
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error("{checkpoint}: {source}")]
-    Planner { checkpoint: String, source: PlanError },
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    #[error("{checkpoint}: {source}")]
+    Planner { checkpoint: String, source: PlanError },
     #[error(transparent)]
     Ros(#[from] RosError),
     #[error("the system refuses a thread or a signal handler: {0}")]
     System(#[from] std::io::Error),
-    /// A thread panicked; what it said stands above. The safe action was published.
-    #[error("the {0} thread died; the safe action was published")]
-    ThreadDied(&'static str),
+    #[error("the transition `{0}` failed")]
+    Refused(&'static str),
+    /// A panic; what it said stands above. Nothing could be published any more.
+    #[error("the ROS thread died")]
+    RosThreadDied,
 }
 
 /// Runs the node until SIGINT or SIGTERM. The last command that it publishes is the safe action.
 ///
 /// # Errors
-/// Everything that can be checked is checked before the first subscription or publication: [`NodeError`].
+/// What it was given at start is refused: [`NodeError`]. Later failures lead through the life cycle instead.
 pub fn run(options: Options) -> Result<(), NodeError> {
     let mut asked = shutdown::asked()?;
     let mut bridge = Bridge::open(NODE_NAME)?;
     let settings = Settings::read(options, &bridge)?;
-    let mut config = Config::load(&settings.config)?;
-    config.planner.seed = settings.seed.unwrap_or(config.planner.seed);
-    let bound = bind(&config, &AmentDefinitions::from_env())?;
-    let layout = Layout::new(config.contract.frame_stack, bound.modalities(&config));
-    let planner = load_planner(&settings, &config, &layout)?;
-
+    if settings.use_sim_time {
+        bridge.simulate_time()?;
+    }
     let (notices, inbox) = notice::channel();
-    let shared = Shared {
-        control: Arc::new(Mutex::new(ControlLoop::new(&config, &layout))),
-        telemetry: Arc::default(),
-        requests: Arc::default(),
-        notices: notices.clone(),
-        stop: Arc::new(AtomicBool::new(false)),
-    };
-    let heard = Heard { newest_ns: vec![None; config.contract.observations.len()], ..Heard::default() };
-    let heard = Arc::new(Mutex::new(heard));
-    let action_config = &config.contract.action;
-    let action = ActionOut {
-        publisher: bridge.publisher(&action_config.topic, &action_config.message_type, &action_config.qos)?,
-        encoder: Arc::new(bound.action_encoder),
-    };
-    let (display, drawn_in) = (Display::open(&mut bridge, &config, &layout)?, heard.clone());
-    let show = move |plan: &Plan| display.show(plan, lock(&drawn_in).frame_id());
-    let inbound = Inbound { control: shared.control.clone(), heard: heard.clone(), notices: notices.clone() };
-    inbound.subscribe(&mut bridge, &config, bound.observations, bound.goal)?;
+    let (faults, died) = mpsc::channel(FAULTS);
     let told = notices.clone();
     bridge.on_graph_warning(move |text| told.warn(text.clone(), text));
-
-    let identity = Identity {
-        device: settings.device.clone(),
-        checkpoint: settings.model.display().to_string(),
-        checkpoint_digest: checkpoint_digest(&settings.model)?,
-        configured_rate_hz: 1.0 / config.contract.period_s,
-        groups: config.contract.observations.iter().map(|g| g.name.clone()).collect(),
-    };
+    let lifecycle = Lifecycle::serve(&mut bridge)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    serve_parameters(&mut bridge, &settings, &runtime, notices.clone())?;
     let mut reporter = Reporter {
         publisher: Watched::open(&mut bridge, "/diagnostics", 10)?,
         diagnostics: Diagnostics::default(),
         node: bridge.full_name(),
         logger: bridge.logger(),
-        identity,
-        heard,
         throttle: Throttle::default(),
-        shared: shared.clone(),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    serve_parameters(&mut bridge, &settings, config.planner.seed, &runtime, notices)?;
-
-    let period = Duration::from_nanos(config.contract.period_ns().unsigned_abs());
-    let spinning = bridge.spin()?;
-    let threads = Threads {
-        planning: start_planning(shared.clone(), planning(planner, period), show)?,
-        ticking: start_ticking(shared.clone(), period, {
-            let action = action.clone();
-            move |command| action.publish(command)
-        })?,
-        spinning,
-    };
-    reporter.log(Severity::Info, &format!("planning every {period:?} with {}", reporter.identity.checkpoint));
-    let died = runtime.block_on(reporter.report_until(&mut asked, inbox, &threads));
-
-    shared.stop.store(true, Ordering::Relaxed);
-    shared.requests.close();
-    // A thread that panicked was found above, and its message printed by the panic hook.
-    let _ = threads.ticking.join();
-    let farewell = action.publish(&lock(&shared.control).safe_command(now_ns()));
-    if let Err(error) = farewell {
-        reporter.log(Severity::Error, &format!("the safe action was not published: {error}"));
+    let around = Surroundings { time: bridge.time(), notices, faults };
+    let time = bridge.time();
+    let autostart = settings.autostart;
+    let mut supervisor = Supervisor::new(bridge.spin()?, lifecycle, settings, around);
+    if autostart {
+        supervisor.start()?;
     }
+    let events = Events { inbox, died };
+    let ended = runtime.block_on(attend(&mut supervisor, &mut reporter, &mut asked, events, &time));
+    supervisor.shut_down();
     std::thread::sleep(FAREWELL);
-    let _ = threads.planning.join();
-    threads.spinning.stop();
-    died.map_or(Ok(()), |name| Err(NodeError::ThreadDied(name)))
+    ended
 }
 
-struct Threads {
-    ticking: JoinHandle<()>,
-    planning: JoinHandle<()>,
-    spinning: Spinning,
+/// What the working threads send.
+struct Events {
+    inbox: mpsc::Receiver<Notice>,
+    died: mpsc::Receiver<Fault>,
 }
 
-impl Threads {
-    fn died(&self) -> Option<&'static str> {
-        let finished = [
-            ("tick", self.ticking.is_finished()),
-            ("planning", self.planning.is_finished()),
-            ("ROS", self.spinning.is_finished()),
-        ];
-        finished.into_iter().find_map(|(name, finished)| finished.then_some(name))
-    }
-}
-
-/// Loads the planner and plans once, so that the first real plan is not the slowest.
-fn load_planner(settings: &Settings, config: &Config, layout: &Layout) -> Result<Planner, NodeError> {
-    let refuse = |source| NodeError::Planner { checkpoint: settings.model.display().to_string(), source };
-    let checkpoint: &FilePath = &settings.model;
-    let mut planner = Planner::load(checkpoint, config, layout, &settings.device).map_err(refuse)?;
-    if let Some(modality) = config.goal.as_ref().and_then(|goal| layout.modality(&goal.group)) {
-        let request = PlanRequest {
-            tick_ns: 0,
-            history: History::new(layout, config.planner.history),
-            committed: config.contract.action.safe.clone(),
-            goal: vec![0.0; layout.modalities[modality].channels.len()],
-        };
-        planner.plan(&request, &Budget::unlimited()).map_err(refuse)?;
-        planner.reset();
-    }
-    Ok(planner)
-}
-
-/// Plans within the planner's share of the `period`, counted from the tick; starts anew where time went backwards.
-fn planning(mut planner: Planner, period: Duration) -> impl FnMut(&PlanRequest) -> Result<Plan, PlanError> {
-    let mut last_ns = i64::MIN;
-    move |request| {
-        if request.tick_ns < last_ns {
-            planner.reset();
+/// Attends to everything until a signal comes.
+async fn attend(
+    supervisor: &mut Supervisor,
+    reporter: &mut Reporter,
+    asked: &mut mpsc::Receiver<i32>,
+    mut events: Events,
+    time: &RosTime,
+) -> Result<(), NodeError> {
+    let mut interval = tokio::time::interval(REPORT_PERIOD);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            _ = asked.recv() => return Ok(()),
+            Some(question) = supervisor.lifecycle.next() => answer(supervisor, question),
+            Some(fault) = events.died.recv() => supervisor.broke(&fault),
+            Some(notice) = events.inbox.recv() => reporter.tell(&notice),
+            _ = interval.tick() => {
+                reporter.publish_diagnostics(supervisor, time.now_ns());
+                if supervisor.ros.is_finished() {
+                    return Err(NodeError::RosThreadDied);
+                }
+            }
         }
-        last_ns = request.tick_ns;
-        let started = Instant::now();
-        // A request that waited for the plan before it has that much less time.
-        let late = Duration::from_nanos(u64::try_from(now_ns() - request.tick_ns).unwrap_or(0)).min(period);
-        let total = period.mul_f64(planner.settings().deadline);
-        planner.plan(request, &Budget::new(total, &|| late + started.elapsed()))
+    }
+}
+
+fn answer(supervisor: &mut Supervisor, question: Question) {
+    if let Some(request) = question.answer(supervisor.machine()) {
+        let asked = request.message.transition.clone();
+        let success = supervisor.change(asked.id, &asked.label);
+        // The caller may be gone.
+        let _ = request.respond(ChangeState::Response { success });
     }
 }
 
@@ -196,16 +143,16 @@ fn planning(mut planner: Planner, period: Duration) -> impl FnMut(&PlanRequest) 
 fn serve_parameters(
     bridge: &mut Bridge,
     settings: &Settings,
-    seed: u64,
     runtime: &tokio::runtime::Runtime,
     notices: notice::Notices,
 ) -> Result<(), RosError> {
-    lock(&bridge.node_mut().params)
-        .extend(settings.parameters(seed).into_iter().map(|(name, value)| (name.to_string(), value)));
+    lock(&bridge.node_mut().params).extend(
+        settings.parameters(settings.seed.unwrap_or(0)).into_iter().map(|(name, value)| (name.to_string(), value)),
+    );
     let name = bridge.full_name();
     let (serving, changes) =
         bridge.node_mut().make_parameter_handler().map_err(|source| RosError::Node { name, source })?;
-    bridge.set_serves_parameters();
+    bridge.set_has_services();
     runtime.spawn(serving);
     runtime.spawn(changes.for_each(move |(name, _)| {
         notices.warn(name.clone(), format!("parameter `{name}` is read at start: the change has no effect"));
@@ -214,52 +161,27 @@ fn serve_parameters(
     Ok(())
 }
 
-/// The main thread's work.
+/// Tells people.
 struct Reporter {
     publisher: Watched<DiagnosticArray>,
     diagnostics: Diagnostics,
     node: String,
     logger: String,
-    identity: Identity,
-    heard: Arc<Mutex<Heard>>,
     throttle: Throttle,
-    shared: Shared,
 }
 
 impl Reporter {
-    /// Reports until a signal comes or a thread dies; then its name.
-    async fn report_until(
-        &mut self,
-        asked: &mut mpsc::Receiver<i32>,
-        mut inbox: mpsc::Receiver<Notice>,
-        threads: &Threads,
-    ) -> Option<&'static str> {
-        let mut interval = tokio::time::interval(REPORT_PERIOD);
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        loop {
-            tokio::select! {
-                _ = asked.recv() => return None,
-                Some(notice) = inbox.recv() => self.tell(&notice),
-                _ = interval.tick() => {
-                    self.publish_diagnostics();
-                    if let Some(name) = threads.died() {
-                        return Some(name);
-                    }
-                }
+    fn publish_diagnostics(&mut self, supervisor: &Supervisor, now_ns: i64) {
+        let Self { publisher, diagnostics, node, .. } = self;
+        let lifecycle = supervisor.machine().state().label();
+        let published = publisher.publish(|| match supervisor.assembly() {
+            Some(assembly) => {
+                assembly.inspect(|work| diagnostics.report(Facts { node, lifecycle, now_ns, work: Some(work) }))
             }
-        }
-    }
-
-    fn publish_diagnostics(&mut self) {
-        let newest_ns = lock(&self.heard).newest_ns.clone();
-        let published = self.publisher.publish(|| {
-            let telemetry = &mut lock(&self.shared.telemetry);
-            let work = Work { identity: &self.identity, telemetry, newest_ns: &newest_ns };
-            let facts = Facts { node: &self.node, lifecycle: "active", now_ns: now_ns(), work: Some(work) };
-            self.diagnostics.report(facts)
+            None => diagnostics.report(Facts { node, lifecycle, now_ns, work: None }),
         });
         if let Err(error) = published {
-            self.log(Severity::Error, &format!("/diagnostics: {error}"));
+            self.log(Severity::Error, &error.to_string());
         }
     }
 

@@ -45,6 +45,14 @@ impl Notices {
         let _ = self.0.try_send(Notice { severity, kind: kind.into(), text: text.into() });
     }
 
+    pub fn info(&self, kind: impl Into<String>, text: impl Into<String>) {
+        self.send(Severity::Info, kind, text);
+    }
+
+    pub fn error(&self, kind: impl Into<String>, text: impl Into<String>) {
+        self.send(Severity::Error, kind, text);
+    }
+
     pub fn warn(&self, kind: impl Into<String>, text: impl Into<String>) {
         self.send(Severity::Warning, kind, text);
     }

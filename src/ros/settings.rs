@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use r2r::{Parameter, ParameterValue};
 
 use super::bridge::{Bridge, RosError};
+use crate::config::OperatingMode;
 
 /// The device that plans where none is named: the built-in CPU backend.
 const DEFAULT_DEVICE: &str = "cpu";
@@ -26,6 +27,12 @@ pub struct Settings {
     pub device: String,
     /// Replaces `planner.seed` of the configuration.
     pub seed: Option<u64>,
+    /// Replaces `mode` of the configuration.
+    pub mode: Option<OperatingMode>,
+    /// The node configures and activates itself at start.
+    pub autostart: bool,
+    /// `/clock` is the time.
+    pub use_sim_time: bool,
 }
 
 /// Why the node does not know what to run with.
@@ -35,8 +42,8 @@ pub enum SettingsError {
     Missing { name: &'static str, what: &'static str },
     #[error("parameter `seed`: {0}: must not be negative")]
     NegativeSeed(i64),
-    #[error("parameter `use_sim_time`: true: simulated time is not supported; the node runs on the system clock")]
-    SimulatedTime,
+    #[error("parameter `mode`: {0}: must be drive or shadow")]
+    Mode(String),
     #[error(transparent)]
     Ros(#[from] RosError),
 }
@@ -48,9 +55,6 @@ impl Settings {
     /// # Errors
     /// Nothing says which configuration or checkpoint to use, a parameter of the wrong type.
     pub fn read(options: Options, bridge: &Bridge) -> Result<Self, SettingsError> {
-        if bridge.bool_parameter("use_sim_time")?.unwrap_or(false) {
-            return Err(SettingsError::SimulatedTime);
-        }
         let given = |name| Ok::<_, RosError>(bridge.string_parameter(name)?.filter(|text| !text.is_empty()));
         let (config, model) = (given("config")?.map(PathBuf::from), given("model")?.map(PathBuf::from));
         let seed = bridge.integer_parameter("seed")?;
@@ -63,6 +67,14 @@ impl Settings {
             model: options.model.or(model).ok_or(SettingsError::Missing { name: "model", what: "checkpoint" })?,
             device: options.device.or(given("device")?).unwrap_or_else(|| DEFAULT_DEVICE.into()),
             seed: options.seed.or(seed),
+            mode: match given("mode")?.as_deref() {
+                None => None,
+                Some("drive") => Some(OperatingMode::Drive),
+                Some("shadow") => Some(OperatingMode::Shadow),
+                Some(other) => return Err(SettingsError::Mode(other.into())),
+            },
+            autostart: bridge.bool_parameter("autostart")?.unwrap_or(true),
+            use_sim_time: bridge.bool_parameter("use_sim_time")?.unwrap_or(false),
         })
     }
 

@@ -22,21 +22,17 @@ pub struct Telemetry {
     pub planning_latency: Histogram,
     /// Where on the ladder the newest command stands, and why.
     pub command: Option<(Rung, Option<Reason>)>,
-    /// The last tick came with a request.
-    asked: bool,
     first_tick: Option<Instant>,
     last_tick: Option<Instant>,
     window: Option<(Instant, u64)>,
 }
 
 impl Telemetry {
-    /// A command was published. `asks`: it came with a request for the next tick.
-    pub fn ticked(&mut self, deadline: Instant, published: Instant, skipped: u64, command: &Command, asks: bool) {
+    /// A command was published.
+    pub fn ticked(&mut self, deadline: Instant, published: Instant, skipped: u64, command: &Command) {
         self.ticks += 1;
         self.skipped_ticks += skipped;
-        // The first tick with a goal has no plan either, but nobody had been asked for one.
-        let asked = std::mem::replace(&mut self.asked, asks);
-        self.deadline_misses += u64::from(asked && command.reason == Some(Reason::DeadlineMissed));
+        self.deadline_misses += u64::from(command.reason == Some(Reason::DeadlineMissed));
         self.tick_jitter.add(published.saturating_duration_since(deadline));
         self.command = Some((command.rung, command.reason.clone()));
         self.first_tick.get_or_insert(published);
@@ -149,16 +145,15 @@ mod tests {
         let command = |reason| Command { tick_ns: 0, values: vec![0.0], rung: Rung::Safe, reason };
         assert_eq!(telemetry.achieved_rate_hz(), 0.0);
         for k in 0..5 {
-            // Asked from the second tick on: the first one's lack of a plan is no miss.
-            let reason = (k == 0 || k == 2).then_some(Reason::DeadlineMissed);
+            let reason = (k == 2).then_some(Reason::DeadlineMissed);
             let at = start + Duration::from_millis(50 * k);
-            telemetry.ticked(at, at, 0, &command(reason), k >= 1);
+            telemetry.ticked(at, at, 0, &command(reason));
         }
         // Five ticks, four periods of 50 ms: 20 Hz.
         assert!((telemetry.achieved_rate_hz() - 20.0).abs() < 1e-9);
         assert_eq!(telemetry.recent_rate_hz(), 0.0);
         let at = start + Duration::from_millis(300);
-        telemetry.ticked(at, at, 1, &command(None), true);
+        telemetry.ticked(at, at, 1, &command(None));
         // One tick 100 ms after the fifth: 10 Hz.
         assert!((telemetry.recent_rate_hz() - 10.0).abs() < 1e-9);
         assert_eq!((telemetry.deadline_misses, telemetry.skipped_ticks), (1, 1));

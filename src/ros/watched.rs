@@ -1,6 +1,6 @@
 //! A publisher whose messages are made only while someone listens.
 
-use r2r::{QosProfile, WrappedTypesupport};
+use r2r::WrappedTypesupport;
 
 use super::bridge::{Bridge, RosError};
 
@@ -17,12 +17,12 @@ impl<T: WrappedTypesupport + 'static> Watched<T> {
     /// # Errors
     /// A topic name that rcl refuses.
     pub fn open(bridge: &mut Bridge, topic: &str, depth: usize) -> Result<Self, RosError> {
-        let publisher = bridge.node_mut().create_publisher::<T>(topic, QosProfile::default().keep_last(depth));
-        let topic = topic.to_string();
-        match publisher {
-            Ok(publisher) => Ok(Self { publisher, topic }),
-            Err(source) => Err(refused::<T>(&topic, source)),
-        }
+        Ok(Self { publisher: bridge.typed_publisher(topic, depth)?, topic: topic.into() })
+    }
+
+    /// Destroys the publisher and all its clones.
+    pub fn close(self, bridge: &mut Bridge) {
+        bridge.drop_typed_publisher(self.publisher);
     }
 
     /// Makes a message and publishes it; does nothing where nobody listens.

@@ -98,11 +98,31 @@ impl Aligner {
         frame
     }
 
-    /// Age at `tick_ns` of the newest sample of a group not after it, seconds; `None` if there is none.
+    /// Stamp of the newest sample of a group not after `tick_ns`; `None` if there is none.
+    pub fn newest_ns(&self, group: usize, tick_ns: i64) -> Option<i64> {
+        self.observations[group].newest_at(tick_ns).map(|sample| sample.stamp_ns)
+    }
+
+    /// Whether a sample for the tick is still on its way, judged by the pace of the last two: not where a later one is here.
+    pub fn awaits(&self, group: usize, tick_ns: i64) -> bool {
+        let samples = &self.observations[group].samples;
+        let due_ns = match samples.partition_point(|s| s.stamp_ns <= tick_ns) {
+            after if after < samples.len() => return false,
+            0 => return true,
+            1 => samples[0].stamp_ns.saturating_add(self.period_ns),
+            after => samples[after - 1].stamp_ns.saturating_mul(2).saturating_sub(samples[after - 2].stamp_ns),
+        };
+        due_ns <= tick_ns
+    }
+
+    /// Age of that sample at `tick_ns`, seconds.
     pub fn age_s(&self, group: usize, tick_ns: i64) -> Option<f64> {
-        let track = &self.observations[group];
-        let sample = track.newest_at(tick_ns)?;
-        Some(tick_ns.saturating_sub(sample.stamp_ns) as f64 / NS_PER_S)
+        Some(tick_ns.saturating_sub(self.newest_ns(group, tick_ns)?) as f64 / NS_PER_S)
+    }
+
+    /// The command that is in effect from `tick_ns` on, as far as is known; `None` if there is none or it is too old.
+    pub fn commanded_at(&self, tick_ns: i64) -> Option<&[f64]> {
+        self.commands.fresh_at(tick_ns).map(|sample| self.commands.values(sample))
     }
 
     /// Forgets every sample (a backward jump of time).
@@ -290,6 +310,21 @@ mod tests {
         assert_eq!(frame.values, [0.0, 0.0, 1.0, 2.0, 5.0, 6.0]);
         assert!((frame.deviation[2] - 1.3).abs() < 1e-6 && frame.deviation[3].is_infinite());
         assert_eq!(frame.deviation[4..], [0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_sample_is_awaited_at_the_pace_of_the_last_two() {
+        let mut aligner = aligner();
+        assert!(aligner.awaits(0, 50 * MS));
+        // One sample: the next is expected a period (50 ms) later.
+        aligner.observe(0, 10 * MS, &[0.0, 0.0]);
+        assert!(!aligner.awaits(0, 50 * MS) && aligner.awaits(0, 60 * MS));
+        // Every 30 ms: after 40 ms the next one is due at 70 ms.
+        aligner.observe(0, 40 * MS, &[0.0, 0.0]);
+        assert!(!aligner.awaits(0, 69 * MS) && aligner.awaits(0, 70 * MS));
+        // A later one is here: there was none for that tick.
+        aligner.observe(0, 71 * MS, &[0.0, 0.0]);
+        assert!(!aligner.awaits(0, 70 * MS));
     }
 
     #[test]

@@ -24,6 +24,17 @@ impl History {
         }
     }
 
+    /// Makes room for `tokens` tokens; the newest frames stay, and what is new is missing.
+    pub fn resize(&mut self, layout: &Layout, tokens: usize) {
+        let frames = tokens * layout.frame_stack;
+        while self.frames.len() > frames {
+            self.frames.pop_front();
+        }
+        while self.frames.len() < frames {
+            self.frames.push_front(Frame::missing(layout));
+        }
+    }
+
     /// The frames, oldest first.
     pub fn frames(&self) -> impl ExactSizeIterator<Item = &Frame> + DoubleEndedIterator {
         self.frames.iter()
@@ -51,5 +62,9 @@ mod tests {
         }
         let seen: Vec<f32> = history.frames().map(|f| f.values[0]).collect();
         assert_eq!(seen, [2.0, 3.0, 4.0, 5.0]);
+        history.resize(&layout, 1);
+        history.resize(&layout, 2);
+        let seen: Vec<_> = history.frames().map(|f| (f.present[0], f.values[0])).collect();
+        assert_eq!(seen, [(false, 0.0), (false, 0.0), (true, 4.0), (true, 5.0)]);
     }
 }

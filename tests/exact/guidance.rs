@@ -231,7 +231,7 @@ pub fn request(truth: &DVector<f64>, frames: usize) -> PlanRequest {
         let values = (0..CHANNELS).map(|c| truth[k * CHANNELS + c] as f32).collect();
         history.push(Frame { values, present: vec![true; 2], deviation: Vec::new() });
     }
-    PlanRequest { tick_ns: 0, history, committed: vec![truth[frames * CHANNELS]], goal: vec![] }
+    PlanRequest { tick_ns: 0, history, committed: Some(vec![truth[frames * CHANNELS]]), goal: vec![] }
 }
 
 #[test]

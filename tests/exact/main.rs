@@ -2,6 +2,7 @@
 //! the mean and covariance that are known in closed form. Nothing here is trained.
 
 mod guidance;
+mod immediate;
 mod planner;
 mod process;
 mod sampler;

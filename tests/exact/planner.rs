@@ -45,15 +45,15 @@ pub fn normaliser() -> Normaliser {
     Normaliser { mean: vec![0.0; CHANNELS], deviation: vec![1.0; CHANNELS] }
 }
 
-fn exact(process: &Process) -> Exact {
+pub fn exact(process: &Process) -> Exact {
     process.denoiser(SCHEDULE, &TokenSpec::new(&[0, 1, 1], 1))
 }
 
-fn planner(denoiser: impl Denoiser + Send + 'static, settings: &str) -> Planner {
+pub fn planner(denoiser: impl Denoiser + Send + 'static, settings: &str) -> Planner {
     Planner::new(Box::new(denoiser), &config(settings), layout(), normaliser(), SCHEDULE).unwrap()
 }
 
-fn flat(frames: &[Vec<f32>]) -> DVector<f64> {
+pub fn flat(frames: &[Vec<f32>]) -> DVector<f64> {
     DVector::from_iterator(frames.len() * CHANNELS, frames.iter().flatten().map(|&v| f64::from(v)))
 }
 
@@ -87,7 +87,7 @@ fn rollout(planner: &mut Planner, start: &Frame, committed: f64, run: i64) -> DV
     let mut request = PlanRequest {
         tick_ns: run * 1_000_000_000_000,
         history: History::new(&layout(), MEMORY),
-        committed: vec![committed],
+        committed: Some(vec![committed]),
         goal: vec![],
     };
     request.history.push(start.clone());
@@ -95,10 +95,10 @@ fn rollout(planner: &mut Planner, start: &Frame, committed: f64, run: i64) -> DV
     for _ in 0..TICKS {
         let plan = planner.plan(&request, &Budget::unlimited()).unwrap();
         let mut frame = Frame { values: plan.futures[0][0].clone(), present: vec![true; 2], deviation: Vec::new() };
-        frame.values[0] = request.committed[0] as f32;
+        frame.values[0] = request.committed.take().unwrap()[0] as f32;
         seen.extend([f64::from(frame.values[1]), f64::from(frame.values[2]), plan.actions[0][0]]);
         request.history.push(frame);
-        request.committed = plan.actions[0].clone();
+        request.committed = Some(plan.actions[0].clone());
         request.tick_ns += 100_000_000;
     }
     DVector::from_vec(seen)
@@ -156,9 +156,10 @@ fn a_streamed_plan_follows_news_the_more_the_higher_its_refresh() {
                     request.tick_ns = run * 1_000_000_000_000;
                     let plan = planner.plan(&request, &Budget::unlimited()).unwrap();
                     let observed = [1, 2].map(|c| process.mean[c] as f32 + push);
-                    request.history.push(frame(vec![request.committed[0] as f32, observed[0], observed[1]]));
+                    let committed = request.committed.as_ref().unwrap()[0];
+                    request.history.push(frame(vec![committed as f32, observed[0], observed[1]]));
                     // What the plan would do is not the question: the same action either way.
-                    request.committed = vec![process.mean[0]];
+                    request.committed = Some(vec![process.mean[0]]);
                     request.tick_ns += 100_000_000;
                     drop(plan);
                     planner.plan(&request, &Budget::unlimited()).unwrap().actions[0][0]

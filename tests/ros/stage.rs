@@ -1,6 +1,8 @@
 //! The stage of tests/ros_node.rs: a node process and an rclpy process in a DDS domain of their own. What is started is
 //! ended by its id, also when a test fails.
 
+#![allow(dead_code, reason = "each test file uses its own part of the stage")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
@@ -75,6 +77,14 @@ impl Stage {
         let remap = format!("__ns:={namespace}");
         let (config, model) = (format!("config:={}", config_file()), format!("model:={}", model()));
         self.bare_node(&["--ros-args", "-r", &remap, "-p", &config, "-p", &model, "-p", "seed:=7"])
+    }
+
+    /// The node with the shipped configuration and checkpoint and further ROS parameters, `name:=value`.
+    pub fn node_given(&self, parameters: &[&str]) -> Node {
+        let (config, model) = (config_file(), model());
+        let mut arguments = vec!["--config", &config, "--model", &model, "--ros-args"];
+        parameters.iter().for_each(|parameter| arguments.extend(["-p", parameter]));
+        self.bare_node(&arguments)
     }
 
     /// The node with these arguments only.

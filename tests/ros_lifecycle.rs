@@ -1,0 +1,166 @@
+//! The life cycle against rclpy's own types and clients: every transition, legal and illegal, by service calls, and what each
+//! state means for the robot.
+#![cfg(feature = "ros")]
+
+#[path = "ros/stage.rs"]
+mod stage;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use stage::{Robot, Stage};
+
+const PLACE: &str = "3.5 3.5";
+const GOAL: &str = "5.5 3.5";
+
+/// Requests of `lifecycle_msgs/msg/Transition` by id, with the states in which the managed-node design allows them and where
+/// they lead.
+const REQUESTS: [(u8, &str, &str, &str); 7] = [
+    (1, "configure", "unconfigured", "inactive"),
+    (2, "cleanup", "inactive", "unconfigured"),
+    (3, "activate", "inactive", "active"),
+    (4, "deactivate", "active", "inactive"),
+    (5, "shutdown", "unconfigured", "finalized"),
+    (6, "shutdown", "inactive", "finalized"),
+    (7, "shutdown", "active", "finalized"),
+];
+
+fn change(operator: &mut Robot, id: u8, label: &str) -> bool {
+    operator.ask(&format!("change {id} {label}")).as_bool().unwrap()
+}
+
+fn assert_state(operator: &mut Robot, expected: &str) {
+    assert_eq!(operator.ask("state"), expected);
+}
+
+/// Asks for every transition that `state` does not allow, those of a transition state and unknown ones included.
+fn refuse_all_others(operator: &mut Robot, state: &str) {
+    for id in (0..=12).chain([20, 30, 41, 50, 60, 99, 255]) {
+        if !REQUESTS.iter().any(|r| r.0 == id && r.2 == state) {
+            assert!(!change(operator, id, "-"), "{id} in {state}");
+        }
+    }
+    for (_, label, ..) in REQUESTS {
+        if !REQUESTS.iter().any(|r| r.1 == label && r.2 == state) {
+            assert!(!change(operator, 0, label), "{label} in {state}");
+        }
+    }
+    assert!(!change(operator, 0, "transition_success"));
+    assert_state(operator, state);
+}
+
+/// Commands that arrive within some periods.
+fn commands(robot: &mut Robot) -> Vec<[f64; 2]> {
+    robot.record(0.4).values
+}
+
+#[test]
+fn every_transition_by_service_calls() {
+    let stage = Stage::new();
+    let mut node = stage.node_given(&["autostart:=false"]);
+    let mut operator = stage.peer("lifecycle.py", &[]);
+    let mut robot = stage.robot(&[]);
+    robot.ask(&format!("odom {PLACE}"));
+
+    let states = operator.ask("states");
+    let expected = [
+        (0, "unknown"),
+        (1, "unconfigured"),
+        (2, "inactive"),
+        (3, "active"),
+        (4, "finalized"),
+        (10, "configuring"),
+        (11, "cleaningup"),
+        (12, "shuttingdown"),
+        (13, "activating"),
+        (14, "deactivating"),
+        (15, "errorprocessing"),
+    ];
+    assert_eq!(states, json!(expected.map(|(id, label)| json!([id, label]))));
+    assert_eq!(operator.ask("graph").as_array().unwrap().len(), 25);
+
+    assert_state(&mut operator, "unconfigured");
+    assert_eq!(
+        operator.ask("transitions"),
+        json!([[1, "configure", "unconfigured", "configuring"], [5, "shutdown", "unconfigured", "shuttingdown"]])
+    );
+    refuse_all_others(&mut operator, "unconfigured");
+    operator.ask("events");
+
+    assert!(change(&mut operator, 1, "-"), "configure: {}", node.stderr());
+    assert_state(&mut operator, "inactive");
+    refuse_all_others(&mut operator, "inactive");
+    // Not a single command before `activate`, the goal given or not.
+    robot.ask(&format!("goal {GOAL}"));
+    assert!(commands(&mut robot).is_empty());
+
+    // Twice around: what is activated again drives again.
+    for round in 0..2 {
+        assert!(change(&mut operator, 0, "activate"));
+        assert_state(&mut operator, "active");
+        if round == 0 {
+            refuse_all_others(&mut operator, "active");
+        }
+        // A token of history is 0.4 s; then plans.
+        let driven = (0..50).any(|_| commands(&mut robot).iter().filter(|force| **force != [0.0, 0.0]).count() >= 3);
+        assert!(driven, "round {round}: {}", node.stderr());
+        assert!(change(&mut operator, 4, "deactivate"));
+        std::thread::sleep(Duration::from_millis(100));
+        let last = robot.take_actions().values.last().copied();
+        assert_eq!(last.unwrap_or_default(), [0.0, 0.0], "the last command is the safe one");
+        assert!(commands(&mut robot).is_empty(), "none after deactivate");
+        assert_state(&mut operator, "inactive");
+    }
+
+    assert!(change(&mut operator, 2, "-"));
+    assert_state(&mut operator, "unconfigured");
+    // All over, and to the end out of the active state.
+    assert!(change(&mut operator, 1, "-") && change(&mut operator, 3, "-"));
+    assert!(change(&mut operator, 0, "shutdown"));
+    assert_state(&mut operator, "finalized");
+    assert!(commands(&mut robot).is_empty());
+    refuse_all_others(&mut operator, "finalized");
+    assert_eq!(operator.ask("transitions"), json!([]));
+
+    let through = |from: &str, by: &str, to: &str| [format!("{from} > {by}"), format!("{by} > {to}")];
+    let around = [through("inactive", "activating", "active"), through("active", "deactivating", "inactive")];
+    let expected: Vec<String> = [
+        vec![through("unconfigured", "configuring", "inactive")],
+        around.to_vec(),
+        around.to_vec(),
+        vec![
+            through("inactive", "cleaningup", "unconfigured"),
+            through("unconfigured", "configuring", "inactive"),
+            through("inactive", "activating", "active"),
+            through("active", "shuttingdown", "finalized"),
+        ],
+    ]
+    .concat()
+    .concat();
+    assert_eq!(operator.ask("events"), json!(expected));
+    node.says("is refused: finalized allows");
+    node.signal("TERM");
+    assert_eq!(node.exit_code(), Some(0), "{}", node.stderr());
+}
+
+#[test]
+fn what_cannot_be_configured_stays_unconfigured_and_says_why() {
+    let stage = Stage::new();
+    let node = stage.bare_node(&[
+        "--config",
+        &stage.file("c.yaml", &stage::shipped_config().replace("period_s: 0.05", "period_s: 0")),
+        "--model",
+        &stage::model(),
+        "--ros-args",
+        "-p",
+        "autostart:=false",
+    ]);
+    let mut operator = stage.peer("lifecycle.py", &[]);
+    assert!(!change(&mut operator, 1, "-"));
+    assert_state(&mut operator, "unconfigured");
+    let expected: Value = json!(["unconfigured > configuring", "configuring > unconfigured"]);
+    assert_eq!(operator.ask("events"), expected);
+    node.says("period_s: 0: must be a finite number above 0");
+    assert!(change(&mut operator, 5, "-"));
+    assert_state(&mut operator, "finalized");
+}
