@@ -189,11 +189,10 @@ fn a_replay_plans_on_what_is_played_and_leaves_the_command_to_it() {
     assert!(output.status.success(), "{:?}: {said}", output.status);
     assert_eq!(said.matches("process has finished cleanly").count(), 2, "both with exit code 0: {said}");
     let told = between(&said, "player: ", "\n");
-    let [plans, publishers] =
-        told.split(", ").map(|part| part.split(' ').next().unwrap().parse::<u32>().unwrap()).collect::<Vec<_>>()[..]
-    else {
-        panic!("{told}")
-    };
+    let numbers: Vec<u32> = told.split(", ").map(|part| part.split(' ').next().unwrap().parse().unwrap()).collect();
+    let [plans, publishers, compared] = numbers[..] else { panic!("{told}") };
     assert!(plans >= 10, "{told}: {said}");
     assert_eq!(publishers, 1, "the player alone publishes commands: {told}");
+    // 1 Hz in real time: the last report comes at least 1 s into the 3 s.
+    assert!(compared >= 10, "compared with what is played: {told}");
 }
