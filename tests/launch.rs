@@ -25,8 +25,8 @@ service.include_launch_description(LaunchDescription([IncludeLaunchDescription(s
 sys.exit(service.run())
 ";
 
-/// What only makes sense for the planner alone: the demo's world has no clock of its own and needs a driver, a replay decides
-/// these itself.
+/// What only makes sense for the planner alone: the demo's world has no clock of its own and needs a driver, a replay says itself
+/// what of these it is.
 const NOT_PASSED_ON: [&str; 4] = ["mode", "use_sim_time", "autostart", "respawn"];
 
 fn root() -> &'static Path {
@@ -81,7 +81,7 @@ fn the_readme_has_the_arguments_of_the_planner_and_the_others_pass_them_on() {
         assert_eq!(passed_on.iter().collect::<Vec<_>>(), expected, "passed_on in {file}");
     }
     assert_eq!(declared("launch/demo.launch.py"), ["seed", "picture"]);
-    assert_eq!(declared("launch/replay.launch.py"), ["bag", "rate", "start_offset", "delay"]);
+    assert_eq!(declared("launch/replay.launch.py"), ["bag", "rate", "start_offset", "delay", "mode", "use_sim_time"]);
 }
 
 /// A workspace as colcon installs it, made of links, and a Python that can launch.
