@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use df_planner::config::{Config, GuidanceStep, PlannerConfig, PlannerMode, SolverName};
+use df_planner::config::{Config, GuidanceStep, Latency, PlannerConfig, PlannerMode, SolverName};
 use df_planner::message::bind;
 use df_planner::planning::{Budget, ControlLoop, Planner};
 use df_planner::signal::Layout;
@@ -22,6 +22,7 @@ type Change = fn(&mut PlannerConfig);
 
 const SETTINGS: &[(&str, Change)] = &[
     ("shipped", |_| ()),
+    ("immediate", |p| p.latency = Latency::Immediate),
     ("horizon_15", |p| p.horizon = 15),
     ("horizon_15_candidates_8", |p| (p.horizon, p.candidates) = (15, 8)),
     ("horizon_15_candidates_12", |p| (p.horizon, p.candidates) = (15, 12)),
@@ -63,18 +64,22 @@ fn main() {
     let model = std::env::var_os("DF_MODEL").map_or_else(|| root.join("models/point_maze"), PathBuf::from);
     let drives: u64 = std::env::var("DF_DRIVES").ok().and_then(|n| n.parse().ok()).unwrap_or(20);
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
-    println!("{:<36} {:>8} {:>10} {:>9} {:>9}   not reached", "setting", "reached", "median s", "p50 ms", "p99 ms");
+    println!(
+        "{:<36} {:>8} {:>10} {:>9} {:>9} {:>9}   not reached",
+        "setting", "reached", "median s", "p50 ms", "p99 ms", "strangest"
+    );
     for (name, change) in SETTINGS.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|w| w == name)) {
         let mut config = config.clone();
         change(&mut config.planner);
         let mut planner = Planner::load(&model, &config, &layout, "cpu").expect("the checkpoint");
-        let mut latencies_ms = Vec::new();
-        let runs: Vec<Option<f64>> =
-            (0..drives).map(|seed| drive(&config, &layout, &mut planner, seed, &mut latencies_ms)).collect();
+        let (mut latencies_ms, mut strangest) = (Vec::new(), 0.0);
+        let runs: Vec<Option<f64>> = (0..drives)
+            .map(|seed| drive(&config, &layout, &mut planner, seed, &mut latencies_ms, &mut strangest))
+            .collect();
         let mut times: Vec<f64> = runs.iter().flatten().copied().collect();
         let lost: Vec<usize> = runs.iter().enumerate().filter_map(|(s, run)| run.is_none().then_some(s)).collect();
         println!(
-            "{name:<36} {:>3} of {drives} {:>10.2} {:>9.1} {:>9.1}   {lost:?}",
+            "{name:<36} {:>3} of {drives} {:>10.2} {:>9.1} {:>9.1} {strangest:>9.2}   {lost:?}",
             times.len(),
             quantile(&mut times, 0.5),
             quantile(&mut latencies_ms, 0.5),
@@ -83,13 +88,15 @@ fn main() {
     }
 }
 
-/// Seconds to the goal; `None`: not reached. As the node does it: the action planned in one period is published at the next tick.
+/// Seconds to the goal; `None`: not reached. As the node does it: the action planned in one period is published at the next tick, or,
+/// with immediate latency, at the tick. `strangest`: the farthest that an observation was from the training data, in deviations.
 fn drive(
     config: &Config,
     layout: &Layout,
     planner: &mut Planner,
     seed: u64,
     latencies_ms: &mut Vec<f64>,
+    strangest: &mut f64,
 ) -> Option<f64> {
     planner.reset();
     let mut control = ControlLoop::new(config, layout, planner.normaliser());
@@ -105,14 +112,22 @@ fn drive(
         control.observe(0, step * step_ns, state.position.as_slice());
         control.observe(1, step * step_ns, state.velocity.as_slice());
         if step % steps_per_tick == 0 {
-            let tick = control.tick(step * step_ns);
-            force = Vector2::from_column_slice(&tick.command.values);
-            if let Some(request) = tick.request {
+            let (command, request) = match control.latency() {
+                Latency::Compensated => {
+                    let tick = control.tick(step * step_ns);
+                    (Some(tick.command), tick.request)
+                }
+                Latency::Immediate => (None, control.open(step * step_ns)),
+            };
+            if let Some(request) = request {
                 let started = Instant::now();
                 let plan = planner.plan(&request, &Budget::unlimited());
                 latencies_ms.push(started.elapsed().as_secs_f64() * 1e3);
                 control.accept(plan);
             }
+            let command = command.unwrap_or_else(|| control.close());
+            force = Vector2::from_column_slice(&command.values);
+            *strangest = control.strangeness().unwrap_or(0.0).max(*strangest);
         }
         if trial.step(force) {
             return trial.reached_at_s();

@@ -21,8 +21,8 @@ struct Arguments {
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
     /// Replaces planner.seed of the configuration.
-    #[arg(long, value_name = "NUMBER")]
-    seed: Option<u64>,
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(0..))]
+    seed: Option<i64>,
 }
 
 #[cfg(feature = "ros")]

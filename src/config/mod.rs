@@ -4,7 +4,9 @@
 //! What a topic carries is not known here: other rooms bind the fields to message types and report through
 //! [`Config::refuse`], so that their refusals read the same.
 
+mod catalogue;
 mod costs;
+mod flat;
 mod locate;
 mod occupancy;
 mod pgm;
@@ -13,10 +15,13 @@ mod raw;
 mod rules;
 mod safety;
 mod training;
+mod tunable;
 
 use std::path::{Path, PathBuf};
 
+pub use catalogue::{Description, Range, description};
 pub use costs::{CostConfig, CostSettings, Gate, Unread};
+pub use flat::{Setting, wrong_type};
 pub use occupancy::{MapError, OccupancyGrid};
 pub use planner::{
     GradientKind, GuidanceConfig, GuidanceStep, Latency, MatrixKind, PlannerConfig, PlannerMode, SolverName,
@@ -28,6 +33,7 @@ pub use raw::{
 pub use rules::Broken;
 pub use safety::{FallbackPolicy, OperatingMode, OutOfDistributionConfig, SafetyConfig};
 pub use training::{LossWeightKind, NoiseMix, TrainingConfig};
+pub use tunable::labels;
 
 /// The modality name that is reserved for the action.
 pub const ACTION: &str = "action";

@@ -1,10 +1,12 @@
 //! Run-time settings of the planner, their defaults and rules. Every one may change between two ticks.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::rules::{Check, at_least_one, not_negative, positive, require};
+use super::catalogue::{MOST_SEQUENCES, description};
+use super::flat::flatten;
+use super::rules::{Check, not_negative, require};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlannerMode {
     /// From pure noise at every tick.
@@ -14,7 +16,7 @@ pub enum PlannerMode {
 }
 
 /// When a plan's first action is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Latency {
     /// Exactly on the tick, planned in the period before: what the newest observation says comes a period later.
@@ -23,7 +25,7 @@ pub enum Latency {
     Immediate,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MatrixKind {
     FullSequence,
@@ -32,7 +34,7 @@ pub enum MatrixKind {
     Trapezoid,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SolverName {
     Ddim,
@@ -40,7 +42,7 @@ pub enum SolverName {
     DpmSolver,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GradientKind {
     Off,
@@ -50,7 +52,7 @@ pub enum GradientKind {
     Exact,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GuidanceStep {
     /// As far as the gradient says.
@@ -59,7 +61,7 @@ pub enum GuidanceStep {
     LineSearch,
 }
 
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GuidanceConfig {
     pub gradient: GradientKind,
@@ -99,7 +101,7 @@ impl GuidanceConfig {
 }
 
 /// Settings of streaming.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StreamingConfig {
     /// Every tick, each token is raised by this much noise level before it is denoised again: how readily the plan follows
@@ -115,7 +117,7 @@ impl Default for StreamingConfig {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlannerConfig {
     pub mode: PlannerMode,
@@ -177,26 +179,20 @@ impl PlannerConfig {
     /// # Errors
     /// Key, value and rule.
     pub fn check(&self) -> Check {
-        for (key, value) in [
-            ("horizon", self.horizon),
-            ("denoising_steps", self.denoising_steps),
-            ("candidates", self.candidates),
-            ("futures", self.futures),
-            ("streaming.steps_per_tick", self.streaming.steps_per_tick),
-        ] {
-            at_least_one(format!("planner.{key}"), value)?;
+        for (key, value) in flatten(self) {
+            let key = format!("planner.{key}");
+            if let Some(described) = description(&key) {
+                described.range.check(&key, &value)?;
+            }
         }
         let most = self.horizon_max;
         let rule = format!("must be at most planner.horizon_max, which is {most}");
         require(self.horizon <= most, "planner.horizon", self.horizon, rule)?;
-        positive("planner.uncertainty_scale", self.uncertainty_scale)?;
-        not_negative("planner.temperature", self.temperature)?;
-        unit("planner.eta", self.eta)?;
+        let sequences = self.candidates.saturating_mul(self.futures);
+        let rule = format!("times planner.futures, which is {}, must be at most {MOST_SEQUENCES}", self.futures);
+        require(sequences <= MOST_SEQUENCES, "planner.candidates", self.candidates, rule)?;
         let dpm = self.solver == SolverName::DpmSolver;
         require(!dpm || self.eta == 0.0, "planner.eta", self.eta, "must be 0 with dpm_solver, which adds no noise")?;
-        unit("planner.streaming.refresh", self.streaming.refresh)?;
-        positive("planner.deadline", self.deadline)?;
-        unit("planner.deadline", self.deadline)?;
         let pyramid = self.mode == PlannerMode::Full || self.matrix == MatrixKind::Pyramid;
         require(pyramid, "planner.matrix", format!("{:?}", self.matrix), "must be pyramid in the streaming mode")?;
         self.guidance.check()
@@ -205,8 +201,6 @@ impl PlannerConfig {
 
 impl GuidanceConfig {
     fn check(&self) -> Check {
-        not_negative("planner.guidance.scale", self.scale)?;
-        positive("planner.guidance.max_norm", self.max_norm)?;
         for (i, (level, factor)) in self.schedule.iter().enumerate() {
             let key = format!("planner.guidance.schedule[{i}]");
             unit(&key, *level)?;

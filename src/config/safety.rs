@@ -1,6 +1,6 @@
 //! The section `safety`: what is sent where there is no fresh plan, and which observations are too strange to plan from.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{Check, not_negative, require};
 
@@ -16,7 +16,7 @@ pub enum OperatingMode {
 }
 
 /// What is sent where no plan may be followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FallbackPolicy {
     /// The last command, then the safe action.
@@ -28,7 +28,7 @@ pub enum FallbackPolicy {
 }
 
 /// The ladder under the plan; its last rung, the safe action, lasts.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SafetyConfig {
     /// How old a plan may be whose further actions are followed while there is no newer one, seconds.
@@ -52,7 +52,7 @@ impl Default for SafetyConfig {
 
 /// When an observation is unlike everything that the network was trained on. Distances are in standard deviations of the
 /// training data, of the channel that is farthest from its mean.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OutOfDistributionConfig {
     pub enabled: bool,

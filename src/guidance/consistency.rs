@@ -51,6 +51,10 @@ impl Cost for Consistency {
         Self::NAME
     }
 
+    fn weight(&mut self) -> &mut f64 {
+        &mut self.weight
+    }
+
     fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
         let frames = future.frames().len();
         let n = ((self.over_s / future.period_s).round() as usize).clamp(1, frames.saturating_sub(1).max(1));

@@ -30,6 +30,9 @@ pub trait Cost: Send + Sync {
     /// Its kind, as in the configuration, for reports.
     fn name(&self) -> &'static str;
 
+    /// Its weight, which may change between two evaluations.
+    fn weight(&mut self) -> &mut f64;
+
     /// The cost, its weight included. Adds the gradient with respect to `future.values` (per unit of the channel) to
     /// `gradient`, `[frame][channel]`. Allocates nothing.
     fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64;

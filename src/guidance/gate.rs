@@ -66,6 +66,10 @@ impl Cost for Gated {
         self.cost.name()
     }
 
+    fn weight(&mut self) -> &mut f64 {
+        self.cost.weight()
+    }
+
     fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
         if !self.is_open(future) {
             return 0.0;

@@ -37,6 +37,10 @@ impl Cost for Goal {
         Self::NAME
     }
 
+    fn weight(&mut self) -> &mut f64 {
+        &mut self.weight
+    }
+
     fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
         if future.goal.is_empty() {
             return 0.0;

@@ -43,6 +43,11 @@ impl Guidance {
         self.costs.iter().map(|cost| cost.name())
     }
 
+    /// New weights, in the order of the costs.
+    pub fn set_weights(&mut self, weights: impl Iterator<Item = f64>) {
+        self.costs.iter_mut().zip(weights).for_each(|(cost, weight)| *cost.weight() = weight);
+    }
+
     /// One normalised frame in units.
     pub fn in_units(&self, frame: &[f32]) -> Vec<f32> {
         frame.iter().enumerate().map(|(c, &value)| self.normaliser.invert(c, value)).collect()

@@ -61,6 +61,10 @@ impl Cost for Obstacles {
         Self::NAME
     }
 
+    fn weight(&mut self) -> &mut f64 {
+        &mut self.weight
+    }
+
     fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
         let map = self.map.current();
         let per_frame = self.weight * future.period_s;

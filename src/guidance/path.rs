@@ -110,6 +110,10 @@ impl Cost for Path {
         Self::NAME
     }
 
+    fn weight(&mut self) -> &mut f64 {
+        &mut self.weight
+    }
+
     fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
         let per_frame = self.weight * future.period_s;
         let mut cost = 0.0;

@@ -57,6 +57,10 @@ impl Cost for Smoothness {
         Self::NAME
     }
 
+    fn weight(&mut self) -> &mut f64 {
+        &mut self.weight
+    }
+
     fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
         let coefficients = COEFFICIENTS[self.order];
         let differences = future.frames().len().saturating_sub(self.order);

@@ -44,6 +44,10 @@ impl Cost for Target {
         Self::NAME
     }
 
+    fn weight(&mut self) -> &mut f64 {
+        &mut self.weight
+    }
+
     fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
         let mut cost = 0.0;
         for (frame, gradient) in future.frames().zip(gradient.chunks_exact_mut(future.channels)) {

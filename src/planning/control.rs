@@ -105,8 +105,10 @@ impl ControlLoop {
         safety.check()?;
         planner.check()?;
         (self.mode, self.latency, self.settings) = (mode, planner.latency, safety.clone());
-        self.history_tokens = planner.history;
-        self.history.resize(&self.layout, planner.history);
+        if planner.history != self.history_tokens {
+            self.history_tokens = planner.history;
+            self.history = self.history.resized(&self.layout, planner.history);
+        }
         Ok(())
     }
 
@@ -131,9 +133,9 @@ impl ControlLoop {
         }
     }
 
-    /// Sets or moves the goal, in the units of the goal's group.
+    /// Sets or moves the goal, in the units of the goal's group; nothing: there is none any more.
     pub fn set_goal(&mut self, goal: &[f64]) {
-        self.goal = Some(goal.to_vec());
+        self.goal = (!goal.is_empty()).then(|| goal.to_vec());
     }
 
     /// Begins anew: samples, history, plan and a stop are forgotten. The goal stays, and what was commanded last: the next

@@ -34,7 +34,7 @@ pub struct Planner {
     period_ns: i64,
     arrivals: Arrivals,
     goal: Vec<f64>,
-    buffer: Option<Buffer>,
+    pub(super) buffer: Option<Buffer>,
 }
 
 /// Why no plan was made, or no planner.
@@ -133,42 +133,17 @@ impl Planner {
         Ok(planner)
     }
 
-    pub fn settings(&self) -> &PlannerConfig {
-        &self.settings
-    }
-
-    /// How the network sees units.
-    pub fn normaliser(&self) -> &Normaliser {
-        &self.normaliser
-    }
-
-    /// Changes settings between two ticks; a refused change leaves them as they were. Where sizes change, a streamed plan starts
-    /// anew.
-    ///
-    /// # Errors
-    /// [`PlanError::Setting`] naming key, value and rule; [`PlanError::TooLong`].
-    pub fn set(&mut self, settings: PlannerConfig) -> Result<(), PlanError> {
-        settings.check()?;
-        let (history, horizon) = (settings.history, settings.horizon);
-        let most = self.generator.window(history + horizon);
-        let fits = history + horizon <= most;
-        // A streamed plan is one window; a full one slides it, and needs room for something new.
-        if !fits && (settings.mode == PlannerMode::Streaming || history.max(1) >= most) {
-            return Err(PlanError::TooLong { history, horizon, most });
-        }
-        if settings.mode == PlannerMode::Full {
-            self.buffer = None;
-        }
-        self.settings = settings;
-        Ok(())
-    }
-
     /// Plans. The same request after the same requests gives the same plan, while time is no matter: the noise comes from the
     /// configured seed and the tick's time.
     ///
     /// # Errors
     /// [`PlanError`].
     pub fn plan(&mut self, request: &PlanRequest, budget: &Budget) -> Result<Plan, PlanError> {
+        // A request may have been made before the setting was changed.
+        if request.history.frames().len() != self.settings.history * self.layout.frame_stack {
+            let history = request.history.resized(&self.layout, self.settings.history);
+            return self.plan(&PlanRequest { history, ..request.clone() }, budget);
+        }
         let prepared = self.prepare(request)?;
         let mut rng = ChaCha8Rng::seed_from_u64(self.settings.seed);
         rng.set_stream(request.tick_ns as u64);

@@ -15,8 +15,10 @@ use super::driving::{ActionOut, Fault, Shared, Ticking, come_to_rest, lock, star
 use super::inbound::{Heard, Inbound};
 use super::node::NodeError;
 use super::notice::Notices;
+use super::parameters::{GoalShape, Parameters};
 use super::settings::Settings;
 use super::timing::RosTime;
+use super::tuning::{News, Tuning};
 use crate::config::{Action, Config, OperatingMode};
 use crate::message::{AmentDefinitions, Bound, bind};
 use crate::model::checkpoint_digest;
@@ -36,6 +38,7 @@ pub struct Assembly {
     pub identity: Identity,
     pub shared: Shared,
     pub heard: Arc<Mutex<Heard>>,
+    pub tuning: Tuning,
     period: Duration,
     /// None in the shadow mode.
     action: Option<ActionOut>,
@@ -52,12 +55,17 @@ impl Assembly {
     ///
     /// # Errors
     /// [`NodeError`].
-    pub fn build(settings: &Settings, ros: &Spinning, around: &Surroundings) -> Result<Self, NodeError> {
+    pub fn build(
+        settings: &Settings,
+        parameters: &mut Parameters,
+        ros: &Spinning,
+        around: &Surroundings,
+    ) -> Result<Self, NodeError> {
         let mut config = Config::load(&settings.config)?;
-        config.planner.seed = settings.seed.unwrap_or(config.planner.seed);
         config.mode = settings.mode.unwrap_or(config.mode);
         let bound = bind(&config, &AmentDefinitions::from_env())?;
         let layout = Layout::new(config.contract.frame_stack, bound.modalities(&config));
+        let (config, goal) = parameters.configure(&config, GoalShape::of(&config, &layout))?;
         let planner = load_planner(settings, &config, &layout)?;
 
         let shared = Shared {
@@ -71,6 +79,8 @@ impl Assembly {
         };
         let heard = Heard { newest_ns: vec![None; config.contract.observations.len()], ..Heard::default() };
         let heard = Arc::new(Mutex::new(heard));
+        let tuning = Tuning::new(&planner, shared.control.clone(), heard.clone());
+        lock(&shared.control).set_goal(&goal);
         let inbound =
             Inbound { control: shared.control.clone(), heard: heard.clone(), notices: around.notices.clone() };
         let checkpoint_digest = checkpoint_digest(&settings.model)?;
@@ -79,7 +89,7 @@ impl Assembly {
         let (subscriptions_before, action, display) = ros.call(move |bridge| wiring.connect(bridge))?;
 
         let period = Duration::from_nanos(config.contract.period_ns().unsigned_abs());
-        let plan = planning(planner, period, around.time.clone());
+        let plan = planning(planner, period, around.time.clone(), tuning.news());
         let (drawn_in, shown) = (heard.clone(), display.clone());
         let planning = start_planning(shared.clone(), plan, move |plan| shown.show(plan, lock(&drawn_in).frame_id()))?;
         let identity = Identity {
@@ -90,7 +100,8 @@ impl Assembly {
             channels,
             groups: config.contract.observations.iter().map(|g| g.name.clone()).collect(),
         };
-        Ok(Self { identity, shared, heard, period, action, display, subscriptions_before, planning, ticking: None })
+        let ticking = None;
+        Ok(Self { identity, shared, heard, tuning, period, action, display, subscriptions_before, planning, ticking })
     }
 
     pub fn period(&self) -> Duration {
@@ -201,9 +212,11 @@ fn planning(
     mut planner: Planner,
     period: Duration,
     time: Arc<RosTime>,
+    news: News,
 ) -> impl FnMut(&PlanRequest) -> Result<Plan, PlanError> {
     let mut last_ns = i64::MIN;
     move |request| {
+        news.take_over(&mut planner)?;
         if request.tick_ns < last_ns {
             planner.reset();
         }

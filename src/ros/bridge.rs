@@ -210,18 +210,6 @@ impl Bridge {
         }
     }
 
-    /// As [`Bridge::string_parameter`], a whole number.
-    ///
-    /// # Errors
-    /// It was given and is not an integer.
-    pub fn integer_parameter(&self, name: &str) -> Result<Option<i64>, RosError> {
-        match self.parameter(name) {
-            None => Ok(None),
-            Some(ParameterValue::Integer(value)) => Ok(Some(value)),
-            Some(other) => Err(wrong_parameter(name, "an integer", &other)),
-        }
-    }
-
     /// As [`Bridge::string_parameter`], true or false.
     ///
     /// # Errors
@@ -232,6 +220,12 @@ impl Bridge {
             Some(ParameterValue::Bool(value)) => Ok(Some(value)),
             Some(other) => Err(wrong_parameter(name, "true or false", &other)),
         }
+    }
+
+    /// Every ROS parameter given at start.
+    pub fn given_parameters(&self) -> Vec<(String, ParameterValue)> {
+        let parameters = self.node.params.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        parameters.iter().map(|(name, parameter)| (name.clone(), parameter.value.clone())).collect()
     }
 
     /// The node's name with its namespace, such as `/robot_1/df_planner`.

@@ -253,7 +253,7 @@ mod tests {
     fn what_went_wrong_between_two_reports_is_a_warning_once() {
         let (identity, mut telemetry, mut diagnostics) = (identity(), Telemetry::default(), Diagnostics::default());
         let mut report = |telemetry: &mut Telemetry| {
-            let work = Work { identity: &identity, telemetry, newest_ns: &[] };
+            let work = Work { identity: &identity, telemetry, newest_ns: &[], strangeness: None, shadow: None };
             let facts = Facts { node: "/p", lifecycle: "active", now_ns: 0, work: Some(work) };
             let status = diagnostics.report(facts).status.remove(0);
             (status.level, status.message)

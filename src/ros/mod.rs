@@ -13,12 +13,14 @@ mod inbound;
 mod lifecycle;
 mod node;
 mod notice;
+mod parameters;
 mod settings;
 mod shutdown;
 mod slot;
 mod supervisor;
 mod telemetry;
 mod timing;
+mod tuning;
 mod watched;
 mod world;
 

@@ -9,7 +9,6 @@
 
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
 use r2r::diagnostic_msgs::msg::DiagnosticArray;
 use r2r::lifecycle_msgs::srv::ChangeState;
 use tokio::sync::mpsc;
@@ -17,15 +16,16 @@ use tokio::sync::mpsc;
 use super::assembly::Surroundings;
 use super::bridge::{Bridge, RosError};
 use super::diagnostics::{Diagnostics, Facts};
-use super::driving::{Fault, lock};
+use super::driving::Fault;
 use super::lifecycle::{Lifecycle, Question};
 use super::notice::{self, Notice, Severity, Throttle};
+use super::parameters::{Given, ParameterError, ParameterServer, Parameters, given};
 use super::settings::{Options, Settings, SettingsError};
 use super::shutdown;
-use super::supervisor::Supervisor;
+use super::supervisor::{Served, Supervisor};
 use super::timing::RosTime;
 use super::watched::Watched;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Setting};
 use crate::model::CheckpointError;
 use crate::planning::PlanError;
 
@@ -46,6 +46,8 @@ pub enum NodeError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
     #[error("{checkpoint}: {source}")]
     Planner { checkpoint: String, source: PlanError },
     #[error(transparent)]
@@ -66,7 +68,11 @@ pub enum NodeError {
 pub fn run(options: Options) -> Result<(), NodeError> {
     let mut asked = shutdown::asked()?;
     let mut bridge = Bridge::open(NODE_NAME)?;
+    let mut given: Vec<(String, Given)> =
+        bridge.given_parameters().iter().map(|(name, value)| (name.clone(), given(value))).collect();
+    given.extend(options.seed.map(|seed| ("planner.seed".into(), Ok(Setting::Integer(seed)))));
     let settings = Settings::read(options, &bridge)?;
+    let parameters = Parameters::new(given, settings.parameters());
     if settings.use_sim_time {
         bridge.simulate_time()?;
     }
@@ -74,9 +80,8 @@ pub fn run(options: Options) -> Result<(), NodeError> {
     let (faults, died) = mpsc::channel(FAULTS);
     let told = notices.clone();
     bridge.on_graph_warning(move |text| told.warn(text.clone(), text));
-    let lifecycle = Lifecycle::serve(&mut bridge)?;
+    let served = Served { lifecycle: Lifecycle::serve(&mut bridge)?, parameters: ParameterServer::serve(&mut bridge)? };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    serve_parameters(&mut bridge, &settings, &runtime, notices.clone())?;
     let mut reporter = Reporter {
         publisher: Watched::open(&mut bridge, "/diagnostics", 10)?,
         diagnostics: Diagnostics::default(),
@@ -87,7 +92,7 @@ pub fn run(options: Options) -> Result<(), NodeError> {
     let around = Surroundings { time: bridge.time(), notices, faults };
     let time = bridge.time();
     let autostart = settings.autostart;
-    let mut supervisor = Supervisor::new(bridge.spin()?, lifecycle, settings, around);
+    let mut supervisor = Supervisor::new(bridge.spin()?, served, settings, parameters, around);
     if autostart {
         supervisor.start()?;
     }
@@ -117,7 +122,8 @@ async fn attend(
     loop {
         tokio::select! {
             _ = asked.recv() => return Ok(()),
-            Some(question) = supervisor.lifecycle.next() => answer(supervisor, question),
+            Some(question) = supervisor.served.lifecycle.next() => answer(supervisor, question),
+            Some(call) = supervisor.served.parameters.next() => supervisor.answer(call),
             Some(fault) = events.died.recv() => supervisor.broke(&fault),
             Some(notice) = events.inbox.recv() => reporter.tell(&notice),
             _ = interval.tick() => {
@@ -137,28 +143,6 @@ fn answer(supervisor: &mut Supervisor, question: Question) {
         // The caller may be gone.
         let _ = request.respond(ChangeState::Response { success });
     }
-}
-
-/// Shows the settings as ROS parameters. They are read at start: a later change is told to have no effect.
-fn serve_parameters(
-    bridge: &mut Bridge,
-    settings: &Settings,
-    runtime: &tokio::runtime::Runtime,
-    notices: notice::Notices,
-) -> Result<(), RosError> {
-    lock(&bridge.node_mut().params).extend(
-        settings.parameters(settings.seed.unwrap_or(0)).into_iter().map(|(name, value)| (name.to_string(), value)),
-    );
-    let name = bridge.full_name();
-    let (serving, changes) =
-        bridge.node_mut().make_parameter_handler().map_err(|source| RosError::Node { name, source })?;
-    bridge.set_has_services();
-    runtime.spawn(serving);
-    runtime.spawn(changes.for_each(move |(name, _)| {
-        notices.warn(name.clone(), format!("parameter `{name}` is read at start: the change has no effect"));
-        std::future::ready(())
-    }));
-    Ok(())
 }
 
 /// Tells people.

@@ -15,13 +15,21 @@ use super::bridge::Spinning;
 use super::driving::Fault;
 use super::lifecycle::{Lifecycle, Machine, Outcome, State, Transition, request};
 use super::node::NodeError;
+use super::parameters::{Change, ParameterCall, ParameterServer, Parameters, Target};
 use super::settings::Settings;
+
+/// What others ask the node by services.
+pub struct Served {
+    pub lifecycle: Lifecycle,
+    pub parameters: ParameterServer,
+}
 
 /// Carries out transitions.
 pub struct Supervisor {
     pub ros: Spinning,
-    pub lifecycle: Lifecycle,
+    pub served: Served,
     pub settings: Settings,
+    parameters: Parameters,
     around: Surroundings,
     machine: Machine,
     assembly: Option<Assembly>,
@@ -30,8 +38,14 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    pub fn new(ros: Spinning, lifecycle: Lifecycle, settings: Settings, around: Surroundings) -> Self {
-        Self { ros, lifecycle, settings, around, machine: Machine::default(), assembly: None, refusal: None }
+    pub fn new(
+        ros: Spinning,
+        served: Served,
+        settings: Settings,
+        parameters: Parameters,
+        around: Surroundings,
+    ) -> Self {
+        Self { ros, served, settings, parameters, around, machine: Machine::default(), assembly: None, refusal: None }
     }
 
     pub fn machine(&self) -> &Machine {
@@ -72,6 +86,13 @@ impl Supervisor {
             return false;
         };
         self.carry_out(transition) == Outcome::Success
+    }
+
+    /// Answers a call about parameters.
+    pub fn answer(&mut self, call: ParameterCall) {
+        let mut owner =
+            Owner { settings: &mut self.settings, state: self.machine.state(), assembly: self.assembly.as_ref() };
+        self.served.parameters.answer(call, &mut self.parameters, &mut owner, self.around.time.now_ns());
     }
 
     /// A thread died.
@@ -131,7 +152,13 @@ impl Supervisor {
     }
 
     fn configure(&mut self) -> Result<(), NodeError> {
-        self.assembly = Some(Assembly::build(&self.settings, &self.ros, &self.around)?);
+        self.assembly = Some(Assembly::build(&self.settings, &mut self.parameters, &self.ros, &self.around)?);
+        self.served.parameters.declared(&self.parameters, self.around.time.now_ns());
+        for (name, meant) in self.parameters.unknown() {
+            let meant = meant.map_or(String::new(), |meant| format!("; is `{meant}` meant?"));
+            let text = format!("parameter `{name}` was given, but there is none of this name{meant}");
+            self.around.notices.warn(text.clone(), text);
+        }
         Ok(())
     }
 
@@ -157,6 +184,37 @@ impl Supervisor {
     }
 
     fn announce(&self, transition: &Transition) {
-        self.lifecycle.announce(transition, self.around.time.now_ns());
+        self.served.lifecycle.announce(transition, self.around.time.now_ns());
+    }
+}
+
+/// Whom parameters belong to.
+struct Owner<'a> {
+    settings: &'a mut Settings,
+    state: State,
+    assembly: Option<&'a Assembly>,
+}
+
+impl Target for Owner<'_> {
+    fn may_configure(&self, name: &str) -> Result<(), String> {
+        if self.state == State::Unconfigured {
+            return Ok(());
+        }
+        let state = self.state.label();
+        Err(format!(
+            "parameter '{name}' is read by `configure`: it can be set while the node is unconfigured, not {state}"
+        ))
+    }
+
+    fn apply(&mut self, change: &Change) -> Result<(), String> {
+        let mut settings = self.settings.clone();
+        for (name, value) in &change.start {
+            settings.set(name, value)?;
+        }
+        if let Some(assembly) = self.assembly {
+            assembly.tuning.apply(change)?;
+        }
+        *self.settings = settings;
+        Ok(())
     }
 }

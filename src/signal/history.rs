@@ -24,15 +24,12 @@ impl History {
         }
     }
 
-    /// Makes room for `tokens` tokens; the newest frames stay, and what is new is missing.
-    pub fn resize(&mut self, layout: &Layout, tokens: usize) {
+    /// Its newest `tokens` tokens; what it does not reach back to is missing.
+    pub fn resized(&self, layout: &Layout, tokens: usize) -> Self {
         let frames = tokens * layout.frame_stack;
-        while self.frames.len() > frames {
-            self.frames.pop_front();
-        }
-        while self.frames.len() < frames {
-            self.frames.push_front(Frame::missing(layout));
-        }
+        let missing = std::iter::repeat_n(Frame::missing(layout), frames.saturating_sub(self.frames.len()));
+        let kept = self.frames.iter().skip(self.frames.len().saturating_sub(frames)).cloned();
+        Self { frames: missing.chain(kept).collect() }
     }
 
     /// The frames, oldest first.
@@ -60,11 +57,11 @@ mod tests {
         for k in 0..6 {
             history.push(Frame { values: vec![k as f32, 0.0], present: vec![true, true], deviation: Vec::new() });
         }
-        let seen: Vec<f32> = history.frames().map(|f| f.values[0]).collect();
-        assert_eq!(seen, [2.0, 3.0, 4.0, 5.0]);
-        history.resize(&layout, 1);
-        history.resize(&layout, 2);
-        let seen: Vec<_> = history.frames().map(|f| (f.present[0], f.values[0])).collect();
-        assert_eq!(seen, [(false, 0.0), (false, 0.0), (true, 4.0), (true, 5.0)]);
+        let seen = |history: &History| history.frames().map(|f| f.values[0]).collect::<Vec<_>>();
+        assert_eq!(seen(&history), [2.0, 3.0, 4.0, 5.0]);
+        assert_eq!(seen(&history.resized(&layout, 1)), [4.0, 5.0]);
+        let longer = history.resized(&layout, 3);
+        assert_eq!(seen(&longer), [0.0, 0.0, 2.0, 3.0, 4.0, 5.0]);
+        assert_eq!(longer.frames().map(|f| f.present[0]).collect::<Vec<_>>()[..3], [false, false, true]);
     }
 }

@@ -44,7 +44,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn config_file() -> String {
+pub fn config_file() -> String {
     root().join("config/point_maze.yaml").display().to_string()
 }
 
@@ -76,7 +76,7 @@ impl Stage {
     pub fn node_with_parameters(&self, namespace: &str) -> Node {
         let remap = format!("__ns:={namespace}");
         let (config, model) = (format!("config:={}", config_file()), format!("model:={}", model()));
-        self.bare_node(&["--ros-args", "-r", &remap, "-p", &config, "-p", &model, "-p", "seed:=7"])
+        self.bare_node(&["--ros-args", "-r", &remap, "-p", &config, "-p", &model, "-p", "planner.seed:=7"])
     }
 
     /// The node with the shipped configuration and checkpoint and further ROS parameters, `name:=value`.

@@ -1,0 +1,66 @@
+//! Changed settings on their way to the threads that plan and tick: checked here, taken over between two plans and two ticks.
+
+use std::sync::{Arc, Mutex};
+
+use super::driving::lock;
+use super::inbound::Heard;
+use super::parameters::Change;
+use crate::config::Config;
+use crate::planning::{ControlLoop, PlanError, Planner, TokenLimit};
+
+/// Gives changes to a configured node.
+pub struct Tuning {
+    limit: TokenLimit,
+    news: News,
+    control: Arc<Mutex<ControlLoop>>,
+    heard: Arc<Mutex<Heard>>,
+}
+
+/// The newest configuration that the planner has not taken over yet.
+#[derive(Clone, Default)]
+pub struct News(Arc<Mutex<Option<Config>>>);
+
+impl Tuning {
+    pub fn new(planner: &Planner, control: Arc<Mutex<ControlLoop>>, heard: Arc<Mutex<Heard>>) -> Self {
+        Self { limit: planner.limit(), news: News::default(), control, heard }
+    }
+
+    /// For the thread that plans.
+    pub fn news(&self) -> News {
+        self.news.clone()
+    }
+
+    /// Takes a change over: the planner before its next plan, the control loop before its next tick.
+    ///
+    /// # Errors
+    /// What the network does not allow.
+    pub fn apply(&self, change: &Change) -> Result<(), String> {
+        if let Some(config) = &change.config {
+            self.limit.check(&config.planner).map_err(|error| error.to_string())?;
+            *lock(&self.news.0) = Some(config.clone());
+            // The same rules again: they hold already.
+            lock(&self.control).set(config.mode, &config.planner, &config.safety).map_err(|error| error.to_string())?;
+        }
+        if let Some(goal) = &change.goal {
+            lock(&self.control).set_goal(goal);
+            let mut heard = lock(&self.heard);
+            heard.goal = (!goal.is_empty()).then(|| goal.clone());
+            // A goal without a frame lies in that of its group.
+            heard.goal_frame_id.clear();
+        }
+        Ok(())
+    }
+}
+
+impl News {
+    /// Gives the planner what is new, between two plans.
+    ///
+    /// # Errors
+    /// As [`Planner::set`]; [`Tuning::apply`] lets nothing through that is refused here.
+    pub fn take_over(&self, planner: &mut Planner) -> Result<(), PlanError> {
+        let Some(config) = lock(&self.0).take() else { return Ok(()) };
+        planner.set(config.planner)?;
+        planner.set_weights(&config.costs);
+        Ok(())
+    }
+}

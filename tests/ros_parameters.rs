@@ -1,0 +1,370 @@
+//! The node's parameters against rclpy's parameter client (`tests/ros/parameters.py`): every one listed, described, set and
+//! refused; given at start; changed while the robot drives; in two namespaces. Run by `make test`.
+#![cfg(feature = "ros")]
+
+#[path = "ros/stage.rs"]
+#[allow(dead_code)]
+mod stage;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use df_planner::config::{Config, Range, Setting, description};
+use serde_json::{Value, json};
+use stage::{Robot, Stage};
+
+const NODE: &str = "/df_planner";
+const PERIOD_S: f64 = 0.05;
+/// A light planner: what is tested here must not fail because the machine is busy.
+const LIGHT: &str = "
+/**:
+  ros__parameters:
+    planner: {candidates: 2, futures: 1, guidance: {gradient: cheap}, streaming: {steps_per_tick: 1}}
+";
+
+fn settings() -> Vec<(String, Setting)> {
+    Config::parse(&stage::shipped_config(), Path::new("c.yaml")).unwrap().settings()
+}
+
+fn client(stage: &Stage, node: &str) -> Robot {
+    let mut client = stage.peer("parameters.py", &[]);
+    assert_eq!(ask(&mut client, "at", json!(node)), true, "{node} serves no parameters");
+    client
+}
+
+fn ask(client: &mut Robot, command: &str, value: Value) -> Value {
+    client.ask(&format!("{command} {value}"))
+}
+
+fn get(client: &mut Robot, name: &str) -> Value {
+    ask(client, "get", json!([name]))[0][1].clone()
+}
+
+fn set(client: &mut Robot, values: Value) {
+    let results = ask(client, "set", values.clone());
+    for result in results.as_array().unwrap() {
+        assert_eq!(result[0], true, "{values} was refused: {result}");
+    }
+}
+
+/// Why the one value is refused.
+fn refusal(client: &mut Robot, name: &str, value: Value) -> String {
+    let result = ask(client, "set", json!({name: value}))[0].clone();
+    assert_eq!(result[0], false, "{name} was set to {value}");
+    result[1].as_str().unwrap().into()
+}
+
+fn strings(value: &Value) -> Vec<String> {
+    value.as_array().unwrap().iter().map(|v| v.as_str().unwrap().into()).collect()
+}
+
+#[test]
+fn every_parameter_is_listed_described_set_and_refused() {
+    let stage = Stage::new();
+    let _node = stage.node(&[]);
+    let mut client = client(&stage, NODE);
+    let names = strings(&ask(&mut client, "list", json!([[], 0]))["names"]);
+    let settings = settings();
+    let expected: BTreeSet<&str> = settings
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .chain(["config", "model", "device", "mode", "autostart", "use_sim_time", "goal"])
+        .collect();
+    let missing: Vec<_> = expected.iter().filter(|name| !names.contains(&name.to_string())).collect();
+    assert!(missing.is_empty(), "not listed: {missing:?}");
+
+    let descriptors = ask(&mut client, "describe", json!(names));
+    let types = ask(&mut client, "types", json!(names));
+    let values = ask(&mut client, "get", json!(names));
+    let (mut set_to_itself, mut out_of_range, mut read_only, mut read_by_configure) = (0, 0, 0, 0);
+    for (i, name) in names.iter().enumerate() {
+        let (about, value) = (&descriptors[i], &values[i][1]);
+        assert_eq!(about["name"], name.as_str());
+        assert!(about["description"].as_str().unwrap().len() > 5, "{about}");
+        assert_eq!((&about["type"], &values[i][0]), (&types[i], &types[i]), "{about}");
+        assert_eq!(about["dynamic_typing"], false);
+        if about["read_only"] == true {
+            assert!(refusal(&mut client, name, value.clone()).contains("read-only"));
+            read_only += 1;
+            continue;
+        }
+        if ["config", "model", "device", "mode"].contains(&name.as_str()) {
+            assert!(refusal(&mut client, name, value.clone()).contains("while the node is unconfigured, not active"));
+            read_by_configure += 1;
+            continue;
+        }
+        let wrong = if value.is_string() { json!(true) } else { json!("nonsense") };
+        let refused = refusal(&mut client, name, wrong);
+        assert!(refused.starts_with(&format!("{name}: ")) && refused.contains("must be of type"), "{refused}");
+        assert!(refusal(&mut client, name, Value::Null).contains("statically typed"));
+        let Some((_, setting)) = settings.iter().find(|(key, _)| key == name) else { continue };
+        let range = description(name).unwrap().range;
+        let beyond = match (range, setting) {
+            (Range::Integers(from, _), _) => Some(json!(from - 1)),
+            (Range::Numbers(from, _), Setting::Number(_)) => Some(json!(from - 1.0)),
+            (Range::OneOf(_), _) => Some(json!("nonsense")),
+            (Range::Pairs, _) => Some(json!([0.5])),
+            _ => None,
+        };
+        if let Some(beyond) = beyond {
+            let refused = refusal(&mut client, name, beyond);
+            assert!(refused.starts_with(&format!("{name}: ")) && refused.contains("must"), "{refused}");
+            out_of_range += 1;
+        }
+        let stated = matches!(range, Range::Integers(..) | Range::Numbers(..));
+        assert_eq!(about["ranges"].as_array().unwrap().len(), usize::from(stated), "{about}");
+        set(&mut client, json!({name: value}));
+        set_to_itself += 1;
+    }
+    println!(
+        "{} parameters: {set_to_itself} set, {out_of_range} refused out of range, {read_only} read-only, {read_by_configure} read by \
+         `configure`",
+        names.len()
+    );
+    // Nothing was changed by all that.
+    assert_eq!(ask(&mut client, "get", json!(names)), values);
+    assert_eq!(read_by_configure, 4);
+    assert!(set_to_itself + read_only >= settings.len() && out_of_range + 2 >= set_to_itself);
+
+    // The corners, as rclcpp has them.
+    for command in ["get", "describe", "types"] {
+        assert_eq!(ask(&mut client, command, json!(["planner.eta", "planner.etta"])), json!([]), "{command}");
+    }
+    assert!(refusal(&mut client, "planner.etta", json!(0.5)).contains("not declared"));
+    let listed = ask(&mut client, "list", json!([["planner.streaming"], 1]));
+    assert_eq!(listed["names"], json!(["planner.streaming.refresh", "planner.streaming.steps_per_tick"]));
+    assert_eq!(listed["prefixes"], json!(["planner.streaming"]));
+    // What `ros2 param set NODE planner.guidance.scale 1` sends.
+    assert_eq!(
+        refusal(&mut client, "planner.guidance.scale", json!(1)),
+        "planner.guidance.scale: 1: must be of type double (such as 1.0), got integer"
+    );
+}
+
+#[test]
+fn all_or_nothing_with_the_rule_and_an_event() {
+    let stage = Stage::new();
+    let _node = stage.node(&[]);
+    let mut client = client(&stage, NODE);
+    ask(&mut client, "events", Value::Null);
+    let atomically = |client: &mut Robot, values: Value| {
+        let result = ask(client, "set_atomically", values);
+        (result[0].as_bool().unwrap(), result[1].as_str().unwrap().to_string())
+    };
+    for (values, why) in [
+        (json!({"planner.temperature": 0.5, "planner.eta": 2.0}), "planner.eta: 2: must lie in [0, 1]"),
+        // What only the planner knows: the checkpoint was trained on 16 tokens.
+        (json!({"planner.temperature": 0.5, "planner.horizon": 16}), "do not fit into the 16 tokens"),
+        // Each alone would do.
+        (
+            json!({"planner.temperature": 0.5, "planner.solver": "dpm_solver", "planner.eta": 0.5}),
+            "must be 0 with dpm_solver",
+        ),
+        (json!({"planner.temperature": 0.5, "goal": [1.0]}), "must have 2 values, one for each channel of position"),
+        (
+            json!({"planner.temperature": 0.5, "planner.nothing": 1}),
+            "'planner.nothing' cannot be set because it was not declared",
+        ),
+        (json!({"planner.temperature": 0.5, "planner.horizon_max": 99}), "read-only"),
+        (json!({}), "empty"),
+    ] {
+        let (successful, reason) = atomically(&mut client, values.clone());
+        assert!(!successful && reason.contains(why), "{values}: {reason}");
+    }
+    assert_eq!(get(&mut client, "planner.temperature"), 1.0);
+    assert_eq!(ask(&mut client, "events", Value::Null), json!([]));
+
+    let values = json!({"planner.temperature": 0.5, "costs.goal.weight": 2.0, "planner.guidance.schedule": [0.0, 1.0, 0.5, 0.2]});
+    assert_eq!(atomically(&mut client, values.clone()), (true, String::new()));
+    for (name, value) in values.as_object().unwrap() {
+        assert_eq!(get(&mut client, name), *value);
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(ask(&mut client, "events", Value::Null), json!([[NODE, {}, values]]));
+    // `ros2 param set NODE planner.guidance.schedule []` sends an array of no booleans.
+    set(&mut client, json!({"planner.guidance.schedule": []}));
+    assert_eq!(get(&mut client, "planner.guidance.schedule"), json!([]));
+}
+
+#[test]
+fn what_is_given_at_start_overrides_the_configuration() {
+    let stage = Stage::new();
+    let (config, model) = (stage::config_file(), stage::model());
+    let own = ["--config", &config, "--model", &model, "--ros-args", "-r", "__ns:=/robot_1"];
+    let file = stage.file(
+        "robot_1.yaml",
+        "
+/**:
+  ros__parameters:
+    planner: {horizon: 9, horison: 8, guidance: {scale: 0.05}}
+    goal: [5.5, 3.5]
+/robot_1/df_planner:
+  ros__parameters: {planner.mode: full}
+/robot_2/df_planner:
+  ros__parameters: {planner.eta: 0.9}
+",
+    );
+    {
+        let more = ["--params-file", &file, "-p", "planner.temperature:=0.75", "-p", "costs.goal.weight:=3.0"];
+        let node = stage.node(&[&own[..], &more[..]].concat());
+        let mut client = client(&stage, "/robot_1/df_planner");
+        for (name, value) in [
+            ("planner.horizon", json!(9)),
+            ("planner.guidance.scale", json!(0.05)),
+            ("planner.mode", json!("full")),
+            ("planner.temperature", json!(0.75)),
+            ("costs.goal.weight", json!(3.0)),
+            ("goal", json!([5.5, 3.5])),
+            // Meant for another node.
+            ("planner.eta", json!(0.0)),
+        ] {
+            assert_eq!(get(&mut client, name), value, "{name}");
+        }
+        node.says("parameter `planner.horison` was given, but there is none of this name; is `planner.horizon` meant?");
+    }
+    for (given, named) in [
+        ("planner.horizon:=9.0", "parameter planner.horizon: 9: must be of type integer, got double"),
+        ("planner.horizon:=65", "parameter planner.horizon: 65: must be at most planner.horizon_max, which is 64"),
+        ("planner.horizon:=16", "do not fit into the 16 tokens"),
+        ("planner.mode:=best", "parameter planner.mode: best: must be one of full, streaming"),
+        ("goal:=[1.0]", "parameter goal: [1.0]: must have 2 values, one for each channel of position, or none"),
+    ] {
+        let mut node = stage.node(&[&own[..], &["-p", given][..]].concat());
+        assert_eq!(node.exit_code(), Some(1), "{given}: {}", node.stderr());
+        assert!(node.stderr().contains(named), "{given}: {}", node.stderr());
+    }
+}
+
+/// A light node that drives, the robot and the client.
+fn driving(stage: &Stage) -> (stage::Node, Robot, Robot) {
+    let (config, model, light) = (stage::config_file(), stage::model(), stage.file("light.yaml", LIGHT));
+    let node = stage.node(&["--config", &config, "--model", &model, "--ros-args", "--params-file", &light]);
+    let mut robot = stage.robot(&[]);
+    let mut client = client(stage, NODE);
+    robot.ask("odom 3.5 3.5");
+    set(&mut client, json!({"goal": [5.5, 3.5]}));
+    for _ in 0..60 {
+        if robot.record(0.3).values.iter().filter(|force| **force != [0.0, 0.0]).count() >= 5 {
+            return (node, robot, client);
+        }
+    }
+    panic!("the node does not drive: {}", robot.ask("diagnostics"));
+}
+
+#[test]
+fn settings_change_while_it_drives_without_a_zeroed_command() {
+    let stage = Stage::new();
+    let (_node, mut robot, mut client) = driving(&stage);
+    robot.ask("actions");
+    let changes = [
+        json!({"planner.horizon": 8}),
+        json!({"planner.candidates": 3}),
+        json!({"planner.guidance.scale": 0.3, "planner.guidance.gradient": "off"}),
+        json!({"planner.history": 2}),
+        json!({"planner.uncertainty_scale": 0.5}),
+        json!({"planner.uncertainty_scale": 0.1, "planner.denoising_steps": 3}),
+        json!({"costs.goal.weight": 5.0, "costs.consistency.weight": 0.0}),
+        json!({"planner.history": 1, "planner.horizon": 12, "planner.candidates": 2}),
+        json!({"planner.mode": "full"}),
+        json!({"planner.mode": "streaming", "planner.eta": 0.5}),
+    ];
+    for change in &changes {
+        let result = ask(&mut client, "set_atomically", change.clone());
+        assert_eq!(result[0], true, "{change}: {result}");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    let actions = robot.take_actions();
+    let report = robot.ask("diagnostics");
+    let (first, last) = (actions.stamps[0], actions.stamps[actions.stamps.len() - 1]);
+    let rate = (actions.stamps.len() - 1) as f64 / (last - first);
+    let zeroed = actions.values.iter().filter(|force| **force == [0.0, 0.0]).count();
+    println!(
+        "{} actions through {} changes: {rate:.3} Hz, {zeroed} zeroed; {report}",
+        actions.stamps.len(),
+        changes.len()
+    );
+    assert!(actions.stamps.len() > 50);
+    assert!((rate * PERIOD_S - 1.0).abs() < 0.02, "{rate} Hz; {report}");
+    assert_eq!(zeroed, 0, "{report}");
+    // And it is the new settings that plan: a horizon of one token is 8 frames (a plan is shown to the end of its stay).
+    let frames = |robot: &mut Robot| robot.ask("plan").as_array().unwrap().len();
+    let before = frames(&mut robot);
+    set(&mut client, json!({"planner.horizon": 1}));
+    std::thread::sleep(Duration::from_millis(500));
+    let after = frames(&mut robot);
+    assert!(before > 8 && after <= 8, "{before} frames, then {after}");
+}
+
+#[test]
+fn a_goal_set_as_parameter_moves_the_plan_and_none_stops_it() {
+    let stage = Stage::new();
+    let (node, mut robot, mut client) = driving(&stage);
+    // How near plans come to a place on the average (single ones are samples).
+    let nearest = |robot: &mut Robot, x: f64| {
+        let mut sum = 0.0;
+        for _ in 0..15 {
+            std::thread::sleep(Duration::from_millis(60));
+            let plan = robot.ask("plan");
+            let points = plan.as_array().expect("a plan").iter();
+            let apart = points.map(|p| (p[0].as_f64().unwrap() - x).hypot(p[1].as_f64().unwrap() - 3.5));
+            sum += apart.fold(f64::INFINITY, f64::min);
+        }
+        sum / 15.0
+    };
+    std::thread::sleep(Duration::from_millis(500));
+    let right = [nearest(&mut robot, 1.5), nearest(&mut robot, 5.5)];
+    set(&mut client, json!({"goal": [1.5, 3.5]}));
+    std::thread::sleep(Duration::from_secs(1));
+    let left = [nearest(&mut robot, 1.5), nearest(&mut robot, 5.5)];
+    println!("nearest to left and right: {right:.2?} m with the goal right, {left:.2?} m with it left");
+    assert!(left[0] < right[0] - 0.3 && right[1] < left[1] - 0.3, "{right:?}, {left:?}");
+
+    set(&mut client, json!({"goal": []}));
+    std::thread::sleep(Duration::from_millis(500));
+    let actions = robot.record(0.5);
+    assert!(actions.values.iter().all(|force| *force == [0.0, 0.0]), "{actions:?}");
+    node.says("no goal");
+}
+
+#[test]
+fn two_nodes_in_two_namespaces_do_not_hear_each_other() {
+    let stage = Stage::new();
+    let nodes = ["/robot_1", "/robot_2"].map(|namespace| stage.node_with_parameters(namespace));
+    let mut client = client(&stage, "/robot_1/df_planner");
+    set(&mut client, json!({"planner.eta": 0.25, "goal": [5.5, 3.5]}));
+    assert_eq!(get(&mut client, "planner.seed"), 7);
+    assert_eq!(ask(&mut client, "at", json!("/robot_2/df_planner")), true);
+    assert_eq!((get(&mut client, "planner.eta"), get(&mut client, "goal")), (json!(0.0), json!([])));
+    for namespace in ["/robot_1", "/robot_2"] {
+        let mut robot = stage.robot(&["--ros-args", "-r", &format!("__ns:={namespace}")]);
+        // Until they have found each other.
+        let found = (0..20).any(|_| !robot.record(0.5).stamps.is_empty());
+        assert!(found, "{namespace}: no action");
+        let actions = robot.record(1.0);
+        assert!((15..=25).contains(&actions.stamps.len()), "{namespace}: {} actions in 1 s", actions.stamps.len());
+    }
+    drop(nodes);
+}
+
+#[test]
+fn what_was_set_outlives_a_cleanup_and_what_configure_reads_is_set_before() {
+    let stage = Stage::new();
+    let node = stage.node_given(&["autostart:=false"]);
+    let mut client = client(&stage, NODE);
+    let mut operator = stage.peer("lifecycle.py", &[]);
+    let mut change = |label: &str| operator.ask(&format!("change 0 {label}")) == true;
+    set(&mut client, json!({"model": "/no/such/model"}));
+    assert!(!change("configure"), "there is no such model");
+    node.says("/no/such/model");
+    set(&mut client, json!({"model": stage::model()}));
+    assert!(change("configure"), "{}", node.stderr());
+    assert!(refusal(&mut client, "model", json!("other")).contains("while the node is unconfigured, not inactive"));
+    set(&mut client, json!({"planner.horizon": 9, "goal": [5.5, 3.5]}));
+    assert!(change("cleanup"));
+    set(&mut client, json!({"planner.eta": 0.5}));
+    assert!(change("configure"), "{}", node.stderr());
+    for (name, value) in [("planner.horizon", json!(9)), ("planner.eta", json!(0.5)), ("goal", json!([5.5, 3.5]))] {
+        assert_eq!(get(&mut client, name), value, "{name}");
+    }
+}
