@@ -20,7 +20,7 @@ constraints="$root/scripts/ros_constraints.txt"
 # Message packages compiled into r2r. Those that an installation lacks are skipped by r2r.
 packages='builtin_interfaces std_msgs geometry_msgs sensor_msgs nav_msgs trajectory_msgs control_msgs ackermann_msgs
 diagnostic_msgs visualization_msgs lifecycle_msgs rosgraph_msgs rcl_interfaces action_msgs unique_identifier_msgs
-service_msgs type_description_interfaces'
+service_msgs type_description_interfaces tf2_msgs'
 
 # Distributions that r2r 0.9.7 builds against.
 supported='foxy galactic humble iron jazzy lyrical rolling'
@@ -70,7 +70,7 @@ fi
 # Everything that the result depends on; a change sets up anew.
 fingerprint=$({
     echo "$root $mode ${PYTHON:-} ${DF_MESSAGE_PACKAGES:-}"
-    cat "${BASH_SOURCE[0]}" "$constraints"
+    cat "${BASH_SOURCE[0]}" "$constraints" "$root/scripts/tf2_msgs.py"
     if [ "$mode" = sourced ]; then
         echo "$ROS_DISTRO $AMENT_PREFIX_PATH ${CMAKE_PREFIX_PATH:-} ${LD_LIBRARY_PATH:-} ${PYTHONPATH:-}"
     fi
@@ -204,6 +204,13 @@ fix_wheels() {
     done
     # 5. The bootstrapper starts every Python of the environment a second time, with LD_LIBRARY_PATH; not needed any more.
     rm -f "$site"/ros_wheels_bootstrapper.pth
+    # 6. tf2_msgs is not among the wheels. Without it the node runs, but cannot read /tf.
+    local cxx
+    if cxx=$(command -v g++ || command -v c++ || command -v clang++); then
+        AMENT_PREFIX_PATH="$venv" LD_LIBRARY_PATH="$lib" "$venv/bin/python" "$root/scripts/tf2_msgs.py" "$venv" "$cxx"
+    else
+        say "no C++ compiler: tf2_msgs is not built, so that the node cannot transform goals and maps of other frames"
+    fi
 }
 
 # --- the user's own ROS 2 ---

@@ -11,13 +11,15 @@
 //! data      message       message     signal      data       data     training  training    model
 //! ```
 //! The rooms, in reading order: [`config`] (the YAML contract), [`message`] (bytes to channels and back), [`signal`]
-//! (frames, ticks, history), [`diffusion`] (the method; knows no robot), [`model`] (the network), [`guidance`] (costs),
-//! [`planning`] (the planner and its control loop), [`data`] (recordings), [`training`], [`replay`], [`sim`] (the
-//! embedded world), [`ros`] (the only room that knows ROS 2 at run time). `tests/architecture.rs` checks who may import whom.
+//! (frames, ticks, history), [`frames`] (where coordinate frames lie in each other), [`diffusion`] (the method; knows no
+//! robot), [`model`] (the network), [`guidance`] (costs), [`planning`] (the planner and its control loop), [`data`]
+//! (recordings), [`training`], [`replay`], [`sim`] (the embedded world), [`ros`] (the only room that knows ROS 2 at run
+//! time). `tests/architecture.rs` checks who may import whom.
 
 pub mod config;
 pub mod data;
 pub mod diffusion;
+pub mod frames;
 pub mod guidance;
 pub mod message;
 pub mod model;

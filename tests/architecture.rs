@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room, and the rooms that it may import.
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 13] = [
     ("config", &[]),
     ("message", &["config"]),
     ("signal", &["config"]),
+    ("frames", &[]),
     ("diffusion", &["config"]),
     ("model", &["config", "diffusion", "signal"]),
     ("guidance", &["config", "diffusion", "signal"]),
@@ -19,7 +20,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     // The recorder writes what the world shows as messages of a bag.
     ("sim", &["config", "data", "message"]),
     // world.rs puts the embedded world on topics.
-    ("ros", &["config", "diffusion", "guidance", "message", "model", "planning", "signal", "sim"]),
+    ("ros", &["config", "diffusion", "frames", "guidance", "message", "model", "planning", "signal", "sim"]),
 ];
 
 /// Crates that only one room may name.

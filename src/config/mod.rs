@@ -28,9 +28,10 @@ pub use planner::{
     StreamingConfig,
 };
 pub use raw::{
-    Action, Goal, ModelConfig, NoiseScheduleKind, ObjectiveKind, ObservationGroup, Qos, Reliability, Uncertainty,
+    Action, Goal, MapTopic, ModelConfig, NoiseScheduleKind, ObjectiveKind, ObservationGroup, Qos, Reliability,
+    Uncertainty,
 };
-pub use rules::Broken;
+pub use rules::{Broken, is_frame_id};
 pub use safety::{FallbackPolicy, OperatingMode, OutOfDistributionConfig, SafetyConfig};
 pub use training::{LossWeightKind, NoiseMix, TrainingConfig};
 pub use tunable::labels;

@@ -83,6 +83,8 @@ pub struct ObservationGroup {
     pub units: Vec<String>,
     #[serde(default)]
     pub qos: Qos,
+    /// The frame id that messages must carry. Left out: any.
+    pub frame_id: Option<String>,
     /// An older sample counts as missing, seconds.
     pub max_age_s: f64,
     /// How exact a sample is. Left out: exact.
@@ -151,6 +153,10 @@ pub struct Goal {
     #[serde(rename = "type")]
     pub message_type: String,
     pub fields: Vec<String>,
+    #[serde(default = "Qos::newest")]
+    pub qos: Qos,
+    /// The frame that the group's channels are in: a goal in another one is transformed. Left out: any is taken as it is.
+    pub frame_id: Option<String>,
     /// The observation group whose channels the goal gives.
     pub group: String,
     /// Reached when every channel's Euclidean distance is at most this, in the group's unit.
@@ -176,6 +182,29 @@ impl Default for Qos {
     fn default() -> Self {
         Self { reliability: Reliability::Reliable, depth: 10, transient_local: false }
     }
+}
+
+impl Qos {
+    /// Of a goal: the newest message counts.
+    pub fn newest() -> Self {
+        Self { depth: 1, ..Self::default() }
+    }
+
+    /// Of a map: the newest message counts, also one that was published before.
+    pub fn latched() -> Self {
+        Self { transient_local: true, ..Self::newest() }
+    }
+}
+
+/// A topic of `nav_msgs/msg/OccupancyGrid` that a cost takes its map from.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MapTopic {
+    pub topic: String,
+    /// The frame that the cost's channels are in: a map in another one is transformed. Left out: any is taken as it is.
+    pub frame_id: Option<String>,
+    #[serde(default = "Qos::latched")]
+    pub qos: Qos,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

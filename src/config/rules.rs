@@ -80,11 +80,28 @@ fn check_topic(key: &str, topic: &str, message_type: &str, fields: &[String], un
     )
 }
 
+fn check_frame_id(key: &str, frame_id: Option<&str>) -> Check {
+    let Some(frame_id) = frame_id else { return Ok(()) };
+    let holds = is_frame_id(frame_id);
+    require(
+        holds,
+        format!("{key}.frame_id"),
+        frame_id,
+        "must be a frame's name, without a leading slash, or be left out",
+    )
+}
+
+/// May a contract ask for this frame? Names of tf2 have no leading slash.
+pub fn is_frame_id(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('/') && !name.contains(char::is_whitespace)
+}
+
 fn check_group(group: &ObservationGroup) -> Check {
     let key = format!("observations.{}", group.name);
     require(group.name != ACTION, &key, &group.name, "this name is reserved for the action")?;
     check_topic(&key, &group.topic, &group.message_type, &group.fields, &group.units)?;
     at_least_one(format!("{key}.qos.depth"), group.qos.depth)?;
+    check_frame_id(&key, group.frame_id.as_deref())?;
     not_negative(format!("{key}.uncertainty.deviation"), group.uncertainty.deviation)?;
     not_negative(format!("{key}.uncertainty.per_s"), group.uncertainty.per_s)?;
     positive(format!("{key}.max_age_s"), group.max_age_s)
@@ -133,6 +150,8 @@ fn check_action(action: &Action) -> Check {
 fn check_goal(file: &File) -> Check {
     let Some(goal) = &file.goal else { return Ok(()) };
     check_topic("goal", &goal.topic, &goal.message_type, &goal.fields, &[])?;
+    at_least_one("goal.qos.depth", goal.qos.depth)?;
+    check_frame_id("goal", goal.frame_id.as_deref())?;
     positive("goal.tolerance", goal.tolerance)?;
     let names: Vec<&str> = file.observations.0.iter().map(|g| g.name.as_str()).collect();
     require(names.contains(&goal.group.as_str()), "goal.group", &goal.group, format!("must be one of {names:?}"))?;
@@ -217,6 +236,13 @@ mod tests {
             ("planning: 0.55", "planning: 0.9", "sum to 1"),
             ("type: geometry_msgs/msg/WrenchStamped", "type: WrenchStamped", "package/msg/Name"),
             ("max_age_s: 0.1", "max_age_s: .nan", "finite"),
+            ("group: position", "group: position\n  frame_id: /map", "goal.frame_id: /map: must be a frame's name"),
+            (
+                "max_age_s: 0.1",
+                "frame_id: ''\n    max_age_s: 0.1",
+                "observations.position.frame_id: : must be a frame's",
+            ),
+            ("group: position", "group: position\n  qos: {depth: 0}", "goal.qos.depth: 0: must be at least 1"),
         ] {
             let message = refusal(from, to);
             assert!(message.contains(rule), "{to}: {message}");

@@ -5,8 +5,9 @@ use super::{Bag, BagError};
 use crate::config::Config;
 use crate::message::Bound;
 
-/// Goals by ascending stamp (header stamp, or log time where there is none), in the units of the goal's group. Empty where
-/// the contract has no goal or the bag lacks its topic.
+/// Goals by ascending stamp (header stamp, or log time where there is none), in the units of the goal's group. Those in
+/// another frame than the contract's are left out: nothing is transformed here. Empty where the contract has no goal or the
+/// bag lacks its topic.
 ///
 /// # Errors
 /// Damage of the bag; a goal topic of another type.
@@ -19,7 +20,9 @@ pub fn read_goals(bag: &dyn Bag, config: &Config, bound: &Bound) -> Result<Vec<(
     }
     let mut goals = Vec::new();
     let read = bag.read(&[found.name.as_str()], &mut |message| {
-        if let Ok(sample) = extractor.extract(&message.bytes) {
+        if let Ok(sample) = extractor.extract(&message.bytes)
+            && goal.frame_id.as_ref().is_none_or(|expected| sample.frame_id.as_ref() == Some(expected))
+        {
             goals.push((sample.stamp_ns.unwrap_or(message.log_ns), sample.values));
         }
     });

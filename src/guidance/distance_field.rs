@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde::Deserialize;
 
 use super::distance_transform::distances;
-use crate::config::OccupancyGrid;
+use crate::config::{MapTopic, OccupancyGrid};
 
 /// From this probability on a cell is occupied, percent: the default `occupied_thresh` of Nav2's map_saver.
 const OCCUPIED_FROM: i8 = 65;
@@ -52,8 +52,8 @@ pub struct DistanceField {
     corner_m: [f64; 2],
     cos_yaw: f64,
     sin_yaw: f64,
-    /// m, row by row.
-    values: Vec<f32>,
+    /// m, row by row. Shared by the copies of [`DistanceField::moved`].
+    values: Arc<[f32]>,
     beyond: Unknown,
 }
 
@@ -90,6 +90,19 @@ impl DistanceField {
         let [x, y] = grid.origin_m;
         let corner_m = [x + back * (cos_yaw - sin_yaw), y + back * (sin_yaw + cos_yaw)];
         Ok(Self { width, height, resolution_m: grid.resolution_m, corner_m, cos_yaw, sin_yaw, values, beyond: unknown })
+    }
+
+    /// The same map in another frame, where its own frame lies at `at_m`, turned by `yaw_rad`: other coordinates, the same
+    /// distances.
+    pub fn moved(&self, at_m: [f64; 2], yaw_rad: f64) -> Self {
+        let (sin, cos) = yaw_rad.sin_cos();
+        let [x, y] = self.corner_m;
+        Self {
+            corner_m: [at_m[0] + cos * x - sin * y, at_m[1] + sin * x + cos * y],
+            cos_yaw: cos * self.cos_yaw - sin * self.sin_yaw,
+            sin_yaw: sin * self.cos_yaw + cos * self.sin_yaw,
+            ..self.clone()
+        }
     }
 
     /// The signed distance at a place of the map, m, and its gradient.
@@ -147,19 +160,44 @@ fn check(grid: &OccupancyGrid) -> Result<(), GridError> {
     place("yaw", grid.yaw_rad, f64::NEG_INFINITY, "")
 }
 
-/// The distance field of a grid that one thread replaces while another plans.
+/// The distance field of a grid that one thread replaces while another plans. One that a topic feeds is empty at first.
 #[derive(Clone, Debug)]
 pub struct SharedMap {
-    field: Arc<RwLock<Arc<DistanceField>>>,
+    field: Arc<RwLock<Option<Arc<DistanceField>>>>,
     unknown: Unknown,
+    topic: Option<Arc<MapTopic>>,
 }
 
 impl SharedMap {
     /// # Errors
     /// [`GridError`].
     pub fn new(grid: &OccupancyGrid, unknown: Unknown) -> Result<Self, GridError> {
-        let field = DistanceField::new(grid, unknown)?;
-        Ok(Self { field: Arc::new(RwLock::new(Arc::new(field))), unknown })
+        let map = Self { field: Arc::default(), unknown, topic: None };
+        map.replace(grid)?;
+        Ok(map)
+    }
+
+    /// A map that a topic will bring.
+    pub fn awaited(topic: MapTopic, unknown: Unknown) -> Self {
+        Self { field: Arc::default(), unknown, topic: Some(Arc::new(topic)) }
+    }
+
+    /// The topic that feeds it; none where it comes from a file.
+    pub fn topic(&self) -> Option<&MapTopic> {
+        self.topic.as_deref()
+    }
+
+    /// What the cost would see of a grid. For a big one this takes long (docs/performance.md).
+    ///
+    /// # Errors
+    /// [`GridError`].
+    pub fn field_of(&self, grid: &OccupancyGrid) -> Result<DistanceField, GridError> {
+        DistanceField::new(grid, self.unknown)
+    }
+
+    /// From the next evaluation on, the cost sees this field.
+    pub fn show(&self, field: DistanceField) {
+        *self.field.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(field));
     }
 
     /// From the next evaluation on, the cost sees this grid. Its field is made before anybody has to wait for it.
@@ -167,13 +205,12 @@ impl SharedMap {
     /// # Errors
     /// [`GridError`]: the grid before it stays.
     pub fn replace(&self, grid: &OccupancyGrid) -> Result<(), GridError> {
-        let field = Arc::new(DistanceField::new(grid, self.unknown)?);
-        *self.field.write().unwrap_or_else(PoisonError::into_inner) = field;
+        self.show(self.field_of(grid)?);
         Ok(())
     }
 
-    /// The field that is in force.
-    pub fn current(&self) -> Arc<DistanceField> {
+    /// The field that is in force; none while no map has come.
+    pub fn current(&self) -> Option<Arc<DistanceField>> {
         self.field.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -106,13 +106,24 @@ fn a_grid_that_is_no_use_is_refused_by_name() {
 #[test]
 fn a_shared_map_is_replaced_for_all_its_holders() {
     let shared = SharedMap::new(&grid(2, &[0, 0]), Unknown::Free).unwrap();
-    let (other, before) = (shared.clone(), shared.current());
+    let (other, before) = (shared.clone(), shared.current().unwrap());
     other.replace(&grid(5, &DOT)).unwrap();
-    assert!(shared.current().at([2.5, -1.25]).0.abs() < 1e-6);
+    assert!(shared.current().unwrap().at([2.5, -1.25]).0.abs() < 1e-6);
     // Who has begun with the old field ends with it; a grid that is no use changes nothing.
     assert_eq!(before.at([1.5, -1.75]).0, f64::from(NOTHING_NEAR_M));
     assert!(matches!(other.replace(&grid(2, &[100, 100])), Err(GridError::NoFreeCell { .. })));
-    assert!(shared.current().at([2.5, -1.25]).0.abs() < 1e-6);
+    assert!(shared.current().unwrap().at([2.5, -1.25]).0.abs() < 1e-6);
+}
+
+#[test]
+fn a_moved_map_is_the_same_in_other_coordinates() {
+    let field = DistanceField::new(&OccupancyGrid { yaw_rad: 0.3, ..grid(5, &DOT) }, Unknown::Occupied).unwrap();
+    // The map's frame lies at (4, 5), a quarter turn: (x, y) of the map is (4 - y, 5 + x).
+    let moved = field.moved([4.0, 5.0], std::f64::consts::FRAC_PI_2);
+    for [x, y] in [[2.2, -1.3], [1.1, -1.9], [3.0, 0.4], [9.0, 9.0]] {
+        let (distance, [dx, dy]) = field.at([x, y]);
+        close(moved.at([4.0 - y, 5.0 + x]), distance, [-dy, dx]);
+    }
 }
 
 /// The distance from a place to the nearest square of cells, in the grid's own axes (no yaw), beyond it included.

@@ -1,6 +1,6 @@
 //! Monte Carlo guidance: costs of sampled futures and their gradient, averaged over the futures that share a token.
 
-use super::{Cost, Future};
+use super::{Cost, Future, SharedMap};
 use crate::diffusion::{TokenSpec, Tokens};
 use crate::signal::Normaliser;
 
@@ -46,6 +46,11 @@ impl Guidance {
     /// New weights, in the order of the costs.
     pub fn set_weights(&mut self, weights: impl Iterator<Item = f64>) {
         self.costs.iter_mut().zip(weights).for_each(|(cost, weight)| *cost.weight() = weight);
+    }
+
+    /// The maps that topics feed.
+    pub fn maps(&self) -> impl Iterator<Item = &SharedMap> {
+        self.costs.iter().filter_map(|cost| cost.map()).filter(|map| map.topic().is_some())
     }
 
     /// One normalised frame in units.

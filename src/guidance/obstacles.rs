@@ -8,7 +8,7 @@ use super::binding::{Binding, Selection};
 use super::distance_field::{SharedMap, Unknown};
 use super::kinds::Kind;
 use super::{Cost, CostError, Future};
-use crate::config::OccupancyGrid;
+use crate::config::{MapTopic, OccupancyGrid, is_frame_id};
 
 /// `weight` times the time integral of `max(0, margin + radius - d)^2`, in m^2 s: `d` the signed distance of the position to
 /// the occupied area, negative inside.
@@ -25,8 +25,7 @@ pub struct Obstacles {
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     of: Selection,
-    /// A YAML file of Nav2's map_server.
-    map: PathBuf,
+    map: Source,
     /// What unknown cells and all beyond the grid are.
     #[serde(default)]
     unknown: Unknown,
@@ -38,6 +37,48 @@ pub struct Settings {
     radius: f64,
 }
 
+/// Where the map comes from.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "must be a file of Nav2's map_server, or {topic, frame_id, qos} of a nav_msgs/msg/OccupancyGrid"
+)]
+enum Source {
+    File(PathBuf),
+    Topic(MapTopic),
+}
+
+impl Source {
+    fn map(self, unknown: Unknown, binding: &Binding) -> Result<SharedMap, CostError> {
+        match self {
+            Self::File(file) => {
+                let grid =
+                    OccupancyGrid::load(&binding.file(&file)).map_err(|e| binding.refuse("map", file.display(), e))?;
+                SharedMap::new(&grid, unknown).map_err(|source| CostError::Grid {
+                    key: binding.key("map"),
+                    got: file.display().to_string(),
+                    source,
+                })
+            }
+            Self::Topic(topic) => {
+                let name = &topic.topic;
+                let named = !name.is_empty() && !name.contains(' ');
+                binding.require(named, "map.topic", name, "must be a ROS topic name")?;
+                binding.require(topic.qos.depth > 0, "map.qos.depth", topic.qos.depth, "must be at least 1")?;
+                let frame_id = topic.frame_id.as_deref();
+                let rule = "must be a frame's name, without a leading slash, or be left out";
+                binding.require(
+                    frame_id.is_none_or(is_frame_id),
+                    "map.frame_id",
+                    frame_id.unwrap_or_default(),
+                    rule,
+                )?;
+                Ok(SharedMap::awaited(topic, unknown))
+            }
+        }
+    }
+}
+
 impl Kind for Obstacles {
     const NAME: &'static str = "obstacles";
     type Settings = Settings;
@@ -46,12 +87,7 @@ impl Kind for Obstacles {
         let Settings { of, map, unknown, margin, radius } = settings;
         binding.not_negative("margin", margin)?;
         binding.not_negative("radius", radius)?;
-        let grid = OccupancyGrid::load(&binding.file(&map)).map_err(|e| binding.refuse("map", map.display(), e))?;
-        let map = SharedMap::new(&grid, unknown).map_err(|source| CostError::Grid {
-            key: binding.key("map"),
-            got: map.display().to_string(),
-            source,
-        })?;
+        let map = map.map(unknown, binding)?;
         Ok(Self { weight: binding.config.weight, of: binding.position("of", &of)?, reach_m: margin + radius, map })
     }
 }
@@ -66,7 +102,8 @@ impl Cost for Obstacles {
     }
 
     fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
-        let map = self.map.current();
+        // The planner makes no plan while a map is missing; it only warms up.
+        let Some(map) = self.map.current() else { return 0.0 };
         let per_frame = self.weight * future.period_s;
         let mut cost = 0.0;
         for (frame, gradient) in future.frames().zip(gradient.chunks_exact_mut(future.channels)) {
@@ -158,6 +195,25 @@ mod tests {
         };
         cost.map().unwrap().replace(&grid).unwrap();
         assert_eq!(cost_of(&*cost, &at(2.5, 1.5), 8), 0.0);
+    }
+
+    #[test]
+    fn a_map_can_come_by_a_topic() {
+        let cost = bound("of: position, margin: 0.5, map: {topic: map, frame_id: odom}", WALL).unwrap();
+        let map = cost.map().unwrap();
+        let topic = map.topic().unwrap();
+        assert_eq!((topic.topic.as_str(), topic.frame_id.as_deref()), ("map", Some("odom")));
+        assert!(topic.qos.transient_local && topic.qos.depth == 1);
+        assert!(map.current().is_none());
+        for (map, refusal) in [
+            ("{topic: ''}", "costs[0].map.topic: : must be a ROS topic name"),
+            ("{topic: map, frame_id: /odom}", "costs[0].map.frame_id: /odom: must be a frame's name"),
+            ("{topic: map, qos: {depth: 0}}", "costs[0].map.qos.depth: 0: must be at least 1"),
+            ("{topic: map, frame: odom}", "costs[0].map: {topic: map, frame: odom}: must be a file of Nav2's"),
+        ] {
+            let (_, message) = *bound(&format!("of: position, map: {map}"), WALL).err().unwrap();
+            assert!(message.contains(refusal), "{message}");
+        }
     }
 
     #[test]

@@ -35,7 +35,9 @@ pub fn bind(config: &Config, definitions: &dyn Definitions) -> Result<Bound, Con
     for group in &config.contract.observations {
         let key = format!("observations.{}", group.name);
         let schema = binder.schema(&key, &group.message_type)?;
-        observations.push(binder.observation(&key, group, &schema)?);
+        let extractor = binder.observation(&key, group, &schema)?;
+        binder.check_frame_id(&key, &extractor, group.frame_id.as_deref())?;
+        observations.push(extractor.in_frame(group.frame_id.as_deref()));
     }
     let action = &config.contract.action;
     let schema = binder.schema(ACTION, &action.message_type)?;
@@ -48,7 +50,9 @@ pub fn bind(config: &Config, definitions: &dyn Definitions) -> Result<Bound, Con
             None => None,
             Some(goal) => {
                 let schema = binder.schema("goal", &goal.message_type)?;
-                Some(binder.fields("goal", &goal.fields, |fields| Extractor::new(&schema, fields))?)
+                let extractor = binder.fields("goal", &goal.fields, |fields| Extractor::new(&schema, fields))?;
+                binder.check_frame_id("goal", &extractor, goal.frame_id.as_deref())?;
+                Some(extractor)
             }
         },
     };
@@ -98,6 +102,16 @@ impl Binder<'_> {
             Ok(extractor)
         } else {
             Err(refuse(format!("must give one variance for each of the {channels} channels of the group; got {got}")))
+        }
+    }
+
+    fn check_frame_id(&self, key: &str, extractor: &Extractor, frame_id: Option<&str>) -> Result<(), ConfigError> {
+        match frame_id {
+            Some(frame_id) if !extractor.has_frame_id() => {
+                let rule = format!("must be left out: {} has no header", extractor.message_type());
+                Err(self.config.refuse(&format!("{key}.frame_id"), frame_id, rule))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -53,6 +53,8 @@ pub enum Fault {
     NameMissing { field: String, name: String, got: u32 },
     #[error("{field}: expected `{name}` once among the names, it is there at {first} and {second}")]
     NameTwice { field: String, name: String, first: u32, second: u32 },
+    #[error("header.frame_id: expected `{expected}`, got `{got}`")]
+    FrameId { expected: String, got: String },
     #[error("{field}: expected a quaternion of norm at least {expected}, got {got}")]
     QuaternionNorm { field: String, expected: f64, got: f64 },
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::MessageError;
 use super::channels::{Channels, Operation};
 use super::compile::compile;
-use super::error::Damage;
+use super::error::{Damage, Fault};
 use super::resolve::{Place, Which};
 use super::schema::{Kind, Scalar, Schema, Shape};
 use super::walk::{Walk, Walker};
 
-const NS_PER_S: i64 = 1_000_000_000;
+pub(super) const NS_PER_S: i64 = 1_000_000_000;
 
 /// What one message says about one group of channels.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,6 +39,9 @@ pub struct Extractor {
     copies: Vec<(usize, usize)>,
     /// The slots of seconds and nanoseconds.
     stamp: Option<[usize; 2]>,
+    has_frame_id: bool,
+    /// The frame id that messages must carry.
+    frame_id: Option<String>,
 }
 
 impl Extractor {
@@ -120,7 +123,24 @@ impl Extractor {
             operations: operations.collect(),
             copies,
             stamp: stamp.map(|slots| slots.map(|slot| number[slot])),
+            has_frame_id: Header::of(schema).frame_id.is_some(),
+            frame_id: None,
         })
+    }
+
+    /// Refuses messages whose header carries another frame id, an empty one too. `None`: any is taken.
+    pub fn in_frame(self, frame_id: Option<&str>) -> Self {
+        Self { frame_id: frame_id.map(String::from), ..self }
+    }
+
+    /// Does the type have a header that says a frame id?
+    pub fn has_frame_id(&self) -> bool {
+        self.has_frame_id
+    }
+
+    /// Does the type have a stamp?
+    pub fn has_stamp(&self) -> bool {
+        self.stamp.is_some()
     }
 
     /// One label per channel, such as `pose.pose.position.x`.
@@ -161,6 +181,14 @@ impl Extractor {
         slots.clear();
         slots.resize(self.slot_labels.len(), 0.0);
         let frame_id = Walker::new(bytes, slots, &self.slot_labels)?.run(&self.walk)?;
+        if let (Some(expected), Some(got)) = (&self.frame_id, frame_id)
+            && expected.as_bytes() != got
+        {
+            let (expected, got) = (expected.clone(), String::from_utf8_lossy(got).into_owned());
+            // The string lies within the message.
+            let offset = frame_id.map_or(0, |id| id.as_ptr().addr() - bytes.as_ptr().addr());
+            return Err(Damage { offset, fault: Fault::FrameId { expected, got } });
+        }
         for operation in &self.operations {
             operation.apply(slots, &self.slot_labels, &|slot| self.offset_of(bytes, slot))?;
         }

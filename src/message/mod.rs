@@ -20,6 +20,7 @@ mod extract;
 mod field;
 mod resolve;
 mod schema;
+mod transforms;
 mod walk;
 
 #[cfg(test)]
@@ -31,3 +32,4 @@ pub use encode::Encoder;
 pub use error::{Fault, MessageError};
 pub use extract::{Extractor, Sample};
 pub use schema::Schema;
+pub use transforms::{StampedTransform, TF_MESSAGE, transforms};

@@ -45,21 +45,26 @@ pub struct StepTimes {
 
 /// How much of the last estimate outlives a faster step.
 const MEMORY: f64 = 0.9;
+/// How much of it outlives a refusal. What is refused is not timed again: without this, one slow step would end a kind of
+/// step for good.
+const MEMORY_OF_REFUSED: f64 = 0.99;
 
 impl StepTimes {
     /// What the next step may be. `plain_after`: steps that must still follow it for the action to come out clean.
-    pub fn allowed(&self, budget: &Budget, plain_after: usize) -> Allowed {
+    pub fn allowed(&mut self, budget: &Budget, plain_after: usize) -> Allowed {
         let left_s = budget.left_s();
         // A guided step holds a plain one: a bound while no plain one was seen. Nothing seen: the first step is tried.
         let guided_s = self.guided_s.unwrap_or(0.0);
         let plain_s = self.plain_s.unwrap_or(guided_s);
         if guided_s + plain_s * plain_after as f64 <= left_s {
-            Allowed::Guided
-        } else if plain_s <= left_s {
-            Allowed::Plain
-        } else {
-            Allowed::Nothing
+            return Allowed::Guided;
         }
+        self.guided_s = self.guided_s.map(|s| s * MEMORY_OF_REFUSED);
+        if plain_s <= left_s {
+            return Allowed::Plain;
+        }
+        self.plain_s = self.plain_s.map(|s| s * MEMORY_OF_REFUSED);
+        Allowed::Nothing
     }
 
     /// Runs a step and notes its time.
@@ -94,6 +99,19 @@ mod tests {
         spent.set(Duration::from_micros(9_900));
         assert_eq!(times.allowed(&budget, 0), Allowed::Nothing);
         assert_eq!(times.allowed(&Budget::unlimited(), 1000), Allowed::Guided);
+    }
+
+    #[test]
+    fn after_one_step_that_took_too_long_there_are_plans_again() {
+        let spent = Cell::new(Duration::ZERO);
+        let clock = || spent.get();
+        let mut times = StepTimes::default();
+        let slow = Budget::new(Duration::from_millis(45), &clock);
+        times.timed(&slow, false, || spent.set(Duration::from_millis(60)));
+        spent.set(Duration::ZERO);
+        // 60 * 0.99^28 = 45.3 ms, 60 * 0.99^29 = 44.8 ms.
+        let refused = (0..100).take_while(|_| times.allowed(&slow, 0) == Allowed::Nothing).count();
+        assert_eq!(refused, 29);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::config::{Broken, Config, MatrixKind, PlannerConfig, PlannerMode};
 use crate::diffusion::{
     Denoiser, DenoiserError, Known, LevelError, MatrixError, NoiseSchedule, SchedulingMatrix, TokenSpec, Tokens,
 };
-use crate::guidance::{Guidance, Span, costs};
+use crate::guidance::{Guidance, SharedMap, Span, costs};
 use crate::model::{Checkpoint, engine};
 use crate::signal::{Layout, Normaliser};
 
@@ -61,6 +61,9 @@ pub enum PlanError {
     Cost(String),
     #[error("the gradient of the costs is {0}")]
     Gradient(f32),
+    /// A topic that costs take their map from has brought none yet.
+    #[error("no map has come on the topic `{topic}` yet")]
+    NoMap { topic: String },
     #[error("the plan holds a value that is not finite")]
     NotFinite,
     /// Not even one denoising step fitted into the time.
@@ -139,11 +142,34 @@ impl Planner {
     /// # Errors
     /// [`PlanError`].
     pub fn plan(&mut self, request: &PlanRequest, budget: &Budget) -> Result<Plan, PlanError> {
+        let missing = self.generator.guidance.maps().find(|map| map.current().is_none());
+        if let Some(topic) = missing.and_then(SharedMap::topic) {
+            return Err(PlanError::NoMap { topic: topic.topic.clone() });
+        }
         // A request may have been made before the setting was changed.
         if request.history.frames().len() != self.settings.history * self.layout.frame_stack {
             let history = request.history.resized(&self.layout, self.settings.history);
-            return self.plan(&PlanRequest { history, ..request.clone() }, budget);
+            return self.plan_with_what_is_there(&PlanRequest { history, ..request.clone() }, budget);
         }
+        self.plan_with_what_is_there(request, budget)
+    }
+
+    /// Plans once and forgets it, so that the first real plan is not the slowest. Maps need not have come.
+    ///
+    /// # Errors
+    /// [`PlanError`].
+    pub fn warm_up(&mut self, request: &PlanRequest) -> Result<(), PlanError> {
+        self.plan_with_what_is_there(request, &Budget::unlimited())?;
+        self.reset();
+        Ok(())
+    }
+
+    /// The maps that topics feed; without them there is no plan.
+    pub fn maps(&self) -> Vec<SharedMap> {
+        self.generator.guidance.maps().cloned().collect()
+    }
+
+    fn plan_with_what_is_there(&mut self, request: &PlanRequest, budget: &Budget) -> Result<Plan, PlanError> {
         let prepared = self.prepare(request)?;
         let mut rng = ChaCha8Rng::seed_from_u64(self.settings.seed);
         rng.set_stream(request.tick_ns as u64);

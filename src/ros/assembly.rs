@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::bridge::{Bridge, RosError, Spinning};
+use super::bridge::{Bridge, Mark, RosError, Spinning};
 use super::diagnostics::{Identity, Work};
 use super::display::Display;
 use super::driving::{ActionOut, Fault, Shared, Ticking, come_to_rest, lock, start_planning};
 use super::inbound::{Heard, Inbound};
+use super::maps::Maps;
 use super::node::NodeError;
 use super::notice::Notices;
 use super::parameters::{GoalShape, Parameters};
@@ -20,6 +21,7 @@ use super::settings::Settings;
 use super::timing::RosTime;
 use super::tuning::{News, Tuning};
 use crate::config::{Action, Config, OperatingMode};
+use crate::guidance::SharedMap;
 use crate::message::{AmentDefinitions, Bound, bind};
 use crate::model::checkpoint_digest;
 use crate::planning::{Budget, Command, ControlLoop, Plan, PlanError, PlanRequest, Planner};
@@ -43,8 +45,9 @@ pub struct Assembly {
     /// None in the shadow mode.
     action: Option<ActionOut>,
     display: Display,
-    /// Subscriptions that were there before.
-    subscriptions_before: usize,
+    /// What listened before.
+    before: Mark,
+    maps: Maps,
     planning: JoinHandle<()>,
     ticking: Option<Ticking>,
 }
@@ -85,8 +88,8 @@ impl Assembly {
             Inbound { control: shared.control.clone(), heard: heard.clone(), notices: around.notices.clone() };
         let checkpoint_digest = checkpoint_digest(&settings.model)?;
         let channels = bound.action.labels().to_vec();
-        let wiring = Wiring { config: config.clone(), layout, inbound, bound };
-        let (subscriptions_before, action, display) = ros.call(move |bridge| wiring.connect(bridge))?;
+        let wiring = Wiring { config: config.clone(), layout, inbound, bound, maps: planner.maps() };
+        let Connected { before, action, display, maps } = ros.call(move |bridge| wiring.connect(bridge))?;
 
         let period = Duration::from_nanos(config.contract.period_ns().unsigned_abs());
         let plan = planning(planner, period, around.time.clone(), tuning.news());
@@ -101,7 +104,7 @@ impl Assembly {
             groups: config.contract.observations.iter().map(|g| g.name.clone()).collect(),
         };
         let ticking = None;
-        Ok(Self { identity, shared, heard, tuning, period, action, display, subscriptions_before, planning, ticking })
+        Ok(Self { identity, shared, heard, tuning, period, action, display, before, maps, planning, ticking })
     }
 
     pub fn period(&self) -> Duration {
@@ -149,11 +152,12 @@ impl Assembly {
     pub fn dismantle(mut self, ros: &Spinning) -> Result<(), RosError> {
         self.stop();
         self.shared.requests.close();
+        let Self { before, action, display, maps, planning, .. } = self;
         // A panic was caught and reported by the thread itself.
-        let _ = self.planning.join();
-        let (keep, action, display) = (self.subscriptions_before, self.action, self.display);
+        let _ = planning.join();
+        drop(maps);
         ros.call(move |bridge| {
-            bridge.unsubscribe_from(keep);
+            bridge.go_back_to(before);
             action.into_iter().for_each(|action| bridge.drop_publisher(action.publisher));
             display.close(bridge);
             Ok(())
@@ -167,11 +171,20 @@ struct Wiring {
     layout: Layout,
     inbound: Inbound,
     bound: Bound,
+    maps: Vec<SharedMap>,
+}
+
+/// What came of it.
+struct Connected {
+    before: Mark,
+    action: Option<ActionOut>,
+    display: Display,
+    maps: Maps,
 }
 
 impl Wiring {
-    fn connect(self, bridge: &mut Bridge) -> Result<(usize, Option<ActionOut>, Display), RosError> {
-        let before = bridge.subscriptions();
+    fn connect(self, bridge: &mut Bridge) -> Result<Connected, RosError> {
+        let before = bridge.mark();
         let Action { topic, message_type, qos, .. } = &self.config.contract.action;
         let action = match self.config.mode {
             OperatingMode::Drive => {
@@ -184,8 +197,9 @@ impl Wiring {
             }
         };
         let display = Display::open(bridge, &self.config, &self.layout)?;
-        self.inbound.subscribe(bridge, &self.config, self.bound.observations, self.bound.goal)?;
-        Ok((before, action, display))
+        let (observations, goal) = (self.bound.observations, self.bound.goal);
+        let maps = self.inbound.subscribe(bridge, &self.config, observations, goal, &self.maps)?;
+        Ok(Connected { before, action, display, maps })
     }
 }
 
@@ -201,8 +215,7 @@ fn load_planner(settings: &Settings, config: &Config, layout: &Layout) -> Result
         committed: Some(config.contract.action.safe.clone()),
         goal: goal.map_or(Vec::new(), |modality| vec![0.0; layout.modalities[modality].channels.len()]),
     };
-    planner.plan(&request, &Budget::unlimited()).map_err(refuse)?;
-    planner.reset();
+    planner.warm_up(&request).map_err(refuse)?;
     Ok(planner)
 }
 

@@ -64,7 +64,15 @@ pub struct Bridge {
     time: Arc<RosTime>,
     clock: Option<MessageStream>,
     on_graph_warning: Option<Box<dyn FnMut(String) + Send>>,
+    each_spin: Vec<Box<dyn FnMut() + Send>>,
     has_services: bool,
+}
+
+/// How many subscriptions and callbacks there are.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    inboxes: usize,
+    each_spin: usize,
 }
 
 type MessageStream = Pin<Box<dyn Stream<Item = Vec<u8>> + Send>>;
@@ -73,7 +81,7 @@ type Call = Box<dyn FnOnce(&mut Bridge) + Send>;
 struct Inbox {
     topic: String,
     message_type: String,
-    reliable: bool,
+    qos: Qos,
     stream: MessageStream,
     callback: Box<dyn FnMut(Received<'_>) + Send>,
 }
@@ -93,6 +101,7 @@ impl Bridge {
             time: Arc::new(RosTime::new(false)),
             clock: None,
             on_graph_warning: None,
+            each_spin: Vec::new(),
             has_services: false,
         })
     }
@@ -133,21 +142,23 @@ impl Bridge {
         self.inboxes.push(Inbox {
             topic: topic.into(),
             message_type: message_type.into(),
-            reliable: qos.reliability == Reliability::Reliable,
+            qos: qos.clone(),
             stream: Box::pin(stream),
             callback: Box::new(callback),
         });
         Ok(())
     }
 
-    /// How many subscriptions there are: what [`Bridge::unsubscribe_from`] takes.
-    pub fn subscriptions(&self) -> usize {
-        self.inboxes.len()
+    /// What listens now: what [`Bridge::go_back_to`] takes.
+    pub fn mark(&self) -> Mark {
+        Mark { inboxes: self.inboxes.len(), each_spin: self.each_spin.len() }
     }
 
-    /// Drops every subscription but the first `keep`. The middleware lets go of one when the next message comes for it.
-    pub fn unsubscribe_from(&mut self, keep: usize) {
-        self.inboxes.truncate(keep);
+    /// Drops the subscriptions and callbacks made since. The middleware lets go of a subscription when the next message comes
+    /// for it.
+    pub fn go_back_to(&mut self, mark: Mark) {
+        self.inboxes.truncate(mark.inboxes);
+        self.each_spin.truncate(mark.each_spin);
     }
 
     /// Calls of a service, to be answered by whoever takes them from the stream.
@@ -244,6 +255,11 @@ impl Bridge {
         self.on_graph_warning = Some(Box::new(tell));
     }
 
+    /// Calls `callback` on the spinning thread after every spin, 20 ms apart at most: what waits for something looks there.
+    pub fn each_spin(&mut self, callback: impl FnMut() + Send + 'static) {
+        self.each_spin.push(Box::new(callback));
+    }
+
     /// The r2r node, for typed publishers.
     pub(super) fn node_mut(&mut self) -> &mut r2r::Node {
         &mut self.node
@@ -286,6 +302,7 @@ impl Bridge {
                 }
                 self.time.set(now_ns);
             }
+            self.each_spin.iter_mut().for_each(|callback| callback());
             asked.try_iter().for_each(|call| call(&mut self));
             if checked.elapsed() >= GRAPH_CHECK {
                 checked = Instant::now();
@@ -326,7 +343,7 @@ impl Bridge {
     fn check_graph(&mut self, graph: &mut Graph) {
         let Some(tell) = &mut self.on_graph_warning else { return };
         for inbox in &self.inboxes {
-            let complaints = graph.check(&self.node, &inbox.topic, &inbox.message_type, inbox.reliable);
+            let complaints = graph.check(&self.node, &inbox.topic, &inbox.message_type, &inbox.qos);
             complaints.into_iter().for_each(&mut *tell);
         }
     }

@@ -279,7 +279,7 @@ mod tests {
     fn a_node_that_looks_on_says_how_it_would_have_done() {
         let mut telemetry = Telemetry::default();
         let now = Instant::now();
-        telemetry.ticked(now, now, 0, &command(Rung::Plan, None), true);
+        telemetry.ticked(now, now, 0, &command(Rung::Plan, None));
         let shadow = Some(ShadowScore { compared: 3, ..ShadowScore::default() });
         let work = Work { identity: &identity(), telemetry: &mut telemetry, newest_ns: &[], strangeness: None, shadow };
         let facts = Facts { node: "/p", lifecycle: "active", now_ns: 0, work: Some(work) };

@@ -3,18 +3,23 @@
 
 use std::collections::HashMap;
 
-use r2r::qos::ReliabilityPolicy;
+use r2r::QosProfile;
+use r2r::qos::{DurabilityPolicy, ReliabilityPolicy};
+
+use super::names::Names;
+use crate::config::{Qos, Reliability};
 
 /// The complaints of the last check, per topic: each is told once while it lasts.
 #[derive(Default)]
 pub struct Graph {
     told: HashMap<String, Vec<String>>,
+    names: Names,
 }
 
 impl Graph {
     /// New complaints about the publishers on `topic`: another type, or a QoS that does not match.
-    pub fn check(&mut self, node: &r2r::Node, topic: &str, message_type: &str, reliable: bool) -> Vec<String> {
-        let topic = resolve(node, topic);
+    pub fn check(&mut self, node: &r2r::Node, topic: &str, message_type: &str, qos: &Qos) -> Vec<String> {
+        let topic = self.names.resolve(node, topic);
         let Ok(publishers) = node.get_publishers_info_by_topic(&topic, false) else { return Vec::new() };
         let mut wrong = Vec::new();
         for publisher in publishers {
@@ -24,10 +29,8 @@ impl Graph {
                     "{topic}: {who} publishes {}, but the contract says {message_type}: its messages are not received",
                     publisher.topic_type
                 ));
-            } else if reliable && publisher.qos_profile.reliability == ReliabilityPolicy::BestEffort {
-                wrong.push(format!(
-                    "{topic}: {who} publishes best_effort, but the contract asks for reliable: its messages are not received"
-                ));
+            } else if let Some(mismatch) = mismatch(&publisher.qos_profile, qos) {
+                wrong.push(format!("{topic}: {who} {mismatch}: its messages are not received"));
             }
         }
         self.news(topic, wrong)
@@ -41,17 +44,20 @@ impl Graph {
     }
 }
 
-/// The topic's name with namespace. Remappings are not seen here.
-fn resolve(node: &r2r::Node, topic: &str) -> String {
-    absolute(topic, &node.namespace().unwrap_or_default(), &node.fully_qualified_name().unwrap_or_default())
-}
-
-fn absolute(topic: &str, namespace: &str, node: &str) -> String {
-    match topic.strip_prefix('~') {
-        Some(rest) => format!("{node}{rest}"),
-        None if topic.starts_with('/') => topic.into(),
-        None => format!("{}/{topic}", namespace.trim_end_matches('/')),
+/// What DDS does not connect: less offered than requested. Names all of both sides.
+fn mismatch(offered: &QosProfile, requested: &Qos) -> Option<String> {
+    let best_effort = offered.reliability == ReliabilityPolicy::BestEffort;
+    let volatile = offered.durability == DurabilityPolicy::Volatile;
+    let reliable = requested.reliability == Reliability::Reliable;
+    if !(reliable && best_effort || requested.transient_local && volatile) {
+        return None;
     }
+    let said = |reliable: bool, transient_local: bool| {
+        let reliability = if reliable { "reliable" } else { "best_effort" };
+        format!("{reliability}, {}", if transient_local { "transient_local" } else { "volatile" })
+    };
+    let (offered, requested) = (said(!best_effort, !volatile), said(reliable, requested.transient_local));
+    Some(format!("offers {offered}, but the contract requests {requested}"))
 }
 
 #[cfg(test)]
@@ -59,11 +65,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_made_absolute_as_rcl_does() {
-        assert_eq!(absolute("odom", "/", "/planner"), "/odom");
-        assert_eq!(absolute("odom", "/robot", "/robot/planner"), "/robot/odom");
-        assert_eq!(absolute("/odom", "/robot", "/robot/planner"), "/odom");
-        assert_eq!(absolute("~/plan", "/robot", "/robot/planner"), "/robot/planner/plan");
+    fn a_mismatch_names_both_sides() {
+        let offered = QosProfile::default().best_effort().volatile();
+        let ask = |reliability, transient_local| Qos { reliability, depth: 1, transient_local };
+        assert_eq!(
+            mismatch(&offered, &ask(Reliability::BestEffort, true)).as_deref(),
+            Some("offers best_effort, volatile, but the contract requests best_effort, transient_local")
+        );
+        assert_eq!(
+            mismatch(&offered, &ask(Reliability::Reliable, false)).as_deref(),
+            Some("offers best_effort, volatile, but the contract requests reliable, volatile")
+        );
+        assert_eq!(mismatch(&offered, &ask(Reliability::BestEffort, false)), None);
+        let more = QosProfile::default().reliable().transient_local();
+        assert_eq!(mismatch(&more, &ask(Reliability::Reliable, true)), None);
     }
 
     #[test]

@@ -4,8 +4,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::bridge::{Bridge, Received, RosError};
+use super::goals::Goals;
+use super::maps::Maps;
 use super::notice::{Notices, Severity};
+use super::transforms::Transforms;
 use crate::config::{Config, Qos};
+use crate::guidance::SharedMap;
 use crate::message::{Extractor, Sample};
 use crate::planning::ControlLoop;
 
@@ -42,7 +46,8 @@ pub struct Inbound {
 }
 
 impl Inbound {
-    /// Subscribes to every topic of the contract, and to the goal's.
+    /// Subscribes to every topic of the contract, to the goal's, to those of `maps`, and to `/tf` where a goal or a map may
+    /// come in another frame.
     ///
     /// # Errors
     /// As [`Bridge::subscribe`].
@@ -52,7 +57,8 @@ impl Inbound {
         config: &Config,
         observations: Vec<Extractor>,
         goal: Option<Extractor>,
-    ) -> Result<(), RosError> {
+        maps: &[SharedMap],
+    ) -> Result<Maps, RosError> {
         for source in sources(config, observations) {
             let Source { topic, message_type, qos, groups } = source;
             let inbound = self.clone();
@@ -64,14 +70,20 @@ impl Inbound {
                 }
             })?;
         }
-        if let Some((goal, extractor)) = config.goal.as_ref().zip(goal) {
-            let (inbound, topic) = (self.clone(), goal.topic.clone());
-            let qos = Qos { depth: 1, ..Qos::default() };
-            bridge.subscribe(&goal.topic, &goal.message_type, &qos, move |received| {
-                inbound.goal_given(&topic, &extractor, received);
-            })?;
+        let transforms = Transforms::new(self.notices.clone());
+        let goal_frame = config.goal.as_ref().and_then(|goal| goal.frame_id.as_ref());
+        let map_frame = maps.iter().filter_map(SharedMap::topic).find_map(|topic| topic.frame_id.as_ref());
+        if goal_frame.or(map_frame).is_some()
+            && let Err(error) = transforms.subscribe(bridge)
+        {
+            // Those that come in the contract's frame are as good as before.
+            let text = format!("goals and maps in another frame than the contract's cannot be used: {error}");
+            self.notices.warn("tf", text);
         }
-        Ok(())
+        if let Some((goal, extractor)) = config.goal.as_ref().zip(goal) {
+            Goals::new(goal.clone(), extractor, self.clone(), transforms.clone()).subscribe(bridge)?;
+        }
+        Maps::subscribe(bridge, maps, &transforms, &self.notices)
     }
 
     /// Subscribes to the action topic: what another sends.
@@ -91,7 +103,11 @@ impl Inbound {
 
     fn observed(&self, topic: &str, group: &Group, is_goal_group: bool, received: Received<'_>) {
         let Some(sample) = self.decode(topic, &group.extractor, received.bytes) else { return };
-        // No header: the time of arrival is the best that is known, as a bag's time is in a recording.
+        if sample.stamp_ns.is_none() && group.extractor.has_stamp() {
+            let text = format!("{topic}: not stamped (its stamp is 0): the time of arrival is used");
+            self.notices.warn(format!("{topic} unstamped"), text);
+        }
+        // No stamp: the time of arrival is the best that is known, as a bag's time is in a recording.
         let stamp_ns = sample.stamp_ns.unwrap_or(received.received_ns);
         let behind_s = received.received_ns.saturating_sub(stamp_ns) as f64 * 1e-9;
         if !(-AHEAD_S..=BEHIND_S).contains(&behind_s) {
@@ -109,20 +125,20 @@ impl Inbound {
         }
     }
 
-    fn goal_given(&self, topic: &str, extractor: &Extractor, received: Received<'_>) {
-        let Some(sample) = self.decode(topic, extractor, received.bytes) else { return };
-        self.control.lock().unwrap_or_else(PoisonError::into_inner).set_goal(&sample.values);
+    /// The goal from now on, in the units of its group and in the frame `frame_id`. `from`: who says so, for people.
+    pub fn use_goal(&self, from: &str, values: &[f64], frame_id: &str) {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner).set_goal(values);
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        if heard.goal.as_ref() != Some(&sample.values) {
-            let text = format!("{topic}: the goal is now {:?}", sample.values);
+        if heard.goal.as_deref() != Some(values) {
+            let text = format!("{from}: the goal is now {values:?}");
             self.notices.send(Severity::Info, text.clone(), text);
         }
-        heard.goal = Some(sample.values);
-        heard.goal_frame_id = sample.frame_id.unwrap_or_default();
+        heard.goal = Some(values.to_vec());
+        heard.goal_frame_id = frame_id.into();
     }
 
     /// The sample, or a warning that names topic, type, offset and reason.
-    fn decode(&self, topic: &str, extractor: &Extractor, bytes: &[u8]) -> Option<Sample> {
+    pub(super) fn decode(&self, topic: &str, extractor: &Extractor, bytes: &[u8]) -> Option<Sample> {
         match extractor.extract(bytes) {
             Ok(sample) => Some(sample),
             Err(error) => {

@@ -1,6 +1,7 @@
 //! Extractor, encoder and binding together, on bytes written by hand. The byte writer here shares no code with the room.
 
 mod damage;
+mod frames;
 mod reading;
 mod writing;
 

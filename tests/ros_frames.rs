@@ -1,0 +1,188 @@
+//! The node against a robot whose messages lie in other frames than the contract's (`tests/ros/frames.py`), over DDS on
+//! the loopback: goals and maps are transformed or refused with a word, and so are QoS that do not match. Run by
+//! `make test`, which provides DF_TEST_PYTHON.
+#![cfg(feature = "ros")]
+
+#[path = "ros/stage.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod stage;
+
+use std::time::{Duration, Instant};
+
+use stage::{Node, Robot, Stage};
+
+/// A free place of the demo maze, and two goals in the same corridor, to the left and to the right of it. In `odom`, metres.
+const PLACE: &str = "3.5 3.5";
+const LEFT: (f64, f64) = (1.5, 3.5);
+const RIGHT: (f64, f64) = (5.5, 3.5);
+/// map_from_odom: a quarter turn, then (-10, 5). So (x, y) of `odom` is (-10 - y, 5 + x) of `map`.
+const MAP_FROM_ODOM: &str = "map odom -10 5 1.5707963267948966";
+
+fn in_map((x, y): (f64, f64)) -> String {
+    format!("{} {}", -10.0 - y, 5.0 + x)
+}
+
+/// The shipped configuration with changes, as a file.
+fn configured(stage: &Stage, changes: &[(&str, &str)]) -> String {
+    let mut text = stage::shipped_config();
+    for (from, to) in changes {
+        assert!(text.contains(from), "the shipped configuration no longer has `{from}`");
+        text = text.replacen(from, to, 1);
+    }
+    stage.file("changed.yaml", &text)
+}
+
+const GOAL_IN_ODOM: (&str, &str) = ("  group: position\n", "  group: position\n  frame_id: odom\n");
+
+fn node(stage: &Stage, config: &str, more: &[&str]) -> Node {
+    let model = stage::model();
+    let mut arguments = vec!["--config", config, "--model", &model];
+    arguments.extend(more);
+    stage.bare_node(&arguments)
+}
+
+/// How near plans come to a place on the average, m; single ones are samples.
+fn nearest(robot: &mut Robot, (x, y): (f64, f64)) -> f64 {
+    std::thread::sleep(Duration::from_millis(700));
+    let mut sum = 0.0;
+    for _ in 0..20 {
+        std::thread::sleep(Duration::from_millis(60));
+        let plan = robot.ask("plan");
+        let points = plan.as_array().expect("a plan").iter();
+        let distances = points.map(|p| (p[0].as_f64().unwrap() - x).hypot(p[1].as_f64().unwrap() - y));
+        sum += distances.fold(f64::INFINITY, f64::min) / 20.0;
+    }
+    sum
+}
+
+/// The share of actions that are not the safe one.
+fn driven(robot: &mut Robot, seconds: f64) -> f64 {
+    let actions = robot.ask(&format!("record {seconds}"));
+    let actions: Vec<[f64; 2]> = serde_json::from_value(actions).unwrap();
+    assert!(!actions.is_empty(), "no actions");
+    actions.iter().filter(|force| **force != [0.0, 0.0]).count() as f64 / actions.len() as f64
+}
+
+fn await_driving(robot: &mut Robot) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while driven(robot, 0.5) < 0.5 {
+        assert!(Instant::now() < until, "the node does not drive within 20 s: {}", robot.ask("diagnostics"));
+    }
+}
+
+#[test]
+fn a_goal_in_another_frame_waits_for_its_transform_and_is_used() {
+    let stage = Stage::new();
+    let config = configured(&stage, &[GOAL_IN_ODOM]);
+    let node = node(&stage, &config, &[]);
+    let mut robot = stage.peer("frames.py", &[]);
+    robot.ask(&format!("odom odom {PLACE}"));
+    robot.ask(&format!("goal map {}", in_map(LEFT)));
+    node.says(
+        "goal: the goal in `map` has waited 0.5 s of at most 10 s for its transform: odom_from_map: no transform",
+    );
+    assert_eq!(driven(&mut robot, 0.3), 0.0, "there is no goal yet");
+    robot.ask(&format!("tf_static {MAP_FROM_ODOM}"));
+    await_driving(&mut robot);
+    let left = nearest(&mut robot, LEFT);
+
+    // Stamped, with a transform that moves: it is used as soon as the transform has come to the goal's stamp.
+    robot.ask("tf odom camera 0 0 0");
+    std::thread::sleep(Duration::from_millis(200));
+    let (x, y) = RIGHT;
+    robot.ask(&format!("goal_now camera {x} {y}"));
+    let right = nearest(&mut robot, RIGHT);
+    println!("plans pass {LEFT:?} at {left:.2} m and {RIGHT:?} at {right:.2} m");
+    assert!(left < 0.6 && right < 0.6, "plans pass their goal: {left} m, {right} m");
+
+    // The robot goes on to the goal before it while another one waits, and after that one was refused.
+    robot.ask("goal moon 1 1");
+    robot.ask(&format!("goal - {} {}", LEFT.0, LEFT.1));
+    node.says("goal: goal refused: its frame id is empty, the contract's is `odom`");
+    node.says(
+        "goal: goal refused after 10.0 s: it is in `moon`, and odom_from_moon: no transform names the frame `moon`",
+    );
+    let right = nearest(&mut robot, RIGHT);
+    assert!(right < 0.6, "the goal before it is forgotten: plans pass it at {right} m");
+}
+
+#[test]
+fn an_observation_in_another_frame_is_refused_with_both_names() {
+    let stage = Stage::new();
+    let config = configured(&stage, &[("    max_age_s: 0.1", "    frame_id: odom\n    max_age_s: 0.1")]);
+    let node = node(&stage, &config, &[]);
+    let mut robot = stage.peer("frames.py", &[]);
+    robot.ask(&format!("odom odom {PLACE}"));
+    robot.ask(&format!("goal map {} {}", RIGHT.0, RIGHT.1));
+    await_driving(&mut robot);
+    for (frame, got) in [("map", "map"), ("-", "")] {
+        robot.ask(&format!("odom {frame} {PLACE}"));
+        node.says(&format!("header.frame_id: expected `odom`, got `{got}`"));
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(driven(&mut robot, 0.5), 0.0, "driven by observations in `{got}`");
+    }
+    robot.ask(&format!("odom odom {PLACE}"));
+    await_driving(&mut robot);
+}
+
+#[test]
+fn a_map_that_was_published_before_is_moved_into_the_frame_and_used() {
+    let stage = Stage::new();
+    let cost = "costs:\n  - {kind: obstacles, weight: 300, of: position, unknown: free, margin: 0.2, \
+                map: {topic: map, frame_id: odom}}";
+    // Costs alone lead: a goal that is known as an observation is passed whatever it costs. Few sequences, so that there is
+    // time for guidance also on a busy machine.
+    let changes = [
+        ("costs:", cost),
+        ("goal_as_observation: true", "goal_as_observation: false"),
+        ("candidates: 4", "candidates: 1"),
+        ("futures: 2", "futures: 1"),
+        ("scale: 0.1, max_norm: 1.0", "scale: 1.0, max_norm: 10.0"),
+    ];
+    let config = configured(&stage, &changes);
+    let mut robot = stage.peer("frames.py", &[]);
+    // Columns of 0.25 m along x of `map`, which is minus y of `odom`: 8 m by 8 m from (-18, 5) of `map` on, all free.
+    robot.ask("map map -18 5 32 32 0.25 32");
+    let node = node(&stage, &config, &[]);
+    robot.ask(&format!("odom odom {PLACE}"));
+    robot.ask(&format!("goal odom {} {}", RIGHT.0, RIGHT.1));
+    node.says("map: a map of 1024 cells in `map`, made ready in");
+    node.says("old, is not used yet: odom_from_map: no transform names the frame `odom`");
+    assert_eq!(driven(&mut robot, 0.5), 0.0, "driven without the map");
+    node.says("no map has come on the topic `map` yet");
+    robot.ask(&format!("tf_static {MAP_FROM_ODOM}"));
+    await_driving(&mut robot);
+    let free = nearest(&mut robot, RIGHT);
+    // Another map, in `odom` this time: a wall between the robot and its goal, from x = 4.25 on.
+    robot.ask("map odom 0 0 32 32 0.25 17");
+    node.says("map: a map of 1024 cells in `odom`");
+    let walled = nearest(&mut robot, RIGHT);
+    println!("plans pass {RIGHT:?} at {free:.2} m, and at {walled:.2} m with a wall before it");
+    assert!(free < 0.6 && walled > free + 0.3, "the wall is no concern: {free} m without, {walled} m with");
+}
+
+#[test]
+fn a_qos_that_does_not_match_is_named_with_both_sides_through_remappings() {
+    let stage = Stage::new();
+    let cost = "costs:\n  - {kind: obstacles, weight: 1, of: position, map: {topic: map}}";
+    let config = configured(
+        &stage,
+        &[
+            ("{reliability: best_effort, depth: 5}", "{reliability: reliable, transient_local: true}"),
+            ("  group: position\n", "  group: position\n  qos: {transient_local: true}\n"),
+            ("costs:", cost),
+        ],
+    );
+    let node = node(&stage, &config, &["--ros-args", "-r", "odom:=/wheel/odom"]);
+    let mut robot = stage.peer("frames.py", &[]);
+    robot.ask("offer /wheel/odom Odometry best_effort");
+    robot.ask("offer goal PoseStamped");
+    robot.ask("offer map OccupancyGrid best_effort latched");
+    for said in [
+        "/wheel/odom: /robot offers best_effort, volatile, but the contract requests reliable, transient_local",
+        "/goal: /robot offers reliable, volatile, but the contract requests reliable, transient_local",
+        "/map: /robot offers best_effort, transient_local, but the contract requests reliable, transient_local",
+    ] {
+        node.says(said);
+    }
+}
