@@ -169,6 +169,7 @@ fn run(arguments: RunArguments) -> Result<ExitCode> {
         force: topics.force,
         goal: topics.goal,
         futures: arguments.futures,
+        clock: false,
         map_frame: MAP_FRAME.into(),
         robot_frame: ROBOT_FRAME.into(),
     })?;
