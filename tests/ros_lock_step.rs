@@ -45,7 +45,7 @@ fn every_tick_gets_one_action_and_memory_stays_flat() {
         Drive { world, trial: Trial::draw(Maze::demo(), 0), seed: 0, reached: 0, now_ns: 0, force: [0.0; 2] };
     drive.until_it_answers(&mut node);
 
-    let (start, start_ns, before) = (Instant::now(), drive.now_ns, drive.world.forces());
+    let (start, start_ns, before) = (Instant::now(), drive.now_ns, drive.world.listening.forces());
     let ticks = (seconds / (PERIOD_NS as f64 * 1e-9)).round() as usize;
     let (mut memory, every) = (Vec::new(), (ticks / SAMPLES).max(1));
     for k in 0..ticks {
@@ -54,7 +54,7 @@ fn every_tick_gets_one_action_and_memory_stays_flat() {
             memory.push(((drive.now_ns - start_ns) as f64 * 1e-9, node.resident_bytes() as f64));
         }
     }
-    let got = drive.world.forces() - before;
+    let got = drive.world.listening.forces() - before;
     let wall_s = start.elapsed().as_secs_f64();
     let warm = &memory[(memory.len() as f64 * WARM_UP) as usize..];
     let slope = slope(warm) * 3600.0 / f64::from(1 << 20);
@@ -90,8 +90,8 @@ impl Drive {
     /// Goes on without waiting until an action comes.
     fn until_it_answers(&mut self, node: &mut Node) {
         let until = Instant::now() + Duration::from_secs(60);
-        let before = self.world.forces();
-        while self.world.forces() == before {
+        let before = self.world.listening.forces();
+        while self.world.listening.forces() == before {
             assert!(Instant::now() < until && node.is_running(), "no action: {}", node.stderr());
             if self.world.is_heard() {
                 self.step();
@@ -131,7 +131,7 @@ impl Drive {
     }
 
     fn await_action(&mut self, node: &mut Node) {
-        let answer = self.world.await_force(self.now_ns, PATIENCE);
+        let answer = self.world.listening.await_force(self.now_ns, PATIENCE);
         let Some((stamp_ns, force)) = answer else {
             panic!("no action for the tick at {} ns: {}", self.now_ns, node.stderr());
         };

@@ -42,9 +42,16 @@ pub struct WorldNode {
     goal: RawPublisher,
     clock: Option<RawPublisher>,
     names: WorldNames,
+    /// What comes in.
+    pub listening: Listening,
+    _spinning: Spinning,
+}
+
+/// What a world has received; every thread may have a copy.
+#[derive(Clone, Default)]
+pub struct Listening {
     seen: Arc<Mutex<Seen>>,
     came: Arc<Condvar>,
-    _spinning: Spinning,
 }
 
 /// What has been received.
@@ -74,8 +81,9 @@ impl WorldNode {
         let clock = ("/clock", "rosgraph_msgs/msg/Clock");
         let clock = names.clock.then(|| bridge.publisher(clock.0, clock.1, &reliable)).transpose()?;
 
-        let (seen, came) = (Arc::new(Mutex::new(Seen::default())), Arc::new(Condvar::new()));
-        let (inbox, bell) = (seen.clone(), came.clone());
+        let listening = Listening::default();
+        let Listening { seen, came: bell } = listening.clone();
+        let inbox = seen.clone();
         bridge.subscribe(&names.force, "geometry_msgs/msg/WrenchStamped", &reliable, move |received| {
             if let Ok(message) = WrenchStamped::from_serialized_bytes(received.bytes) {
                 let (force, stamp) = (message.wrench.force, message.header.stamp);
@@ -100,7 +108,7 @@ impl WorldNode {
             }
         })?;
         let _spinning = bridge.spin().map_err(|source| RosError::Init(format!("no thread to spin: {source}")))?;
-        Ok(Self { odometry, goal, clock, names, seen, came, _spinning })
+        Ok(Self { odometry, goal, clock, names, listening, _spinning })
     }
 
     /// Publishes where the robot is (metres) and how it moves (metres per second).
@@ -145,7 +153,9 @@ impl WorldNode {
         let publishers = [&self.odometry, &self.goal].into_iter().chain(&self.clock);
         publishers.map(RawPublisher::subscribers).all(|count| count > 0)
     }
+}
 
+impl Listening {
     /// Waits for a force that is stamped with this tick or a later one: its stamp and the force.
     pub fn await_force(&self, tick_ns: i64, patience: Duration) -> Option<(i64, [f64; 2])> {
         let has_not_come = |seen: &mut Seen| seen.forces == 0 || seen.last_stamp_ns < tick_ns;

@@ -142,6 +142,12 @@ impl Stage {
         join()
     }
 
+    /// A Python program with rclpy, given as text; its stdout is piped.
+    pub fn python(&self, program: &str, arguments: &[&str]) -> Child {
+        let python = std::env::var("DF_TEST_PYTHON").expect("DF_TEST_PYTHON is not set: `. .ros/env.sh` first");
+        self.start(Command::new(python).args(["-c", program]).args(arguments).stdout(Stdio::piped()))
+    }
+
     /// A file in the test's folder; its path.
     pub fn file(&self, name: &str, text: &str) -> String {
         let path: PathBuf = self.folder.path().join(name);
