@@ -156,21 +156,26 @@ fn plan_futures_guidance_and_diagnostics_say_what_the_node_does() {
     let guided = |status: &Status| status.number("guided_steps") > 0.0 && status.number("gradient_norm") > 0.0;
     assert!(seen.guidance.iter().any(|statuses| guided(&statuses[2])), "no plan was guided");
 
-    // 1 Hz.
-    assert!((3..=4).contains(&seen.diagnostics.len()), "{} reports in 3.5 s", seen.diagnostics.len());
+    // 1 Hz, or a little more or less on a busy machine.
+    assert!((2..=5).contains(&seen.diagnostics.len()), "{} reports in 3.5 s", seen.diagnostics.len());
     let status = &seen.diagnostics.last().unwrap()[0];
     println!("{status:#?}");
     assert_eq!((status.name.as_str(), status.hardware_id.as_str()), ("/df_planner: planner", "df_planner"));
     assert!(status.message.starts_with(status.text("state")), "{status:?}");
     assert_eq!((status.text("lifecycle"), status.text("device")), ("active", "cpu"));
     assert_eq!(status.number("configured_rate_hz"), 20.0);
-    assert!((status.number("achieved_rate_hz") - 20.0).abs() < 0.5, "{status:?}");
+    // From the first tick to the last one, a busy machine may have skipped some.
+    let (ticks, skipped) = (status.number("ticks"), status.number("skipped_ticks"));
+    let expected_hz = 20.0 * (ticks - 1.0) / (ticks - 1.0 + skipped);
+    assert!((status.number("achieved_rate_hz") - expected_hz).abs() < 0.2, "{expected_hz} Hz: {status:?}");
     for name in ["tick_jitter_ms", "planning_latency_ms"] {
         let [p50, p99, max] = ["p50", "p99", "max"].map(|part| status.number(&format!("{name}_{part}")));
         assert!(0.0 < p50 && p50 <= p99 && p99 <= max, "{name}: {p50} {p99} {max}");
     }
-    assert!(status.number("age_s.position") < 0.1 && status.number("age_s.velocity") < 0.1, "{status:?}");
-    assert!(["plan", "rest_of_plan", "safe"].contains(&status.text("rung")), "{status:?}");
+    for group in ["position", "velocity"] {
+        assert!((0.0..1.0).contains(&status.number(&format!("age_s.{group}"))), "{status:?}");
+    }
+    assert!(["plan", "rest_of_plan", "hold", "ramp", "safe"].contains(&status.text("rung")), "{status:?}");
     // What the documentation says a user can compare it with.
     let model = root().join("models/point_maze");
     let script = "cat checkpoint.json contract.yaml weights.bpk | sha256sum";

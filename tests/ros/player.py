@@ -47,11 +47,13 @@ def main():
     goal = node.create_publisher(PoseStamped, "goal", 10)
     force = node.create_publisher(WrenchStamped, "force", 10)
     plans = []
-    compared = [0]
+    compared = []
 
     def on_diagnostics(message):
-        values = {pair.key: pair.value for status in message.status for pair in status.values}
-        compared.append(int(values.get("shadow.compared", 0)))
+        for status in message.status:
+            if status.name == "/df_planner: planner":
+                values = {pair.key: pair.value for pair in status.values}
+                compared.append(int(values.get("shadow.compared", 0)))
 
     node.create_subscription(Path, "df_planner/plan", plans.append, 10)
     node.create_subscription(DiagnosticArray, "/diagnostics", on_diagnostics, 10)
@@ -59,7 +61,7 @@ def main():
     executor.add_node(node)
     threading.Thread(target=executor.spin, daemon=True).start()
     until = time.monotonic() + 10.0
-    while odom.get_subscription_count() == 0 and time.monotonic() < until:
+    while (odom.get_subscription_count() == 0 or not compared) and time.monotonic() < until:
         time.sleep(0.05)
 
     begin = time.monotonic()
