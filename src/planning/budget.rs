@@ -107,7 +107,9 @@ mod tests {
         let clock = || spent.get();
         let mut times = StepTimes::default();
         let slow = Budget::new(Duration::from_millis(45), &clock);
-        times.timed(&slow, false, || spent.set(Duration::from_millis(60)));
+        for guided in [true, false] {
+            times.timed(&slow, guided, || spent.set(spent.get() + Duration::from_millis(60)));
+        }
         spent.set(Duration::ZERO);
         // 60 * 0.99^28 = 45.3 ms, 60 * 0.99^29 = 44.8 ms.
         let refused = (0..100).take_while(|_| times.allowed(&slow, 0) == Allowed::Nothing).count();

@@ -33,6 +33,8 @@ struct Waiting {
     bytes: Vec<u8>,
     frame_id: String,
     when: When,
+    /// How many goals there had been when it came.
+    before: u64,
     since: Instant,
     tell_at: Instant,
 }
@@ -72,7 +74,8 @@ impl Goals {
             return self.say(said);
         }
         let when = sample.stamp_ns.map_or(When::Newest, When::At);
-        let waiting = Waiting { bytes: bytes.to_vec(), frame_id: got, when, since: now, tell_at: now + TELL_AFTER };
+        let (bytes, before, tell_at) = (bytes.to_vec(), lock(&self.inbound.heard).goals, now + TELL_AFTER);
+        let waiting = Waiting { bytes, frame_id: got, when, before, since: now, tell_at };
         self.replace(Some(waiting));
         self.look_again(now);
     }
@@ -90,6 +93,11 @@ impl Goals {
     fn look_again(&self, now: Instant) {
         let mut waiting = lock(&self.waiting);
         let (Some(goal), Some(expected)) = (waiting.as_mut(), &self.config.frame_id) else { return };
+        // One that came by another way, as a parameter.
+        if goal.before != lock(&self.inbound.heard).goals {
+            drop(waiting);
+            return self.replace(None);
+        }
         let topic = &self.config.topic;
         let waited_s = now.duration_since(goal.since).as_secs_f64();
         match self.transforms.lookup(expected, &goal.frame_id, goal.when) {
@@ -144,7 +152,7 @@ mod tests {
     use crate::planning::ControlLoop;
     use crate::ros::inbound::Heard;
     use crate::ros::notice::{self, Notice};
-    use crate::signal::Layout;
+    use crate::signal::{Layout, Normaliser};
 
     const S: i64 = 1_000_000_000;
     const CONFIG: &str = "
@@ -169,7 +177,9 @@ goal: {topic: goal, type: geometry_msgs/msg/PoseStamped, fields: [pose.position.
             let bound = bind(&config, &SchemaDefinitions::new([("geometry_msgs/msg/PoseStamped", pose)])).unwrap();
             let layout = Layout::new(1, bound.modalities(&config));
             let (notices, inbox) = notice::channel();
-            let control = Arc::new(Mutex::new(ControlLoop::new(&config, &layout)));
+            let channels = layout.frame_channels();
+            let normaliser = Normaliser { mean: vec![0.0; channels], deviation: vec![1.0; channels] };
+            let control = Arc::new(Mutex::new(ControlLoop::new(&config, &layout, &normaliser)));
             let heard = Arc::new(Mutex::new(Heard { newest_ns: vec![None], ..Heard::default() }));
             let inbound = Inbound { control, heard, notices: notices.clone() };
             let goals = Goals::new(config.goal.unwrap(), bound.goal.unwrap(), inbound, Transforms::new(notices));
@@ -246,6 +256,11 @@ goal: {topic: goal, type: geometry_msgs/msg/PoseStamped, fields: [pose.position.
         assert_eq!(test.said(), [refused]);
         test.look_again(20.0);
         assert!(test.said().is_empty());
+        // While one waits, another is set as a parameter.
+        test.given("mars", 3.0, 0, 20.0);
+        test.goals.inbound.use_goal("parameter", &[], "odom");
+        test.look_again(20.1);
+        assert_eq!(test.said(), ["goal: a newer goal replaces the one in `mars` that waited for its transform"]);
         // Before all that is known: that does not come again.
         test.given("map", 3.0, 2, 20.0);
         let old = "goal: goal refused: it is in `map`, and odom_from_map: the oldest map_from_odom is 2.000 s newer than the \

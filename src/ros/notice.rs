@@ -11,6 +11,8 @@ const WAITING: usize = 256;
 const INTERVAL: Duration = Duration::from_secs(2);
 /// An information of one kind is told at most this often.
 const INFO_INTERVAL: Duration = Duration::from_secs(30);
+/// Kinds that are remembered. Some hold what others have sent, such as the names of frames.
+const KINDS_MAX: usize = 512;
 
 /// Something worth telling.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +70,13 @@ impl Throttle {
     /// The text to tell now, if any.
     pub fn pass(&mut self, notice: &Notice, now: Instant) -> Option<String> {
         let Some((last, withheld)) = self.kinds.get_mut(&notice.kind) else {
+            if self.kinds.len() >= KINDS_MAX {
+                self.kinds.retain(|_, (last, _)| now.duration_since(*last) < INTERVAL);
+            }
+            // More kinds than that within an interval: some are told again too early.
+            if self.kinds.len() >= KINDS_MAX {
+                self.kinds.clear();
+            }
             self.kinds.insert(notice.kind.clone(), (now, 0));
             return Some(notice.text.clone());
         };
@@ -97,5 +106,16 @@ mod tests {
         assert_eq!(throttle.pass(&notice("a"), start + INTERVAL / 2), None);
         assert_eq!(throttle.pass(&notice("a"), start + INTERVAL), Some("late (2 more like it)".into()));
         assert_eq!(throttle.pass(&notice("a"), start + 2 * INTERVAL), Some("late".into()));
+    }
+
+    #[test]
+    fn kinds_without_number_take_no_memory_without_bound() {
+        let mut throttle = Throttle::default();
+        let start = Instant::now();
+        for i in 0..3 * KINDS_MAX {
+            let notice = Notice { severity: Severity::Info, kind: format!("goal {i}"), text: "new".into() };
+            assert!(throttle.pass(&notice, start + Duration::from_millis(i as u64)).is_some());
+            assert!(throttle.kinds.len() <= KINDS_MAX);
+        }
     }
 }
