@@ -3,7 +3,6 @@
 #![cfg(feature = "ros")]
 
 #[path = "ros/stage.rs"]
-#[allow(dead_code)]
 mod stage;
 
 use std::collections::BTreeSet;

@@ -2,7 +2,6 @@
 //! views (config/planner.rviz, config/foxglove_layout.json) show topics, fields and diagnostics that there are.
 #![cfg(feature = "ros")]
 
-#[allow(dead_code)] // Every test file uses its part of the stage.
 #[path = "ros/stage.rs"]
 mod stage;
 

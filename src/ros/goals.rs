@@ -33,6 +33,8 @@ struct Waiting {
     bytes: Vec<u8>,
     frame_id: String,
     when: When,
+    /// The goal when it came: where that is another one now, somebody has set a newer one.
+    before: Option<Vec<f64>>,
     since: Instant,
     tell_at: Instant,
 }
@@ -72,7 +74,8 @@ impl Goals {
             return self.say(said);
         }
         let when = sample.stamp_ns.map_or(When::Newest, When::At);
-        let waiting = Waiting { bytes: bytes.to_vec(), frame_id: got, when, since: now, tell_at: now + TELL_AFTER };
+        let (bytes, before) = (bytes.to_vec(), lock(&self.inbound.heard).goal.clone());
+        let waiting = Waiting { bytes, frame_id: got, when, before, since: now, tell_at: now + TELL_AFTER };
         self.replace(Some(waiting));
         self.look_again(now);
     }
@@ -91,6 +94,14 @@ impl Goals {
         let mut waiting = lock(&self.waiting);
         let (Some(goal), Some(expected)) = (waiting.as_mut(), &self.config.frame_id) else { return };
         let topic = &self.config.topic;
+        if lock(&self.inbound.heard).goal != goal.before {
+            self.say(format!(
+                "{topic}: a newer goal replaces the one in `{}` that waited for its transform",
+                goal.frame_id
+            ));
+            *waiting = None;
+            return;
+        }
         let waited_s = now.duration_since(goal.since).as_secs_f64();
         match self.transforms.lookup(expected, &goal.frame_id, goal.when) {
             Ok(expected_from_goal) => {
@@ -144,7 +155,7 @@ mod tests {
     use crate::planning::ControlLoop;
     use crate::ros::inbound::Heard;
     use crate::ros::notice::{self, Notice};
-    use crate::signal::Layout;
+    use crate::signal::{Layout, Normaliser};
 
     const S: i64 = 1_000_000_000;
     const CONFIG: &str = "
@@ -169,7 +180,9 @@ goal: {topic: goal, type: geometry_msgs/msg/PoseStamped, fields: [pose.position.
             let bound = bind(&config, &SchemaDefinitions::new([("geometry_msgs/msg/PoseStamped", pose)])).unwrap();
             let layout = Layout::new(1, bound.modalities(&config));
             let (notices, inbox) = notice::channel();
-            let control = Arc::new(Mutex::new(ControlLoop::new(&config, &layout)));
+            let channels = layout.frame_channels();
+            let normaliser = Normaliser { mean: vec![0.0; channels], deviation: vec![1.0; channels] };
+            let control = Arc::new(Mutex::new(ControlLoop::new(&config, &layout, &normaliser)));
             let heard = Arc::new(Mutex::new(Heard { newest_ns: vec![None], ..Heard::default() }));
             let inbound = Inbound { control, heard, notices: notices.clone() };
             let goals = Goals::new(config.goal.unwrap(), bound.goal.unwrap(), inbound, Transforms::new(notices));
@@ -246,6 +259,12 @@ goal: {topic: goal, type: geometry_msgs/msg/PoseStamped, fields: [pose.position.
         assert_eq!(test.said(), [refused]);
         test.look_again(20.0);
         assert!(test.said().is_empty());
+        // Set as a parameter, say.
+        test.given("mars", 3.0, 0, 20.0);
+        lock(&test.goals.inbound.heard).goal = Some(vec![1.0, 1.0]);
+        test.look_again(20.1);
+        assert_eq!(test.said(), ["goal: a newer goal replaces the one in `mars` that waited for its transform"]);
+        lock(&test.goals.inbound.heard).goal = None;
         // Before all that is known: that does not come again.
         test.given("map", 3.0, 2, 20.0);
         let old = "goal: goal refused: it is in `map`, and odom_from_map: the oldest map_from_odom is 2.000 s newer than the \
