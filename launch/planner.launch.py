@@ -53,9 +53,10 @@ def generate_launch_description():
         ),
         DeclareLaunchArgument(
             "mode",
-            default_value="drive",
-            choices=["drive", "shadow"],
-            description="drive: publishes commands. shadow: publishes all but the command, and compares with who drives.",
+            default_value="",
+            choices=["", "drive", "shadow"],
+            description="drive: publishes commands. shadow: all but the command, and compares with who drives. "
+            "Empty: as the configuration says.",
         ),
         DeclareLaunchArgument(
             "use_sim_time",
@@ -111,7 +112,6 @@ def generate_launch_description():
     rviz = Node(
         package="rviz2",
         executable="rviz2",
-        name="rviz",
         namespace=LaunchConfiguration("namespace"),
         parameters=[parameters(bool, "use_sim_time")],
         arguments=["-d", share("config", "planner.rviz")],

@@ -51,6 +51,19 @@ def generate_launch_description():
         DeclareLaunchArgument(
             "delay", default_value="5.0", description="Seconds until the bag starts, in which the node loads its model."
         ),
+        # Declared so that --show-args tells how a replay is, not how planner.launch.py would be.
+        DeclareLaunchArgument(
+            "mode",
+            default_value="shadow",
+            choices=["shadow"],
+            description="shadow: publishes all but the command, and compares with the recorded ones.",
+        ),
+        DeclareLaunchArgument(
+            "use_sim_time",
+            default_value="true",
+            choices=["true"],
+            description="Ticks follow /clock, which is the time of the recording.",
+        ),
     ]
     arguments += [
         DeclareLaunchArgument(name, default_value=default, description=description)
@@ -58,11 +71,7 @@ def generate_launch_description():
     ]
     planner = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(share("launch", "planner.launch.py")),
-        launch_arguments={
-            **{name: LaunchConfiguration(name) for name in passed_on},
-            "mode": "shadow",
-            "use_sim_time": "true",
-        }.items(),
+        launch_arguments={name: LaunchConfiguration(name) for name in ["mode", "use_sim_time", *passed_on]}.items(),
     )
     player = ExecuteProcess(
         cmd=[

@@ -25,8 +25,8 @@ service.include_launch_description(LaunchDescription([IncludeLaunchDescription(s
 sys.exit(service.run())
 ";
 
-/// What only makes sense for the planner alone: the demo's world has no clock of its own and needs a driver, a replay decides
-/// these itself.
+/// What only makes sense for the planner alone: the demo's world has no clock of its own and needs a driver, a replay says itself
+/// what of these it is.
 const NOT_PASSED_ON: [&str; 4] = ["mode", "use_sim_time", "autostart", "respawn"];
 
 fn root() -> &'static Path {
@@ -81,7 +81,7 @@ fn the_readme_has_the_arguments_of_the_planner_and_the_others_pass_them_on() {
         assert_eq!(passed_on.iter().collect::<Vec<_>>(), expected, "passed_on in {file}");
     }
     assert_eq!(declared("launch/demo.launch.py"), ["seed", "picture"]);
-    assert_eq!(declared("launch/replay.launch.py"), ["bag", "rate", "start_offset", "delay"]);
+    assert_eq!(declared("launch/replay.launch.py"), ["bag", "rate", "start_offset", "delay", "mode", "use_sim_time"]);
 }
 
 /// A workspace as colcon installs it, made of links, and a Python that can launch.
@@ -189,11 +189,10 @@ fn a_replay_plans_on_what_is_played_and_leaves_the_command_to_it() {
     assert!(output.status.success(), "{:?}: {said}", output.status);
     assert_eq!(said.matches("process has finished cleanly").count(), 2, "both with exit code 0: {said}");
     let told = between(&said, "player: ", "\n");
-    let [plans, publishers] =
-        told.split(", ").map(|part| part.split(' ').next().unwrap().parse::<u32>().unwrap()).collect::<Vec<_>>()[..]
-    else {
-        panic!("{told}")
-    };
+    let numbers: Vec<u32> = told.split(", ").map(|part| part.split(' ').next().unwrap().parse().unwrap()).collect();
+    let [plans, publishers, compared] = numbers[..] else { panic!("{told}") };
     assert!(plans >= 10, "{told}: {said}");
     assert_eq!(publishers, 1, "the player alone publishes commands: {told}");
+    // 1 Hz in real time: the last report comes at least 1 s into the 3 s.
+    assert!(compared >= 10, "compared with what is played: {told}");
 }

@@ -1,7 +1,9 @@
 //! What may change while the planner runs: a description and the range of every such setting. The ranges are the rules of
 //! the configuration file, too; rules between several settings stand beside their structs.
 
-use super::flat::Setting;
+use serde::Serialize;
+
+use super::flat::{Setting, flatten};
 use super::rules::{Check, require};
 
 /// What there is to say about one setting.
@@ -128,6 +130,17 @@ pub fn description(key: &str) -> Option<&'static Description> {
             key.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)).is_some_and(|part| !part.contains('.'))
         }
         None => entry.key == key,
+    })
+}
+
+/// Whether every value of a section keeps its range.
+///
+/// # Errors
+/// The first key that does not.
+pub fn check_ranges<T: Serialize>(section: &str, settings: &T) -> Check {
+    flatten(settings).into_iter().try_for_each(|(key, value)| {
+        let key = format!("{section}.{key}");
+        description(&key).map_or(Ok(()), |described| described.range.check(&key, &value))
     })
 }
 

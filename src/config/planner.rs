@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::catalogue::{MOST_SEQUENCES, description};
-use super::flat::flatten;
+use super::catalogue::{MOST_SEQUENCES, check_ranges};
 use super::rules::{Check, not_negative, require};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,12 +178,7 @@ impl PlannerConfig {
     /// # Errors
     /// Key, value and rule.
     pub fn check(&self) -> Check {
-        for (key, value) in flatten(self) {
-            let key = format!("planner.{key}");
-            if let Some(described) = description(&key) {
-                described.range.check(&key, &value)?;
-            }
-        }
+        check_ranges("planner", self)?;
         let most = self.horizon_max;
         let rule = format!("must be at most planner.horizon_max, which is {most}");
         require(self.horizon <= most, "planner.horizon", self.horizon, rule)?;

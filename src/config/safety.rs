@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rules::{Check, not_negative, require};
+use super::catalogue::check_ranges;
+use super::rules::{Check, require};
 
 /// Who commands the robot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -74,11 +75,8 @@ impl SafetyConfig {
     /// # Errors
     /// Key, value and rule.
     pub fn check(&self) -> Check {
-        not_negative("safety.rest_s", self.rest_s)?;
-        not_negative("safety.policy_s", self.policy_s)?;
+        check_ranges("safety", self)?;
         let OutOfDistributionConfig { enter, leave, .. } = self.out_of_distribution;
-        not_negative("safety.out_of_distribution.enter", enter)?;
-        not_negative("safety.out_of_distribution.leave", leave)?;
         let rule = format!("must be at most safety.out_of_distribution.enter, which is {enter}");
         require(leave <= enter, "safety.out_of_distribution.leave", leave, rule)
     }

@@ -225,11 +225,11 @@ impl ControlLoop {
         self.groups.iter().enumerate().all(|(i, group)| !group.required || !self.aligner.awaits(i, tick_ns))
     }
 
-    /// The safe action, or as near to it as the limits allow at once: the last command of a node that cannot wait until
-    /// [`ControlLoop::is_at_rest`].
+    /// Stops, and gives the next command on the way to the safe action without looking at what was observed: for the end, a
+    /// period apart, until [`ControlLoop::is_at_rest`].
     pub fn safe_command(&mut self, tick_ns: i64) -> Command {
-        let (values, _) = self.gate.pass(tick_ns, &self.safe);
-        Command { tick_ns, values, rung: Rung::Safe, reason: Some(Reason::Stopping) }
+        self.stopping.get_or_insert(Reason::Stopping);
+        self.decide(tick_ns)
     }
 
     fn forget(&mut self) {

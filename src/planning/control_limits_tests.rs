@@ -99,7 +99,7 @@ fn event() -> impl Strategy<Value = Event> {
         10 => pair().prop_map(Event::Answer),
         2 => (0u8..3).prop_map(Event::Fail),
         1 => Just(Event::Stop),
-        1 => Just(Event::Clear),
+        4 => Just(Event::Clear),
         1 => (any::<[bool; 2]>(), policy, [0.0f64..1.0, 0.0f64..1.0, 0.0f64..9.0], 0usize..4).prop_map(
             |([shadow, immediate], policy, [policy_s, rest_s, enter], history)|
                 Event::Set { shadow, immediate, policy, policy_s, rest_s, enter, history }

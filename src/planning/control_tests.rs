@@ -246,10 +246,17 @@ fn a_stop_leads_to_the_safe_action_within_the_limits() {
         control.accept(Ok(plan(1100, &[0.1])));
         assert_eq!(driven(&mut control, 1100).rung, Rung::Plan);
     }
-    // No time to wait: a step of the way.
+    // The same without looking: half a period of 2 / s, from 0.2; a fifth of the way to the safe action was wanted.
     let mut control = driving(", max_rate: [2]", "", 0.5);
-    let command = control.safe_command(200 * MS);
-    assert_eq!((command.values, command.rung, control.is_at_rest()), (vec![0.0], Rung::Safe, true));
+    let mut next = |ms: i64| {
+        let command = control.safe_command(ms * MS);
+        (command.rung, (command.values[0] * 1e9).round() / 1e9, command.reason, control.is_at_rest())
+    };
+    assert_eq!(next(150), (Rung::Ramp, 0.16, Some(Reason::Stopping), false));
+    let way = [(Rung::Ramp, 0.12), (Rung::Ramp, 0.08), (Rung::Ramp, 0.04), (Rung::Safe, 0.0)];
+    for (k, (rung, value)) in (0..).zip(way) {
+        assert_eq!(next(250 + 100 * k), (rung, value, Some(Reason::Stopping), value == 0.0));
+    }
 }
 
 /// Somebody else drives: history and committed action are theirs, and the score is planned minus theirs.

@@ -82,10 +82,12 @@ impl Assembly {
         };
         let heard = Heard { newest_ns: vec![None; config.contract.observations.len()], ..Heard::default() };
         let heard = Arc::new(Mutex::new(heard));
-        let tuning = Tuning::new(&planner, shared.control.clone(), heard.clone());
-        lock(&shared.control).set_goal(&goal);
         let inbound =
             Inbound { control: shared.control.clone(), heard: heard.clone(), notices: around.notices.clone() };
+        let tuning = Tuning::new(&planner, &config, inbound.clone());
+        if !goal.is_empty() {
+            tuning.use_goal(&goal);
+        }
         let checkpoint_digest = checkpoint_digest(&settings.model)?;
         let channels = bound.action.labels().to_vec();
         let wiring = Wiring { config: config.clone(), layout, inbound, bound, maps: planner.maps() };

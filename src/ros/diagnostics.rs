@@ -68,7 +68,10 @@ impl Diagnostics {
         let command = facts.work.as_ref().and_then(|work| work.telemetry.command.clone());
         let reason = command.as_ref().and_then(|(_, r)| r.as_ref()).map(ToString::to_string).unwrap_or_default();
         let (state, mut level) = match facts.lifecycle {
-            ACTIVE => state(command.as_ref()),
+            ACTIVE => match (state(command.as_ref()), facts.work.as_ref().is_some_and(|work| work.shadow.is_some())) {
+                (("driving", level), true) => ("shadowing", level),
+                (state, _) => state,
+            },
             other => (other, DiagnosticStatus::OK as u8),
         };
         let mut message = if reason.is_empty() || facts.lifecycle != ACTIVE {
@@ -270,6 +273,18 @@ mod tests {
         anew.ticked(now, now, 0, &command(Rung::Plan, None));
         anew.plan_failures = 2;
         assert_eq!(report(&mut anew), (warn, "driving; since the last report 2 failed plans".into()));
+    }
+
+    #[test]
+    fn a_node_that_looks_on_says_how_it_would_have_done() {
+        let mut telemetry = Telemetry::default();
+        let now = Instant::now();
+        telemetry.ticked(now, now, 0, &command(Rung::Plan, None));
+        let shadow = Some(ShadowScore { compared: 3, ..ShadowScore::default() });
+        let work = Work { identity: &identity(), telemetry: &mut telemetry, newest_ns: &[], strangeness: None, shadow };
+        let facts = Facts { node: "/p", lifecycle: "active", now_ns: 0, work: Some(work) };
+        let status = Diagnostics::default().report(facts).status.remove(0);
+        assert_eq!((value(&status, "state"), value(&status, "shadow.compared")), ("shadowing".into(), "3".into()));
     }
 
     #[test]

@@ -14,17 +14,12 @@ use super::bridge::{RawPublisher, RosError};
 use super::notice::{Notices, Severity};
 use super::slot::Slot;
 use super::telemetry::Telemetry;
-use super::timing::{LockStep, Pacer, RosTime, system_ns};
+use super::ticks::Ticks;
+use super::timing::RosTime;
 use crate::config::Latency;
 use crate::message::{Encoder, MessageError};
 use crate::planning::{Command, ControlLoop, Plan, PlanError, PlanRequest, Reason, Rung, Tick};
 
-/// The longest wait of the tick thread in one piece: how soon a stop is noticed.
-const WAIT_MAX: Duration = Duration::from_millis(50);
-/// The last part of the wait for a deadline is spent looking at the clock: a sleep ends some 60 us late.
-const LOOKING: Duration = Duration::from_micros(200);
-/// On simulated time: the longest that a tick waits for its observation or its plan while the clock stands still.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// The longest that a robot is led to its safe action before the thread is left alone.
 const REST_WITHIN: Duration = Duration::from_secs(2);
 /// The planning thread differentiates through deep graphs.
@@ -180,105 +175,6 @@ pub fn come_to_rest(
     }
 }
 
-/// Where ticks come from.
-enum Ticks {
-    /// Deadlines on the steady clock.
-    Steady(Pacer),
-    /// Multiples of the period on `/clock`.
-    Simulated(LockStep),
-}
-
-/// A tick that is due.
-struct DueTick {
-    /// In ROS time.
-    tick_ns: i64,
-    /// When it was due on this machine's clock.
-    deadline: Instant,
-    skipped: u64,
-}
-
-impl Ticks {
-    fn new(period: Duration, is_simulated: bool) -> Self {
-        if is_simulated {
-            Self::Simulated(LockStep::new(i64::try_from(period.as_nanos()).unwrap_or(i64::MAX)))
-        } else {
-            Self::Steady(Pacer::new(period, Instant::now() + period))
-        }
-    }
-
-    /// Waits for the plan of the tick, until the next tick is due.
-    fn await_plan(&self, shared: &Shared, stop: &AtomicBool, tick_ns: i64) {
-        let next = match self {
-            Self::Steady(pacer) => pacer.next().saturating_duration_since(Instant::now()),
-            Self::Simulated(_) => PATIENCE,
-        };
-        let is_answered = || stop.load(Ordering::Relaxed) || !shared.is_planning.load(Ordering::Relaxed);
-        shared.time.wait(next, |now_ns| {
-            let is_over = match self {
-                Self::Steady(_) => false,
-                Self::Simulated(steps) => now_ns.is_none_or(|now_ns| steps.is_over(tick_ns, now_ns)),
-            };
-            (is_over || is_answered()).then_some(())
-        });
-    }
-
-    /// Waits for the next tick; none once a stop is asked for.
-    fn next(&mut self, shared: &Shared, stop: &AtomicBool) -> Option<DueTick> {
-        match self {
-            Self::Steady(pacer) => next_deadline(pacer, stop),
-            Self::Simulated(steps) => next_step(steps, shared, stop),
-        }
-    }
-}
-
-fn next_deadline(pacer: &mut Pacer, stop: &AtomicBool) -> Option<DueTick> {
-    loop {
-        if stop.load(Ordering::Relaxed) {
-            return None;
-        }
-        let left = pacer.next().saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            break;
-        } else if left > LOOKING {
-            std::thread::sleep((left - LOOKING).min(WAIT_MAX));
-        } else {
-            std::hint::spin_loop();
-        }
-    }
-    let due = pacer.due(Instant::now());
-    // The tick's time on the system clock: now, less what this thread is late.
-    let late_ns = i64::try_from(due.deadline.elapsed().as_nanos()).unwrap_or(0);
-    Some(DueTick { tick_ns: system_ns() - late_ns, deadline: due.deadline, skipped: due.skipped })
-}
-
-fn next_step(steps: &mut LockStep, shared: &Shared, stop: &AtomicBool) -> Option<DueTick> {
-    let mut waits: Option<(i64, Instant)> = None;
-    loop {
-        let mut waiting_for = None;
-        let step = shared.time.wait(WAIT_MAX, |now_ns| {
-            if stop.load(Ordering::Relaxed) {
-                return Some(None);
-            }
-            let has_come = |tick_ns| {
-                waiting_for = Some(tick_ns);
-                !shared.is_planning.load(Ordering::Relaxed) && lock(&shared.control).ready(tick_ns)
-            };
-            now_ns.and_then(|now_ns| steps.due(now_ns, has_come)).map(Some)
-        });
-        let step = match (step, waiting_for) {
-            (Some(step), _) => step,
-            (None, Some(tick_ns)) => {
-                let since = waits.filter(|(tick, _)| *tick == tick_ns).map_or_else(Instant::now, |(_, since)| since);
-                waits = Some((tick_ns, since));
-                let Some(step) = (since.elapsed() > PATIENCE).then(|| steps.give_up()).flatten() else { continue };
-                Some(step)
-            }
-            (None, None) => continue,
-        };
-        return step.map(|step| DueTick { tick_ns: step.tick_ns, deadline: Instant::now(), skipped: step.skipped });
-    }
-}
-
 /// Starts the planning thread: `plan` answers the newest request, one at a time, until the slot is closed.
 ///
 /// A panic of `plan` ends it: what it planned with cannot be trusted any more.
@@ -355,6 +251,7 @@ fn tell(notices: &Notices, command: &Command) {
 #[cfg(test)]
 mod tests {
     use super::super::notice;
+    use super::super::timing::system_ns;
     use super::*;
     use crate::config::Config;
     use crate::signal::{Layout, Normaliser};

@@ -33,8 +33,8 @@ struct Waiting {
     bytes: Vec<u8>,
     frame_id: String,
     when: When,
-    /// The goal when it came: where that is another one now, somebody has set a newer one.
-    before: Option<Vec<f64>>,
+    /// How many goals there had been when it came.
+    before: u64,
     since: Instant,
     tell_at: Instant,
 }
@@ -74,8 +74,8 @@ impl Goals {
             return self.say(said);
         }
         let when = sample.stamp_ns.map_or(When::Newest, When::At);
-        let (bytes, before) = (bytes.to_vec(), lock(&self.inbound.heard).goal.clone());
-        let waiting = Waiting { bytes, frame_id: got, when, before, since: now, tell_at: now + TELL_AFTER };
+        let (bytes, before, tell_at) = (bytes.to_vec(), lock(&self.inbound.heard).goals, now + TELL_AFTER);
+        let waiting = Waiting { bytes, frame_id: got, when, before, since: now, tell_at };
         self.replace(Some(waiting));
         self.look_again(now);
     }
@@ -93,15 +93,12 @@ impl Goals {
     fn look_again(&self, now: Instant) {
         let mut waiting = lock(&self.waiting);
         let (Some(goal), Some(expected)) = (waiting.as_mut(), &self.config.frame_id) else { return };
-        let topic = &self.config.topic;
-        if lock(&self.inbound.heard).goal != goal.before {
-            self.say(format!(
-                "{topic}: a newer goal replaces the one in `{}` that waited for its transform",
-                goal.frame_id
-            ));
-            *waiting = None;
-            return;
+        // One that came by another way, as a parameter.
+        if goal.before != lock(&self.inbound.heard).goals {
+            drop(waiting);
+            return self.replace(None);
         }
+        let topic = &self.config.topic;
         let waited_s = now.duration_since(goal.since).as_secs_f64();
         match self.transforms.lookup(expected, &goal.frame_id, goal.when) {
             Ok(expected_from_goal) => {
@@ -259,12 +256,11 @@ goal: {topic: goal, type: geometry_msgs/msg/PoseStamped, fields: [pose.position.
         assert_eq!(test.said(), [refused]);
         test.look_again(20.0);
         assert!(test.said().is_empty());
-        // Set as a parameter, say.
+        // While one waits, another is set as a parameter.
         test.given("mars", 3.0, 0, 20.0);
-        lock(&test.goals.inbound.heard).goal = Some(vec![1.0, 1.0]);
+        test.goals.inbound.use_goal("parameter", &[], "odom");
         test.look_again(20.1);
         assert_eq!(test.said(), ["goal: a newer goal replaces the one in `mars` that waited for its transform"]);
-        lock(&test.goals.inbound.heard).goal = None;
         // Before all that is known: that does not come again.
         test.given("map", 3.0, 2, 20.0);
         let old = "goal: goal refused: it is in `map`, and odom_from_map: the oldest map_from_odom is 2.000 s newer than the \

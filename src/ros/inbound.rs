@@ -27,6 +27,8 @@ pub struct Heard {
     pub goal_frame_id: String,
     pub group_frame_id: String,
     pub goal: Option<Vec<f64>>,
+    /// How many goals there have been.
+    pub goals: u64,
 }
 
 impl Heard {
@@ -125,15 +127,17 @@ impl Inbound {
         }
     }
 
-    /// The goal from now on, in the units of its group and in the frame `frame_id`. `from`: who says so, for people.
+    /// The goal from now on, in the units of its group and in the frame `frame_id`; nothing: none. `from`: who says so, for people.
     pub fn use_goal(&self, from: &str, values: &[f64], frame_id: &str) {
         self.control.lock().unwrap_or_else(PoisonError::into_inner).set_goal(values);
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        if heard.goal.as_deref() != Some(values) {
+        let goal = (!values.is_empty()).then(|| values.to_vec());
+        if heard.goal != goal {
             let text = format!("{from}: the goal is now {values:?}");
             self.notices.send(Severity::Info, text.clone(), text);
         }
-        heard.goal = Some(values.to_vec());
+        heard.goal = goal;
+        heard.goals += 1;
         heard.goal_frame_id = frame_id.into();
     }
 

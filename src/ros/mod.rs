@@ -2,6 +2,7 @@
 //!
 //! [`Bridge`] carries serialized messages; [`run`] is the planner node. Everything that plans or decides is elsewhere.
 
+mod arguments;
 mod assembly;
 mod bridge;
 mod diagnostics;
@@ -23,13 +24,15 @@ mod shutdown;
 mod slot;
 mod supervisor;
 mod telemetry;
+mod ticks;
 mod timing;
 mod transforms;
 mod tuning;
 mod watched;
 mod world;
 
-pub use bridge::{Bridge, RawPublisher, Received, RosError, Spinning, own_arguments};
+pub use arguments::own_arguments;
+pub use bridge::{Bridge, RawPublisher, Received, RosError, Spinning};
 pub use node::{NODE_NAME, NodeError, run};
 pub use settings::{Options, Settings, SettingsError};
 pub use timing::system_ns;

@@ -3,17 +3,18 @@
 use std::sync::{Arc, Mutex};
 
 use super::driving::lock;
-use super::inbound::Heard;
+use super::inbound::Inbound;
 use super::parameters::Change;
 use crate::config::Config;
-use crate::planning::{ControlLoop, PlanError, Planner, TokenLimit};
+use crate::planning::{PlanError, Planner, TokenLimit};
 
 /// Gives changes to a configured node.
 pub struct Tuning {
     limit: TokenLimit,
     news: News,
-    control: Arc<Mutex<ControlLoop>>,
-    heard: Arc<Mutex<Heard>>,
+    inbound: Inbound,
+    /// What goals are in.
+    frame_id: String,
 }
 
 /// The newest configuration that the planner has not taken over yet.
@@ -21,8 +22,10 @@ pub struct Tuning {
 pub struct News(Arc<Mutex<Option<Config>>>);
 
 impl Tuning {
-    pub fn new(planner: &Planner, control: Arc<Mutex<ControlLoop>>, heard: Arc<Mutex<Heard>>) -> Self {
-        Self { limit: planner.limit(), news: News::default(), control, heard }
+    pub fn new(planner: &Planner, config: &Config, inbound: Inbound) -> Self {
+        // A goal without a frame lies in that of its group.
+        let frame_id = config.goal.as_ref().and_then(|goal| goal.frame_id.clone()).unwrap_or_default();
+        Self { limit: planner.limit(), news: News::default(), inbound, frame_id }
     }
 
     /// For the thread that plans.
@@ -37,18 +40,21 @@ impl Tuning {
     pub fn apply(&self, change: &Change) -> Result<(), String> {
         if let Some(config) = &change.config {
             self.limit.check(&config.planner).map_err(|error| error.to_string())?;
-            *lock(&self.news.0) = Some(config.clone());
             // The same rules again: they hold already.
-            lock(&self.control).set(config.mode, &config.planner, &config.safety).map_err(|error| error.to_string())?;
+            lock(&self.inbound.control)
+                .set(config.mode, &config.planner, &config.safety)
+                .map_err(|error| error.to_string())?;
+            *lock(&self.news.0) = Some(config.clone());
         }
         if let Some(goal) = &change.goal {
-            lock(&self.control).set_goal(goal);
-            let mut heard = lock(&self.heard);
-            heard.goal = (!goal.is_empty()).then(|| goal.clone());
-            // A goal without a frame lies in that of its group.
-            heard.goal_frame_id.clear();
+            self.use_goal(goal);
         }
         Ok(())
+    }
+
+    /// A goal that was given as the parameter.
+    pub fn use_goal(&self, goal: &[f64]) {
+        self.inbound.use_goal("parameter", goal, &self.frame_id);
     }
 }
 

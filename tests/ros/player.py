@@ -1,6 +1,7 @@
 #!python
-"""A stand-in for `ros2 bag play`, for tests/launch.rs: takes the arguments that launch/replay.launch.py gives, and plays 4 s of a
-robot that stands still while its commands are 0. At the end it tells how many plans it saw and who publishes commands."""
+"""A stand-in for `ros2 bag play`, for tests/launch.rs: takes the arguments that launch/replay.launch.py gives, and plays 6 s of a
+robot that stands still while its commands are 0. At the end it tells how many plans it saw, how many
+publish commands, and how many commands the planner has compared with its own."""
 
 import argparse
 import os
@@ -8,6 +9,7 @@ import threading
 import time
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, WrenchStamped
 from nav_msgs.msg import Odometry, Path
 from rclpy.executors import SingleThreadedExecutor
@@ -15,7 +17,7 @@ from rclpy.time import Time
 from rosgraph_msgs.msg import Clock
 
 START_NS = 1_700_000_000 * 10**9
-DURATION_S = 4.0
+DURATION_S = 6.0
 STEP_NS = 10**7
 
 
@@ -45,7 +47,14 @@ def main():
     goal = node.create_publisher(PoseStamped, "goal", 10)
     force = node.create_publisher(WrenchStamped, "force", 10)
     plans = []
+    compared = [0]
+
+    def on_diagnostics(message):
+        values = {pair.key: pair.value for status in message.status for pair in status.values}
+        compared.append(int(values.get("shadow.compared", 0)))
+
     node.create_subscription(Path, "df_planner/plan", plans.append, 10)
+    node.create_subscription(DiagnosticArray, "/diagnostics", on_diagnostics, 10)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     threading.Thread(target=executor.spin, daemon=True).start()
@@ -73,7 +82,8 @@ def main():
             message.header.stamp, message.header.frame_id = stamp, "map"
             message.pose.position.x, message.pose.position.y, message.pose.orientation.w = 5.5, 3.5, 1.0
             goal.publish(message)
-    print(f"player: {len(plans)} plans, {node.count_publishers('force')} publishers", flush=True)
+    publishers = node.count_publishers("force")
+    print(f"player: {len(plans)} plans, {publishers} publishers, {compared[-1]} compared", flush=True)
     # Leaves DDS in order, so that no shared memory stays behind; then ends without waiting for threads.
     executor.shutdown(timeout_sec=1.0)
     node.destroy_node()
