@@ -39,6 +39,9 @@ fn await_rung(robot: &mut Robot, node: &mut Node, rung: &str, reason: &str) -> V
     }
 }
 
+/// What becomes of a file of a checkpoint, by its name.
+type Change<'a> = &'a dyn Fn(&str, Vec<u8>) -> Option<Vec<u8>>;
+
 fn assert_sound(robot: &mut Robot) -> Vec<[f64; 2]> {
     let actions = robot.take_actions();
     assert!(actions.finite && actions.values.iter().flatten().all(|force| force.abs() <= LIMIT_N), "{actions:?}");
@@ -156,7 +159,7 @@ fn a_planner_that_panics_leads_through_error_processing_and_starts_anew() {
 fn a_model_that_is_missing_truncated_or_of_another_contract_is_refused_by_name() {
     let stage = Stage::new();
     let folder = tempfile::tempdir().unwrap();
-    let copy = |name: &str, change: &dyn Fn(&str, Vec<u8>) -> Option<Vec<u8>>| {
+    let copy = |name: &str, change: Change| {
         let to = folder.path().join(name);
         std::fs::create_dir(&to).unwrap();
         for file in std::fs::read_dir(model()).unwrap().map(Result::unwrap) {

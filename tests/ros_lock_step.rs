@@ -28,21 +28,7 @@ fn every_tick_gets_one_action_and_memory_stays_flat() {
     let seconds: f64 = std::env::var("DF_SOAK_S").map_or(60.0, |text| text.parse().expect("DF_SOAK_S in seconds"));
     let stage = Stage::new();
     let mut node = stage.node_given(&["use_sim_time:=true"]);
-    let world = stage.enter(|| {
-        let topics = Topics::default();
-        let names = WorldNames {
-            odometry: topics.odometry,
-            force: topics.force,
-            goal: topics.goal,
-            futures: "df_planner/futures".into(),
-            clock: true,
-            map_frame: MAP_FRAME.into(),
-            robot_frame: ROBOT_FRAME.into(),
-        };
-        WorldNode::open(names).unwrap()
-    });
-    let mut drive =
-        Drive { world, trial: Trial::draw(Maze::demo(), 0), seed: 0, reached: 0, now_ns: 0, force: [0.0; 2] };
+    let mut drive = Drive::new(&stage);
     drive.until_it_answers(&mut node);
 
     let (start, start_ns, before) = (Instant::now(), drive.now_ns, drive.world.listening.forces());
@@ -76,6 +62,21 @@ fn every_tick_gets_one_action_and_memory_stays_flat() {
     drive.one_tick(&mut node);
 }
 
+/// The action of a tick is planned from the tick's own observation: the simulator waits a plan's time for each.
+#[test]
+fn immediate_actions_are_one_per_tick_too() {
+    let stage = Stage::new();
+    let mut node = stage.node_given(&["use_sim_time:=true", "planner.latency:=immediate"]);
+    let mut drive = Drive::new(&stage);
+    drive.until_it_answers(&mut node);
+    let before = drive.world.listening.forces();
+    let ticks = 400;
+    (0..ticks).for_each(|_| drive.one_tick(&mut node));
+    assert_eq!(drive.world.listening.forces() - before, ticks);
+    // 20 s of simulated time.
+    assert!(drive.reached >= 1, "no goal was reached");
+}
+
 /// The simulator.
 struct Drive {
     world: WorldNode,
@@ -87,6 +88,15 @@ struct Drive {
 }
 
 impl Drive {
+    fn new(stage: &Stage) -> Self {
+        let Topics { odometry, force, goal } = Topics::default();
+        let (map_frame, robot_frame) = (MAP_FRAME.into(), ROBOT_FRAME.into());
+        let futures = "df_planner/futures".into();
+        let names = WorldNames { odometry, force, goal, futures, clock: true, map_frame, robot_frame };
+        let world = stage.enter(|| WorldNode::open(names)).unwrap();
+        Self { world, trial: Trial::draw(Maze::demo(), 0), seed: 0, reached: 0, now_ns: 0, force: [0.0; 2] }
+    }
+
     /// Goes on without waiting until an action comes.
     fn until_it_answers(&mut self, node: &mut Node) {
         let until = Instant::now() + Duration::from_secs(60);

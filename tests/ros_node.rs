@@ -193,6 +193,30 @@ fn a_moved_goal_moves_the_plan_in_a_namespace_with_ros_parameters() {
 }
 
 #[test]
+fn a_goal_that_moves_while_the_robot_drives_turns_it_round() {
+    let stage = Stage::new();
+    let node = stage.node(&[]);
+    let mut robot = stage.robot(&[]);
+    drive(&mut robot);
+    robot.ask("move");
+    let mut drive_to = |goal: &str, is_there: &dyn Fn(f64) -> bool| {
+        robot.ask(&format!("goal {goal}"));
+        let until = Instant::now() + Duration::from_secs(15);
+        loop {
+            let x = robot.ask("where")[0].as_f64().unwrap();
+            if is_there(x) {
+                return x;
+            }
+            assert!(Instant::now() < until, "at x = {x} m on the way to {goal}: {}", node.stderr());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    // Half way to the right it is called to the left, and from there back.
+    let turned = [drive_to(RIGHT, &|x| x > 4.3), drive_to(LEFT, &|x| x < 2.0), drive_to(RIGHT, &|x| x > 5.0)];
+    println!("x at the turns: {turned:.2?} m");
+}
+
+#[test]
 fn what_cannot_be_run_is_refused_with_its_place_before_anything_starts() {
     let stage = Stage::new();
     let (text, model) = (stage::shipped_config(), stage::model());

@@ -1,6 +1,8 @@
 """A robot made of rclpy, steered by lines on stdin, for tests/ros_node.rs. Answers are JSON lines on stdout.
 
     odom X Y        publish nav_msgs/Odometry at 50 Hz, standing at X Y
+    move            from now on the robot moves by the forces that it receives, in the corridor of PLACE in the tests
+    where           where it is
     silent          stop publishing odometry; answers with the stamp of the last one
     nan N           publish N odometry messages with NaN in the position, at 50 Hz
     truncated N     publish N odometry messages cut in the middle, at 50 Hz
@@ -35,6 +37,10 @@ from std_msgs.msg import String
 
 ODOMETRY_PERIOD_S = 0.02
 BURST_HZ = 5000.0
+# The demo's robot (src/sim/world.rs), and the corridor's walls less its radius.
+MASS_KG = 1.0
+DAMPING_N_S_PER_M = 2.0
+CORRIDOR = ((1.15, 5.85), (3.15, 3.85))
 
 
 def seconds(stamp):
@@ -52,6 +58,7 @@ class Robot:
         self.report, self.path = None, None
         self.stranger, self.wrong = None, None
         self.variance, self.jump_s = 0.0, 0.0
+        self.moves, self.velocity = False, [0.0, 0.0]
         self.odom = self.node.create_publisher(Odometry, "odom", qos_profile_sensor_data)
         self.goal = self.node.create_publisher(PoseStamped, "goal", 1)
         all_actions = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
@@ -77,9 +84,23 @@ class Robot:
             time.sleep(max(0.0, due - time.monotonic()))
             with self.lock:
                 if self.position is not None:
+                    if self.moves:
+                        self.step(self.values[-1] if self.values else [0.0, 0.0])
                     message = self.odometry(*self.position)
                     self.last_stamp = seconds(message.header.stamp)
                     self.odom.publish(message)
+
+    def step(self, force):
+        """One period under a force; what runs into a wall stops there."""
+        position = list(self.position)
+        for axis, (low, high) in enumerate(CORRIDOR):
+            acceleration = (force[axis] - DAMPING_N_S_PER_M * self.velocity[axis]) / MASS_KG
+            self.velocity[axis] += acceleration * ODOMETRY_PERIOD_S
+            moved = position[axis] + self.velocity[axis] * ODOMETRY_PERIOD_S
+            position[axis] = min(max(moved, low), high)
+            if position[axis] != moved:
+                self.velocity[axis] = 0.0
+        self.position = tuple(position)
 
     def leave(self):
         """Leaves DDS in order, so that no shared memory stays behind; then ends without waiting for threads."""
@@ -99,6 +120,7 @@ class Robot:
         message.header.frame_id = "odom"
         message.pose.pose.position.x, message.pose.pose.position.y = x, y
         message.pose.pose.orientation.w = 1.0
+        message.twist.twist.linear.x, message.twist.twist.linear.y = self.velocity
         message.pose.covariance[0] = message.pose.covariance[7] = self.variance
         if self.jump_s:
             self.jump_s = -self.jump_s
@@ -167,6 +189,10 @@ class Robot:
         if command == "odom":
             with self.lock:
                 self.position = tuple(map(float, arguments))
+        elif command == "move":
+            self.moves = True
+        elif command == "where":
+            return self.position
         elif command == "silent":
             with self.lock:
                 self.position = None
