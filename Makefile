@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-10 test test-without-ros lint bench clean
+.PHONY: help setup build demo demo-10 test test-without-ros lint bench soak clean
 
 # One profile (dev, with optimised dependencies) for demo, tests and benches: everything is compiled once.
 in_ros := . .ros/env.sh &&
@@ -36,6 +36,9 @@ lint: setup ## formatting and lints, with and without ROS
 	@cargo fmt --check
 	@$(in_ros) cargo clippy --all-targets -- -D warnings
 	@cargo clippy --all-targets --no-default-features -- -D warnings
+
+soak: setup ## an hour of simulated time in lock step: one action per tick, flat memory; takes about 15 minutes
+	@$(in_ros) DF_SOAK_S=3600 cargo test --test ros_lock_step -- --nocapture every_tick
 
 bench: setup ## how long planning, training and decoding take here
 	@$(in_ros) cargo bench --profile dev
