@@ -4,7 +4,6 @@
 #![cfg(feature = "ros")]
 
 #[path = "ros/stage.rs"]
-#[allow(dead_code, reason = "other tests use the rest")]
 mod stage;
 
 use std::time::{Duration, Instant};

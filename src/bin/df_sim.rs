@@ -169,6 +169,7 @@ fn run(arguments: RunArguments) -> Result<ExitCode> {
         force: topics.force,
         goal: topics.goal,
         futures: arguments.futures,
+        clock: false,
         map_frame: MAP_FRAME.into(),
         robot_frame: ROBOT_FRAME.into(),
     })?;
@@ -177,7 +178,7 @@ fn run(arguments: RunArguments) -> Result<ExitCode> {
 
     // The planner tells of itself once a second; a short drive may end before it has.
     let heard_by = Instant::now() + DIAGNOSTICS_WAIT;
-    while node.diagnostic("planning_latency_ms_p50").is_none() && Instant::now() < heard_by {
+    while node.listening.diagnostic("planning_latency_ms_p50").is_none() && Instant::now() < heard_by {
         std::thread::sleep(Duration::from_secs_f64(STEP_S));
     }
     let summary = Summary {
@@ -186,13 +187,13 @@ fn run(arguments: RunArguments) -> Result<ExitCode> {
         seconds: trial.reached_at_s(),
         elapsed_s: trial.elapsed_s(),
         way_m: trial.way_m(),
-        actions: node.forces(),
-        received_rate_hz: node.force_rate_hz(),
-        achieved_rate_hz: node.diagnostic("achieved_rate_hz"),
-        planning_latency_ms_p50: node.diagnostic("planning_latency_ms_p50"),
-        planning_latency_ms_p99: node.diagnostic("planning_latency_ms_p99"),
-        deadline_misses: node.diagnostic("deadline_misses"),
-        plans_cut_short: node.diagnostic("plans_cut_short"),
+        actions: node.listening.forces(),
+        received_rate_hz: node.listening.force_rate_hz(),
+        achieved_rate_hz: node.listening.diagnostic("achieved_rate_hz"),
+        planning_latency_ms_p50: node.listening.diagnostic("planning_latency_ms_p50"),
+        planning_latency_ms_p99: node.listening.diagnostic("planning_latency_ms_p99"),
+        deadline_misses: node.listening.diagnostic("deadline_misses"),
+        plans_cut_short: node.listening.diagnostic("plans_cut_short"),
     };
     print!("{summary}");
     if let Some(file) = arguments.report {
@@ -231,18 +232,18 @@ fn drive(node: &WorldNode, trial: &mut Trial, wait_s: f64, timeout_s: f64) -> Re
         let due = step * k;
         std::thread::sleep((start + due).saturating_duration_since(Instant::now()));
         let stopped = stop.load(Ordering::Relaxed);
-        if stopped && node.forces() == 0 {
+        if stopped && node.listening.forces() == 0 {
             bail!("interrupted while waiting for the planner's first force");
         }
         if stopped || trial.elapsed_s() >= timeout_s {
             break;
         }
-        if node.forces() > 0 {
-            let force = node.force(system_ns()).unwrap_or_default();
+        if node.listening.forces() > 0 {
+            let force = node.listening.force(system_ns()).unwrap_or_default();
             if trial.step(force.into()) {
                 break;
             }
-            if let Some(futures) = node.take_futures() {
+            if let Some(futures) = node.listening.take_futures() {
                 let futures = futures.into_iter().map(|line| line.into_iter().map(Into::into).collect()).collect();
                 moments.push(Moment { time_s: trial.elapsed_s(), futures });
             }

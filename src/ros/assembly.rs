@@ -12,7 +12,7 @@ use super::bridge::{Bridge, Mark, RosError, Spinning};
 use super::diagnostics::{Identity, Work};
 use super::display::Display;
 use super::driving::{ActionOut, Fault, Shared, Ticking, come_to_rest, lock, start_planning};
-use super::inbound::{Heard, Inbound};
+use super::inbound::{AHEAD_S, AHEAD_SIMULATED_S, Heard, Inbound};
 use super::maps::Maps;
 use super::node::NodeError;
 use super::notice::Notices;
@@ -82,8 +82,12 @@ impl Assembly {
         };
         let heard = Heard { newest_ns: vec![None; config.contract.observations.len()], ..Heard::default() };
         let heard = Arc::new(Mutex::new(heard));
-        let inbound =
-            Inbound { control: shared.control.clone(), heard: heard.clone(), notices: around.notices.clone() };
+        let inbound = Inbound {
+            control: shared.control.clone(),
+            heard: heard.clone(),
+            notices: around.notices.clone(),
+            ahead_s: if around.time.is_simulated() { AHEAD_SIMULATED_S } else { AHEAD_S },
+        };
         let tuning = Tuning::new(&planner, &config, inbound.clone());
         if !goal.is_empty() {
             tuning.use_goal(&goal);
@@ -221,6 +225,14 @@ fn load_planner(settings: &Settings, config: &Config, layout: &Layout) -> Result
     Ok(planner)
 }
 
+/// Plans to be made before the planner panics, which no input is known to make it do: for the test of what follows.
+const TEST_PANIC: &str = "DF_TEST_PANIC_AFTER_PLANS";
+
+/// Never in a release build.
+fn panic_after() -> Option<u64> {
+    if cfg!(debug_assertions) { std::env::var(TEST_PANIC).ok()?.parse().ok() } else { None }
+}
+
 /// Plans within the planner's share of the `period`, counted from the tick; starts anew where time went backwards. On simulated
 /// time a plan takes as long as it takes: the tick waits for it.
 fn planning(
@@ -230,7 +242,9 @@ fn planning(
     news: News,
 ) -> impl FnMut(&PlanRequest) -> Result<Plan, PlanError> {
     let mut last_ns = i64::MIN;
+    let mut until_panic = panic_after();
     move |request| {
+        until_panic = until_panic.map(|plans| plans.checked_sub(1).unwrap_or_else(|| panic!("{TEST_PANIC} is set")));
         news.take_over(&mut planner)?;
         if request.tick_ns < last_ns {
             planner.reset();

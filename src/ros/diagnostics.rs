@@ -280,7 +280,9 @@ mod tests {
         let mut telemetry = Telemetry::default();
         let now = Instant::now();
         telemetry.ticked(now, now, 0, &command(Rung::Plan, None));
-        let shadow = Some(ShadowScore { compared: 3, ..ShadowScore::default() });
+        let mut shadow = ShadowScore::default();
+        shadow.compared = 3;
+        let shadow = Some(shadow);
         let work = Work { identity: &identity(), telemetry: &mut telemetry, newest_ns: &[], strangeness: None, shadow };
         let facts = Facts { node: "/p", lifecycle: "active", now_ns: 0, work: Some(work) };
         let status = Diagnostics::default().report(facts).status.remove(0);

@@ -181,7 +181,7 @@ goal: {topic: goal, type: geometry_msgs/msg/PoseStamped, fields: [pose.position.
             let normaliser = Normaliser { mean: vec![0.0; channels], deviation: vec![1.0; channels] };
             let control = Arc::new(Mutex::new(ControlLoop::new(&config, &layout, &normaliser)));
             let heard = Arc::new(Mutex::new(Heard { newest_ns: vec![None], ..Heard::default() }));
-            let inbound = Inbound { control, heard, notices: notices.clone() };
+            let inbound = Inbound { control, heard, notices: notices.clone(), ahead_s: 0.1 };
             let goals = Goals::new(config.goal.unwrap(), bound.goal.unwrap(), inbound, Transforms::new(notices));
             Self { goals, inbox, start: Instant::now() }
         }

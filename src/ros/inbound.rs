@@ -13,8 +13,11 @@ use crate::guidance::SharedMap;
 use crate::message::{Extractor, Sample};
 use crate::planning::ControlLoop;
 
-/// A stamp further ahead of the receiver's clock than this is worth a warning, seconds: the sample waits for its tick.
-const AHEAD_S: f64 = 0.1;
+/// A sample that is stamped further ahead of the receiver's clock than this is refused, seconds: by the time that its tick
+/// came it would be old. Clocks that are kept by NTP or PTP agree far better.
+pub const AHEAD_S: f64 = 0.1;
+/// The same on simulated time: observations of a step may come before the clock has made it.
+pub const AHEAD_SIMULATED_S: f64 = 1.0;
 /// A stamp further behind the receiver's clock than this is worth a warning, seconds.
 const BEHIND_S: f64 = 5.0;
 
@@ -45,6 +48,8 @@ pub struct Inbound {
     pub control: Arc<Mutex<ControlLoop>>,
     pub heard: Arc<Mutex<Heard>>,
     pub notices: Notices,
+    /// The farthest that a stamp may lie ahead, seconds.
+    pub ahead_s: f64,
 }
 
 impl Inbound {
@@ -112,10 +117,14 @@ impl Inbound {
         // No stamp: the time of arrival is the best that is known, as a bag's time is in a recording.
         let stamp_ns = sample.stamp_ns.unwrap_or(received.received_ns);
         let behind_s = received.received_ns.saturating_sub(stamp_ns) as f64 * 1e-9;
-        if !(-AHEAD_S..=BEHIND_S).contains(&behind_s) {
-            let what = if behind_s > 0.0 { "before" } else { "after" };
-            let text = format!("{topic}: stamped {:.3} s {what} its arrival; do the clocks agree?", behind_s.abs());
-            self.notices.warn(format!("{topic} stamp"), text);
+        if behind_s < -self.ahead_s {
+            let text =
+                format!("{topic}: message refused: stamped {:.3} s after its arrival; do the clocks agree?", -behind_s);
+            return self.notices.warn(format!("{topic} ahead"), text);
+        }
+        if behind_s > BEHIND_S {
+            let text = format!("{topic}: stamped {behind_s:.3} s before its arrival; do the clocks agree?");
+            self.notices.warn(format!("{topic} behind"), text);
         }
         self.control.lock().unwrap_or_else(PoisonError::into_inner).observe(group.index, stamp_ns, &sample.values);
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);

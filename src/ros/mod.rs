@@ -36,4 +36,4 @@ pub use bridge::{Bridge, RawPublisher, Received, RosError, Spinning};
 pub use node::{NODE_NAME, NodeError, run};
 pub use settings::{Options, Settings, SettingsError};
 pub use timing::system_ns;
-pub use world::{Line, WorldNames, WorldNode};
+pub use world::{Line, Listening, WorldNames, WorldNode};

@@ -2,12 +2,14 @@
 //! diagnostics and sampled futures. Knows no physics.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use r2r::WrappedTypesupport;
 use r2r::diagnostic_msgs::msg::DiagnosticArray;
 use r2r::geometry_msgs::msg::{PoseStamped, WrenchStamped};
 use r2r::nav_msgs::msg::Odometry;
+use r2r::rosgraph_msgs::msg::Clock;
 use r2r::visualization_msgs::msg::{Marker, MarkerArray};
 
 use super::diagnostics::stamp;
@@ -25,6 +27,8 @@ pub struct WorldNames {
     pub goal: String,
     /// The planner's sampled futures.
     pub futures: String,
+    /// Whether the world is the clock, too: `/clock`.
+    pub clock: bool,
     pub map_frame: String,
     pub robot_frame: String,
 }
@@ -36,9 +40,18 @@ pub type Line = Vec<[f64; 2]>;
 pub struct WorldNode {
     odometry: RawPublisher,
     goal: RawPublisher,
+    clock: Option<RawPublisher>,
     names: WorldNames,
-    seen: Arc<Mutex<Seen>>,
+    /// What comes in.
+    pub listening: Listening,
     _spinning: Spinning,
+}
+
+/// What a world has received; every thread may have a copy.
+#[derive(Clone, Default)]
+pub struct Listening {
+    seen: Arc<Mutex<Seen>>,
+    came: Arc<Condvar>,
 }
 
 /// What has been received.
@@ -48,6 +61,7 @@ struct Seen {
     forces: u64,
     first_force_ns: i64,
     last_force_ns: i64,
+    last_stamp_ns: i64,
     diagnostics: BTreeMap<String, String>,
     futures: Option<Vec<Line>>,
 }
@@ -64,13 +78,18 @@ impl WorldNode {
         let latched = Qos { depth: 1, transient_local: true, ..reliable.clone() };
         let odometry = bridge.publisher(&names.odometry, "nav_msgs/msg/Odometry", &reliable)?;
         let goal = bridge.publisher(&names.goal, "geometry_msgs/msg/PoseStamped", &latched)?;
+        let clock = ("/clock", "rosgraph_msgs/msg/Clock");
+        let clock = names.clock.then(|| bridge.publisher(clock.0, clock.1, &reliable)).transpose()?;
 
-        let seen = Arc::new(Mutex::new(Seen::default()));
+        let listening = Listening::default();
+        let Listening { seen, came: bell } = listening.clone();
         let inbox = seen.clone();
         bridge.subscribe(&names.force, "geometry_msgs/msg/WrenchStamped", &reliable, move |received| {
             if let Ok(message) = WrenchStamped::from_serialized_bytes(received.bytes) {
-                let force = message.wrench.force;
-                lock(&inbox).force([force.x, force.y], received.received_ns);
+                let (force, stamp) = (message.wrench.force, message.header.stamp);
+                let stamp_ns = i64::from(stamp.sec) * 1_000_000_000 + i64::from(stamp.nanosec);
+                lock(&inbox).force([force.x, force.y], received.received_ns, stamp_ns);
+                bell.notify_all();
             }
         })?;
         let inbox = seen.clone();
@@ -89,7 +108,7 @@ impl WorldNode {
             }
         })?;
         let _spinning = bridge.spin().map_err(|source| RosError::Init(format!("no thread to spin: {source}")))?;
-        Ok(Self { odometry, goal, names, seen, _spinning })
+        Ok(Self { odometry, goal, clock, names, listening, _spinning })
     }
 
     /// Publishes where the robot is (metres) and how it moves (metres per second).
@@ -118,6 +137,31 @@ impl WorldNode {
         [message.pose.position.x, message.pose.position.y] = goal;
         message.pose.orientation.w = 1.0;
         self.goal.publish(&serialized(&message, &self.names.goal)?)
+    }
+
+    /// Publishes simulated time.
+    ///
+    /// # Errors
+    /// As the middleware says.
+    pub fn publish_clock(&self, now_ns: i64) -> Result<(), RosError> {
+        let Some(clock) = &self.clock else { return Ok(()) };
+        clock.publish(&serialized(&Clock { clock: stamp(now_ns) }, "/clock")?)
+    }
+
+    /// Whether a planner listens to everything that this world publishes.
+    pub fn is_heard(&self) -> bool {
+        let publishers = [&self.odometry, &self.goal].into_iter().chain(&self.clock);
+        publishers.map(RawPublisher::subscribers).all(|count| count > 0)
+    }
+}
+
+impl Listening {
+    /// Waits for a force that is stamped with this tick or a later one: its stamp and the force.
+    pub fn await_force(&self, tick_ns: i64, patience: Duration) -> Option<(i64, [f64; 2])> {
+        let has_not_come = |seen: &mut Seen| seen.forces == 0 || seen.last_stamp_ns < tick_ns;
+        let waited = self.came.wait_timeout_while(lock(&self.seen), patience, has_not_come);
+        let (seen, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        (!timeout.timed_out()).then_some((seen.last_stamp_ns, seen.force))
     }
 
     /// The force in effect, newtons; none once the planner has been silent for too long.
@@ -151,7 +195,8 @@ impl WorldNode {
 }
 
 impl Seen {
-    fn force(&mut self, force: [f64; 2], received_ns: i64) {
+    fn force(&mut self, force: [f64; 2], received_ns: i64, stamp_ns: i64) {
+        self.last_stamp_ns = stamp_ns;
         if self.forces == 0 {
             self.first_force_ns = received_ns;
         }

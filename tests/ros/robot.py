@@ -4,6 +4,9 @@
     silent          stop publishing odometry; answers with the stamp of the last one
     nan N           publish N odometry messages with NaN in the position, at 50 Hz
     truncated N     publish N odometry messages cut in the middle, at 50 Hz
+    burst S         publish odometry as fast as 5 kHz for S seconds; answers with how many there were
+    jump S          publish odometry for S seconds whose stamps jump back and forth by 6 s, at 50 Hz, in place of the other
+    covariance V    from now on odometry has the variance V in x
     wrong_type N    publish N std_msgs/String on the odometry topic, at 50 Hz; the publisher stays until the end
     goal X Y        publish a goal, again and again until the node listens
     nan_goal        publish a goal that is not a number
@@ -31,6 +34,7 @@ from rclpy.serialization import serialize_message
 from std_msgs.msg import String
 
 ODOMETRY_PERIOD_S = 0.02
+BURST_HZ = 5000.0
 
 
 def seconds(stamp):
@@ -47,6 +51,7 @@ class Robot:
         self.stamps, self.arrivals, self.values = [], [], []
         self.report, self.path = None, None
         self.stranger, self.wrong = None, None
+        self.variance, self.jump_s = 0.0, 0.0
         self.odom = self.node.create_publisher(Odometry, "odom", qos_profile_sensor_data)
         self.goal = self.node.create_publisher(PoseStamped, "goal", 1)
         all_actions = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
@@ -94,7 +99,22 @@ class Robot:
         message.header.frame_id = "odom"
         message.pose.pose.position.x, message.pose.pose.position.y = x, y
         message.pose.pose.orientation.w = 1.0
+        message.pose.covariance[0] = message.pose.covariance[7] = self.variance
+        if self.jump_s:
+            self.jump_s = -self.jump_s
+            message.header.stamp.sec += int(self.jump_s)
         return message
+
+    def burst(self, seconds):
+        """At 5 kHz, if this machine can: bytes, because making messages takes longer. The stamp is renewed every 10 ms."""
+        count, start = 0, time.monotonic()
+        while (now := time.monotonic()) < start + seconds:
+            if count % 50 == 0:
+                message = serialize_message(self.odometry(*self.position))
+            self.odom.publish(message)
+            count += 1
+            time.sleep(max(0.0, start + count / BURST_HZ - now))
+        return count
 
     def on_action(self, message):
         with self.lock:
@@ -155,6 +175,14 @@ class Robot:
             self.repeat(int(arguments[0]), lambda: self.odom.publish(self.odometry(math.nan, 0.0)))
         elif command == "truncated":
             self.repeat(int(arguments[0]), lambda: self.odom.publish(serialize_message(self.odometry(1.0, 1.0))[:40]))
+        elif command == "burst":
+            return self.burst(float(arguments[0]))
+        elif command == "jump":
+            self.jump_s = 6.0
+            time.sleep(float(arguments[0]))
+            self.jump_s = 0.0
+        elif command == "covariance":
+            self.variance = float(arguments[0])
         elif command == "wrong_type":
             self.publish_wrong_type(int(arguments[0]))
         elif command == "goal":

@@ -89,7 +89,13 @@ impl Stage {
 
     /// The node with these arguments only.
     pub fn bare_node(&self, arguments: &[&str]) -> Node {
+        self.node_in(&[], arguments)
+    }
+
+    /// The node with these environment variables and arguments only.
+    pub fn node_in(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Node {
         let mut command = Command::new(env!("CARGO_BIN_EXE_df_planner_node"));
+        command.envs(environment.iter().copied());
         let mut child = self.start(command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()));
         let stderr = Arc::new(Mutex::new(String::new()));
         let (mut pipe, written) = (child.stderr.take().unwrap(), stderr.clone());
@@ -123,6 +129,23 @@ impl Stage {
         let mut robot = Robot { child, input, answers };
         assert_eq!(robot.answer(), "ready");
         robot
+    }
+
+    /// Does something in this process that joins the stage's domain.
+    pub fn enter<T>(&self, join: impl FnOnce() -> T) -> T {
+        for (name, value) in
+            [("ROS_DOMAIN_ID", self.domain.to_string()), ("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST".into())]
+        {
+            // SAFETY: called before this test file has started a second thread that reads the environment.
+            unsafe { std::env::set_var(name, value) };
+        }
+        join()
+    }
+
+    /// A Python program with rclpy, given as text; its stdout is piped.
+    pub fn python(&self, program: &str, arguments: &[&str]) -> Child {
+        let python = std::env::var("DF_TEST_PYTHON").expect("DF_TEST_PYTHON is not set: `. .ros/env.sh` first");
+        self.start(Command::new(python).args(["-c", program]).args(arguments).stdout(Stdio::piped()))
     }
 
     /// A file in the test's folder; its path.
@@ -177,6 +200,13 @@ impl Node {
         }
     }
 
+    /// Memory that is in RAM.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) * 1024
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
@@ -224,6 +254,11 @@ impl Robot {
     pub fn ask(&mut self, command: &str) -> Value {
         writeln!(self.input, "{command}").expect("the rclpy robot takes commands");
         self.answer()
+    }
+
+    /// Ends the process at once, as a crash or a pulled cable would.
+    pub fn kill(mut self) {
+        let _ = self.child.kill();
     }
 
     /// Actions that arrive during so many seconds.

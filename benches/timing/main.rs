@@ -1,0 +1,177 @@
+//! How exactly actions leave: the period error of 50 Hz over a minute while planning fills a core, without and with a busy
+//! process on every core, and rclpy's own timer beside it in the same run.
+//!
+//! `cargo bench --profile dev --bench timing` inside .ros/env.sh; DF_SECONDS (60) per run. The actions' times are taken where they
+//! are received, in this process, so that delivery counts, too.
+
+#[path = "../../tests/ros/stage.rs"]
+mod stage;
+
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use df_planner::ros::{Listening, WorldNames, WorldNode};
+use df_planner::sim::{MAP_FRAME, ROBOT_FRAME, Topics};
+use stage::Stage;
+
+const PERIOD: Duration = Duration::from_millis(20);
+const PLACE: [f64; 2] = [3.5, 3.5];
+const GOAL: [f64; 2] = [5.5, 3.5];
+/// A minute of demonstrations and a few steps: what it plans is no matter, only that it plans.
+const TRAINING: &str = "training: {window: 16, batch: 8, steps: 20, warmup_steps: 5}\n";
+
+/// An rclpy node whose timer publishes at 50 Hz; prints when its callbacks ran, in nanoseconds.
+const RCLPY: &str = "
+import json, sys, time
+import rclpy
+from geometry_msgs.msg import WrenchStamped
+rclpy.init()
+node = rclpy.create_node('timer')
+publisher = node.create_publisher(WrenchStamped, 'timer', 1)
+times = []
+def tick():
+    publisher.publish(WrenchStamped())
+    times.append(time.monotonic_ns())
+node.create_timer(0.02, tick)
+until = time.monotonic() + float(sys.argv[1])
+while time.monotonic() < until:
+    rclpy.spin_once(node, timeout_sec=0.1)
+print(json.dumps(times))
+";
+
+fn main() {
+    // `cargo bench` without a name passes --bench; `cargo test` builds benches and does not.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let seconds: f64 = std::env::var("DF_SECONDS").map_or(60.0, |text| text.parse().expect("DF_SECONDS in seconds"));
+    let stage = Stage::new();
+    let (config, model) = fifty_hertz(&stage);
+    let mut node = stage.node(&["--config", &config, "--model", &model]);
+    let world = stage.enter(|| {
+        let Topics { odometry, force, goal } = Topics::default();
+        let (map_frame, robot_frame) = (MAP_FRAME.into(), ROBOT_FRAME.into());
+        let futures = "df_planner/futures".into();
+        WorldNode::open(WorldNames { odometry, force, goal, futures, clock: false, map_frame, robot_frame }).unwrap()
+    });
+    let listening = world.listening.clone();
+    let stop = Arc::new(AtomicBool::new(false));
+    let robot = stand_still(world, stop.clone());
+    let heard_by = Instant::now() + Duration::from_secs(30);
+    while listening.diagnostic("planning_latency_ms_p50").is_none_or(|ms| ms == 0.0) {
+        assert!(Instant::now() < heard_by && node.is_running(), "it does not plan: {}", node.stderr());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    println!("{cores} cores, {seconds} s each, period {PERIOD:?}; |interval - period| in ms");
+    println!("{:<34} {:>8} {:>8} {:>8} {:>8}", "", "p50", "p99", "max", "missing");
+    for busy in [0, cores] {
+        let loads: Vec<Busy> = (0..busy).map(|_| Busy::start()).collect();
+        let python = stage.python(RCLPY, &[&seconds.to_string()]);
+        let (errors, missing) = receive(&listening, seconds);
+        let with = if busy > 0 { format!(", {busy} busy processes") } else { String::new() };
+        print_row(&format!("actions received{with}"), errors, &missing.to_string());
+        let output = python.wait_with_output().unwrap();
+        let times: Vec<i64> = serde_json::from_slice(&output.stdout).expect("rclpy's times");
+        // The first intervals hold rclpy's start.
+        let errors = times.windows(2).skip(5).map(|w| error_ms(w[1] - w[0])).collect();
+        print_row(&format!("rclpy timer{with}"), errors, "");
+        drop(loads);
+    }
+    for key in
+        ["tick_jitter_ms_p50", "tick_jitter_ms_p99", "tick_jitter_ms_max", "planning_latency_ms_p50", "skipped_ticks"]
+    {
+        println!("node: {key:<28} {:>8.3}", listening.diagnostic(key).unwrap_or(f64::NAN));
+    }
+    stop.store(true, Ordering::Relaxed);
+    robot.join().unwrap();
+}
+
+/// The shipped configuration at 50 Hz with plans that fill the period, and a checkpoint for it.
+fn fifty_hertz(stage: &Stage) -> (String, String) {
+    let text = stage::shipped_config();
+    let (text, _) = text.split_once("\ntraining:").unwrap();
+    let text = text
+        .replace("period_s: 0.05", "period_s: 0.02")
+        .replace("mode: streaming", "mode: full")
+        .replace("denoising_steps: 4", "denoising_steps: 400");
+    let config = stage.file("fifty.yaml", &format!("{text}\n{TRAINING}"));
+    let folder = std::path::Path::new(&config).parent().unwrap().to_path_buf();
+    let (bag, model) = (folder.join("bag").display().to_string(), folder.join("model").display().to_string());
+    run(env!("CARGO_BIN_EXE_df_sim"), &["record", "--out", &bag, "--minutes", "1", "--episode-s", "10"]);
+    run(env!("CARGO_BIN_EXE_df_train"), &["--config", &config, "--bag", &bag, "--out", &model]);
+    (config, model)
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Odometry at the node's rate, and the goal.
+fn stand_still(world: WorldNode, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        let start = Instant::now();
+        for k in 0u32.. {
+            std::thread::sleep((start + PERIOD / 2 * k).saturating_duration_since(Instant::now()));
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let now_ns = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64;
+            world.publish_odometry(now_ns, PLACE, [0.0; 2]).unwrap();
+            if k % 50 == 0 {
+                world.publish_goal(now_ns, GOAL).unwrap();
+            }
+        }
+    })
+}
+
+/// Period errors of the actions as they arrive, milliseconds, and how many were missing by their stamps.
+fn receive(listening: &Listening, seconds: f64) -> (Vec<f64>, i64) {
+    let patience = Duration::from_secs(5);
+    let (mut stamp_ns, _) = listening.await_force(0, patience).expect("an action");
+    let (mut errors, mut missing, mut last) = (Vec::new(), 0, None::<Instant>);
+    let until = Instant::now() + Duration::from_secs_f64(seconds);
+    while Instant::now() < until {
+        let (next_ns, _) = listening.await_force(stamp_ns + 1, patience).expect("an action");
+        let now = Instant::now();
+        let period_ns = PERIOD.as_nanos() as i64;
+        missing += (next_ns - stamp_ns + period_ns / 2) / period_ns - 1;
+        if let Some(last) = last.replace(now) {
+            errors.push(error_ms(now.duration_since(last).as_nanos() as i64));
+        }
+        stamp_ns = next_ns;
+    }
+    (errors, missing)
+}
+
+fn error_ms(interval_ns: i64) -> f64 {
+    (interval_ns - PERIOD.as_nanos() as i64).abs() as f64 * 1e-6
+}
+
+fn print_row(name: &str, mut errors: Vec<f64>, missing: &str) {
+    errors.sort_by(f64::total_cmp);
+    let quantile =
+        |q: f64| errors.get(((errors.len() as f64 * q) as usize).min(errors.len() - 1)).copied().unwrap_or(f64::NAN);
+    println!("{name:<34} {:>8.3} {:>8.3} {:>8.3} {missing:>8}", quantile(0.5), quantile(0.99), quantile(1.0));
+}
+
+/// A process that does nothing but run.
+struct Busy(Child);
+
+impl Busy {
+    fn start() -> Self {
+        let child = Command::new("sh").args(["-c", "while :; do :; done"]).stdout(Stdio::null()).spawn();
+        Self(child.expect("a shell"))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

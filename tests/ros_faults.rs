@@ -1,0 +1,215 @@
+//! Faults, each with the rung of the ladder and the reason that it must lead to: what the sensors, the disk, the planner and the
+//! other processes can do to a driving node. Against rclpy; signals, silence and bad bytes alone are in tests/ros_node.rs.
+#![cfg(feature = "ros")]
+
+#[path = "ros/stage.rs"]
+mod stage;
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use stage::{Node, Robot, Stage, config_file, model, shipped_config};
+
+const PLACE: &str = "3.5 3.5";
+const GOAL: &str = "5.5 3.5";
+const PERIOD_S: f64 = 0.05;
+const LIMIT_N: f64 = 4.0;
+/// Reports come once a second.
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
+
+fn driving(stage: &Stage, node: &mut Node) -> Robot {
+    let mut robot = stage.robot(&[]);
+    robot.ask(&format!("odom {PLACE}"));
+    robot.ask(&format!("goal {GOAL}"));
+    await_rung(&mut robot, node, "plan", "");
+    robot
+}
+
+/// Waits for a report of this rung whose reason holds `reason`.
+fn await_rung(robot: &mut Robot, node: &mut Node, rung: &str, reason: &str) -> Value {
+    let until = Instant::now() + TOLD_WITHIN;
+    loop {
+        let report = robot.ask("diagnostics");
+        if report["rung"] == rung && report["reason"].as_str().is_some_and(|told| told.contains(reason)) {
+            return report;
+        }
+        assert!(Instant::now() < until, "no `{rung}` because of `{reason}`, but {report}; {}", node.stderr());
+        assert!(node.is_running(), "{}", node.stderr());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn assert_sound(robot: &mut Robot) -> Vec<[f64; 2]> {
+    let actions = robot.take_actions();
+    assert!(actions.finite && actions.values.iter().flatten().all(|force| force.abs() <= LIMIT_N), "{actions:?}");
+    actions.values
+}
+
+#[test]
+fn silence_and_infinite_covariance_and_nan_end_on_the_safe_rung_and_it_recovers() {
+    let stage = Stage::new();
+    // A contract that reads the covariance.
+    let text = shipped_config().replacen(
+        "    max_age_s: 0.1",
+        "    uncertainty: {variances: ['pose.covariance[0]', 'pose.covariance[7]']}\n    max_age_s: 0.1",
+        1,
+    );
+    let mut node = stage.node(&["--config", &stage.file("c.yaml", &text), "--model", &model()]);
+    let mut robot = driving(&stage, &mut node);
+    let stale = "`position` is";
+    for (fault, told) in
+        [("silent", None), ("covariance inf", Some("pose.covariance[0]")), ("nan 100", Some("pose.pose.position.x"))]
+    {
+        if fault.starts_with("nan") {
+            robot.ask("silent");
+        }
+        robot.ask(fault);
+        await_rung(&mut robot, &mut node, "safe", stale);
+        if let Some(told) = told {
+            node.says(told);
+        }
+        robot.ask("covariance 0");
+        robot.ask(&format!("odom {PLACE}"));
+        await_rung(&mut robot, &mut node, "plan", "");
+        assert_sound(&mut robot);
+    }
+}
+
+#[test]
+fn a_burst_of_five_thousand_messages_a_second_is_driven_through() {
+    let stage = Stage::new();
+    let mut node = stage.node(&[]);
+    let mut robot = driving(&stage, &mut node);
+    robot.ask("actions");
+    let sent = robot.ask("burst 3").as_u64().unwrap();
+    let report = robot.ask("diagnostics");
+    let actions = robot.take_actions();
+    let rate = (actions.stamps.len() - 1) as f64 / (actions.stamps[actions.stamps.len() - 1] - actions.stamps[0]);
+    println!("{} messages a second: {rate:.3} actions a second; {report}", sent / 3);
+    assert!(sent > 3 * 1000, "only {sent} messages were sent: no burst");
+    assert!((rate * PERIOD_S - 1.0).abs() < 0.02, "{rate} Hz");
+    assert_eq!((&report["rung"], &report["reason"]), (&Value::from("plan"), &Value::from("")), "{report}");
+    assert!(actions.finite);
+}
+
+#[test]
+fn stamps_that_jump_back_and_forth_are_warned_of_and_never_followed_into_the_future() {
+    let stage = Stage::new();
+    let mut node = stage.node(&[]);
+    let mut robot = driving(&stage, &mut node);
+    robot.ask("jump 2");
+    let unsafe_ones = assert_sound(&mut robot).iter().rev().take(20).filter(|force| **force != [0.0, 0.0]).count();
+    assert_eq!(unsafe_ones, 0, "driven by stamps that are no use");
+    // What is stamped 6 s ahead is refused, what is 6 s old is too old: nothing is left until it is over.
+    node.says("before its arrival; do the clocks agree?");
+    node.says("after its arrival; do the clocks agree?");
+    await_rung(&mut robot, &mut node, "plan", "");
+    assert_sound(&mut robot);
+}
+
+#[test]
+fn a_peer_that_vanishes_and_returns() {
+    let stage = Stage::new();
+    let mut node = stage.node(&[]);
+    let robot = driving(&stage, &mut node);
+    // A second listener sees what the node does meanwhile.
+    let mut watcher = stage.robot(&[]);
+    robot.kill();
+    await_rung(&mut watcher, &mut node, "safe", "`position` is");
+    let mut robot = driving(&stage, &mut node);
+    assert_sound(&mut robot);
+}
+
+#[test]
+fn a_planner_that_panics_leads_through_error_processing_and_starts_anew() {
+    let stage = Stage::new();
+    let (config, model) = (config_file(), model());
+    let mut node = stage.node_in(&[("DF_TEST_PANIC_AFTER_PLANS", "20")], &["--config", &config, "--model", &model]);
+    let mut robot = stage.robot(&[]);
+    let mut operator = stage.peer("lifecycle.py", &[]);
+    robot.ask(&format!("odom {PLACE}"));
+    robot.ask(&format!("goal {GOAL}"));
+    node.says("the planning thread died: DF_TEST_PANIC_AFTER_PLANS is set");
+    let until = Instant::now() + TOLD_WITHIN;
+    while operator.ask("state") != "unconfigured" {
+        assert!(Instant::now() < until, "{}", node.stderr());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let events = operator.ask("events");
+    let expected = ["active > errorprocessing", "errorprocessing > unconfigured"].map(Value::from);
+    assert!(events.as_array().unwrap().ends_with(&expected), "{events}");
+    std::thread::sleep(Duration::from_millis(200));
+    let actions = assert_sound(&mut robot);
+    assert!(actions.iter().any(|force| *force != [0.0, 0.0]), "it drove before");
+    assert_eq!(actions.last(), Some(&[0.0, 0.0]), "the last command is the safe one");
+    assert!(robot.record(0.3).values.is_empty());
+    // Error processing has cleaned up: what is configured and activated drives again.
+    for (id, state) in [(1, "inactive"), (3, "active")] {
+        assert_eq!(operator.ask(&format!("change {id} -")), true, "{}", node.stderr());
+        assert_eq!(operator.ask("state"), state);
+    }
+    robot.ask(&format!("goal {GOAL}"));
+    await_rung(&mut robot, &mut node, "plan", "");
+}
+
+#[test]
+fn a_model_that_is_missing_truncated_or_of_another_contract_is_refused_by_name() {
+    let stage = Stage::new();
+    let folder = tempfile::tempdir().unwrap();
+    let copy = |name: &str, change: &dyn Fn(&str, Vec<u8>) -> Option<Vec<u8>>| {
+        let to = folder.path().join(name);
+        std::fs::create_dir(&to).unwrap();
+        for file in std::fs::read_dir(model()).unwrap().map(Result::unwrap) {
+            let file_name = file.file_name().into_string().unwrap();
+            if let Some(bytes) = change(&file_name, std::fs::read(file.path()).unwrap()) {
+                std::fs::write(to.join(&file_name), bytes).unwrap();
+            }
+        }
+        to.display().to_string()
+    };
+    let missing = copy("missing", &|name, bytes| (name != "weights.bpk").then_some(bytes));
+    let truncated = copy("truncated", &|name, mut bytes| {
+        if name == "weights.bpk" {
+            bytes.truncate(bytes.len() / 2);
+        }
+        Some(bytes)
+    });
+    let other = stage.file("c.yaml", &shipped_config().replacen("frame_stack: 8", "frame_stack: 4", 1));
+    let (config, shipped) = (config_file(), model());
+    for (config, model, named) in [
+        (&config, &missing, &["missing", "weights.bpk"][..]),
+        (&config, &truncated, &["truncated", "weights.bpk"]),
+        (&config, &"/no/such/model".to_string(), &["/no/such/model"]),
+        (&other, &shipped, &["frame_stack"]),
+    ] {
+        // At start it is an exit code, later a transition that fails.
+        let mut node = stage.node(&["--config", config, "--model", model]);
+        assert_eq!(node.exit_code(), Some(1), "{}", node.stderr());
+        let mut node = stage.node(&["--config", config, "--model", model, "--ros-args", "-p", "autostart:=false"]);
+        let mut operator = stage.peer("lifecycle.py", &[]);
+        assert_eq!(operator.ask("change 1 -"), false, "{model}");
+        assert_eq!(operator.ask("state"), "unconfigured");
+        named.iter().for_each(|name| node.says(name));
+        assert!(node.is_running());
+    }
+}
+
+#[test]
+fn a_signal_while_planning_ends_it_with_the_safe_action() {
+    let stage = Stage::new();
+    // A plan fills the whole share of the period that it is given.
+    let text =
+        shipped_config().replace("mode: streaming", "mode: full").replace("denoising_steps: 4", "denoising_steps: 400");
+    let mut node = stage.node(&["--config", &stage.file("c.yaml", &text), "--model", &model()]);
+    let mut robot = driving(&stage, &mut node);
+    let report = robot.ask("diagnostics");
+    let latency_ms: f64 = report["planning_latency_ms_p50"].as_str().unwrap().parse().unwrap();
+    assert!(latency_ms > 0.6 * PERIOD_S * 1e3, "planning does not fill the period: {report}");
+    robot.ask("actions");
+    node.signal("TERM");
+    let asked = Instant::now();
+    assert_eq!(node.exit_code(), Some(0), "{}", node.stderr());
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(assert_sound(&mut robot).last(), Some(&[0.0, 0.0]));
+}

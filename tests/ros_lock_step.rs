@@ -1,0 +1,150 @@
+//! A simulator in lock step: it publishes odometry and `/clock`, and goes on when the action of the tick has come. Every tick
+//! gets exactly one action, stamped with the tick, however fast or slow that goes; and nothing grows with time.
+//!
+//! DF_SOAK_S: simulated time in seconds (60). `make soak` drives an hour, and then memory is judged, too.
+#![cfg(feature = "ros")]
+
+#[path = "ros/stage.rs"]
+mod stage;
+
+use std::time::{Duration, Instant};
+
+use df_planner::ros::{WorldNames, WorldNode};
+use df_planner::sim::{MAP_FRAME, Maze, ROBOT_FRAME, STEP_S, Topics, Trial};
+use stage::{Node, Stage};
+
+const PERIOD_NS: i64 = 50_000_000;
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A goal that has not been reached by then is given up, seconds.
+const TRIAL_S: f64 = 30.0;
+/// From this much simulated time on the slope of memory says something.
+const JUDGED_FROM_S: f64 = 1800.0;
+/// The first part of the drive does not count: caches fill, threads start.
+const WARM_UP: f64 = 0.2;
+const SAMPLES: usize = 500;
+
+#[test]
+fn every_tick_gets_one_action_and_memory_stays_flat() {
+    let seconds: f64 = std::env::var("DF_SOAK_S").map_or(60.0, |text| text.parse().expect("DF_SOAK_S in seconds"));
+    let stage = Stage::new();
+    let mut node = stage.node_given(&["use_sim_time:=true"]);
+    let world = stage.enter(|| {
+        let topics = Topics::default();
+        let names = WorldNames {
+            odometry: topics.odometry,
+            force: topics.force,
+            goal: topics.goal,
+            futures: "df_planner/futures".into(),
+            clock: true,
+            map_frame: MAP_FRAME.into(),
+            robot_frame: ROBOT_FRAME.into(),
+        };
+        WorldNode::open(names).unwrap()
+    });
+    let mut drive =
+        Drive { world, trial: Trial::draw(Maze::demo(), 0), seed: 0, reached: 0, now_ns: 0, force: [0.0; 2] };
+    drive.until_it_answers(&mut node);
+
+    let (start, start_ns, before) = (Instant::now(), drive.now_ns, drive.world.listening.forces());
+    let ticks = (seconds / (PERIOD_NS as f64 * 1e-9)).round() as usize;
+    let (mut memory, every) = (Vec::new(), (ticks / SAMPLES).max(1));
+    for k in 0..ticks {
+        drive.one_tick(&mut node);
+        if k % every == 0 {
+            memory.push(((drive.now_ns - start_ns) as f64 * 1e-9, node.resident_bytes() as f64));
+        }
+    }
+    let got = drive.world.listening.forces() - before;
+    let wall_s = start.elapsed().as_secs_f64();
+    let warm = &memory[(memory.len() as f64 * WARM_UP) as usize..];
+    let slope = slope(warm) * 3600.0 / f64::from(1 << 20);
+    println!(
+        "{seconds} s of simulated time in {wall_s:.1} s: {got} actions for {ticks} ticks, {} goals reached of {}; memory \
+         {:.1} MiB at the end, {slope:+.3} MiB an hour",
+        drive.reached,
+        drive.seed + 1,
+        memory[memory.len() - 1].1 / f64::from(1 << 20)
+    );
+    assert_eq!(got, ticks as u64, "one action per tick");
+    // Some five seconds a goal; two of three are reached by any planner that is worth the name.
+    assert!(drive.reached as f64 >= seconds / 15.0, "{} goals reached", drive.reached);
+    assert!(seconds < JUDGED_FROM_S || slope < 1.0, "memory grows by {slope} MiB an hour");
+
+    // A backward jump: the clock starts anew, and so does the node.
+    drive.now_ns = 0;
+    drive.until_it_answers(&mut node);
+    drive.one_tick(&mut node);
+}
+
+/// The simulator.
+struct Drive {
+    world: WorldNode,
+    trial: Trial,
+    seed: u64,
+    reached: usize,
+    now_ns: i64,
+    force: [f64; 2],
+}
+
+impl Drive {
+    /// Goes on without waiting until an action comes.
+    fn until_it_answers(&mut self, node: &mut Node) {
+        let until = Instant::now() + Duration::from_secs(60);
+        let before = self.world.listening.forces();
+        while self.world.listening.forces() == before {
+            assert!(Instant::now() < until && node.is_running(), "no action: {}", node.stderr());
+            if self.world.is_heard() {
+                self.step();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // To the next tick, and its action.
+        let tick_ns = self.now_ns.div_euclid(PERIOD_NS) * PERIOD_NS;
+        while self.now_ns < tick_ns + PERIOD_NS {
+            self.step();
+        }
+        self.await_action(node);
+    }
+
+    fn one_tick(&mut self, node: &mut Node) {
+        let tick_ns = self.now_ns + PERIOD_NS;
+        while self.now_ns < tick_ns {
+            self.step();
+        }
+        self.await_action(node);
+    }
+
+    /// A step of the world: odometry first, then the clock that reaches it.
+    fn step(&mut self) {
+        self.now_ns += (STEP_S * 1e9).round() as i64;
+        if self.trial.step(self.force.into()) || self.trial.elapsed_s() > TRIAL_S {
+            self.reached += usize::from(self.trial.reached());
+            self.seed += 1;
+            self.trial = Trial::draw(Maze::demo(), self.seed);
+        }
+        let state = self.trial.state();
+        self.world.publish_odometry(self.now_ns, state.position.into(), state.velocity.into()).unwrap();
+        if self.now_ns % PERIOD_NS == 0 {
+            self.world.publish_goal(self.now_ns, self.trial.goal().into()).unwrap();
+        }
+        self.world.publish_clock(self.now_ns).unwrap();
+    }
+
+    fn await_action(&mut self, node: &mut Node) {
+        let answer = self.world.listening.await_force(self.now_ns, PATIENCE);
+        let Some((stamp_ns, force)) = answer else {
+            panic!("no action for the tick at {} ns: {}", self.now_ns, node.stderr());
+        };
+        assert_eq!(stamp_ns, self.now_ns, "stamped with the tick");
+        self.force = force;
+    }
+}
+
+/// Of the straight line that fits best.
+fn slope(points: &[(f64, f64)]) -> f64 {
+    let count = points.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
+    let (x, y) = (mean(|p| p.0), mean(|p| p.1));
+    let over = points.iter().map(|p| (p.0 - x) * (p.1 - y)).sum::<f64>();
+    over / points.iter().map(|p| (p.0 - x).powi(2)).sum::<f64>()
+}
