@@ -53,8 +53,8 @@ impl StepTimes {
     /// What the next step may be. `plain_after`: steps that must still follow it for the action to come out clean.
     pub fn allowed(&mut self, budget: &Budget, plain_after: usize) -> Allowed {
         let left_s = budget.left_s();
-        // A guided step holds a plain one: a bound while no plain one was seen. Nothing seen: the first step is tried.
-        let guided_s = self.guided_s.unwrap_or(0.0);
+        // A guided step holds a plain one: a bound while only one of them was seen. Nothing seen: the first step is tried.
+        let guided_s = self.guided_s.or(self.plain_s).unwrap_or(0.0);
         let plain_s = self.plain_s.unwrap_or(guided_s);
         if guided_s + plain_s * plain_after as f64 <= left_s {
             return Allowed::Guided;

@@ -280,9 +280,9 @@ mod tests {
         let mut telemetry = Telemetry::default();
         let now = Instant::now();
         telemetry.ticked(now, now, 0, &command(Rung::Plan, None));
-        let mut shadow = ShadowScore::default();
-        shadow.compared = 3;
-        let shadow = Some(shadow);
+        let mut score = ShadowScore::default();
+        (0..3).for_each(|_| score.compare(&[0.5], &[0.0]));
+        let shadow = Some(score);
         let work = Work { identity: &identity(), telemetry: &mut telemetry, newest_ns: &[], strangeness: None, shadow };
         let facts = Facts { node: "/p", lifecycle: "active", now_ns: 0, work: Some(work) };
         let status = Diagnostics::default().report(facts).status.remove(0);

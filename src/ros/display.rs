@@ -89,11 +89,11 @@ impl Drawing {
     fn path(&self, plan: &Plan, frame_id: &str) -> Path {
         let mut path = Path::default();
         path.header.frame_id = frame_id.into();
-        path.header.stamp = stamp(plan.first_tick_ns);
+        path.header.stamp = stamp(plan.first_frame_ns);
         for (i, frame) in plan.meant_frames(plan.chosen * plan.futures_per_candidate).iter().enumerate() {
             let mut pose = PoseStamped::default();
             pose.header.frame_id = frame_id.into();
-            pose.header.stamp = stamp(plan.first_tick_ns + i as i64 * self.period_ns);
+            pose.header.stamp = stamp(plan.first_frame_ns + i as i64 * self.period_ns);
             pose.pose.position = self.point(frame);
             pose.pose.orientation.w = 1.0;
             path.poses.push(pose);
@@ -110,7 +110,7 @@ impl Drawing {
             let frames = plan.meant_frames(future);
             let mut marker = Marker::default();
             marker.header.frame_id = frame_id.into();
-            marker.header.stamp = stamp(plan.first_tick_ns);
+            marker.header.stamp = stamp(plan.first_frame_ns);
             marker.ns = "futures".into();
             marker.id = future as i32;
             marker.type_ = Marker::LINE_STRIP as i32;
@@ -171,7 +171,7 @@ mod tests {
     fn plan() -> Plan {
         let future = |x: f32| (0..100).map(|i| vec![9.0, x, i as f32]).collect::<Vec<_>>();
         Plan {
-            first_tick_ns: 1_900_000_000,
+            first_frame_ns: 1_900_000_000,
             futures: vec![future(0.0), future(1.0), future(2.0), future(3.0)],
             meant: vec![100, 80],
             candidate_costs: vec![4.0, 2.0],
