@@ -120,8 +120,9 @@ def generate_launch_description():
     return LaunchDescription(
         [
             *arguments,
+            # First: where rviz2 is not installed, launch ends with an error and leaves running what was started before.
+            rviz,
             node(IfCondition(no_file), []),
             node(UnlessCondition(no_file), [LaunchConfiguration("params_file")]),
-            rviz,
         ]
     )

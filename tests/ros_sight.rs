@@ -184,6 +184,34 @@ fn plan_futures_guidance_and_diagnostics_say_what_the_node_does() {
     assert_eq!(status.text("checkpoint_hash"), &expected[..12]);
 }
 
+#[test]
+fn nothing_outside_its_namespace_is_claimed() {
+    let stage = Stage::new();
+    let _node = stage.node_with_parameters("/robot_1");
+    let mut viewer = stage.peer("viewer.py", &["--ros-args", "-r", "__ns:=/robot_1"]);
+    // What every ROS 2 system has one of; docs/ros.md lists them.
+    let conventions =
+        ["/diagnostics", "/rosout", "/parameter_events", "/tf", "/tf_static", "/clock"].map(ToString::to_string);
+    // Its entities are advertised one after the other.
+    let until = Instant::now() + Duration::from_secs(20);
+    let topics = loop {
+        let topics: BTreeMap<String, String> = serde_json::from_value(viewer.ask("topics")).unwrap();
+        if ["/robot_1/odom", "/robot_1/force", "/robot_1/goal", "/robot_1/df_planner/plan"]
+            .iter()
+            .all(|t| topics.contains_key(*t))
+        {
+            break topics;
+        }
+        assert!(Instant::now() < until, "{topics:?}");
+        std::thread::sleep(Duration::from_millis(200));
+    };
+    let outside = |name: &&String| !name.starts_with("/robot_1/") && !conventions.contains(name);
+    assert_eq!(topics.keys().find(outside), None);
+    let services: Vec<String> = serde_json::from_value(viewer.ask("services")).unwrap();
+    assert!(services.contains(&"/robot_1/df_planner/get_state".to_string()), "{services:?}");
+    assert_eq!(services.iter().find(|name| !name.starts_with("/robot_1/df_planner/")), None);
+}
+
 /// What a view shows: topic, and what it must be.
 struct Shown {
     topic: String,

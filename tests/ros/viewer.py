@@ -3,6 +3,7 @@
     watch           subscribe to the planner's plan, futures, guidance and diagnostics
     look S          collect for S seconds; answers with what came, per topic
     topics          what the planner publishes and subscribes to: topic -> type
+    services        the names of the planner's services
     field TYPE PATH whether messages of TYPE have the field
     quit
 """
@@ -97,11 +98,19 @@ class Viewer:
         with self.lock:
             return {name: [WATCHED[name][2](message) for message in seen] for name, seen in self.seen.items()}
 
-    def topics(self):
-        name, namespace = "df_planner", self.node.get_namespace()
+    def planner(self):
+        """Name and namespace, once it is known."""
+        planner = "df_planner", self.node.get_namespace()
         until = time.monotonic() + 10.0
-        while (name, namespace) not in self.node.get_node_names_and_namespaces() and time.monotonic() < until:
+        while planner not in self.node.get_node_names_and_namespaces() and time.monotonic() < until:
             time.sleep(0.05)
+        return planner
+
+    def services(self):
+        return [service for service, _ in self.node.get_service_names_and_types_by_node(*self.planner())]
+
+    def topics(self):
+        name, namespace = self.planner()
         pairs = self.node.get_publisher_names_and_types_by_node(name, namespace)
         pairs += self.node.get_subscriber_names_and_types_by_node(name, namespace)
         return {topic: types[0] for topic, types in pairs}
