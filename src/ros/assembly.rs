@@ -145,7 +145,12 @@ impl Assembly {
     pub fn stop(&mut self) {
         let Some(ticking) = self.ticking.take() else { return };
         ticking.stop();
-        let Some(action) = &self.action else { return };
+        let Some(action) = &self.action else {
+            let control = lock(&self.shared.control);
+            let (score, channels) = (control.score(), &self.identity.channels);
+            let text = format!("{} commands compared: RMSE {:.4?} in {channels:?}", score.compared, score.rmse());
+            return self.shared.notices.info("shadow", text);
+        };
         if let Err(error) = come_to_rest(&self.shared, self.period, |command| action.publish(command)) {
             self.shared.notices.error("farewell", format!("the safe action was not published: {error}"));
         }

@@ -20,8 +20,8 @@ use crate::config::Latency;
 use crate::message::{Encoder, MessageError};
 use crate::planning::{Command, ControlLoop, Plan, PlanError, PlanRequest, Reason, Rung, Tick};
 
-/// The longest that a robot is led to its safe action before the thread is left alone.
-const REST_WITHIN: Duration = Duration::from_secs(2);
+/// The longest that a robot is led to its safe action: `ros2 launch` kills what has not ended 5 s after a signal.
+const REST_WITHIN: Duration = Duration::from_secs(4);
 /// The planning thread differentiates through deep graphs.
 const PLANNING_STACK: usize = 16 << 20;
 
@@ -168,7 +168,12 @@ pub fn come_to_rest(
         let now_ns = start_ns.saturating_add(i64::try_from(start.elapsed().as_nanos()).unwrap_or(i64::MAX));
         let command = lock(&shared.control).safe_command(now_ns);
         publish(&command)?;
-        if lock(&shared.control).is_at_rest() || start.elapsed() > REST_WITHIN {
+        if lock(&shared.control).is_at_rest() {
+            return Ok(());
+        }
+        if start.elapsed() > REST_WITHIN {
+            let last = format!("stopped after {REST_WITHIN:?} on the way to the safe action, at {:?}", command.values);
+            shared.notices.error("rest", last);
             return Ok(());
         }
         std::thread::sleep(period);

@@ -117,7 +117,8 @@ impl Inbound {
         // No stamp: the time of arrival is the best that is known, as a bag's time is in a recording.
         let stamp_ns = sample.stamp_ns.unwrap_or(received.received_ns);
         let behind_s = received.received_ns.saturating_sub(stamp_ns) as f64 * 1e-9;
-        if behind_s < -self.ahead_s {
+        // Before the first message of /clock nobody knows what is ahead.
+        if behind_s < -self.ahead_s && received.received_ns > 0 {
             let text =
                 format!("{topic}: message refused: stamped {:.3} s after its arrival; do the clocks agree?", -behind_s);
             return self.notices.warn(format!("{topic} ahead"), text);

@@ -96,9 +96,12 @@ pub fn run(options: Options) -> Result<(), NodeError> {
     if autostart {
         supervisor.start()?;
     }
-    let events = Events { inbox, died };
-    let ended = runtime.block_on(attend(&mut supervisor, &mut reporter, &mut asked, events, &time));
+    let mut events = Events { inbox, died };
+    let ended = runtime.block_on(attend(&mut supervisor, &mut reporter, &mut asked, &mut events, &time));
     supervisor.shut_down();
+    while let Ok(notice) = events.inbox.try_recv() {
+        reporter.tell(&notice);
+    }
     std::thread::sleep(FAREWELL);
     ended
 }
@@ -114,7 +117,7 @@ async fn attend(
     supervisor: &mut Supervisor,
     reporter: &mut Reporter,
     asked: &mut mpsc::Receiver<i32>,
-    mut events: Events,
+    events: &mut Events,
     time: &RosTime,
 ) -> Result<(), NodeError> {
     let mut interval = tokio::time::interval(REPORT_PERIOD);
