@@ -48,12 +48,12 @@ fn every_tick_gets_one_action_and_memory_stays_flat() {
         "{seconds} s of simulated time in {wall_s:.1} s: {got} actions for {ticks} ticks, {} goals reached of {}; memory \
          {:.1} MiB at the end, {slope:+.3} MiB an hour",
         drive.reached,
-        drive.seed + 1,
+        drive.seed,
         memory[memory.len() - 1].1 / f64::from(1 << 20)
     );
     assert_eq!(got, ticks as u64, "one action per tick");
-    // Some five seconds a goal; two of three are reached by any planner that is worth the name.
-    assert!(drive.reached as f64 >= seconds / 15.0, "{} goals reached", drive.reached);
+    // What it drives, it drives well enough: a start out of nowhere and a goal, again and again.
+    assert!(3 * drive.reached >= 2 * drive.seed as usize, "{} goals reached of {}", drive.reached, drive.seed);
     assert!(seconds < JUDGED_FROM_S || slope < 1.0, "memory grows by {slope} MiB an hour");
 
     // A backward jump: the clock starts anew, and so does the node.
@@ -75,6 +75,26 @@ fn immediate_actions_are_one_per_tick_too() {
     assert_eq!(drive.world.listening.forces() - before, ticks);
     // 20 s of simulated time.
     assert!(drive.reached >= 1, "no goal was reached");
+}
+
+/// Ticks follow the clock, not the machine: a simulator at half of real time, which does not wait, gets half the actions.
+#[test]
+fn a_clock_at_half_speed_makes_ticks_at_half_speed() {
+    let stage = Stage::new();
+    let mut node = stage.node_given(&["use_sim_time:=true"]);
+    let mut drive = Drive::new(&stage);
+    drive.until_it_answers(&mut node);
+    let (start, before) = (Instant::now(), drive.world.listening.forces());
+    for k in 1..=200u32 {
+        drive.step();
+        std::thread::sleep(
+            (start + Duration::from_secs_f64(2.0 * STEP_S) * k).saturating_duration_since(Instant::now()),
+        );
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    // 2 s of simulated time in 4 s; the last tick may still wait for its plan.
+    let actions = drive.world.listening.forces() - before;
+    assert!((39..=40).contains(&actions), "{actions} actions in 40 periods of simulated time: {}", node.stderr());
 }
 
 /// The simulator.

@@ -75,6 +75,34 @@ fn actions_leave_at_the_configured_rate() {
 }
 
 #[test]
+fn an_immediate_action_leaves_when_it_is_planned_and_a_compensated_one_on_the_tick() {
+    // From the tick that an action is stamped with until it arrives, ms: the middle one of two seconds.
+    let delay_ms = |latency: &str| {
+        let stage = Stage::new();
+        let _node = stage.node_given(&[&format!("planner.latency:={latency}")]);
+        let mut robot = stage.robot(&[]);
+        drive(&mut robot);
+        let actions = robot.record(2.0);
+        assert_in_limits(&actions);
+        assert!(
+            actions.values.iter().filter(|force| !is_safe(force)).count() * 2 > actions.values.len(),
+            "{actions:?}"
+        );
+        let mut delays: Vec<f64> = actions.arrivals.iter().zip(&actions.stamps).map(|(a, s)| (a - s) * 1e3).collect();
+        delays.sort_by(f64::total_cmp);
+        let report = robot.ask("diagnostics");
+        let planning_ms: f64 = report["planning_latency_ms_p50"].as_str().unwrap().parse().unwrap();
+        (delays[delays.len() / 2], planning_ms)
+    };
+    let ((compensated, _), (immediate, planning)) = (delay_ms("compensated"), delay_ms("immediate"));
+    println!(
+        "{compensated:.2} ms after the tick compensated, {immediate:.2} ms immediate, of which {planning:.2} ms are planning"
+    );
+    assert!(compensated < 0.5 * planning, "a compensated action waits for no plan");
+    assert!(immediate > 0.8 * planning && immediate < 1e3 * PERIOD_S, "an immediate action waits for its plan");
+}
+
+#[test]
 fn silence_brings_the_safe_action_within_the_configured_age() {
     let stage = Stage::new();
     let node = stage.node(&[]);

@@ -127,6 +127,7 @@ impl Work<'_> {
             ("recent_rate_hz".into(), format!("{:.3}", telemetry.recent_rate_hz())),
         ];
         pairs.extend(distribution("tick_jitter_ms", &telemetry.tick_jitter));
+        pairs.extend(distribution("period_error_ms", &telemetry.period_error));
         pairs.extend(distribution("planning_latency_ms", &telemetry.planning_latency));
         pairs.extend([
             ("ticks".into(), telemetry.ticks.to_string()),

@@ -16,6 +16,7 @@ use super::slot::Slot;
 use super::telemetry::Telemetry;
 use super::ticks::Ticks;
 use super::timing::RosTime;
+use super::urgency::hurry;
 use crate::config::Latency;
 use crate::message::{Encoder, MessageError};
 use crate::planning::{Command, ControlLoop, Plan, PlanError, PlanRequest, Reason, Rung, Tick};
@@ -100,6 +101,7 @@ impl Ticking {
         let ticks = Ticks::new(period, time.is_simulated());
         let thread = std::thread::Builder::new().name("tick".into()).spawn(move || {
             let faults = shared.faults.clone();
+            hurry(&shared.notices);
             let driven = catch_unwind(AssertUnwindSafe(|| drive(&shared, ticks, &seen, publish)));
             report_panic(&faults, "tick", driven);
         })?;

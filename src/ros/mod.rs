@@ -28,6 +28,7 @@ mod ticks;
 mod timing;
 mod transforms;
 mod tuning;
+mod urgency;
 mod watched;
 mod world;
 

@@ -19,11 +19,14 @@ pub struct Telemetry {
     pub plans_cut_short: u64,
     /// From the tick's deadline until its command was handed to the middleware.
     pub tick_jitter: Histogram,
+    /// How much the time between two published commands differs from that between their ticks.
+    pub period_error: Histogram,
     pub planning_latency: Histogram,
     /// Where on the ladder the newest command stands, and why.
     pub command: Option<(Rung, Option<Reason>)>,
     first_tick: Option<Instant>,
     last_tick: Option<Instant>,
+    last_deadline: Option<Instant>,
     window: Option<(Instant, u64)>,
 }
 
@@ -34,6 +37,10 @@ impl Telemetry {
         self.skipped_ticks += skipped;
         self.deadline_misses += u64::from(command.reason == Some(Reason::DeadlineMissed));
         self.tick_jitter.add(published.saturating_duration_since(deadline));
+        if let Some((last_published, last_deadline)) = self.last_tick.zip(self.last_deadline.replace(deadline)) {
+            let (passed, wanted) = (published - last_published, deadline - last_deadline);
+            self.period_error.add(passed.abs_diff(wanted));
+        }
         self.command = Some((command.rung, command.reason.clone()));
         self.first_tick.get_or_insert(published);
         self.last_tick = Some(published);
@@ -157,5 +164,9 @@ mod tests {
         // One tick 100 ms after the fifth: 10 Hz.
         assert!((telemetry.recent_rate_hz() - 10.0).abs() < 1e-9);
         assert_eq!((telemetry.deadline_misses, telemetry.skipped_ticks), (1, 1));
+        // The next deadline is 50 ms later and met 3 ms late.
+        let due = at + Duration::from_millis(50);
+        telemetry.ticked(due, due + Duration::from_millis(3), 0, &command(None));
+        assert_eq!((telemetry.period_error.max_s(), telemetry.tick_jitter.max_s()), (3e-3, 3e-3));
     }
 }

@@ -16,18 +16,14 @@ test names. Answers are JSON lines on stdout.
 """
 
 import ctypes
-import json
 import math
-import os
-import sys
 import threading
 import time
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, WrenchStamped
 from nav_msgs.msg import OccupancyGrid, Odometry, Path
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from peer import Peer
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rosbags.typesys import Stores, get_typestore
 
@@ -57,11 +53,9 @@ def tf_message_class():
     return Meta("TFMessage", (), {})
 
 
-class Robot:
+class Robot(Peer):
     def __init__(self):
-        rclpy.init(args=sys.argv)
-        self.node = rclpy.create_node("robot")
-        self.lock = threading.Lock()
+        super().__init__("robot")
         self.place, self.moving = None, {}
         self.static = []
         self.values, self.report, self.path = [], None, None
@@ -75,17 +69,9 @@ class Robot:
         self.node.create_subscription(WrenchStamped, "force", self.on_action, all_actions)
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self.on_diagnostics, 10)
         self.node.create_subscription(Path, "df_planner/plan", self.on_plan, 1)
-        self.executor = SingleThreadedExecutor()
-        self.executor.add_node(self.node)
-        threading.Thread(target=self.spin, daemon=True).start()
+        self.spin()
         threading.Thread(target=self.every, args=(ODOMETRY_PERIOD_S, self.publish_odometry), daemon=True).start()
         threading.Thread(target=self.every, args=(TF_PERIOD_S, self.publish_tf), daemon=True).start()
-
-    def spin(self):
-        try:
-            self.executor.spin()
-        except ExternalShutdownException:
-            pass
 
     def every(self, period_s, publish):
         due = time.monotonic()
@@ -209,24 +195,9 @@ class Robot:
         return "done"
 
     def leave(self):
-        """Leaves DDS in order, so that no shared memory stays behind; then ends without waiting for threads."""
         with self.lock:
             self.place, self.moving = None, {}
-        self.executor.shutdown(timeout_sec=1.0)
-        self.node.destroy_node()
-        rclpy.try_shutdown()
-        os._exit(0)
+        super().leave()
 
 
-def main():
-    robot = Robot()
-    print(json.dumps("ready"), flush=True)
-    for line in sys.stdin:
-        command, *arguments = line.split()
-        if command == "quit":
-            break
-        print(json.dumps(robot.do(command, arguments)), flush=True)
-    robot.leave()
-
-
-main()
+Robot().serve()

@@ -11,25 +11,19 @@ Commands are lines on stdin, answers JSON lines on stdout; NODE is the node's fu
     quit
 """
 
-import json
-import os
-import sys
 import threading
 
-import rclpy
 from lifecycle_msgs.msg import TransitionEvent
 from lifecycle_msgs.srv import ChangeState, GetAvailableStates, GetAvailableTransitions, GetState
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from peer import Peer
 
 NODE = "df_planner"
 PATIENCE_S = 60.0
 
 
-class Operator:
+class Operator(Peer):
     def __init__(self):
-        rclpy.init(args=sys.argv)
-        self.node = rclpy.create_node("operator")
-        self.lock = threading.Lock()
+        super().__init__("operator")
         self.seen = []
         self.node.create_subscription(TransitionEvent, f"{NODE}/transition_event", self.on_event, 100)
         self.clients = {
@@ -42,17 +36,9 @@ class Operator:
                 "get_transition_graph": GetAvailableTransitions,
             }.items()
         }
-        self.executor = SingleThreadedExecutor()
-        self.executor.add_node(self.node)
-        threading.Thread(target=self.spin, daemon=True).start()
+        self.spin()
         for client in self.clients.values():
             assert client.wait_for_service(timeout_sec=PATIENCE_S), client.srv_name
-
-    def spin(self):
-        try:
-            self.executor.spin()
-        except ExternalShutdownException:
-            pass
 
     def on_event(self, event):
         with self.lock:
@@ -94,18 +80,4 @@ class Operator:
         raise ValueError(f"unknown command {command}")
 
 
-def main():
-    operator = Operator()
-    print(json.dumps("ready"), flush=True)
-    for line in sys.stdin:
-        command, *arguments = line.split()
-        if command == "quit":
-            break
-        print(json.dumps(operator.do(command, arguments)), flush=True)
-    operator.executor.shutdown(timeout_sec=1.0)
-    operator.node.destroy_node()
-    rclpy.try_shutdown()
-    os._exit(0)
-
-
-main()
+Operator().serve()

@@ -15,13 +15,10 @@ Whole numbers are integers, those with a point doubles; null is NOT_SET.
 """
 
 import json
-import os
-import sys
 import threading
 
-import rclpy
+from peer import Peer
 from rcl_interfaces.msg import Parameter, ParameterEvent, ParameterValue
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import get_parameter_value, parameter_value_to_python
 from rclpy.parameter_client import AsyncParameterClient
 from rclpy.qos import qos_profile_parameter_events
@@ -29,30 +26,18 @@ from rclpy.qos import qos_profile_parameter_events
 PATIENCE_S = 20.0
 
 
-class Client:
+class Client(Peer):
     def __init__(self):
-        rclpy.init(args=sys.argv)
-        self.node = rclpy.create_node("parameter_client")
+        super().__init__("parameter_client")
         self.client = None
         self.events = []
         self.node.create_subscription(
             ParameterEvent, "/parameter_events", self.events.append, qos_profile_parameter_events
         )
-        self.executor = SingleThreadedExecutor()
-        self.executor.add_node(self.node)
-        threading.Thread(target=self.spin, daemon=True).start()
+        self.spin()
 
-    def spin(self):
-        try:
-            self.executor.spin()
-        except ExternalShutdownException:
-            pass
-
-    def leave(self):
-        self.executor.shutdown(timeout_sec=1.0)
-        self.node.destroy_node()
-        rclpy.try_shutdown()
-        os._exit(0)
+    def parse(self, rest):
+        return json.loads(rest)
 
     def result(self, future):
         done = threading.Event()
@@ -119,15 +104,4 @@ def messages(values):
     return [Parameter(name=name, value=message(value)) for name, value in values.items()]
 
 
-def main():
-    client = Client()
-    print(json.dumps("ready"), flush=True)
-    for line in sys.stdin:
-        command, _, value = line.strip().partition(" ")
-        if command == "quit":
-            break
-        print(json.dumps(client.do(command, json.loads(value))), flush=True)
-    client.leave()
-
-
-main()
+Client().serve()

@@ -19,9 +19,7 @@
     quit
 """
 
-import json
 import math
-import os
 import sys
 import threading
 import time
@@ -30,7 +28,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, WrenchStamped
 from nav_msgs.msg import Odometry, Path
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from peer import Peer
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rclpy.serialization import serialize_message
 from std_msgs.msg import String
@@ -47,11 +45,9 @@ def seconds(stamp):
     return stamp.sec + stamp.nanosec * 1e-9
 
 
-class Robot:
+class Robot(Peer):
     def __init__(self):
-        rclpy.init(args=sys.argv)
-        self.node = rclpy.create_node("robot")
-        self.lock = threading.Lock()
+        super().__init__("robot")
         self.position = None
         self.last_stamp = None
         self.stamps, self.arrivals, self.values = [], [], []
@@ -65,16 +61,8 @@ class Robot:
         self.node.create_subscription(WrenchStamped, "force", self.on_action, all_actions)
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self.on_diagnostics, 10)
         self.node.create_subscription(Path, "df_planner/plan", self.on_plan, 1)
-        self.executor = SingleThreadedExecutor()
-        self.executor.add_node(self.node)
-        threading.Thread(target=self.spin, daemon=True).start()
+        self.spin()
         threading.Thread(target=self.drive, daemon=True).start()
-
-    def spin(self):
-        try:
-            self.executor.spin()
-        except ExternalShutdownException:
-            pass
 
     def drive(self):
         """Odometry at 50 Hz by absolute deadlines."""
@@ -103,16 +91,12 @@ class Robot:
         self.position = tuple(position)
 
     def leave(self):
-        """Leaves DDS in order, so that no shared memory stays behind; then ends without waiting for threads."""
         with self.lock:
             self.position = None
-        self.executor.shutdown(timeout_sec=1.0)
-        self.node.destroy_node()
         if self.stranger is not None:
             self.stranger.destroy_node()
             rclpy.shutdown(context=self.stranger.context)
-        rclpy.try_shutdown()
-        os._exit(0)
+        super().leave()
 
     def odometry(self, x, y):
         message = Odometry()
@@ -230,15 +214,4 @@ class Robot:
         return "done"
 
 
-def main():
-    robot = Robot()
-    print(json.dumps("ready"), flush=True)
-    for line in sys.stdin:
-        command, *arguments = line.split()
-        if command == "quit":
-            break
-        print(json.dumps(robot.do(command, arguments)), flush=True)
-    robot.leave()
-
-
-main()
+Robot().serve()

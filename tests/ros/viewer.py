@@ -9,16 +9,11 @@
 """
 
 import importlib
-import json
-import os
-import sys
-import threading
 import time
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Path
-from rclpy.executors import SingleThreadedExecutor
+from peer import Peer
 from visualization_msgs.msg import MarkerArray
 
 
@@ -72,15 +67,11 @@ WATCHED = {
 }
 
 
-class Viewer:
+class Viewer(Peer):
     def __init__(self):
-        rclpy.init(args=sys.argv)
-        self.node = rclpy.create_node("viewer")
-        self.lock = threading.Lock()
+        super().__init__("viewer")
         self.seen = {name: [] for name in WATCHED}
-        self.executor = SingleThreadedExecutor()
-        self.executor.add_node(self.node)
-        threading.Thread(target=self.executor.spin, daemon=True).start()
+        self.spin()
 
     def watch(self):
         for name, (kind, topic, _) in WATCHED.items():
@@ -124,23 +115,8 @@ class Viewer:
             message = getattr(message, part)
         return True
 
-    def leave(self):
-        """Leaves DDS in order, so that no shared memory stays behind; then ends without waiting for threads."""
-        self.executor.shutdown(timeout_sec=1.0)
-        self.node.destroy_node()
-        rclpy.try_shutdown()
-        os._exit(0)
+    def do(self, command, arguments):
+        return getattr(self, command)(*arguments)
 
 
-def main():
-    viewer = Viewer()
-    print(json.dumps("ready"), flush=True)
-    for line in sys.stdin:
-        command, *arguments = line.split()
-        if command == "quit":
-            break
-        print(json.dumps(getattr(viewer, command)(*arguments)), flush=True)
-    viewer.leave()
-
-
-main()
+Viewer().serve()
