@@ -96,6 +96,8 @@ fn a_goal_in_another_frame_waits_for_its_transform_and_is_used() {
 
     // The robot goes on to the goal before it while another one waits, and after that one was refused.
     robot.ask("goal moon 1 1");
+    // Two goals at once are one to a subscription that keeps the newest.
+    node.says("the goal in `moon` has waited");
     robot.ask(&format!("goal - {} {}", LEFT.0, LEFT.1));
     node.says("goal: goal refused: its frame id is empty, the contract's is `odom`");
     node.says(

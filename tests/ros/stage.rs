@@ -16,8 +16,9 @@ use serde_json::Value;
 
 /// The longest that anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a warning may take to appear: the graph is looked at every second, warnings are throttled to one in 2 s.
-const WARNING_WITHIN: Duration = Duration::from_secs(10);
+/// How long a warning may take to appear: the graph is looked at every second, warnings are throttled to one in 2 s, a goal is
+/// refused when it has waited for 10 s.
+const WARNING_WITHIN: Duration = Duration::from_secs(20);
 /// How long a process that was asked to end may take.
 const FAREWELL: Duration = Duration::from_secs(3);
 
