@@ -4,6 +4,7 @@
 //! What a topic carries is not known here: other rooms bind the fields to message types and report through
 //! [`Config::refuse`], so that their refusals read the same.
 
+mod columns;
 mod costs;
 mod locate;
 mod occupancy;
@@ -15,6 +16,7 @@ mod training;
 
 use std::path::{Path, PathBuf};
 
+pub use columns::{Columns, ColumnsConfig};
 pub use costs::{CostConfig, CostSettings, Gate, Unread};
 pub use occupancy::{MapError, OccupancyGrid};
 pub use planner::{
@@ -73,6 +75,7 @@ pub struct Config {
     pub planner: PlannerConfig,
     pub costs: Vec<CostConfig>,
     pub training: TrainingConfig,
+    pub columns: ColumnsConfig,
     /// The file as given, for messages.
     pub file: PathBuf,
     /// The text of the file, as stored in a checkpoint.
@@ -112,6 +115,7 @@ impl Config {
             planner: raw.planner,
             costs: raw.costs,
             training: raw.training,
+            columns: raw.columns,
             file: file.into(),
             text: text.into(),
         })

@@ -5,19 +5,23 @@
 //! checks are on, panics (a record that reaches beyond its uncompressed chunk); and its errors have no file offset. Its
 //! decompressors and its writer are used.
 
+use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
 
 use mcap::sans_io::{LinearReadEvent, LinearReader, LinearReaderOptions};
+
+use super::packed::{MESSAGE_MAX, is_packed, unpacking};
 
 pub const MAGIC: [u8; 8] = *b"\x89MCAP0\r\n";
 /// Opcode and length before each body.
 const PREFIX_LENGTH: usize = 1 + 8;
 /// The footer record with its prefix, and the magic after it.
 const TAIL_LENGTH: u64 = PREFIX_LENGTH as u64 + 20 + MAGIC.len() as u64;
-/// A larger record (other than a chunk) is refused: images and point clouds stay far below.
-const RECORD_MAX: u64 = 64 << 20;
-/// A larger chunk is refused, packed or unpacked. rosbag2 writes chunks below 4 MiB.
-const CHUNK_MAX: u64 = 256 << 20;
+/// A larger record (other than a chunk) is refused.
+const RECORD_MAX: u64 = MESSAGE_MAX as u64;
+/// A larger chunk is refused, packed or unpacked. rosbag2 writes chunks below 4 MiB, and at most one record of any size.
+const CHUNK_MAX: u64 = 2 * RECORD_MAX;
 
 pub const FOOTER: u8 = 0x02;
 pub const SCHEMA: u8 = 0x03;
@@ -117,25 +121,44 @@ impl<'a> Record<'a> {
 /// What a caller does with each record; `Err` says why the file makes no sense.
 pub type Each<'e> = &'e mut dyn FnMut(Record) -> Result<(), String>;
 
+/// Where the bytes of a file come from.
+enum Source {
+    Plain(BufReader<File>),
+    /// Packed as a whole: read from front to end only.
+    Packed(Box<dyn Read>),
+}
+
+impl Read for Source {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(source) => source.read(into),
+            Self::Packed(source) => source.read(into),
+        }
+    }
+}
+
 /// The records of a file, one after the other.
 pub struct Records {
-    source: BufReader<std::fs::File>,
+    source: Source,
     offset: u64,
+    /// Of the file; of one that is packed, more than it can be.
     length: u64,
     body: Vec<u8>,
 }
 
 impl Records {
     /// Opens a file and checks its first bytes.
-    pub fn open(path: &std::path::Path) -> Result<Self, Broken> {
-        let file = std::fs::File::open(path)?;
-        let length = file.metadata()?.len();
-        let mut records = Self { source: BufReader::with_capacity(1 << 16, file), offset: 0, length, body: Vec::new() };
+    pub fn open(path: &Path) -> Result<Self, Broken> {
+        let file = File::open(path)?;
+        let (source, length) = if is_packed(path)? {
+            (Source::Packed(Box::new(unpacking(file)?)), u64::MAX)
+        } else {
+            let length = file.metadata()?.len();
+            (Source::Plain(BufReader::with_capacity(1 << 16, file)), length)
+        };
+        let mut records = Self { source, offset: 0, length, body: Vec::new() };
         let mut magic = [0; MAGIC.len()];
-        if length < MAGIC.len() as u64 {
-            return Err(Broken::Cut { offset: 0 });
-        }
-        records.source.read_exact(&mut magic)?;
+        records.fill(&mut magic)?;
         if magic != MAGIC {
             return Err(Broken::Damaged {
                 offset: 0,
@@ -152,17 +175,17 @@ impl Records {
         loop {
             let offset = self.offset;
             let (opcode, length) = self.prefix()?;
-            match opcode {
-                DATA_END | FOOTER => return Ok(()),
-                CHUNK if length > self.length - self.offset => {
+            if matches!(opcode, DATA_END | FOOTER) {
+                return Ok(());
+            }
+            match self.load(length) {
+                Err(Broken::Cut { .. }) if opcode == CHUNK => {
                     // The messages that lie before the cut are given; their checksum lies behind it.
-                    self.load(self.length - self.offset)?;
                     let _ = unpack(&self.body, length, false, each);
                     return Err(Broken::Cut { offset });
                 }
-                _ => {}
+                loaded => loaded.map_err(|broken| broken.at(offset))?,
             }
-            self.load(length).map_err(|broken| broken.at(offset))?;
             let outcome = match opcode {
                 CHUNK => unpack(&self.body, length, true, each),
                 _ => give(opcode, &self.body, each),
@@ -171,9 +194,12 @@ impl Records {
         }
     }
 
-    /// Reads the summary section; `false` if the file has none.
+    /// Reads the summary section; `false` if the file has none, or none that can be jumped to.
     pub fn summary(&mut self, each: Each) -> Result<bool, Broken> {
         let Some(end) = self.length.checked_sub(TAIL_LENGTH) else { return Ok(false) };
+        if matches!(self.source, Source::Packed(_)) {
+            return Ok(false);
+        }
         self.seek(end)?;
         let (opcode, length) = self.prefix()?;
         if opcode != FOOTER || length != 20 {
@@ -195,18 +221,17 @@ impl Records {
     }
 
     fn seek(&mut self, offset: u64) -> Result<(), Broken> {
-        self.offset = self.source.seek(SeekFrom::Start(offset))?;
+        if let Source::Plain(source) = &mut self.source {
+            self.offset = source.seek(SeekFrom::Start(offset))?;
+        }
         Ok(())
     }
 
-    /// Opcode and length of the next record. The length of all but chunks is checked.
+    /// Opcode and length of the next record.
     fn prefix(&mut self) -> Result<(u8, u64), Broken> {
         let offset = self.offset;
-        if self.length.saturating_sub(offset) < PREFIX_LENGTH as u64 {
-            return Err(Broken::Cut { offset });
-        }
         let mut prefix = [0; PREFIX_LENGTH];
-        self.source.read_exact(&mut prefix)?;
+        self.fill(&mut prefix)?;
         self.offset += PREFIX_LENGTH as u64;
         let [opcode, length @ ..] = prefix;
         let length = u64::from_le_bytes(length);
@@ -218,15 +243,30 @@ impl Records {
         Ok((opcode, length))
     }
 
-    /// Reads a body of `length` bytes.
+    fn fill(&mut self, into: &mut [u8]) -> Result<(), Broken> {
+        self.source.read_exact(into).map_err(|error| self.broken(error))
+    }
+
+    /// Reads a body of `length` bytes. The memory grows with what is there, not with what the length says.
     fn load(&mut self, length: u64) -> Result<(), Broken> {
-        if length > self.length.saturating_sub(self.offset) {
+        self.body.clear();
+        let read = (&mut self.source).take(length).read_to_end(&mut self.body);
+        read.map_err(|error| self.broken(error))?;
+        if (self.body.len() as u64) < length {
             return Err(Broken::Cut { offset: self.offset });
         }
-        self.body.resize(length as usize, 0);
-        self.source.read_exact(&mut self.body)?;
         self.offset += length;
         Ok(())
+    }
+
+    /// What an error of the source means: zstd has no kinds of its own.
+    fn broken(&self, error: io::Error) -> Broken {
+        let offset = self.offset;
+        match (&self.source, error.kind()) {
+            (_, io::ErrorKind::UnexpectedEof) => Broken::Cut { offset },
+            (Source::Packed(_), _) => Broken::Damaged { offset, reason: format!("a packed file: {error}") },
+            (Source::Plain(_), _) => Broken::Io(error),
+        }
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Dataset {
     present: Vec<bool>,
     /// First frame of each possible window.
     starts: Vec<usize>,
+    /// Where the windows of each episode end in `starts`, and the weights of all windows up to there. Empty: all weigh the same.
+    weighed: Vec<(usize, f64)>,
     channels: usize,
     modalities: usize,
     window: usize,
@@ -77,10 +79,13 @@ impl Dataset {
         let modality_of = layout.modality_of_channel();
         let (channels, modalities) = (layout.frame_channels(), layout.modalities.len());
         let mut all =
-            Self { values: Vec::new(), present: Vec::new(), starts: Vec::new(), channels, modalities, window };
+            Self { values: Vec::new(), present: Vec::new(), starts: Vec::new(), weighed: Vec::new(), channels, modalities, window };
+        let mut weights = 0.0;
         for episode in episodes {
-            let first = all.frames();
-            all.starts.extend((first..).take((episode.frames.len() + 1).saturating_sub(window)));
+            let (first, windows) = (all.frames(), (episode.frames.len() + 1).saturating_sub(window));
+            all.starts.extend((first..).take(windows));
+            weights += windows as f64 * episode.weight;
+            all.weighed.push((all.starts.len(), weights));
             for frame in &episode.frames {
                 let value = |c: usize| {
                     if frame.present[modality_of[c]] { normaliser.apply(c, frame.values[c]) } else { 0.0 }
@@ -88,6 +93,9 @@ impl Dataset {
                 all.values.extend((0..channels).map(value));
                 all.present.extend(&frame.present);
             }
+        }
+        if episodes.windows(2).all(|pair| pair[0].weight == pair[1].weight) {
+            all.weighed.clear();
         }
         all
     }
@@ -100,14 +108,25 @@ impl Dataset {
         self.starts.len()
     }
 
-    /// A random window: its values `[frame][channel]` and presence `[frame][modality]`.
+    /// A random window, as often as its episode's weight says: its values `[frame][channel]` and presence
+    /// `[frame][modality]`.
     pub fn draw(&self, rng: &mut impl Rng) -> (&[f32], &[bool]) {
-        let first = self.starts[rng.random_range(0..self.starts.len())];
+        let first = self.starts[self.draw_window(rng)];
         let end = first + self.window;
         (
             &self.values[first * self.channels..end * self.channels],
             &self.present[first * self.modalities..end * self.modalities],
         )
+    }
+}
+
+impl Dataset {
+    fn draw_window(&self, rng: &mut impl Rng) -> usize {
+        let Some(&(_, all)) = self.weighed.last() else { return rng.random_range(0..self.starts.len()) };
+        let drawn = rng.random_range(0.0..all);
+        let episode = self.weighed.partition_point(|(_, weights)| *weights <= drawn).min(self.weighed.len() - 1);
+        let from = episode.checked_sub(1).map_or(0, |before| self.weighed[before].0);
+        rng.random_range(from..self.weighed[episode].0.max(from + 1))
     }
 }
 
@@ -123,6 +142,7 @@ mod tests {
         let layout = Layout::new(2, [("action".into(), vec!["a".into()]), ("pose".into(), vec!["x".into()])]);
         // Episode e has 10 frames whose pose is 100 e + k.
         let episode = |e: usize| Episode {
+            weight: 1.0,
             start_ns: 0,
             frames: (0..10)
                 .map(|k| Frame {

@@ -1,5 +1,13 @@
 //! Writer, reader and episodes together, on bags written here: whole ones, cut ones, damaged ones.
 
+mod damage;
+mod datasets;
+#[path = "../../../tests/recordings/mod.rs"]
+mod recordings;
+mod reference;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
@@ -7,100 +15,11 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::Config;
-use crate::message::{Bound, Definitions, Encoder, SchemaDefinitions, bind};
+use crate::message::Definitions;
 use crate::signal::Layout;
+use recordings::*;
 
-const MS: i64 = 1_000_000;
-/// A time as recordings have it.
-const START: i64 = 1_700_000_000_000 * MS;
-const POINT_MAZE: &str = include_str!("../../config/point_maze.yaml");
-
-const HEADER: &str = "===\nMSG: std_msgs/Header\nbuiltin_interfaces/Time stamp\nstring frame_id\n===\n\
-    MSG: builtin_interfaces/Time\nint32 sec\nuint32 nanosec\n===\nMSG: p/V\nfloat64 x\nfloat64 y\nfloat64 z\n";
-
-/// The types of the shipped configuration, cut to what it needs.
-fn definitions() -> SchemaDefinitions {
-    let odometry = "std_msgs/Header header\nstring child_frame_id\nPC pose\nTC twist\n===\nMSG: nav_msgs/PC\nPose pose\n===\n\
-        MSG: nav_msgs/Pose\np/V position\n===\nMSG: nav_msgs/TC\nTwist twist\n===\nMSG: nav_msgs/Twist\np/V linear\n";
-    let wrench = "std_msgs/Header header\nW wrench\n===\nMSG: geometry_msgs/W\np/V force\np/V torque\n";
-    let pose = "std_msgs/Header header\nPose pose\n===\nMSG: geometry_msgs/Pose\np/V position\n";
-    SchemaDefinitions::new([
-        ("nav_msgs/msg/Odometry", format!("{odometry}{HEADER}")),
-        ("geometry_msgs/msg/WrenchStamped", format!("{wrench}{HEADER}")),
-        ("geometry_msgs/msg/PoseStamped", format!("{pose}{HEADER}")),
-    ])
-}
-
-/// The shipped contract (period 50 ms, ages 100 ms, gap 500 ms) with changes, bound.
-struct Contract {
-    config: Config,
-    bound: Bound,
-    layout: Layout,
-}
-
-impl Contract {
-    fn new(changes: &[(&str, &str)]) -> Self {
-        let mut text = POINT_MAZE.to_string();
-        for (from, to) in changes {
-            assert!(text.contains(from), "the shipped configuration no longer has `{from}`");
-            text = text.replacen(from, to, 1);
-        }
-        let config = Config::parse(&text, Path::new("c.yaml")).unwrap();
-        assert_eq!((config.contract.period_s, config.training.max_gap_s), (0.05, 0.5));
-        let bound = bind(&config, &definitions()).unwrap();
-        let layout = Layout::new(config.contract.frame_stack, bound.modalities(&config));
-        Self { config, bound, layout }
-    }
-
-    fn episodes(&self, bag: &dyn Bag) -> Result<(Vec<Episode>, EpisodeReport), BagError> {
-        read_episodes(bag, &self.config, &self.bound, &self.layout)
-    }
-}
-
-fn encoder(message_type: &str, fields: &[&str]) -> Encoder {
-    let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
-    Encoder::new(&definitions().schema(message_type).unwrap(), &fields).unwrap()
-}
-
-fn odometry(stamp_ns: i64, x: f64) -> Vec<u8> {
-    let fields = ["pose.pose.position.x", "pose.pose.position.y", "twist.twist.linear.x", "twist.twist.linear.y"];
-    encoder("nav_msgs/msg/Odometry", &fields).encode(stamp_ns, "map", &[x, -x, 10.0 * x, 0.5]).unwrap()
-}
-
-fn wrench(stamp_ns: i64, x: f64) -> Vec<u8> {
-    let fields = ["wrench.force.x", "wrench.force.y"];
-    encoder("geometry_msgs/msg/WrenchStamped", &fields).encode(stamp_ns, "map", &[x, 1.0]).unwrap()
-}
-
-/// A message: topic, log time and bytes.
-type Written = (&'static str, i64, Vec<u8>);
-
-const ODOM: &str = "/odom";
-const FORCE: &str = "/force";
-
-fn write(directory: &Path, messages: &[Written]) {
-    let mut writer = BagWriter::create(directory).unwrap();
-    let mut numbers = Vec::new();
-    for (name, message_type) in [(ODOM, "nav_msgs/msg/Odometry"), (FORCE, "geometry_msgs/msg/WrenchStamped")] {
-        numbers.push((name, writer.topic(name, message_type, &definitions().text(message_type).unwrap()).unwrap()));
-    }
-    for (topic, log_ns, bytes) in messages {
-        let (_, number) = numbers.iter().find(|(name, _)| name == topic).unwrap();
-        writer.write(*number, *log_ns, bytes).unwrap();
-    }
-    writer.finish().unwrap();
-}
-
-/// `count` messages of each topic, every 20 ms and every 50 ms.
-fn drive(count: i64) -> Vec<Written> {
-    let odom = (0..count).map(|k| START + 20 * MS * k).map(|t| (ODOM, t, odometry(t, (t - START) as f64 / 1e9)));
-    let force = (0..count).map(|k| START + 50 * MS * k).map(|t| (FORCE, t, wrench(t, (t - START) as f64 / 1e9)));
-    let mut all: Vec<Written> = odom.chain(force).collect();
-    all.sort_by_key(|(_, t, _)| *t);
-    all
-}
-
-fn bag_of(messages: &[Written]) -> (TempDir, Box<dyn Bag>) {
+fn bag_of(messages: &[Written]) -> (TempDir, SplitBag) {
     let folder = tempfile::tempdir().unwrap();
     write(&folder.path().join("bag"), messages);
     let bag = open(&folder.path().join("bag")).unwrap();
@@ -124,12 +43,12 @@ fn same(got: &[BagMessage], expected: &[Written]) {
 fn what_is_written_is_read_as_directory_file_and_folder_of_files() {
     let messages = drive(500);
     let (folder, bag) = bag_of(&messages);
-    let (got, outcome) = read(&*bag);
+    let (got, outcome) = read(&bag);
     outcome.unwrap();
     same(&got, &messages);
-    let seen: Vec<(&str, &str, u64)> =
+    let seen: Vec<(&str, &str, Option<u64>)> =
         bag.topics().iter().map(|t| (t.name.as_str(), t.message_type.as_str(), t.messages)).collect();
-    assert_eq!(seen, [(FORCE, "geometry_msgs/msg/WrenchStamped", 500), (ODOM, "nav_msgs/msg/Odometry", 500)]);
+    assert_eq!(seen, [(FORCE, "geometry_msgs/msg/WrenchStamped", Some(500)), (ODOM, "nav_msgs/msg/Odometry", Some(500))]);
     let own = bag.definitions().schema("nav_msgs/msg/Odometry").unwrap();
     assert_eq!(own, definitions().schema("nav_msgs/msg/Odometry").unwrap());
     // Only what is asked for is given.
@@ -139,7 +58,7 @@ fn what_is_written_is_read_as_directory_file_and_folder_of_files() {
     assert_eq!(count, 500);
 
     let file = folder.path().join("bag/bag_0.mcap");
-    same(&read(&*open(&file).unwrap()).0, &messages);
+    same(&read(&open(&file).unwrap()).0, &messages);
     // Two files without metadata.yaml are one recording.
     let several = folder.path().join("several");
     std::fs::create_dir(&several).unwrap();
@@ -147,8 +66,8 @@ fn what_is_written_is_read_as_directory_file_and_folder_of_files() {
         std::fs::copy(&file, several.join(name)).unwrap();
     }
     let several = open(&several).unwrap();
-    assert_eq!(several.topics()[0].messages, 1000);
-    same(&read(&*several).0, &[messages.clone(), messages].concat());
+    assert_eq!(several.topics()[0].messages, Some(1000));
+    same(&read(&several).0, &[messages.clone(), messages].concat());
 }
 
 #[test]
@@ -209,9 +128,9 @@ fn every_layout_of_a_file_is_read() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let bag = open(&bare(folder.path(), options, &messages)).unwrap();
-        let topics: Vec<(&str, u64)> = bag.topics().iter().map(|t| (t.name.as_str(), t.messages)).collect();
-        assert_eq!(topics, [(FORCE, 300), (ODOM, 300)], "{name}");
-        let (got, outcome) = read(&*bag);
+        let topics: Vec<(&str, Option<u64>)> = bag.topics().iter().map(|t| (t.name.as_str(), t.messages)).collect();
+        assert_eq!(topics, [(FORCE, Some(300)), (ODOM, Some(300))], "{name}");
+        let (got, outcome) = read(&bag);
         assert!(outcome.is_ok(), "{name}");
         same(&got, &messages);
     }
@@ -229,14 +148,14 @@ fn a_recording_that_was_cut_off_gives_everything_up_to_the_cut() {
         std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
         let bag = open(&path).unwrap();
         assert_eq!(bag.topics().len(), 2);
-        let (got, outcome) = read(&*bag);
+        let (got, outcome) = read(&bag);
         assert!(
-            matches!(&outcome, Err(BagError::Unfinished { path: p, offset }) if *p == path && *offset > 8),
+            matches!(&outcome, Err(BagError::Unfinished { path: p, at: Place::Byte(offset) }) if *p == path && *offset > 8),
             "{outcome:?}"
         );
         assert!(got.len() > 100 && got.len() < 500, "{}", got.len());
         same(&got, &messages[..got.len()]);
-        let (episodes, report) = Contract::new(&[]).episodes(&*bag).unwrap();
+        let (episodes, report) = Contract::new(&[]).episodes(&bag).unwrap();
         assert!(report.notices[0].contains("was cut off here"), "{:?}", report.notices);
         assert!(episodes[0].frames.len() > 10);
     }
@@ -251,7 +170,7 @@ fn damage_is_an_error_with_file_and_offset() {
         let place = bytes.len() / 3;
         bytes[place] ^= 0x10;
         std::fs::write(&path, bytes).unwrap();
-        let (got, outcome) = read(&*open(&path).unwrap());
+        let (got, outcome) = read(&open(&path).unwrap());
         // The chunk's checksum is checked before its first message is given.
         assert!(got.is_empty());
         let error = outcome.unwrap_err().to_string();
@@ -262,7 +181,7 @@ fn damage_is_an_error_with_file_and_offset() {
 #[test]
 fn episodes_have_the_frames_that_the_arithmetic_says() {
     let (_folder, bag) = bag_of(&drive(100));
-    let (episodes, report) = Contract::new(&[]).episodes(&*bag).unwrap();
+    let (episodes, report) = Contract::new(&[]).episodes(&bag).unwrap();
     let [episode] = episodes.as_slice() else { panic!("{} episodes", episodes.len()) };
     assert_eq!((report.messages, report.refused, report.splits_at_gaps, report.splits_at_jumps), (200, 0, 0, 0));
     assert_eq!(episode.start_ns, START);
@@ -291,7 +210,7 @@ fn episodes_split_at_gaps_of_required_groups_and_at_jumps() {
     // 0..=400, silence of 600 ms, 1000..=1200.
     let gap: Vec<Written> = (0..=20).map(|k| odom(20 * k)).chain((50..=60).map(|k| odom(20 * k))).collect();
     let (_folder, bag) = bag_of(&[vec![force.clone()], gap].concat());
-    let (episodes, report) = Contract::new(&[]).episodes(&*bag).unwrap();
+    let (episodes, report) = Contract::new(&[]).episodes(&bag).unwrap();
     assert_eq!((report.splits_at_gaps, report.splits_at_jumps), (1, 0));
     // Fresh for 100 ms after the last sample: ticks 0..=500 are 11, ticks 1000..=1300 are 7.
     let seen: Vec<(i64, usize)> = episodes.iter().map(|e| ((e.start_ns - START) / MS, e.frames.len())).collect();
@@ -300,7 +219,7 @@ fn episodes_split_at_gaps_of_required_groups_and_at_jumps() {
     // A silence of 480 ms is no gap: the frames in it are missing, 550..=850 of 0..=980.
     let short: Vec<Written> = (0..=22).map(|k| odom(20 * k)).chain((46..=49).map(|k| odom(20 * k))).collect();
     let (_folder, bag) = bag_of(&[vec![force.clone()], short].concat());
-    let (episodes, _) = Contract::new(&[]).episodes(&*bag).unwrap();
+    let (episodes, _) = Contract::new(&[]).episodes(&bag).unwrap();
     let missing: Vec<usize> = (0..episodes[0].frames.len()).filter(|&k| !episodes[0].frames[k].present[1]).collect();
     // 440 + 100 = 540 is the last fresh moment; 920 is the next sample.
     assert_eq!((episodes.len(), missing), (1, (11..=18).collect()));
@@ -310,7 +229,7 @@ fn episodes_split_at_gaps_of_required_groups_and_at_jumps() {
     let first: Vec<Written> = (0..=20).map(|k| odom(20 * k)).collect();
     let second: Vec<Written> = (0..=30).map(|k| log(1000, odom(20 * k))).collect();
     let (_folder, bag) = bag_of(&[vec![force.clone()], first.clone(), vec![log(1000, force.clone())], second].concat());
-    let (episodes, report) = Contract::new(&[]).episodes(&*bag).unwrap();
+    let (episodes, report) = Contract::new(&[]).episodes(&bag).unwrap();
     assert_eq!((report.splits_at_gaps, report.splits_at_jumps), (0, 1));
     assert_eq!(episodes.iter().map(|e| e.frames.len()).collect::<Vec<_>>(), [11, 15]);
 
@@ -321,7 +240,7 @@ fn episodes_split_at_gaps_of_required_groups_and_at_jumps() {
     let (_a, sorted) = bag_of(&[vec![force.clone()], first].concat());
     let (_b, swapped) = bag_of(&[vec![force], swapped].concat());
     let contract = Contract::new(&[]);
-    assert_eq!(contract.episodes(&*swapped).unwrap(), contract.episodes(&*sorted).unwrap());
+    assert_eq!(contract.episodes(&swapped).unwrap(), contract.episodes(&sorted).unwrap());
 }
 
 #[test]
@@ -333,20 +252,20 @@ fn messages_that_cannot_be_decoded_are_counted_unless_all_are() {
         }
     }
     let (_folder, bag) = bag_of(&messages);
-    let (episodes, report) = Contract::new(&[]).episodes(&*bag).unwrap();
+    let (episodes, report) = Contract::new(&[]).episodes(&bag).unwrap();
     assert_eq!((episodes.len(), report.refused, report.reasons.len()), (1, 10, 5));
     assert!(report.reasons[0].starts_with("/odom: nav_msgs/msg/Odometry, byte "), "{}", report.reasons[0]);
 
     messages.iter_mut().filter(|(topic, ..)| *topic == FORCE).for_each(|(_, _, bytes)| bytes.truncate(3));
     let (_folder, bag) = bag_of(&messages);
-    let error = Contract::new(&[]).episodes(&*bag).unwrap_err().to_string();
+    let error = Contract::new(&[]).episodes(&bag).unwrap_err().to_string();
     assert!(error.contains("topic `/force`: not one of its 100 messages"), "{error}");
 }
 
 #[test]
 fn topics_that_do_not_fit_are_refused_and_optional_ones_may_lack() {
     let (_folder, bag) = bag_of(&drive(100));
-    let refusal = |changes: &[(&str, &str)]| Contract::new(changes).episodes(&*bag).unwrap_err().to_string();
+    let refusal = |changes: &[(&str, &str)]| Contract::new(changes).episodes(&bag).unwrap_err().to_string();
     let missing = refusal(&[("topic: force", "topic: cmd")]);
     assert!(missing.contains("topic `cmd`") && missing.contains("/force") && missing.contains("/odom"), "{missing}");
     let wrong = refusal(&[("topic: force", "topic: odom")]);
@@ -355,53 +274,8 @@ fn topics_that_do_not_fit_are_refused_and_optional_ones_may_lack() {
     let second = "  velocity:\n    topic: odom";
     assert!(refusal(&[(second, "  velocity:\n    topic: imu")]).contains("topic `imu`"));
     let optional = [(second, "  velocity:\n    required: false\n    topic: imu")];
-    let (episodes, report) = Contract::new(&optional).episodes(&*bag).unwrap();
+    let (episodes, report) = Contract::new(&optional).episodes(&bag).unwrap();
     assert_eq!(episodes[0].frames.len(), 42);
     assert!(episodes[0].frames.iter().skip(1).all(|f| f.present == [true, true, false]));
     assert!(report.notices[0].contains("group `velocity` is missing throughout"), "{:?}", report.notices);
-}
-
-/// One small bag for every case of damage: the bytes of its file, in three layouts.
-fn small_files() -> Vec<Vec<u8>> {
-    use mcap::{Compression, WriteOptions};
-    let options = [
-        WriteOptions::new().compression(Some(Compression::Zstd)).chunk_size(Some(2048)),
-        WriteOptions::new().compression(Some(Compression::Lz4)).chunk_size(Some(2048)),
-        WriteOptions::new().compression(None).chunk_size(Some(2048)).calculate_chunk_crcs(false),
-    ];
-    let messages = drive(40);
-    let folder = tempfile::tempdir().unwrap();
-    options.map(|options| std::fs::read(bare(folder.path(), options, &messages)).unwrap()).into()
-}
-
-#[test]
-fn damaged_files_never_panic() {
-    let (files, contract, folder) = (small_files(), Contract::new(&[]), tempfile::tempdir().unwrap());
-    let path = folder.path().join("damaged.mcap");
-    let damage = (
-        0..files.len(),
-        prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
-        prop::option::weighted(0.3, any::<prop::sample::Index>()),
-    );
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(150));
-    runner
-        .run(&damage, |(file, hits, cut)| {
-            let mut bytes = files[file].clone();
-            for (place, value) in hits {
-                let place = place.index(bytes.len());
-                bytes[place] = value;
-            }
-            bytes.truncate(cut.map_or(bytes.len(), |cut| cut.index(bytes.len())));
-            std::fs::write(&path, &bytes).unwrap();
-            if let Ok(bag) = open(&path) {
-                let (messages, _) = read(&*bag);
-                prop_assert!(messages.len() <= 80);
-                if let Ok((episodes, _)) = contract.episodes(&*bag) {
-                    let mut values = episodes.iter().flat_map(|e| &e.frames).flat_map(|f| &f.values);
-                    prop_assert!(values.all(|v| v.is_finite()));
-                }
-            }
-            Ok(())
-        })
-        .unwrap();
 }
