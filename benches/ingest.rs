@@ -68,7 +68,8 @@ impl Messages {
 
     fn new(installed: &AmentDefinitions) -> Self {
         let encoder = |message_type: &str, fields: Vec<String>| {
-            Encoder::new(&installed.schema(message_type).expect("a sourced ROS: . .ros/env.sh"), &fields).expect("fields")
+            Encoder::new(&installed.schema(message_type).expect("a sourced ROS: . .ros/env.sh"), &fields)
+                .expect("fields")
         };
         let axes = |path: &str| ["x", "y", "z"].map(|axis| format!("{path}.{axis}")).to_vec();
         let covariance = |owner: &str| (0..36).map(|i| format!("{owner}.covariance[{i}]")).collect::<Vec<_>>();
@@ -126,7 +127,8 @@ fn write(path: &Path, storage: &str, size: Option<u64>) -> u64 {
         // `rosbags` wants a metadata.yaml.
         std::fs::write(path.join("metadata.yaml"), metadata(number)).expect("the metadata is written");
     }
-    let files = std::fs::read_dir(path).expect("the bag").map(|entry| entry.and_then(|e| e.metadata()).map_or(0, |m| m.len()));
+    let files =
+        std::fs::read_dir(path).expect("the bag").map(|entry| entry.and_then(|e| e.metadata()).map_or(0, |m| m.len()));
     files.sum()
 }
 
@@ -175,8 +177,8 @@ fn compare(config: &Config, path: &Path) {
         fastest(|| {
             let mut frames = 0;
             let opened = open_bound(config, path).expect("the contract fits");
-            let report =
-                read_frames(&*opened.source, config, &opened.bound, &opened.layout, &mut |_| frames += 1).expect("a whole bag");
+            let report = read_frames(&*opened.source, config, &opened.bound, &opened.layout, &mut |_| frames += 1)
+                .expect("a whole bag");
             assert!(frames > 1000 && report.refused == 0, "{frames} frames");
             report.messages
         }),
@@ -193,7 +195,12 @@ fn compare(config: &Config, path: &Path) {
     ] {
         assert_eq!(ours.0, theirs.0);
         let rate = |(count, seconds): (u64, f64)| count as f64 / seconds;
-        println!("  {what}: {:.0}/s, rosbags {:.0}/s, ratio {:.1}", rate(ours), rate(theirs), rate(ours) / rate(theirs));
+        println!(
+            "  {what}: {:.0}/s, rosbags {:.0}/s, ratio {:.1}",
+            rate(ours),
+            rate(theirs),
+            rate(ours) / rate(theirs)
+        );
     }
 }
 
@@ -201,10 +208,12 @@ fn large(config: &Config, path: &Path) {
     let start = Instant::now();
     let mut frames = 0u64;
     let opened = open_bound(config, path).expect("the contract fits");
-    let report = read_frames(&*opened.source, config, &opened.bound, &opened.layout, &mut |_| frames += 1).expect("a bag");
+    let report =
+        read_frames(&*opened.source, config, &opened.bound, &opened.layout, &mut |_| frames += 1).expect("a bag");
     let seconds = start.elapsed().as_secs_f64();
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).and_then(|line| line.trim().strip_suffix(" kB"));
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")).and_then(|line| line.trim().strip_suffix(" kB"));
     let peak = peak.and_then(|text| text.parse::<u64>().ok()).expect("VmHWM") << 10;
     println!(
         "  {} messages to {frames} frames in {seconds:.0} s ({:.0}/s); at most {} MB resident in this process, writing included",

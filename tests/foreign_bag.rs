@@ -19,7 +19,8 @@ fn python(verb: &str, bag: &Path, how: &[&str]) -> Value {
         "DF_TEST_PYTHON is not set: it names a Python with the package `rosbags`. Run `make test`, which sets it up.",
     );
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign_bag.py");
-    let output = Command::new(&python).arg(script).arg(verb).arg(bag).args(how).output().expect("DF_TEST_PYTHON starts");
+    let output =
+        Command::new(&python).arg(script).arg(verb).arg(bag).args(how).output().expect("DF_TEST_PYTHON starts");
     assert!(output.status.success(), "{python:?}: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("the script prints JSON")
 }
@@ -89,7 +90,7 @@ fn every_number_is_read(how: &[&str]) {
     let dumped = python("write", &path, how);
     let dumped = dumped.as_array().expect("an array");
     let bag = open(&path).unwrap();
-    let read = messages(&bag);
+    let read = messages(&*bag);
     assert_eq!((read.len(), dumped.len()), (100, 100));
     let definitions = bag.definitions();
     for topic in ["/odom", "/wrench", "/scan", "/joints"] {

@@ -239,11 +239,9 @@ impl<'a> Assembler<'a> {
             let ends_before = |runs: &VecDeque<Run>| runs.front().is_some_and(|run| run.last_ns < start_ns);
             let over = (0..self.runs.len()).find(|&i| ends_before(&self.runs[i]) && self.is_closed(&self.runs[i]));
             match over {
-                Some(i) => drop(self.runs[i].pop_front()),
-                None => {
-                    return (start_ns, self.runs.iter().all(|runs| !runs.is_empty() && !ends_before(runs)));
-                }
-            }
+                Some(i) => self.runs[i].pop_front(),
+                None => return (start_ns, self.runs.iter().all(|runs| !runs.is_empty() && !ends_before(runs))),
+            };
         }
     }
 
@@ -273,7 +271,9 @@ impl<'a> Assembler<'a> {
                 .collect();
             // What is over is kept until all of its frames are built.
             let kept = self.runs.clone();
-            self.runs.iter_mut().zip(ended).filter(|(_, ended)| *ended).for_each(|(runs, _)| drop(runs.pop_front()));
+            for (runs, _) in self.runs.iter_mut().zip(ended).filter(|(_, ended)| *ended) {
+                runs.pop_front();
+            }
             let (next_ns, is_sure) = self.next_start();
             let fresh_until_ns = last_ns.saturating_add(self.longest_age_ns);
             until_ns = fresh_until_ns.min(next_ns.saturating_sub(1));

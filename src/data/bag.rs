@@ -96,4 +96,3 @@ pub enum BagError {
     #[error("{}: cannot be written: {reason}", path.display())]
     Unwritable { path: PathBuf, reason: String },
 }
-

@@ -88,11 +88,10 @@ impl Hdf5 {
             let values = columns.iter().map(read).collect::<Result<Vec<_>, _>>()?;
             let over = ends.iter().map(read).collect::<Result<Vec<_>, _>>()?;
             for i in 0..step.min(rows - start) as usize {
-                let one = |(values, column): (&Vec<f64>, &Numbers)| {
-                    let (from, to) = (i * column.width, (i + 1) * column.width);
-                    values.get(from..to).unwrap_or_default()
-                };
-                let one: Vec<&[f64]> = values.iter().zip(&columns).map(one).collect();
+                let widths = columns.iter().map(|column| column.width);
+                let one =
+                    values.iter().zip(widths).map(|(v, width)| v.get(i * width..(i + 1) * width).unwrap_or_default());
+                let one: Vec<&[f64]> = one.collect();
                 report.messages += 1;
                 let stamp_ns = period_ns.saturating_mul(in_episode);
                 if let Err(reason) = selection.give(stamp_ns, &one, &mut sample, to) {

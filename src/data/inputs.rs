@@ -58,11 +58,11 @@ mod tests {
             std::fs::create_dir_all(folder.path().join(name)).unwrap();
         }
         let root = folder.path().display();
-        let read = |texts: &[&str]| {
+        let read = |texts: &[&str]| -> Result<Vec<(String, f64)>, String> {
             let texts: Vec<String> = texts.iter().map(|text| format!("{root}/{text}")).collect();
             let read = inputs(&texts).map_err(|error| error.to_string())?;
             let name = |input: &Input| input.path.strip_prefix(folder.path()).unwrap().display().to_string();
-            Ok(read.iter().map(|input| (name(input), input.weight)).collect::<Vec<_>>())
+            Ok(read.iter().map(|input| (name(input), input.weight)).collect())
         };
         let named = |names: &[(&str, f64)]| Ok(names.iter().map(|(n, w)| (n.to_string(), *w)).collect::<Vec<_>>());
         assert_eq!(read(&["a/*@2"]), named(&[("a/run_2", 2.0), ("a/run_10", 2.0)]));
@@ -72,7 +72,11 @@ mod tests {
         assert_eq!(read(&["none", "me@home"]), named(&[("none", 1.0), ("me@home", 1.0)]));
         let refused = |text| read(&[text]).unwrap_err();
         assert!(refused("d/*").contains("matches nothing") && refused("a/[").contains("a/["));
-        assert!(refused("a@0").contains("above 0") && refused("a@-1").contains("above 0") && refused("a@inf").contains("above 0"));
+        assert!(
+            refused("a@0").contains("above 0")
+                && refused("a@-1").contains("above 0")
+                && refused("a@inf").contains("above 0")
+        );
         assert!(matches!(inputs(&[]), Err(RecordingError::None)));
     }
 }

@@ -62,7 +62,9 @@ impl Feature {
             names => Some(names),
         };
         let text = |name: &serde_json::Value| name.as_str().map(String::from);
-        list.and_then(serde_json::Value::as_array).and_then(|names| names.iter().map(text).collect()).unwrap_or_default()
+        list.and_then(serde_json::Value::as_array)
+            .and_then(|names| names.iter().map(text).collect())
+            .unwrap_or_default()
     }
 }
 

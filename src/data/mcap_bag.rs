@@ -45,9 +45,7 @@ fn located(path: &Path) -> impl Fn(Broken) -> BagError + '_ {
     |broken| match broken {
         Broken::Io(source) => BagError::Unreadable { path: path.into(), source },
         Broken::Cut { offset } => BagError::Unfinished { path: path.into(), at: Place::Byte(offset) },
-        Broken::Damaged { offset, reason } => {
-            BagError::Damaged { path: path.into(), at: Place::Byte(offset), reason }
-        }
+        Broken::Damaged { offset, reason } => BagError::Damaged { path: path.into(), at: Place::Byte(offset), reason },
     }
 }
 

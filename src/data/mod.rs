@@ -40,5 +40,5 @@ pub use episode::{Episode, EpisodeReport, read_episodes, read_frames};
 pub use inputs::{Input, inputs};
 pub use recording::{BoundSource, Recording, RecordingError, load, open_bound};
 pub use source::{Event, Source, Stream, open_source};
-pub use storage::{SplitBag, open};
+pub use storage::open;
 pub use writer::BagWriter;

@@ -83,7 +83,7 @@ pub fn open_source(path: &Path) -> Result<Box<dyn Source>, BagError> {
         #[cfg(not(feature = "hdf5"))]
         return Err(BagError::NotBuilt { path: path.into(), what: "an HDF5 dataset", feature: "hdf5" });
     }
-    Ok(Box::new(storage::open(path)?))
+    Ok(Box::new(storage::split_bag(path)?))
 }
 
 fn is_hdf5(path: &Path) -> bool {

@@ -70,9 +70,9 @@ impl<'a> Database<'a> {
         let mut file = File::open(plain).map_err(unreadable)?;
         file.by_ref().take(HEADER_LENGTH as u64).read_to_end(&mut header).map_err(unreadable)?;
         let length = file.metadata().map_err(unreadable)?.len();
-        let opened = connect(plain);
-        let connection = opened.map_err(|error| not_a_bag(path, &error))?;
-        Ok(Self { path, connection, is_cut: length < stated_length(&header), length, _unpacked: unpacked })
+        let is_cut = length < stated_length(&header);
+        let connection = connect(plain, is_cut).map_err(|error| not_a_bag(path, &error))?;
+        Ok(Self { path, connection, is_cut, length, _unpacked: unpacked })
     }
 
     /// The topics in ROS 2's encoding by their number.
@@ -186,7 +186,7 @@ fn unpack(path: &Path) -> Result<NamedTempFile, BagError> {
 }
 
 /// Opens a database that is only read. One that nobody writes is taken to be immutable: nothing is written beside it then.
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+fn connect(path: &Path, is_cut: bool) -> rusqlite::Result<Connection> {
     let beside = |ending: &str| {
         let mut name = path.as_os_str().to_os_string();
         name.push(ending);
@@ -201,6 +201,10 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     };
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MESSAGE_MAX as i32)?;
     connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
+    if is_cut {
+        // Without it, sqlite refuses a file that is shorter than its header states. Nothing is written.
+        connection.execute_batch("PRAGMA writable_schema = ON;")?;
+    }
     Ok(connection)
 }
 
@@ -216,7 +220,8 @@ fn uri(path: &Path) -> String {
 
 /// The length that the header of a database states, bytes.
 fn stated_length(header: &[u8]) -> u64 {
-    let page = header.get(PAGE_SIZE_AT..PAGE_SIZE_AT + 2).and_then(|bytes| bytes.try_into().ok()).map(u16::from_be_bytes);
+    let page =
+        header.get(PAGE_SIZE_AT..PAGE_SIZE_AT + 2).and_then(|bytes| bytes.try_into().ok()).map(u16::from_be_bytes);
     let pages = header.get(PAGES_AT..PAGES_AT + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
     // A page size of 1 means 65,536.
     let page = page.map_or(0, |page| if page == 1 { 1 << 16 } else { u64::from(page) });

@@ -15,7 +15,12 @@ const PACKED: &str = "zstd";
 ///
 /// # Errors
 /// No such path, no known storage, a file of which nothing can be read.
-pub fn open(path: &Path) -> Result<SplitBag, BagError> {
+pub fn open(path: &Path) -> Result<Box<dyn Bag>, BagError> {
+    Ok(Box::new(split_bag(path)?))
+}
+
+/// As [`open`].
+pub fn split_bag(path: &Path) -> Result<SplitBag, BagError> {
     let unreadable = |source| BagError::Unreadable { path: path.into(), source };
     if !std::fs::metadata(path).map_err(unreadable)?.is_dir() {
         return SplitBag::open(vec![path.into()]);

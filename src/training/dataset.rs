@@ -78,8 +78,15 @@ impl Dataset {
     fn new(episodes: &[Episode], layout: &Layout, normaliser: &Normaliser, window: usize) -> Self {
         let modality_of = layout.modality_of_channel();
         let (channels, modalities) = (layout.frame_channels(), layout.modalities.len());
-        let mut all =
-            Self { values: Vec::new(), present: Vec::new(), starts: Vec::new(), weighed: Vec::new(), channels, modalities, window };
+        let mut all = Self {
+            values: Vec::new(),
+            present: Vec::new(),
+            starts: Vec::new(),
+            weighed: Vec::new(),
+            channels,
+            modalities,
+            window,
+        };
         let mut weights = 0.0;
         for episode in episodes {
             let (first, windows) = (all.frames(), (episode.frames.len() + 1).saturating_sub(window));
@@ -176,5 +183,36 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let message = Dataset::split(Vec::new(), &layout, 14, 0.1, 0.1, &mut rng).unwrap_err().to_string();
         assert!(message.contains("14 frames (1.4 s)") && message.contains("0 episodes"), "{message}");
+    }
+
+    #[test]
+    fn windows_are_drawn_as_often_as_their_episode_weighs() {
+        let layout = Layout::new(1, [("action".into(), vec!["a".into()])]);
+        let episode = |frames: usize, value: f32, weight: f64| Episode {
+            weight,
+            start_ns: 0,
+            frames: (0..frames)
+                .map(|_| Frame { values: vec![value], present: vec![true], deviation: Vec::new() })
+                .collect(),
+        };
+        let normaliser = Normaliser { mean: vec![0.0], deviation: vec![1.0] };
+        // 7 windows of weight 1, none (too short), 16 of weight 1/4: 7 and 4 shares.
+        let episodes = [episode(10, 0.0, 1.0), episode(3, 9.0, 100.0), episode(19, 1.0, 0.25)];
+        let weighed = Dataset::new(&episodes, &layout, &normaliser, 4);
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let draws = 20_000;
+        let ones: f32 = (0..draws).map(|_| weighed.draw(&mut rng).0[0]).sum();
+        // Binomial: 4/11 of the draws, deviation sqrt(20000 4/11 7/11) = 68; four of them.
+        let expected = draws as f32 * 4.0 / 11.0;
+        assert!((ones - expected).abs() < 4.0 * 68.0, "{ones}, expected {expected}");
+        // Equal weights, whatever they are, draw as if there were none.
+        let same = [episode(10, 0.0, 3.0), episode(19, 1.0, 3.0)];
+        let plain = [episode(10, 0.0, 1.0), episode(19, 1.0, 1.0)];
+        let draws = |episodes: &[Episode]| {
+            let dataset = Dataset::new(episodes, &layout, &normaliser, 4);
+            let mut rng = ChaCha8Rng::seed_from_u64(3);
+            (0..100).map(|_| dataset.draw(&mut rng).0[0]).collect::<Vec<_>>()
+        };
+        assert_eq!(draws(&same), draws(&plain));
     }
 }

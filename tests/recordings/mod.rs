@@ -8,7 +8,7 @@ pub mod lerobot;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use df_planner::config::Config;
 use df_planner::data::{BagError, BagWriter, Episode, EpisodeReport, Source, read_episodes};
@@ -120,4 +120,12 @@ pub fn rows(count: usize, seed: f32) -> Vec<Row> {
         ([t.sin(), t.cos() * 3.3, t * 1e-3, -t], [t.tan(), seed])
     };
     (0..count).map(row).collect()
+}
+
+/// Packs a file as rosbag2 does; the plain one is removed.
+pub fn pack(path: &Path) -> PathBuf {
+    let packed = PathBuf::from(format!("{}.zstd", path.display()));
+    std::fs::write(&packed, zstd::bulk::compress(&std::fs::read(path).unwrap(), 1).unwrap()).unwrap();
+    std::fs::remove_file(path).unwrap();
+    packed
 }

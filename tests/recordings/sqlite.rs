@@ -1,6 +1,6 @@
 //! Bags in sqlite3 storage, as rosbag2 writes them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use df_planner::message::Definitions;
 use rusqlite::Connection;
@@ -34,12 +34,13 @@ impl SqliteWriter {
             connection.execute_batch(DEFINITIONS).unwrap();
         }
         for (topic, message_type, definition) in topics {
-            let into = "INSERT INTO topics(name, type, serialization_format, offered_qos_profiles) VALUES (?1, ?2, 'cdr', '')";
+            let into =
+                "INSERT INTO topics(name, type, serialization_format, offered_qos_profiles) VALUES (?1, ?2, 'cdr', '')";
             connection.execute(into, [topic, message_type]).unwrap();
             if let Some(text) = definition {
                 let into = "INSERT INTO message_definitions(topic_type, encoding, encoded_message_definition,
                     type_description_hash) VALUES (?1, 'ros2msg', ?2, '')";
-                connection.execute(into, [message_type, &text.as_str()]).unwrap();
+                connection.execute(into, [*message_type, text.as_str()]).unwrap();
             }
         }
         connection.execute_batch("BEGIN").unwrap();
@@ -49,7 +50,7 @@ impl SqliteWriter {
     /// `topic`: its place among those given.
     pub fn write(&mut self, topic: usize, log_ns: i64, bytes: &[u8]) {
         let into = "INSERT INTO messages(topic_id, timestamp, data) VALUES (?1, ?2, ?3)";
-        self.connection.prepare_cached(into).unwrap().execute((topic + 1, log_ns, bytes)).unwrap();
+        self.connection.prepare_cached(into).unwrap().execute((topic as i64 + 1, log_ns, bytes)).unwrap();
         self.messages += 1;
         if self.messages.is_multiple_of(BATCH) {
             self.connection.execute_batch("COMMIT; BEGIN").unwrap();
@@ -63,7 +64,8 @@ impl SqliteWriter {
 
 /// Writes the messages of a drive; `packed`: each of them.
 pub fn write_sqlite(path: &Path, messages: &[Written], with_definitions: bool, packed: bool) {
-    let topic = |name, message_type| (name, message_type, with_definitions.then(|| definitions().text(message_type).unwrap()));
+    let topic =
+        |name, message_type| (name, message_type, with_definitions.then(|| definitions().text(message_type).unwrap()));
     let topics = [topic(ODOM, "nav_msgs/msg/Odometry"), topic(FORCE, "geometry_msgs/msg/WrenchStamped")];
     let mut writer = SqliteWriter::create(path, &topics);
     for (name, log_ns, bytes) in messages {
@@ -72,12 +74,4 @@ pub fn write_sqlite(path: &Path, messages: &[Written], with_definitions: bool, p
         writer.write(topic, *log_ns, &packed);
     }
     writer.finish();
-}
-
-/// Packs a file as rosbag2 does; the plain one is removed.
-pub fn pack(path: &Path) -> PathBuf {
-    let packed = PathBuf::from(format!("{}.zstd", path.display()));
-    std::fs::write(&packed, zstd::bulk::compress(&std::fs::read(path).unwrap(), 1).unwrap()).unwrap();
-    std::fs::remove_file(path).unwrap();
-    packed
 }

@@ -35,9 +35,9 @@ fn damaged_files_never_panic() {
             bytes.truncate(cut.map_or(bytes.len(), |cut| cut.index(bytes.len())));
             std::fs::write(&path, &bytes).unwrap();
             if let Ok(bag) = open(&path) {
-                let (messages, _) = read(&bag);
+                let (messages, _) = read(&*bag);
                 prop_assert!(messages.len() <= 80);
-                if let Ok((episodes, _)) = contract.episodes(&bag) {
+                if let Ok((episodes, _)) = contract.episodes(&*bag) {
                     let mut values = episodes.iter().flat_map(|e| &e.frames).flat_map(|f| &f.values);
                     prop_assert!(values.all(|v| v.is_finite()));
                 }

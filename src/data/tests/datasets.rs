@@ -6,8 +6,7 @@ use crate::config::ConfigError;
 
 /// The same rows as messages, 50 ms apart. Every episode starts at the same time: time jumps back between them.
 fn as_messages(episodes: &[Vec<Row>]) -> Vec<Written> {
-    let odom_fields =
-        ["pose.pose.position.x", "pose.pose.position.y", "twist.twist.linear.x", "twist.twist.linear.y"];
+    let odom_fields = ["pose.pose.position.x", "pose.pose.position.y", "twist.twist.linear.x", "twist.twist.linear.y"];
     let odom = encoder("nav_msgs/msg/Odometry", &odom_fields);
     let force = encoder("geometry_msgs/msg/WrenchStamped", &["wrench.force.x", "wrench.force.y"]);
     let (mut messages, mut log_ns) = (Vec::new(), START);
@@ -41,7 +40,7 @@ mod lerobot {
         let contract = Contract::new(&[COLUMNS]);
         let episodes = [rows(30, 0.0), rows(2000, 0.5), rows(7, -3.0)];
         let (_folder, bag) = bag_of(&as_messages(&episodes));
-        let (from_bag, report) = contract.episodes(&bag).unwrap();
+        let (from_bag, report) = contract.episodes(&*bag).unwrap();
         assert_eq!((from_bag.len(), report.splits_at_jumps), (3, 2));
         // Position, velocity and command stay fresh for 100 ms after the last of 30, 2000 and 7 rows.
         assert_eq!(from_bag.iter().map(|e| e.frames.len()).collect::<Vec<_>>(), [32, 2002, 9]);
@@ -66,14 +65,20 @@ mod lerobot {
             other => panic!("{other:?}"),
         };
         let none = refusal(&[]);
-        assert!(none.contains("columns.lerobot: no `action`: must say which columns") && none.contains("`action` (2: fx, fy)"), "{none}");
+        assert!(
+            none.contains("columns.lerobot: no `action`: must say which columns")
+                && none.contains("`action` (2: fx, fy)"),
+            "{none}"
+        );
         let count = refusal(&[COLUMNS, ("['observation.state[2:4]']", "['observation.state[2]']")]);
         assert!(count.contains("columns.lerobot.velocity") && count.contains("must give 2 values"), "{count}");
         let lost = refusal(&[COLUMNS, ("'observation.state[0]'", "'observation.states[0]'")]);
         assert!(lost.contains("columns.lerobot.position[0]: observation.states[0]: must be a column"), "{lost}");
 
         // Another rate; a row that is not as wide as it should be; fewer episodes than stated; times beside the grid.
-        let (_, report) = read_source(&Contract::new(&[COLUMNS, ("period_s: 0.05", "period_s: 0.1")]), path).unwrap();
+        let mut slow = Contract::new(&[COLUMNS]);
+        slow.config.contract.period_s = 0.1;
+        let (_, report) = read_source(&slow, path).unwrap();
         assert!(report.notices[1].contains("50000000 ns apart and the ticks of the contract (period_s) 100000000 ns"));
         std::fs::write(path.join("meta/info.json"), info("v2.1", 3, 70)).unwrap();
         write_parquet(&path.join("data/chunk-000/episode_000001.parquet"), &[(1, rows(40, 1.0))], 0.02);
@@ -81,7 +86,8 @@ mod lerobot {
         assert!(report.notices.iter().any(|n| n.contains("states 3 episodes, 2 were read")), "{:?}", report.notices);
         assert!(report.notices.iter().any(|n| n.contains("40 frames have another time")), "{:?}", report.notices);
         assert_eq!(episodes[1].start_ns, 20 * MS);
-        std::fs::write(path.join("meta/info.json"), info("v2.1", 2, 70).replace("\"shape\": [2]", "\"shape\": [3]")).unwrap();
+        std::fs::write(path.join("meta/info.json"), info("v2.1", 2, 70).replace("\"shape\": [2]", "\"shape\": [3]"))
+            .unwrap();
         let three = Contract::new(&[COLUMNS, ("action: [action]}\n  hdf5", "action: ['action[0:2]']}\n  hdf5")]);
         let (_, report) = read_source(&three, path).unwrap();
         assert_eq!(report.refused, 70);
@@ -117,7 +123,7 @@ mod hdf5 {
         let contract = Contract::new(&[COLUMNS]);
         let episodes = [rows(30, 0.0), rows(5000, 0.5), rows(7, -3.0)];
         let (_folder, bag) = bag_of(&as_messages(&episodes));
-        let (from_bag, _) = contract.episodes(&bag).unwrap();
+        let (from_bag, _) = contract.episodes(&*bag).unwrap();
         let folder = tempfile::tempdir().unwrap();
         for chunk in [None, Some(100)] {
             let path = folder.path().join("maze2d.hdf5");
@@ -180,7 +186,12 @@ mod hdf5 {
         file.create_dataset("observations").with_f32_data(&[0.0; 8]).with_shape(&[2, 4]);
         file.write(&path).unwrap();
         let lost = refusal(&contract);
-        assert!(lost.contains("columns.hdf5.action[0]: actions: must be a column of the dataset, which has `observations` (4)"), "{lost}");
+        assert!(
+            lost.contains(
+                "columns.hdf5.action[0]: actions: must be a column of the dataset, which has `observations` (4)"
+            ),
+            "{lost}"
+        );
     }
 }
 

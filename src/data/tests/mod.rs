@@ -19,7 +19,7 @@ use crate::message::Definitions;
 use crate::signal::Layout;
 use recordings::*;
 
-fn bag_of(messages: &[Written]) -> (TempDir, SplitBag) {
+fn bag_of(messages: &[Written]) -> (TempDir, Box<dyn Bag>) {
     let folder = tempfile::tempdir().unwrap();
     write(&folder.path().join("bag"), messages);
     let bag = open(&folder.path().join("bag")).unwrap();
@@ -43,12 +43,15 @@ fn same(got: &[BagMessage], expected: &[Written]) {
 fn what_is_written_is_read_as_directory_file_and_folder_of_files() {
     let messages = drive(500);
     let (folder, bag) = bag_of(&messages);
-    let (got, outcome) = read(&bag);
+    let (got, outcome) = read(&*bag);
     outcome.unwrap();
     same(&got, &messages);
     let seen: Vec<(&str, &str, Option<u64>)> =
         bag.topics().iter().map(|t| (t.name.as_str(), t.message_type.as_str(), t.messages)).collect();
-    assert_eq!(seen, [(FORCE, "geometry_msgs/msg/WrenchStamped", Some(500)), (ODOM, "nav_msgs/msg/Odometry", Some(500))]);
+    assert_eq!(
+        seen,
+        [(FORCE, "geometry_msgs/msg/WrenchStamped", Some(500)), (ODOM, "nav_msgs/msg/Odometry", Some(500))]
+    );
     let own = bag.definitions().schema("nav_msgs/msg/Odometry").unwrap();
     assert_eq!(own, definitions().schema("nav_msgs/msg/Odometry").unwrap());
     // Only what is asked for is given.
@@ -58,16 +61,16 @@ fn what_is_written_is_read_as_directory_file_and_folder_of_files() {
     assert_eq!(count, 500);
 
     let file = folder.path().join("bag/bag_0.mcap");
-    same(&read(&open(&file).unwrap()).0, &messages);
+    same(&read(&*open(&file).unwrap()).0, &messages);
     // Two files without metadata.yaml are one recording.
     let several = folder.path().join("several");
-    std::fs::create_dir(&several).unwrap();
+    std::fs::create_dir(&*several).unwrap();
     for name in ["x_2.mcap", "x_10.mcap"] {
         std::fs::copy(&file, several.join(name)).unwrap();
     }
-    let several = open(&several).unwrap();
+    let several = open(&*several).unwrap();
     assert_eq!(several.topics()[0].messages, Some(1000));
-    same(&read(&several).0, &[messages.clone(), messages].concat());
+    same(&read(&*several).0, &[messages.clone(), messages].concat());
 }
 
 #[test]
@@ -130,7 +133,7 @@ fn every_layout_of_a_file_is_read() {
         let bag = open(&bare(folder.path(), options, &messages)).unwrap();
         let topics: Vec<(&str, Option<u64>)> = bag.topics().iter().map(|t| (t.name.as_str(), t.messages)).collect();
         assert_eq!(topics, [(FORCE, Some(300)), (ODOM, Some(300))], "{name}");
-        let (got, outcome) = read(&bag);
+        let (got, outcome) = read(&*bag);
         assert!(outcome.is_ok(), "{name}");
         same(&got, &messages);
     }
@@ -148,14 +151,14 @@ fn a_recording_that_was_cut_off_gives_everything_up_to_the_cut() {
         std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
         let bag = open(&path).unwrap();
         assert_eq!(bag.topics().len(), 2);
-        let (got, outcome) = read(&bag);
+        let (got, outcome) = read(&*bag);
         assert!(
             matches!(&outcome, Err(BagError::Unfinished { path: p, at: Place::Byte(offset) }) if *p == path && *offset > 8),
             "{outcome:?}"
         );
         assert!(got.len() > 100 && got.len() < 500, "{}", got.len());
         same(&got, &messages[..got.len()]);
-        let (episodes, report) = Contract::new(&[]).episodes(&bag).unwrap();
+        let (episodes, report) = Contract::new(&[]).episodes(&*bag).unwrap();
         assert!(report.notices[0].contains("was cut off here"), "{:?}", report.notices);
         assert!(episodes[0].frames.len() > 10);
     }
@@ -170,7 +173,7 @@ fn damage_is_an_error_with_file_and_offset() {
         let place = bytes.len() / 3;
         bytes[place] ^= 0x10;
         std::fs::write(&path, bytes).unwrap();
-        let (got, outcome) = read(&open(&path).unwrap());
+        let (got, outcome) = read(&*open(&path).unwrap());
         // The chunk's checksum is checked before its first message is given.
         assert!(got.is_empty());
         let error = outcome.unwrap_err().to_string();
@@ -181,7 +184,7 @@ fn damage_is_an_error_with_file_and_offset() {
 #[test]
 fn episodes_have_the_frames_that_the_arithmetic_says() {
     let (_folder, bag) = bag_of(&drive(100));
-    let (episodes, report) = Contract::new(&[]).episodes(&bag).unwrap();
+    let (episodes, report) = Contract::new(&[]).episodes(&*bag).unwrap();
     let [episode] = episodes.as_slice() else { panic!("{} episodes", episodes.len()) };
     assert_eq!((report.messages, report.refused, report.splits_at_gaps, report.splits_at_jumps), (200, 0, 0, 0));
     assert_eq!(episode.start_ns, START);
@@ -210,7 +213,7 @@ fn episodes_split_at_gaps_of_required_groups_and_at_jumps() {
     // 0..=400, silence of 600 ms, 1000..=1200.
     let gap: Vec<Written> = (0..=20).map(|k| odom(20 * k)).chain((50..=60).map(|k| odom(20 * k))).collect();
     let (_folder, bag) = bag_of(&[vec![force.clone()], gap].concat());
-    let (episodes, report) = Contract::new(&[]).episodes(&bag).unwrap();
+    let (episodes, report) = Contract::new(&[]).episodes(&*bag).unwrap();
     assert_eq!((report.splits_at_gaps, report.splits_at_jumps), (1, 0));
     // Fresh for 100 ms after the last sample: ticks 0..=500 are 11, ticks 1000..=1300 are 7.
     let seen: Vec<(i64, usize)> = episodes.iter().map(|e| ((e.start_ns - START) / MS, e.frames.len())).collect();
@@ -219,7 +222,7 @@ fn episodes_split_at_gaps_of_required_groups_and_at_jumps() {
     // A silence of 480 ms is no gap: the frames in it are missing, 550..=850 of 0..=980.
     let short: Vec<Written> = (0..=22).map(|k| odom(20 * k)).chain((46..=49).map(|k| odom(20 * k))).collect();
     let (_folder, bag) = bag_of(&[vec![force.clone()], short].concat());
-    let (episodes, _) = Contract::new(&[]).episodes(&bag).unwrap();
+    let (episodes, _) = Contract::new(&[]).episodes(&*bag).unwrap();
     let missing: Vec<usize> = (0..episodes[0].frames.len()).filter(|&k| !episodes[0].frames[k].present[1]).collect();
     // 440 + 100 = 540 is the last fresh moment; 920 is the next sample.
     assert_eq!((episodes.len(), missing), (1, (11..=18).collect()));
@@ -229,7 +232,7 @@ fn episodes_split_at_gaps_of_required_groups_and_at_jumps() {
     let first: Vec<Written> = (0..=20).map(|k| odom(20 * k)).collect();
     let second: Vec<Written> = (0..=30).map(|k| log(1000, odom(20 * k))).collect();
     let (_folder, bag) = bag_of(&[vec![force.clone()], first.clone(), vec![log(1000, force.clone())], second].concat());
-    let (episodes, report) = Contract::new(&[]).episodes(&bag).unwrap();
+    let (episodes, report) = Contract::new(&[]).episodes(&*bag).unwrap();
     assert_eq!((report.splits_at_gaps, report.splits_at_jumps), (0, 1));
     assert_eq!(episodes.iter().map(|e| e.frames.len()).collect::<Vec<_>>(), [11, 15]);
 
@@ -240,7 +243,7 @@ fn episodes_split_at_gaps_of_required_groups_and_at_jumps() {
     let (_a, sorted) = bag_of(&[vec![force.clone()], first].concat());
     let (_b, swapped) = bag_of(&[vec![force], swapped].concat());
     let contract = Contract::new(&[]);
-    assert_eq!(contract.episodes(&swapped).unwrap(), contract.episodes(&sorted).unwrap());
+    assert_eq!(contract.episodes(&*swapped).unwrap(), contract.episodes(&*sorted).unwrap());
 }
 
 #[test]
@@ -252,20 +255,20 @@ fn messages_that_cannot_be_decoded_are_counted_unless_all_are() {
         }
     }
     let (_folder, bag) = bag_of(&messages);
-    let (episodes, report) = Contract::new(&[]).episodes(&bag).unwrap();
+    let (episodes, report) = Contract::new(&[]).episodes(&*bag).unwrap();
     assert_eq!((episodes.len(), report.refused, report.reasons.len()), (1, 10, 5));
     assert!(report.reasons[0].starts_with("/odom: nav_msgs/msg/Odometry, byte "), "{}", report.reasons[0]);
 
     messages.iter_mut().filter(|(topic, ..)| *topic == FORCE).for_each(|(_, _, bytes)| bytes.truncate(3));
     let (_folder, bag) = bag_of(&messages);
-    let error = Contract::new(&[]).episodes(&bag).unwrap_err().to_string();
+    let error = Contract::new(&[]).episodes(&*bag).unwrap_err().to_string();
     assert!(error.contains("topic `/force`: not one of its 100 messages"), "{error}");
 }
 
 #[test]
 fn topics_that_do_not_fit_are_refused_and_optional_ones_may_lack() {
     let (_folder, bag) = bag_of(&drive(100));
-    let refusal = |changes: &[(&str, &str)]| Contract::new(changes).episodes(&bag).unwrap_err().to_string();
+    let refusal = |changes: &[(&str, &str)]| Contract::new(changes).episodes(&*bag).unwrap_err().to_string();
     let missing = refusal(&[("topic: force", "topic: cmd")]);
     assert!(missing.contains("topic `cmd`") && missing.contains("/force") && missing.contains("/odom"), "{missing}");
     let wrong = refusal(&[("topic: force", "topic: odom")]);
@@ -274,7 +277,7 @@ fn topics_that_do_not_fit_are_refused_and_optional_ones_may_lack() {
     let second = "  velocity:\n    topic: odom";
     assert!(refusal(&[(second, "  velocity:\n    topic: imu")]).contains("topic `imu`"));
     let optional = [(second, "  velocity:\n    required: false\n    topic: imu")];
-    let (episodes, report) = Contract::new(&optional).episodes(&bag).unwrap();
+    let (episodes, report) = Contract::new(&optional).episodes(&*bag).unwrap();
     assert_eq!(episodes[0].frames.len(), 42);
     assert!(episodes[0].frames.iter().skip(1).all(|f| f.present == [true, true, false]));
     assert!(report.notices[0].contains("group `velocity` is missing throughout"), "{:?}", report.notices);
