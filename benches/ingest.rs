@@ -14,7 +14,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use df_planner::config::Config;
-use df_planner::data::{Bag, BagWriter, open, open_bound, read_frames};
+use df_planner::data::{BagWriter, open, open_bound, read_frames};
 use df_planner::message::{AmentDefinitions, Definitions, Encoder};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -90,7 +90,7 @@ impl Messages {
     /// Topic, time and bytes of the message of this number.
     fn message(&mut self, number: u64) -> (usize, i64, Vec<u8>) {
         let time = START + number as i64 * MS;
-        let topic = usize::from(number % COMMAND_EVERY == 0);
+        let topic = usize::from(number.is_multiple_of(COMMAND_EVERY));
         let (encoder, width) = if topic == 0 { (&self.odometry, 81) } else { (&self.wrench, 3) };
         let values: Vec<f64> = (0..width).map(|_| self.rng.random_range(-1.0..1.0)).collect();
         (topic, time, encoder.encode(time, "map", &values).expect("finite values"))

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use df_planner::data::{BagError, open_source, read_episodes};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use recordings::{COLUMNS, Contract, drive, pack, rows, write};
+use recordings::{COLUMNS, Contract, drive, pack, write};
 
 /// More memory than the whole recording takes, bytes.
 const MEMORY_MAX: u64 = 256 << 20;
@@ -43,6 +43,7 @@ fn recordings(folder: &Path) -> Vec<(&'static str, PathBuf, PathBuf)> {
     #[cfg(feature = "hdf5")]
     {
         use recordings::hdf5::write_d4rl;
+        use recordings::rows;
         let episodes = [rows(MESSAGES as usize / 2, 0.0), rows(MESSAGES as usize / 2, 1.0)];
         write_d4rl(&place("plain.hdf5"), &episodes, None);
         add("hdf5", place("plain.hdf5"));
@@ -51,7 +52,7 @@ fn recordings(folder: &Path) -> Vec<(&'static str, PathBuf, PathBuf)> {
     }
     #[cfg(feature = "lerobot")]
     {
-        let episodes: Vec<_> = (0..4).map(|i| rows(MESSAGES as usize / 4, i as f32)).collect();
+        let episodes: Vec<_> = (0..4).map(|i| recordings::rows(MESSAGES as usize / 4, i as f32)).collect();
         recordings::lerobot::write_dataset(&place("lerobot"), "v3.0", &episodes);
         let file = "lerobot/data/chunk-000/file-000.parquet";
         all.push(("lerobot, parquet", place("lerobot"), place(file)));

@@ -82,7 +82,7 @@ pub enum BagError {
     Unfinished { path: PathBuf, at: Place },
     /// The configuration does not fit the recording.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(Box<ConfigError>),
     #[error("topic `{topic}`: expected exactly one topic of this name, got {found:?}; the bag has {has:?}")]
     Topic { topic: String, found: Vec<String>, has: Vec<String> },
     #[error("topic `{topic}`: expected type {expected}, got {got}")]
@@ -95,4 +95,10 @@ pub enum BagError {
     Exists { path: PathBuf },
     #[error("{}: cannot be written: {reason}", path.display())]
     Unwritable { path: PathBuf, reason: String },
+}
+
+impl From<ConfigError> for BagError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(Box::new(error))
+    }
 }

@@ -8,6 +8,7 @@
 
 mod assemble;
 mod bag;
+mod chunks;
 #[cfg(any(feature = "lerobot", feature = "hdf5"))]
 mod columns;
 mod episode;

@@ -7,13 +7,17 @@ use rusqlite::Connection;
 
 use super::{FORCE, ODOM, Written, definitions};
 
-/// The tables of rosbag2 since Iron; before, without `message_definitions`.
+/// The tables of rosbag2.
 const TABLES: &str = "CREATE TABLE topics(id INTEGER PRIMARY KEY, name TEXT NOT NULL, type TEXT NOT NULL,
     serialization_format TEXT NOT NULL, offered_qos_profiles TEXT NOT NULL);
     CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id INTEGER NOT NULL, timestamp INTEGER NOT NULL, data BLOB NOT NULL);
     CREATE INDEX timestamp_idx ON messages (timestamp ASC);";
-const DEFINITIONS: &str = "CREATE TABLE message_definitions(id INTEGER PRIMARY KEY, topic_type TEXT NOT NULL,
-    encoding TEXT NOT NULL, encoded_message_definition TEXT NOT NULL, type_description_hash TEXT NOT NULL);";
+/// What was added with Iron.
+const SINCE_IRON: &str = "ALTER TABLE topics ADD COLUMN type_description_hash TEXT NOT NULL DEFAULT '';
+    CREATE TABLE message_definitions(id INTEGER PRIMARY KEY, topic_type TEXT NOT NULL, encoding TEXT NOT NULL,
+    encoded_message_definition TEXT NOT NULL, type_description_hash TEXT NOT NULL);
+    CREATE TABLE schema(schema_version INTEGER PRIMARY KEY, ros_distro TEXT NOT NULL);
+    INSERT INTO schema VALUES (4, 'jazzy');";
 
 /// Messages in one transaction.
 const BATCH: usize = 10_000;
@@ -31,7 +35,7 @@ impl SqliteWriter {
         connection.execute_batch("PRAGMA synchronous = OFF").unwrap();
         connection.execute_batch(TABLES).unwrap();
         if topics.iter().any(|(.., definition)| definition.is_some()) {
-            connection.execute_batch(DEFINITIONS).unwrap();
+            connection.execute_batch(SINCE_IRON).unwrap();
         }
         for (topic, message_type, definition) in topics {
             let into =

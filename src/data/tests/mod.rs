@@ -68,7 +68,7 @@ fn what_is_written_is_read_as_directory_file_and_folder_of_files() {
     for name in ["x_2.mcap", "x_10.mcap"] {
         std::fs::copy(&file, several.join(name)).unwrap();
     }
-    let several = open(&*several).unwrap();
+    let several = open(&several).unwrap();
     assert_eq!(several.topics()[0].messages, Some(1000));
     same(&read(&*several).0, &[messages.clone(), messages].concat());
 }
