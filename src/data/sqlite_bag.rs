@@ -17,10 +17,13 @@ use super::{Bag, BagError, BagMessage, BagTopic};
 const CDR: &str = "cdr";
 /// The kind of definition that this project reads.
 const ROS2_MSG: &str = "ros2msg";
-/// Where the header of a database says its page size and how many pages it has. <https://www.sqlite.org/fileformat2.html>
+/// Where the header of a database says its page size, how often it was changed, how many pages it has, and after which change
+/// that was so. <https://www.sqlite.org/fileformat2.html>
 const PAGE_SIZE_AT: usize = 16;
+const CHANGES_AT: usize = 24;
 const PAGES_AT: usize = 28;
-const HEADER_LENGTH: usize = 32;
+const PAGES_AFTER_AT: usize = 92;
+const HEADER_LENGTH: usize = 100;
 
 /// One sqlite3 file, packed or not.
 pub struct SqliteFile {
@@ -54,9 +57,6 @@ impl Bag for SqliteFile {
 struct Database<'a> {
     path: &'a Path,
     connection: Connection,
-    /// It ends before the end that its header states.
-    is_cut: bool,
-    length: u64,
     /// The unpacked file, if it was packed; removed at the end.
     _unpacked: Option<NamedTempFile>,
 }
@@ -67,12 +67,22 @@ impl<'a> Database<'a> {
         let unpacked = if is_packed(path).map_err(unreadable)? { Some(unpack(path)?) } else { None };
         let plain = unpacked.as_ref().map_or(path, NamedTempFile::path);
         let mut header = Vec::with_capacity(HEADER_LENGTH);
-        let mut file = File::open(plain).map_err(unreadable)?;
-        file.by_ref().take(HEADER_LENGTH as u64).read_to_end(&mut header).map_err(unreadable)?;
+        let file = File::open(plain).map_err(unreadable)?;
         let length = file.metadata().map_err(unreadable)?.len();
-        let is_cut = length < stated_length(&header);
-        let connection = connect(plain, is_cut).map_err(|error| not_a_bag(path, &error))?;
-        Ok(Self { path, connection, is_cut, length, _unpacked: unpacked })
+        file.take(HEADER_LENGTH as u64).read_to_end(&mut header).map_err(unreadable)?;
+        match stated_length(&header) {
+            // Made to read it, sqlite takes what is missing of a message for zeros.
+            Some(stated) if length < stated => {
+                let reason = format!(
+                    "expected {stated} bytes by its header; sqlite3's command .recover can save what is there into a new file"
+                );
+                Err(BagError::Damaged { path: path.into(), at: Place::Byte(length), reason })
+            }
+            _ => {
+                let connection = connect(plain).map_err(|error| not_a_bag(path, &error))?;
+                Ok(Self { path, connection, _unpacked: unpacked })
+            }
+        }
     }
 
     /// The topics in ROS 2's encoding by their number.
@@ -150,11 +160,7 @@ impl<'a> Database<'a> {
         BagError::Damaged { path: self.path.into(), at: Place::AfterMessage(last), reason }
     }
 
-    /// What an error of sqlite means. A file without its end is damaged to sqlite.
     fn broken(&self, last: i64, error: &rusqlite::Error) -> BagError {
-        if self.is_cut && is_damage(error) {
-            return BagError::Unfinished { path: self.path.into(), at: Place::Byte(self.length) };
-        }
         self.damaged(last, error.to_string())
     }
 }
@@ -173,20 +179,16 @@ fn unpack(path: &Path) -> Result<NamedTempFile, BagError> {
     let unreadable = |source| BagError::Unreadable { path: path.into(), source };
     let mut unpacked = tempfile::Builder::new().prefix("df_planner-").suffix(".db3").tempfile().map_err(unreadable)?;
     let mut from = File::open(path).and_then(unpacking).map_err(unreadable)?;
-    match std::io::copy(&mut from, &mut unpacked) {
-        Ok(_) => Ok(unpacked),
-        // What is there can be read, up to the cut.
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(unpacked),
-        Err(error) => {
-            let length = unpacked.as_file().metadata().map_or(0, |metadata| metadata.len());
-            let reason = format!("a packed file: {error}");
-            Err(BagError::Damaged { path: path.into(), at: Place::Byte(length), reason })
-        }
-    }
+    std::io::copy(&mut from, &mut unpacked).map_err(|error| {
+        let length = unpacked.as_file().metadata().map_or(0, |metadata| metadata.len());
+        let reason = format!("a packed file: {error}");
+        BagError::Damaged { path: path.into(), at: Place::Byte(length), reason }
+    })?;
+    Ok(unpacked)
 }
 
 /// Opens a database that is only read. One that nobody writes is taken to be immutable: nothing is written beside it then.
-fn connect(path: &Path, is_cut: bool) -> rusqlite::Result<Connection> {
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let beside = |ending: &str| {
         let mut name = path.as_os_str().to_os_string();
         name.push(ending);
@@ -201,10 +203,6 @@ fn connect(path: &Path, is_cut: bool) -> rusqlite::Result<Connection> {
     };
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MESSAGE_MAX as i32)?;
     connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
-    if is_cut {
-        // Without it, sqlite refuses a file that is shorter than its header states. Nothing is written.
-        connection.execute_batch("PRAGMA writable_schema = ON;")?;
-    }
     Ok(connection)
 }
 
@@ -218,12 +216,16 @@ fn uri(path: &Path) -> String {
     format!("file:{}?immutable=1", escaped.collect::<String>())
 }
 
-/// The length that the header of a database states, bytes.
-fn stated_length(header: &[u8]) -> u64 {
-    let page =
-        header.get(PAGE_SIZE_AT..PAGE_SIZE_AT + 2).and_then(|bytes| bytes.try_into().ok()).map(u16::from_be_bytes);
-    let pages = header.get(PAGES_AT..PAGES_AT + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
+/// The length that the header of a database states, bytes; `None` where it is out of date.
+fn stated_length(header: &[u8]) -> Option<u64> {
+    let number = |at: usize| Some(u32::from_be_bytes(header.get(at..at + 4)?.try_into().ok()?));
+    if number(CHANGES_AT)? != number(PAGES_AFTER_AT)? {
+        return None;
+    }
     // A page size of 1 means 65,536.
-    let page = page.map_or(0, |page| if page == 1 { 1 << 16 } else { u64::from(page) });
-    page * u64::from(pages.unwrap_or(0))
+    let page = match u16::from_be_bytes(header.get(PAGE_SIZE_AT..PAGE_SIZE_AT + 2)?.try_into().ok()?) {
+        1 => 1 << 16,
+        size => u64::from(size),
+    };
+    Some(page * u64::from(number(PAGES_AT)?))
 }
