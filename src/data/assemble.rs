@@ -83,10 +83,10 @@ pub struct Assembler<'a> {
     aligner: Aligner,
     to: &'a mut dyn FnMut(Step),
     episodes_of_epoch: u64,
+    /// Stretches between jumps of time that had samples.
     epochs: u64,
-    /// Samples left out because they came too late.
-    pub late: u64,
-    pub splits_at_gaps: u64,
+    late: u64,
+    splits_at_gaps: u64,
     too_long: Option<BagError>,
 }
 
@@ -149,7 +149,7 @@ impl<'a> Assembler<'a> {
         }
     }
 
-    /// Backward jumps of time: the number of epochs with samples, less one.
+    /// Builds the frames that are left.
     ///
     /// # Errors
     /// An episode that is absurdly long.
@@ -328,6 +328,7 @@ impl<'a> Assembler<'a> {
 
 /// What was left out and where time was cut.
 pub struct Finished {
+    /// Samples that came too late.
     pub late: u64,
     pub splits_at_gaps: u64,
     pub splits_at_jumps: u64,
