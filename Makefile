@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-10 test test-without-ros lint bench soak clean
+.PHONY: help setup build programs demo demo-10 test test-without-ros lint bench soak clean
 
 # One profile (dev, with optimised dependencies) for demo, tests and benches: everything is compiled once.
 in_ros := . .ros/env.sh &&
@@ -20,21 +20,26 @@ setup: ## a ROS 2 to build against: the sourced one, else Jazzy from wheels into
 build: setup ## the four programs: df_planner_node, df_train, df_replay, df_sim
 	@$(in_ros) cargo build --bins
 
-demo: build ## drives a robot through a maze over ROS 2 topics with the shipped model; ends with demo.png
+# Without the formats that only training reads: each brings a dependency that takes its time to compile.
+programs: setup
+	@$(in_ros) cargo build --bins --no-default-features --features ros
+
+demo: programs ## drives a robot through a maze over ROS 2 topics with the shipped model; ends with demo.png
 	@$(in_ros) scripts/demo.sh
 
-demo-10: build ## the demo with ten seeds, without pictures; counts the goals reached
+demo-10: programs ## the demo with ten seeds, without pictures; counts the goals reached
 	@$(in_ros) scripts/demo.sh --runs 10
 
 test: setup ## every test, those over ROS 2 topics included
 	@$(in_ros) cargo test
 
 test-without-ros: ## the library, df_train and df_replay as on a machine that has never seen ROS
-	@cargo test --no-default-features
+	@cargo test --no-default-features --features formats
 
 lint: setup ## formatting and lints, with and without ROS
 	@cargo fmt --check
 	@$(in_ros) cargo clippy --all-targets -- -D warnings
+	@cargo clippy --all-targets --no-default-features --features formats -- -D warnings
 	@cargo clippy --all-targets --no-default-features -- -D warnings
 
 soak: setup ## an hour of simulated time in lock step: one action per tick, flat memory; takes about 15 minutes

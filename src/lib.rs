@@ -16,6 +16,9 @@
 //! (recordings), [`training`], [`replay`], [`sim`] (the embedded world), [`ros`] (the only room that knows ROS 2 at run
 //! time). `tests/architecture.rs` checks who may import whom.
 
+#[cfg(test)]
+extern crate self as df_planner; // Unit tests share tests/recordings with those in tests/.
+
 pub mod config;
 pub mod data;
 pub mod diffusion;

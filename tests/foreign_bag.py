@@ -1,7 +1,8 @@
 """Writes and reads bags with the PyPI package `rosbags`: someone else's code, for tests/foreign_bag.rs.
 
-    foreign_bag.py write BAG    writes a bag of random messages, and its numbers as JSON to standard output
-    foreign_bag.py read BAG     reads a bag, and writes its numbers as JSON to standard output
+    foreign_bag.py write BAG [STORAGE [MODE]]    writes a bag of random messages, and its numbers as JSON to standard output;
+                                                 STORAGE: mcap or sqlite3; MODE of compression: none, file, message, storage
+    foreign_bag.py read BAG                      reads a bag, and writes its numbers as JSON to standard output
 
 Numbers travel as text in Python's shortest exact form: JSON readers may round.
 """
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from rosbags.highlevel import AnyReader
-from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 BEAMS = 360
@@ -31,7 +32,7 @@ def single(rng):
     return float(np.float32(number(rng)))
 
 
-def write(path):
+def write(path, storage="mcap", mode="none"):
     rng = random.Random(7)
     store = get_typestore(Stores.ROS2_JAZZY)
     kinds = {kind: store.types[name] for kind, name in [
@@ -69,7 +70,9 @@ def write(path):
         return message, [position[names.index(n)] for n in JOINTS] + [velocity[names.index("elbow")], position[0]]
 
     dump = []
-    with Writer(Path(path), version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+    writer = Writer(Path(path), version=9, storage_plugin=StoragePlugin[storage.upper()])
+    writer.set_compression(CompressionMode[mode.upper()], CompressionFormat.ZSTD)
+    with writer:
         for topic, kind, build in [
             ("/odom", "nav_msgs/msg/Odometry", odometry), ("/wrench", "geometry_msgs/msg/WrenchStamped", wrench),
             ("/scan", "sensor_msgs/msg/LaserScan", scan), ("/joints", "sensor_msgs/msg/JointState", joints),
@@ -117,4 +120,4 @@ def read(path):
 
 
 if __name__ == "__main__":
-    json.dump({"write": write, "read": read}[sys.argv[1]](sys.argv[2]), sys.stdout)
+    json.dump({"write": write, "read": read}[sys.argv[1]](*sys.argv[2:]), sys.stdout)

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
 use df_planner::config::Config;
-use df_planner::data::{Episode, open_bound, read_episodes, read_goals};
+use df_planner::data::{Episode, open_bound, read_episodes};
 use df_planner::planning::Planner;
 use df_planner::replay::{Ask, Inquiry, ask, inside_expected, replay, unit};
 use df_planner::signal::Layout;
@@ -26,7 +26,7 @@ struct Arguments {
     /// The checkpoint directory.
     #[arg(long)]
     model: PathBuf,
-    /// The recording: a rosbag2 directory or an MCAP file.
+    /// The recording: a rosbag2 directory or file (MCAP, sqlite3), a LeRobot dataset, a D4RL or Minari file.
     #[arg(long)]
     bag: PathBuf,
     /// cpu, flex, tch or cuda:N (tch and cuda as built in).
@@ -70,8 +70,8 @@ fn main() -> anyhow::Result<()> {
     config.planner.seed = arguments.seed.unwrap_or(config.planner.seed);
     let opened = open_bound(&config, &arguments.bag)?;
     let mut planner = Planner::load(&arguments.model, &config, &opened.layout, &arguments.device)?;
-    let (episodes, read) = read_episodes(&*opened.bag, &config, &opened.bound, &opened.layout)?;
-    let goals = read_goals(&*opened.bag, &config, &opened.bound)?;
+    let (episodes, read) = read_episodes(&*opened.source, &config, &opened.bound, &opened.layout)?;
+    let goals = opened.source.goals(&config, &opened.bound)?;
     println!(
         "{}: {} messages, {} refused, {} episodes, {} goals",
         arguments.bag.display(),

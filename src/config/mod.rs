@@ -5,6 +5,7 @@
 //! [`Config::refuse`], so that their refusals read the same.
 
 mod catalogue;
+mod columns;
 mod costs;
 mod flat;
 mod locate;
@@ -20,6 +21,7 @@ mod tunable;
 use std::path::{Path, PathBuf};
 
 pub use catalogue::{Description, Range, description};
+pub use columns::{Columns, ColumnsConfig};
 pub use costs::{CostConfig, CostSettings, Gate, Unread};
 pub use flat::{Setting, wrong_type};
 pub use occupancy::{MapError, OccupancyGrid};
@@ -85,6 +87,7 @@ pub struct Config {
     pub safety: SafetyConfig,
     pub costs: Vec<CostConfig>,
     pub training: TrainingConfig,
+    pub columns: ColumnsConfig,
     /// The file as given, for messages.
     pub file: PathBuf,
     /// The text of the file, as stored in a checkpoint.
@@ -126,6 +129,7 @@ impl Config {
             safety: raw.safety,
             costs: raw.costs,
             training: raw.training,
+            columns: raw.columns,
             file: file.into(),
             text: text.into(),
         })

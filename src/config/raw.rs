@@ -3,6 +3,7 @@
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::columns::ColumnsConfig;
 use super::costs::CostConfig;
 use super::planner::PlannerConfig;
 use super::safety::{OperatingMode, SafetyConfig};
@@ -28,6 +29,8 @@ pub struct File {
     pub costs: Vec<CostConfig>,
     #[serde(default)]
     pub training: TrainingConfig,
+    #[serde(default)]
+    pub columns: ColumnsConfig,
 }
 
 /// The part of a file that a checkpoint is checked against; whatever else the file says is ignored.

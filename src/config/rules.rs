@@ -59,7 +59,8 @@ pub fn check(file: &File) -> Check {
     check_model(file)?;
     file.planner.check()?;
     file.safety.check()?;
-    file.training.check()
+    file.training.check()?;
+    file.columns.check(&file.observations.0.iter().map(|group| group.name.as_str()).collect::<Vec<_>>())
 }
 
 fn check_topic(key: &str, topic: &str, message_type: &str, fields: &[String], units: &[String]) -> Check {

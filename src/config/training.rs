@@ -74,6 +74,8 @@ pub struct TrainingConfig {
     pub checkpoint_every_s: f64,
     /// A longer silence of an observation splits the episode, seconds.
     pub max_gap_s: f64,
+    /// How far the stamps of two topics may lie apart in the order of recording, seconds. What comes later is left out.
+    pub max_skew_s: f64,
     pub seed: u64,
     pub noise_mix: NoiseMix,
     pub loss_weight: LossWeightKind,
@@ -97,6 +99,7 @@ impl Default for TrainingConfig {
             validation_share: 0.1,
             checkpoint_every_s: 300.0,
             max_gap_s: 0.5,
+            max_skew_s: 10.0,
             seed: 0,
             noise_mix: NoiseMix {
                 independent: 0.06,
@@ -127,6 +130,7 @@ impl TrainingConfig {
         share("training.validation_share", self.validation_share)?;
         positive("training.checkpoint_every_s", self.checkpoint_every_s)?;
         positive("training.max_gap_s", self.max_gap_s)?;
+        not_negative("training.max_skew_s", self.max_skew_s)?;
         positive("training.snr_clip", self.snr_clip)?;
         share("training.snr_decay", self.snr_decay)?;
         let cut = self.noise_mix.variable_length;

@@ -1,8 +1,10 @@
-//! MCAP storage of rosbag2, read: one or several files as one recording.
+//! MCAP storage of rosbag2, read.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::bag::Place;
+use super::packed::Unpacker;
 use super::records::{Broken, Record, Records};
 use super::{Bag, BagError, BagMessage, BagTopic};
 
@@ -11,63 +13,39 @@ const CDR: &str = "cdr";
 /// The schema encoding that this project reads.
 const ROS2_MSG: &str = "ros2msg";
 
-/// MCAP files that follow each other.
+/// One MCAP file, packed or not.
 #[derive(Debug)]
-pub struct McapBag {
-    files: Vec<PathBuf>,
+pub struct McapFile {
+    path: PathBuf,
     topics: Vec<BagTopic>,
 }
 
-impl McapBag {
-    /// Reads which topics the files hold: from the summary, or, where a file has none, from all of it.
+impl McapFile {
+    /// Reads which topics the file holds: from the summary, or, where it has none, from all of it.
     ///
     /// # Errors
     /// A file that cannot be read, or of which not one topic can; one topic of two types.
-    pub fn open(files: Vec<PathBuf>) -> Result<Self, BagError> {
-        let mut topics: Vec<BagTopic> = Vec::new();
-        for file in &files {
-            for topic in topics_of(file)? {
-                match topics.iter_mut().find(|known| known.name == topic.name) {
-                    None => topics.push(topic),
-                    Some(known) if known.message_type == topic.message_type => {
-                        known.messages += topic.messages;
-                        known.definition = known.definition.take().or(topic.definition);
-                    }
-                    Some(known) => {
-                        let (topic, expected, got) = (topic.name, known.message_type.clone(), topic.message_type);
-                        return Err(BagError::TopicType { topic, expected, got });
-                    }
-                }
-            }
-        }
-        topics.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self { files, topics })
+    pub fn open(path: PathBuf) -> Result<Self, BagError> {
+        let topics = topics_of(&path)?;
+        Ok(Self { path, topics })
     }
 }
 
-impl Bag for McapBag {
+impl Bag for McapFile {
     fn topics(&self) -> &[BagTopic] {
         &self.topics
     }
 
     fn read(&self, topics: &[&str], each: &mut dyn FnMut(&BagMessage)) -> Result<(), BagError> {
-        // A recording that was cut off goes on in its next file, if it has one.
-        let mut cut = None;
-        for file in &self.files {
-            match read_file(file, topics, each) {
-                Err(error @ BagError::Unfinished { .. }) => cut = cut.or(Some(error)),
-                other => other?,
-            }
-        }
-        cut.map_or(Ok(()), Err)
+        read_file(&self.path, topics, each)
     }
 }
 
 fn located(path: &Path) -> impl Fn(Broken) -> BagError + '_ {
     |broken| match broken {
         Broken::Io(source) => BagError::Unreadable { path: path.into(), source },
-        Broken::Cut { offset } => BagError::Unfinished { path: path.into(), offset },
-        Broken::Damaged { offset, reason } => BagError::Damaged { path: path.into(), offset, reason },
+        Broken::Cut { offset } => BagError::Unfinished { path: path.into(), at: Place::Byte(offset) },
+        Broken::Damaged { offset, reason } => BagError::Damaged { path: path.into(), at: Place::Byte(offset), reason },
     }
 }
 
@@ -75,6 +53,7 @@ fn read_file(path: &Path, topics: &[&str], each: &mut dyn FnMut(&BagMessage)) ->
     let mut records = Records::open(path).map_err(located(path))?;
     // One message per wanted channel, whose memory is used again; `None`: not wanted.
     let mut channels: HashMap<u16, Option<BagMessage>> = HashMap::new();
+    let mut unpacker = Unpacker::default();
     let mut handle = |record: Record| {
         match record {
             Record::Channel(channel) => {
@@ -90,8 +69,7 @@ fn read_file(path: &Path, topics: &[&str], each: &mut dyn FnMut(&BagMessage)) ->
             Record::Message(message) => match channels.get_mut(&message.channel_id) {
                 Some(Some(slot)) => {
                     slot.log_ns = i64::try_from(message.log_time).unwrap_or(i64::MAX);
-                    slot.bytes.clear();
-                    slot.bytes.extend_from_slice(message.data);
+                    unpacker.unpack(message.data, &mut slot.bytes)?;
                     each(slot);
                 }
                 Some(None) => {}
@@ -159,11 +137,13 @@ fn topics_of(path: &Path) -> Result<Vec<BagTopic>, BagError> {
     }
     let mut topics: Vec<BagTopic> = Vec::new();
     for (id, (schema, name)) in contents.channels {
-        let messages = contents.counts.get(&id).copied().unwrap_or(0);
+        let messages = Some(contents.counts.get(&id).copied().unwrap_or(0));
         let (message_type, definition) = contents.schemas.get(&schema).cloned().unwrap_or_default();
         match topics.iter_mut().find(|topic| topic.name == name) {
             // Several publishers of one topic.
-            Some(topic) if topic.message_type == message_type => topic.messages += messages,
+            Some(topic) if topic.message_type == message_type => {
+                topic.messages = topic.messages.zip(messages).map(|(a, b)| a.saturating_add(b));
+            }
             Some(topic) => {
                 let (expected, got) = (topic.message_type.clone(), message_type);
                 return Err(BagError::TopicType { topic: name, expected, got });

@@ -1,19 +1,45 @@
-//! Recordings: bags to episodes of frames, and the writer of bags. Knows no network.
+//! Demonstrations: bags and datasets to episodes of frames, and the writer of bags. Knows no network.
+//!
+//! ```text
+//! .mcap .db3 .zstd   -> Bag: messages -> streams (decode) -\
+//!                                                           Source: samples -> assembler -> frames -> episodes
+//! LeRobot, HDF5      -> rows -----------> columns ---------/
+//! ```
 
+mod assemble;
 mod bag;
+mod chunks;
+#[cfg(any(feature = "lerobot", feature = "hdf5"))]
+mod columns;
 mod episode;
-mod goals;
+#[cfg(feature = "hdf5")]
+mod hdf5;
+mod inputs;
+#[cfg(feature = "lerobot")]
+mod lerobot;
 mod mcap_bag;
+mod metadata;
+mod packed;
+#[cfg(feature = "lerobot")]
+mod parquet_rows;
+mod queue;
 mod recording;
 mod records;
+mod source;
+#[cfg(feature = "sqlite")]
+mod sqlite_bag;
+mod storage;
 mod streams;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
-pub use bag::{Bag, BagError, BagMessage, BagTopic, open};
-pub use episode::{Episode, EpisodeReport, read_episodes};
-pub use goals::read_goals;
-pub use recording::{BoundBag, Recording, RecordingError, load, open_bound};
+pub use assemble::Step;
+pub use bag::{Bag, BagError, BagMessage, BagTopic, Place};
+pub use episode::{Episode, EpisodeReport, read_episodes, read_frames};
+pub use inputs::{Input, inputs};
+pub use recording::{BoundSource, Recording, RecordingError, load, open_bound};
+pub use source::{Event, Source, Stream, open_source};
+pub use storage::open;
 pub use writer::BagWriter;

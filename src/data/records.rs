@@ -3,21 +3,24 @@
 //!
 //! Why not the `mcap` crate's own readers: on damaged files 0.26 asks for gigabytes (string lengths) and, where overflow
 //! checks are on, panics (a record that reaches beyond its uncompressed chunk); and its errors have no file offset. Its
-//! decompressors and its writer are used.
+//! decompressors (`chunks`) and its writer are used.
 
+use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
 
-use mcap::sans_io::{LinearReadEvent, LinearReader, LinearReaderOptions};
+use super::chunks::Chunks;
+use super::packed::{MESSAGE_MAX, is_packed, unpacking};
 
 pub const MAGIC: [u8; 8] = *b"\x89MCAP0\r\n";
 /// Opcode and length before each body.
-const PREFIX_LENGTH: usize = 1 + 8;
+pub const PREFIX_LENGTH: usize = 1 + 8;
 /// The footer record with its prefix, and the magic after it.
 const TAIL_LENGTH: u64 = PREFIX_LENGTH as u64 + 20 + MAGIC.len() as u64;
-/// A larger record (other than a chunk) is refused: images and point clouds stay far below.
-const RECORD_MAX: u64 = 64 << 20;
-/// A larger chunk is refused, packed or unpacked. rosbag2 writes chunks below 4 MiB.
-const CHUNK_MAX: u64 = 256 << 20;
+/// A larger record (other than a chunk) is refused.
+const RECORD_MAX: u64 = MESSAGE_MAX as u64;
+/// A larger chunk is refused, packed or unpacked. rosbag2 writes chunks below 4 MiB, and at most one record of any size.
+pub const CHUNK_MAX: u64 = 2 * RECORD_MAX;
 
 pub const FOOTER: u8 = 0x02;
 pub const SCHEMA: u8 = 0x03;
@@ -117,25 +120,45 @@ impl<'a> Record<'a> {
 /// What a caller does with each record; `Err` says why the file makes no sense.
 pub type Each<'e> = &'e mut dyn FnMut(Record) -> Result<(), String>;
 
+/// Where the bytes of a file come from.
+enum Source {
+    Plain(BufReader<File>),
+    /// Packed as a whole: read from front to end only.
+    Packed(Box<dyn Read>),
+}
+
+impl Read for Source {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(source) => source.read(into),
+            Self::Packed(source) => source.read(into),
+        }
+    }
+}
+
 /// The records of a file, one after the other.
 pub struct Records {
-    source: BufReader<std::fs::File>,
+    source: Source,
     offset: u64,
+    /// Of the file; of one that is packed, more than it can be.
     length: u64,
     body: Vec<u8>,
+    chunks: Chunks,
 }
 
 impl Records {
     /// Opens a file and checks its first bytes.
-    pub fn open(path: &std::path::Path) -> Result<Self, Broken> {
-        let file = std::fs::File::open(path)?;
-        let length = file.metadata()?.len();
-        let mut records = Self { source: BufReader::with_capacity(1 << 16, file), offset: 0, length, body: Vec::new() };
+    pub fn open(path: &Path) -> Result<Self, Broken> {
+        let file = File::open(path)?;
+        let (source, length) = if is_packed(path)? {
+            (Source::Packed(Box::new(unpacking(file)?)), u64::MAX)
+        } else {
+            let length = file.metadata()?.len();
+            (Source::Plain(BufReader::with_capacity(1 << 16, file)), length)
+        };
+        let mut records = Self { source, offset: 0, length, body: Vec::new(), chunks: Chunks::default() };
         let mut magic = [0; MAGIC.len()];
-        if length < MAGIC.len() as u64 {
-            return Err(Broken::Cut { offset: 0 });
-        }
-        records.source.read_exact(&mut magic)?;
+        records.fill(&mut magic)?;
         if magic != MAGIC {
             return Err(Broken::Damaged {
                 offset: 0,
@@ -152,28 +175,31 @@ impl Records {
         loop {
             let offset = self.offset;
             let (opcode, length) = self.prefix()?;
-            match opcode {
-                DATA_END | FOOTER => return Ok(()),
-                CHUNK if length > self.length - self.offset => {
+            if matches!(opcode, DATA_END | FOOTER) {
+                return Ok(());
+            }
+            match self.load(length) {
+                Err(Broken::Cut { .. }) if opcode == CHUNK => {
                     // The messages that lie before the cut are given; their checksum lies behind it.
-                    self.load(self.length - self.offset)?;
-                    let _ = unpack(&self.body, length, false, each);
+                    let _ = self.chunks.give(&self.body, length, false, each);
                     return Err(Broken::Cut { offset });
                 }
-                _ => {}
+                loaded => loaded.map_err(|broken| broken.at(offset))?,
             }
-            self.load(length).map_err(|broken| broken.at(offset))?;
             let outcome = match opcode {
-                CHUNK => unpack(&self.body, length, true, each),
+                CHUNK => self.chunks.give(&self.body, length, true, each),
                 _ => give(opcode, &self.body, each),
             };
             outcome.map_err(|reason| Broken::Damaged { offset, reason })?;
         }
     }
 
-    /// Reads the summary section; `false` if the file has none.
+    /// Reads the summary section; `false` if the file has none, or none that can be jumped to.
     pub fn summary(&mut self, each: Each) -> Result<bool, Broken> {
         let Some(end) = self.length.checked_sub(TAIL_LENGTH) else { return Ok(false) };
+        if matches!(self.source, Source::Packed(_)) {
+            return Ok(false);
+        }
         self.seek(end)?;
         let (opcode, length) = self.prefix()?;
         if opcode != FOOTER || length != 20 {
@@ -195,18 +221,17 @@ impl Records {
     }
 
     fn seek(&mut self, offset: u64) -> Result<(), Broken> {
-        self.offset = self.source.seek(SeekFrom::Start(offset))?;
+        if let Source::Plain(source) = &mut self.source {
+            self.offset = source.seek(SeekFrom::Start(offset))?;
+        }
         Ok(())
     }
 
-    /// Opcode and length of the next record. The length of all but chunks is checked.
+    /// Opcode and length of the next record.
     fn prefix(&mut self) -> Result<(u8, u64), Broken> {
         let offset = self.offset;
-        if self.length.saturating_sub(offset) < PREFIX_LENGTH as u64 {
-            return Err(Broken::Cut { offset });
-        }
         let mut prefix = [0; PREFIX_LENGTH];
-        self.source.read_exact(&mut prefix)?;
+        self.fill(&mut prefix)?;
         self.offset += PREFIX_LENGTH as u64;
         let [opcode, length @ ..] = prefix;
         let length = u64::from_le_bytes(length);
@@ -218,15 +243,30 @@ impl Records {
         Ok((opcode, length))
     }
 
-    /// Reads a body of `length` bytes.
+    fn fill(&mut self, into: &mut [u8]) -> Result<(), Broken> {
+        self.source.read_exact(into).map_err(|error| self.broken(error))
+    }
+
+    /// Reads a body of `length` bytes. The memory grows with what is there, not with what the length says.
     fn load(&mut self, length: u64) -> Result<(), Broken> {
-        if length > self.length.saturating_sub(self.offset) {
+        self.body.clear();
+        let read = (&mut self.source).take(length).read_to_end(&mut self.body);
+        read.map_err(|error| self.broken(error))?;
+        if (self.body.len() as u64) < length {
             return Err(Broken::Cut { offset: self.offset });
         }
-        self.body.resize(length as usize, 0);
-        self.source.read_exact(&mut self.body)?;
         self.offset += length;
         Ok(())
+    }
+
+    /// What an error of the source means: zstd has no kinds of its own.
+    fn broken(&self, error: io::Error) -> Broken {
+        let offset = self.offset;
+        match (&self.source, error.kind()) {
+            (_, io::ErrorKind::UnexpectedEof) => Broken::Cut { offset },
+            (Source::Packed(_), _) => Broken::Damaged { offset, reason: format!("a packed file: {error}") },
+            (Source::Plain(_), _) => Broken::Io(error),
+        }
     }
 }
 
@@ -239,98 +279,46 @@ impl Broken {
     }
 }
 
-fn give(opcode: u8, body: &[u8], each: Each) -> Result<(), String> {
+pub fn give(opcode: u8, body: &[u8], each: Each) -> Result<(), String> {
     each(Record::parse(opcode, body).ok_or_else(|| format!("the record (opcode {opcode:#04x}) ends too early"))?)
 }
 
-/// Gives the records of a chunk. `length`: what the record's prefix says; `whole`: all of it is there.
-fn unpack(body: &[u8], length: u64, whole: bool, each: Each) -> Result<(), String> {
-    let short = || "the chunk ends too early".to_string();
-    let mut header = Body(body);
-    header.take(8 + 8).ok_or_else(short)?; // First and last time.
-    let (size, checksum) = (header.u64().ok_or_else(short)?, header.u32().ok_or_else(short)?);
-    let compression = header.text().ok_or_else(short)?;
-    let packed = header.u64().ok_or_else(short)?;
-    if size > CHUNK_MAX {
-        return Err(format!("expected a chunk of at most {CHUNK_MAX} bytes, got {size}"));
-    }
-    if !compression.is_empty() {
-        return decompress(body, length, whole, each);
-    }
-    let records = if whole { header.take(packed as usize).ok_or_else(short)? } else { header.0 };
-    let got = if whole && checksum != 0 { crc32fast::hash(records) } else { checksum };
-    if got != checksum {
-        return Err(format!("expected the checksum {checksum:08x} of the chunk, got {got:08x}"));
-    }
-    let mut records = Body(records);
-    while !records.0.is_empty() {
-        let (opcode, length) = records.u8().zip(records.u64()).ok_or_else(short)?;
-        let length = usize::try_from(length).map_err(|_| short())?;
-        give(opcode, records.take(length).ok_or_else(short)?, each)?;
-    }
-    Ok(())
-}
-
-/// Gives the records of a compressed chunk. The `mcap` crate's reader is shown a file that is this one chunk.
-fn decompress(body: &[u8], length: u64, whole: bool, each: Each) -> Result<(), String> {
-    let options = LinearReaderOptions::default()
-        .with_skip_start_magic(true)
-        .with_skip_end_magic(true)
-        .with_prevalidate_chunk_crcs(whole)
-        .with_record_length_limit(CHUNK_MAX as usize);
-    let mut reader = LinearReader::new_with_options(options);
-    let mut prefix = [CHUNK; PREFIX_LENGTH];
-    prefix[1..].copy_from_slice(&length.to_le_bytes());
-    let mut source = prefix.chain(body);
-    while let Some(event) = reader.next_event() {
-        match event.map_err(|error| error.to_string())? {
-            LinearReadEvent::ReadRequest(wanted) => {
-                let most = wanted.min(PREFIX_LENGTH + body.len());
-                let read = source.read(reader.insert(most)).map_err(|error| error.to_string())?;
-                reader.notify_read(read);
-            }
-            LinearReadEvent::Record { data, opcode } => give(opcode, data, each)?,
-        }
-    }
-    Ok(())
-}
-
 /// Bytes of a record, read from the front; `None` where they end too early.
-struct Body<'a>(&'a [u8]);
+pub struct Body<'a>(pub &'a [u8]);
 
 impl<'a> Body<'a> {
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+    pub fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         Some(taken)
     }
 
-    fn number<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub fn number<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.take(N)?.try_into().ok()
     }
 
-    fn u8(&mut self) -> Option<u8> {
+    pub fn u8(&mut self) -> Option<u8> {
         self.number().map(u8::from_le_bytes)
     }
 
-    fn u16(&mut self) -> Option<u16> {
+    pub fn u16(&mut self) -> Option<u16> {
         self.number().map(u16::from_le_bytes)
     }
 
-    fn u32(&mut self) -> Option<u32> {
+    pub fn u32(&mut self) -> Option<u32> {
         self.number().map(u32::from_le_bytes)
     }
 
-    fn u64(&mut self) -> Option<u64> {
+    pub fn u64(&mut self) -> Option<u64> {
         self.number().map(u64::from_le_bytes)
     }
 
-    fn bytes(&mut self) -> Option<&'a [u8]> {
+    pub fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = self.u32()?;
         self.take(length as usize)
     }
 
-    fn text(&mut self) -> Option<&'a str> {
+    pub fn text(&mut self) -> Option<&'a str> {
         std::str::from_utf8(self.bytes()?).ok()
     }
 }

@@ -2,86 +2,23 @@
 
 use std::collections::HashMap;
 
-use super::{BagError, BagMessage, BagTopic, EpisodeReport};
+use super::{BagError, BagMessage, BagTopic, EpisodeReport, Event, Stream};
 use crate::config::Config;
 use crate::message::{Bound, Extractor, Sample};
 
-/// Reasons of refused messages that are kept for people.
-const REASONS_MAX: usize = 5;
-
-/// The samples of one stream: stamps and values, one after the other.
-#[derive(Clone, Debug, Default)]
-pub struct Samples {
-    width: usize,
-    stamps: Vec<i64>,
-    values: Vec<f64>,
-}
-
-impl Samples {
-    fn push(&mut self, stamp_ns: i64, values: &[f64]) {
-        self.width = values.len();
-        self.stamps.push(stamp_ns);
-        self.values.extend_from_slice(values);
-    }
-
-    /// Stamp and values of a sample.
-    pub fn get(&self, index: usize) -> Option<(i64, &[f64])> {
-        Some((*self.stamps.get(index)?, self.values.get(index * self.width..(index + 1) * self.width)?))
-    }
-
-    pub fn stamps(&self) -> impl Iterator<Item = i64> + '_ {
-        self.stamps.iter().copied()
-    }
-
-    /// By ascending stamp; equal stamps keep their order.
-    fn sort(&mut self) {
-        if self.stamps.is_sorted() {
-            return;
-        }
-        let mut order: Vec<usize> = (0..self.stamps.len()).collect();
-        order.sort_by_key(|&i| self.stamps[i]);
-        let mut sorted = Self { width: self.width, ..Self::default() };
-        order.iter().filter_map(|&i| self.get(i)).for_each(|(stamp, values)| sorted.push(stamp, values));
-        *self = sorted;
-    }
-}
-
-/// The samples between two backward jumps of time, in the order of arrival.
-#[derive(Clone, Debug, Default)]
-pub struct Epoch {
-    pub observations: Vec<Samples>,
-    pub action: Samples,
-}
-
-impl Epoch {
-    /// Sorts every stream by stamp.
-    pub fn sort(&mut self) {
-        self.observations.iter_mut().chain([&mut self.action]).for_each(Samples::sort);
-    }
-}
-
-/// Which stream of an epoch a topic's messages go to.
-#[derive(Clone, Copy)]
-enum Target {
-    Action,
-    Observation(usize),
-}
-
 struct Topic<'a> {
-    streams: Vec<(Target, &'a Extractor)>,
-    /// The newest stamp of the topic in this epoch.
+    streams: Vec<(Stream, &'a Extractor)>,
+    /// The newest stamp of the topic since time last jumped back.
     newest_ns: Option<i64>,
     messages: u64,
     refused: u64,
     first_reason: Option<String>,
 }
 
-/// Decodes messages into epochs.
+/// Decodes messages into samples.
 pub struct Streams<'a> {
     topics: HashMap<String, Topic<'a>>,
-    groups: usize,
     period_ns: i64,
-    epochs: Vec<Epoch>,
     sample: Sample,
 }
 
@@ -109,16 +46,15 @@ impl<'a> Streams<'a> {
             Ok(())
         };
         for (group, (wanted, extractor)) in contract.observations.iter().zip(&bound.observations).enumerate() {
-            match add(&wanted.topic, &wanted.message_type, Target::Observation(group), extractor) {
+            match add(&wanted.topic, &wanted.message_type, Stream::Observation(group), extractor) {
                 Err(error @ BagError::Topic { .. }) if !wanted.required => {
                     report.notices.push(format!("group `{}` is missing throughout: {error}", wanted.name));
                 }
                 other => other?,
             }
         }
-        add(&contract.action.topic, &contract.action.message_type, Target::Action, &bound.action)?;
-        let (groups, period_ns) = (contract.observations.len(), contract.period_ns());
-        Ok(Self { topics, groups, period_ns, epochs: Vec::new(), sample: Sample::default() })
+        add(&contract.action.topic, &contract.action.message_type, Stream::Action, &bound.action)?;
+        Ok(Self { topics, period_ns: contract.period_ns(), sample: Sample::default() })
     }
 
     /// The names that the contract's topics have in the bag.
@@ -129,38 +65,30 @@ impl<'a> Streams<'a> {
     }
 
     /// Decodes a message. One that cannot be decoded is counted.
-    pub fn add(&mut self, message: &BagMessage, report: &mut EpisodeReport) {
+    pub fn add(&mut self, message: &BagMessage, report: &mut EpisodeReport, to: &mut dyn FnMut(Event)) {
         let Some(topic) = self.topics.get_mut(&message.topic) else { return };
         topic.messages += 1;
         report.messages += 1;
         let (mut error, mut jumped) = (None, false);
-        for (target, extractor) in &topic.streams {
+        for (stream, extractor) in &topic.streams {
             if let Err(refused) = extractor.extract_into(&message.bytes, &mut self.sample) {
                 error = error.or(Some(refused));
                 continue;
             }
             let stamp_ns = self.sample.stamp_ns.unwrap_or(message.log_ns);
-            if self.epochs.is_empty() || is_jump(topic.newest_ns, stamp_ns, self.period_ns) {
-                jumped = !self.epochs.is_empty();
+            if is_jump(topic.newest_ns, stamp_ns, self.period_ns) {
+                jumped = true;
                 topic.newest_ns = None;
-                self.epochs.push(Epoch { observations: vec![Samples::default(); self.groups], ..Epoch::default() });
+                to(Event::Break);
             }
             topic.newest_ns = topic.newest_ns.max(Some(stamp_ns));
-            if let Some(epoch) = self.epochs.last_mut() {
-                match *target {
-                    Target::Action => epoch.action.push(stamp_ns, &self.sample.values),
-                    Target::Observation(group) => epoch.observations[group].push(stamp_ns, &self.sample.values),
-                }
-            }
+            to(Event::Sample { stream: *stream, stamp_ns, values: &self.sample.values });
         }
         if let Some(error) = error {
             let reason = format!("{}: {error}", message.topic);
             topic.refused += 1;
-            report.refused += 1;
-            if report.reasons.len() < REASONS_MAX {
-                report.reasons.push(reason.clone());
-            }
-            topic.first_reason.get_or_insert(reason);
+            topic.first_reason.get_or_insert_with(|| reason.clone());
+            report.refuse(reason);
         }
         if jumped {
             // The other topics follow into the new epoch with their next message, whatever its stamp.
@@ -169,17 +97,15 @@ impl<'a> Streams<'a> {
         }
     }
 
-    /// The epochs.
-    ///
     /// # Errors
     /// A topic of which not one message could be decoded.
-    pub fn finish(self) -> Result<Vec<Epoch>, BagError> {
+    pub fn finish(self) -> Result<(), BagError> {
         for (topic, Topic { messages, refused, first_reason, .. }) in self.topics {
             if messages > 0 && refused == messages {
                 return Err(BagError::Undecodable { topic, messages, reason: first_reason.unwrap_or_default() });
             }
         }
-        Ok(self.epochs)
+        Ok(())
     }
 }
 
@@ -216,7 +142,7 @@ mod tests {
             name: name.to_string(),
             message_type: "p/msg/A".into(),
             definition: None,
-            messages: 0,
+            messages: None,
         };
         names.iter().map(topic).collect()
     }

@@ -107,7 +107,7 @@ mod tests {
             present: vec![true, !k.is_multiple_of(3)],
             deviation: Vec::new(),
         };
-        let episode = Episode { start_ns: 0, frames: (0..40).map(frame).collect() };
+        let episode = Episode { weight: 1.0, start_ns: 0, frames: (0..40).map(frame).collect() };
         let mut rng = ChaCha8Rng::seed_from_u64(4);
         let (dataset, ..) = Dataset::split(vec![episode], &layout, 10, 0.1, 0.0, &mut rng).unwrap();
         let mix = NoiseMix { variable_length: 0.5, planning: 0.25, questions: 0.25, ..NoiseMix::default() };

@@ -15,6 +15,8 @@ pub struct Dataset {
     present: Vec<bool>,
     /// First frame of each possible window.
     starts: Vec<usize>,
+    /// Where the windows of each episode end in `starts`, and the weights of all windows up to there. Empty: all weigh the same.
+    weighed: Vec<(usize, f64)>,
     channels: usize,
     modalities: usize,
     window: usize,
@@ -76,11 +78,21 @@ impl Dataset {
     fn new(episodes: &[Episode], layout: &Layout, normaliser: &Normaliser, window: usize) -> Self {
         let modality_of = layout.modality_of_channel();
         let (channels, modalities) = (layout.frame_channels(), layout.modalities.len());
-        let mut all =
-            Self { values: Vec::new(), present: Vec::new(), starts: Vec::new(), channels, modalities, window };
+        let mut all = Self {
+            values: Vec::new(),
+            present: Vec::new(),
+            starts: Vec::new(),
+            weighed: Vec::new(),
+            channels,
+            modalities,
+            window,
+        };
+        let mut weights = 0.0;
         for episode in episodes {
-            let first = all.frames();
-            all.starts.extend((first..).take((episode.frames.len() + 1).saturating_sub(window)));
+            let (first, windows) = (all.frames(), (episode.frames.len() + 1).saturating_sub(window));
+            all.starts.extend((first..).take(windows));
+            weights += windows as f64 * episode.weight;
+            all.weighed.push((all.starts.len(), weights));
             for frame in &episode.frames {
                 let value = |c: usize| {
                     if frame.present[modality_of[c]] { normaliser.apply(c, frame.values[c]) } else { 0.0 }
@@ -88,6 +100,9 @@ impl Dataset {
                 all.values.extend((0..channels).map(value));
                 all.present.extend(&frame.present);
             }
+        }
+        if episodes.windows(2).all(|pair| pair[0].weight == pair[1].weight) {
+            all.weighed.clear();
         }
         all
     }
@@ -100,14 +115,25 @@ impl Dataset {
         self.starts.len()
     }
 
-    /// A random window: its values `[frame][channel]` and presence `[frame][modality]`.
+    /// A random window, as often as its episode's weight says: its values `[frame][channel]` and presence
+    /// `[frame][modality]`.
     pub fn draw(&self, rng: &mut impl Rng) -> (&[f32], &[bool]) {
-        let first = self.starts[rng.random_range(0..self.starts.len())];
+        let first = self.starts[self.draw_window(rng)];
         let end = first + self.window;
         (
             &self.values[first * self.channels..end * self.channels],
             &self.present[first * self.modalities..end * self.modalities],
         )
+    }
+}
+
+impl Dataset {
+    fn draw_window(&self, rng: &mut impl Rng) -> usize {
+        let Some(&(_, all)) = self.weighed.last() else { return rng.random_range(0..self.starts.len()) };
+        let drawn = rng.random_range(0.0..all);
+        let episode = self.weighed.partition_point(|(_, weights)| *weights <= drawn).min(self.weighed.len() - 1);
+        let from = episode.checked_sub(1).map_or(0, |before| self.weighed[before].0);
+        rng.random_range(from..self.weighed[episode].0.max(from + 1))
     }
 }
 
@@ -123,6 +149,7 @@ mod tests {
         let layout = Layout::new(2, [("action".into(), vec!["a".into()]), ("pose".into(), vec!["x".into()])]);
         // Episode e has 10 frames whose pose is 100 e + k.
         let episode = |e: usize| Episode {
+            weight: 1.0,
             start_ns: 0,
             frames: (0..10)
                 .map(|k| Frame {
@@ -156,5 +183,36 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let message = Dataset::split(Vec::new(), &layout, 14, 0.1, 0.1, &mut rng).unwrap_err().to_string();
         assert!(message.contains("14 frames (1.4 s)") && message.contains("0 episodes"), "{message}");
+    }
+
+    #[test]
+    fn windows_are_drawn_as_often_as_their_episode_weighs() {
+        let layout = Layout::new(1, [("action".into(), vec!["a".into()])]);
+        let episode = |frames: usize, value: f32, weight: f64| Episode {
+            weight,
+            start_ns: 0,
+            frames: (0..frames)
+                .map(|_| Frame { values: vec![value], present: vec![true], deviation: Vec::new() })
+                .collect(),
+        };
+        let normaliser = Normaliser { mean: vec![0.0], deviation: vec![1.0] };
+        // 7 windows of weight 1, none (too short), 16 of weight 1/4: 7 and 4 shares.
+        let episodes = [episode(10, 0.0, 1.0), episode(3, 9.0, 100.0), episode(19, 1.0, 0.25)];
+        let weighed = Dataset::new(&episodes, &layout, &normaliser, 4);
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let draws = 20_000;
+        let ones: f32 = (0..draws).map(|_| weighed.draw(&mut rng).0[0]).sum();
+        // Binomial: 4/11 of the draws, deviation sqrt(20000 4/11 7/11) = 68; four of them.
+        let expected = draws as f32 * 4.0 / 11.0;
+        assert!((ones - expected).abs() < 4.0 * 68.0, "{ones}, expected {expected}");
+        // Equal weights, whatever they are, draw as if there were none.
+        let same = [episode(10, 0.0, 3.0), episode(19, 1.0, 3.0)];
+        let plain = [episode(10, 0.0, 1.0), episode(19, 1.0, 1.0)];
+        let draws = |episodes: &[Episode]| {
+            let dataset = Dataset::new(episodes, &layout, &normaliser, 4);
+            let mut rng = ChaCha8Rng::seed_from_u64(3);
+            (0..100).map(|_| dataset.draw(&mut rng).0[0]).collect::<Vec<_>>()
+        };
+        assert_eq!(draws(&same), draws(&plain));
     }
 }

@@ -1,0 +1,217 @@
+//! HDF5 datasets of D4RL (one table, episodes end where `terminals` or `timeouts` say so) and Minari (one group `episode_N` each).
+//!
+//! Row k holds the observation of its time and the action that was taken then. The files do not say how far rows are apart:
+//! they are taken to be one tick of the contract apart. Columns are dataset names below the table, such as `infos/qpos`.
+
+use std::path::{Path, PathBuf};
+
+use hdf5_pure::{DType, Error, File, Group};
+
+use super::bag::Place;
+use super::columns::{Column, Dataset, Selection};
+use super::source::MINARI_FILE;
+use super::storage::natural;
+use super::{BagError, EpisodeReport, Event, Source};
+use crate::config::Config;
+use crate::message::{Bound, SchemaDefinitions};
+
+/// The names of Minari's groups start with this.
+const EPISODE: &str = "episode_";
+/// Where D4RL says that an episode ends with this row.
+const ENDS: [&str; 2] = ["terminals", "timeouts"];
+/// Values of one column that are read at a time.
+const BATCH: u64 = 1 << 16;
+/// How deep datasets are looked for, in groups.
+const DEPTH_MAX: usize = 3;
+/// Wider elements, such as strings, are no numbers.
+const NUMBER_MAX: u64 = 8;
+
+/// A D4RL or Minari file.
+pub struct Hdf5 {
+    path: PathBuf,
+    /// Minari's groups in order; empty: the file is one table.
+    episodes: Vec<String>,
+    columns: Vec<Column>,
+}
+
+impl Hdf5 {
+    /// Reads what the file holds. `path`: the file, or Minari's directory.
+    ///
+    /// # Errors
+    /// No HDF5 file, or one without a table.
+    pub fn open(path: &Path) -> Result<Self, BagError> {
+        let path = if path.is_dir() { path.join(MINARI_FILE) } else { path.into() };
+        std::fs::File::open(&path).map_err(|source| BagError::Unreadable { path: path.clone(), source })?;
+        let not_a_table = |error: Error| BagError::NotABag { path: path.clone(), reason: error.to_string() };
+        let file = File::open_streaming(&path).map_err(not_a_table)?;
+        let mut episodes = file.root().groups().map_err(not_a_table)?;
+        episodes.retain(|name| name.starts_with(EPISODE));
+        episodes.sort_by_key(|name| natural(name));
+        let table = match episodes.first() {
+            Some(first) => file.group(first).map_err(not_a_table)?,
+            None => file.root(),
+        };
+        let mut columns = Vec::new();
+        columns_of(&table, "", DEPTH_MAX, &mut columns).map_err(not_a_table)?;
+        if columns.is_empty() {
+            let reason = format!("it holds no datasets of numbers, neither below `{EPISODE}0` nor at the root");
+            return Err(BagError::NotABag { path, reason });
+        }
+        Ok(Self { path, episodes, columns })
+    }
+
+    fn damaged(&self, row: u64, reason: impl ToString) -> BagError {
+        BagError::Damaged { path: self.path.clone(), at: Place::Row(row), reason: reason.to_string() }
+    }
+
+    /// Reads one table. `row`: rows of earlier ones.
+    fn table(
+        &self,
+        table: &Group,
+        (selection, period_ns, row): (&Selection, i64, u64),
+        report: &mut EpisodeReport,
+        to: &mut dyn FnMut(Event),
+    ) -> Result<u64, BagError> {
+        to(Event::Break);
+        let open = |name: &str| Numbers::open(table, name).map_err(|reason| self.damaged(row, reason));
+        let columns = selection.columns.iter().map(|column| open(&column.name)).collect::<Result<Vec<_>, _>>()?;
+        let ends = match self.episodes.is_empty() {
+            true => ENDS.iter().filter(|name| self.columns.iter().any(|c| c.name == **name)).map(|n| open(n)).collect(),
+            false => Ok(Vec::new()),
+        };
+        let ends: Vec<Numbers> = ends?;
+        let rows = columns.iter().map(|column| column.rows).max().unwrap_or(0);
+        let widest = columns.iter().map(|column| column.width as u64).max().unwrap_or(1).max(1);
+        let (step, mut in_episode, mut sample) = ((BATCH / widest).max(1), 0, Vec::new());
+        for start in (0..rows).step_by(step as usize) {
+            let read = |column: &Numbers| column.read(start, step).map_err(|reason| self.damaged(row + start, reason));
+            let values = columns.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+            let over = ends.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+            for i in 0..step.min(rows - start) as usize {
+                let widths = columns.iter().map(|column| column.width);
+                let one =
+                    values.iter().zip(widths).map(|(v, width)| v.get(i * width..(i + 1) * width).unwrap_or_default());
+                let one: Vec<&[f64]> = one.collect();
+                report.messages += 1;
+                let stamp_ns = period_ns.saturating_mul(in_episode);
+                if let Err(reason) = selection.give(stamp_ns, &one, &mut sample, to) {
+                    report.refuse(format!("{}, row {}: {reason}", self.path.display(), row + start + i as u64));
+                }
+                in_episode += 1;
+                if over.iter().any(|over| over.get(i).is_some_and(|over| *over != 0.0)) {
+                    to(Event::Break);
+                    in_episode = 0;
+                }
+            }
+        }
+        Ok(row + rows)
+    }
+}
+
+impl Source for Hdf5 {
+    fn message_definitions(&self) -> SchemaDefinitions {
+        SchemaDefinitions::default()
+    }
+
+    fn samples(
+        &self,
+        config: &Config,
+        bound: &Bound,
+        report: &mut EpisodeReport,
+        to: &mut dyn FnMut(Event),
+    ) -> Result<(), BagError> {
+        let dataset = Dataset { kind: "hdf5", columns: &config.columns.hdf5, has: &self.columns };
+        let selection = Selection::new(config, bound, &dataset, report)?;
+        let period_ns = config.contract.period_ns();
+        report.notices.push(format!(
+            "HDF5 rows carry no time: taken to be one tick of the contract apart ({} s)",
+            config.contract.period_s
+        ));
+        let file = File::open_streaming(&self.path).map_err(|error| self.damaged(0, error))?;
+        if self.episodes.is_empty() {
+            self.table(&file.root(), (&selection, period_ns, 0), report, to)?;
+        }
+        let mut row = 0;
+        for name in &self.episodes {
+            let group = file.group(name).map_err(|error| self.damaged(row, error))?;
+            row = self.table(&group, (&selection, period_ns, row), report, to)?;
+        }
+        Ok(())
+    }
+
+    fn goals(&self, _: &Config, _: &Bound) -> Result<Vec<(i64, Vec<f64>)>, BagError> {
+        Ok(Vec::new())
+    }
+}
+
+/// The datasets of numbers below a group, by their path.
+fn columns_of(group: &Group, prefix: &str, depth: usize, columns: &mut Vec<Column>) -> Result<(), Error> {
+    for name in group.datasets()? {
+        // What cannot be read is no column: nobody may want it.
+        if let Ok(numbers) = Numbers::open(group, &name) {
+            columns.push(Column { name: format!("{prefix}{name}"), width: numbers.width, labels: Vec::new() });
+        }
+    }
+    if depth > 0 {
+        for name in group.groups()?.iter().filter(|name| !name.starts_with(EPISODE)) {
+            columns_of(&group.group(name)?, &format!("{prefix}{name}/"), depth - 1, columns)?;
+        }
+    }
+    Ok(())
+}
+
+/// A dataset of numbers: rows, each of so many values.
+struct Numbers {
+    dataset: hdf5_pure::Dataset,
+    rows: u64,
+    width: usize,
+    is_flag: bool,
+}
+
+impl Numbers {
+    fn open(group: &Group, name: &str) -> Result<Self, String> {
+        let text = |error: Error| format!("`{name}`: {error}");
+        let dataset = group.dataset(name).map_err(text)?;
+        let (shape, kind) = (dataset.shape().map_err(text)?, dataset.dtype().map_err(text)?);
+        let size = dataset.element_size().map_err(text)?;
+        let is_flag = match kind {
+            DType::F32 | DType::F64 | DType::I8 | DType::I16 | DType::I32 | DType::I64 => false,
+            DType::U8 | DType::U16 | DType::U32 | DType::U64 => false,
+            // What h5py makes of booleans.
+            DType::Enum(_) if size == 1 => true,
+            _ => return Err(format!("`{name}`: expected numbers, got {kind}")),
+        };
+        let (rows, inner) = shape.split_first().ok_or_else(|| format!("`{name}`: expected rows, got one value"))?;
+        let width = inner.iter().try_fold(1u64, |width, &length| width.checked_mul(length));
+        let width = width.filter(|width| *width <= BATCH && size <= NUMBER_MAX);
+        let width = width.ok_or_else(|| format!("`{name}`: expected at most {BATCH} numbers a row, got {inner:?}"))?;
+        let numbers = Self { dataset, rows: *rows, width: width as usize, is_flag };
+        // Storage that was never written reads as zeros: without this, a damaged length would read as a day of them.
+        match numbers.dataset.chunk_shape().map_err(text)? {
+            None => Ok(numbers),
+            Some(chunk) => {
+                let most = numbers.dataset.chunks().map_err(text)?.len() as u64;
+                let in_chunk = chunk.iter().try_fold(1u64, |all, &length| all.checked_mul(length));
+                let stored = in_chunk.and_then(|in_chunk| in_chunk.checked_mul(most)).unwrap_or(u64::MAX);
+                let stated = rows.saturating_mul(width);
+                if stated > stored {
+                    return Err(format!("`{name}`: expected {stated} values, at most {stored} are stored"));
+                }
+                Ok(numbers)
+            }
+        }
+    }
+
+    /// The values of rows from `start`, one row after the other; fewer where the dataset ends.
+    fn read(&self, start: u64, rows: u64) -> Result<Vec<f64>, String> {
+        if start >= self.rows {
+            return Ok(Vec::new());
+        }
+        let text = |error: Error| error.to_string();
+        if self.is_flag {
+            let bytes = self.dataset.read_raw_rows(start, rows).map_err(text)?;
+            return Ok(bytes.into_iter().map(f64::from).collect());
+        }
+        self.dataset.read_f64_rows(start, rows).map_err(text)
+    }
+}

@@ -1,0 +1,48 @@
+//! Damaged recordings: refused or read in part, never a panic.
+
+use super::*;
+
+/// One small bag for every case of damage: the bytes of its file, in three layouts.
+fn small_files() -> Vec<Vec<u8>> {
+    use mcap::{Compression, WriteOptions};
+    let options = [
+        WriteOptions::new().compression(Some(Compression::Zstd)).chunk_size(Some(2048)),
+        WriteOptions::new().compression(Some(Compression::Lz4)).chunk_size(Some(2048)),
+        WriteOptions::new().compression(None).chunk_size(Some(2048)).calculate_chunk_crcs(false),
+    ];
+    let messages = drive(40);
+    let folder = tempfile::tempdir().unwrap();
+    options.map(|options| std::fs::read(bare(folder.path(), options, &messages)).unwrap()).into()
+}
+
+#[test]
+fn damaged_files_never_panic() {
+    let (files, contract, folder) = (small_files(), Contract::new(&[]), tempfile::tempdir().unwrap());
+    let path = folder.path().join("damaged.mcap");
+    let damage = (
+        0..files.len(),
+        prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        prop::option::weighted(0.3, any::<prop::sample::Index>()),
+    );
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(150));
+    runner
+        .run(&damage, |(file, hits, cut)| {
+            let mut bytes = files[file].clone();
+            for (place, value) in hits {
+                let place = place.index(bytes.len());
+                bytes[place] = value;
+            }
+            bytes.truncate(cut.map_or(bytes.len(), |cut| cut.index(bytes.len())));
+            std::fs::write(&path, &bytes).unwrap();
+            if let Ok(bag) = open(&path) {
+                let (messages, _) = read(&*bag);
+                prop_assert!(messages.len() <= 80);
+                if let Ok((episodes, _)) = contract.episodes(&*bag) {
+                    let mut values = episodes.iter().flat_map(|e| &e.frames).flat_map(|f| &f.values);
+                    prop_assert!(values.all(|v| v.is_finite()));
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+}

@@ -1,0 +1,179 @@
+//! Randomly damaged copies of recordings of every format: an error, or a partial read that says so; never a panic, and never much
+//! more memory than the whole one takes. A file of its own, with a single test: memory is measured for the whole process.
+//!
+//! `DF_DAMAGED=1000 cargo test --test damage -- --nocapture` for a thousand copies of each format; a tenth of it otherwise.
+
+#[path = "recordings/mod.rs"]
+mod recordings;
+
+use std::path::{Path, PathBuf};
+
+use df_planner::data::{BagError, open_source, read_episodes};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use recordings::{COLUMNS, Contract, drive, pack, write};
+
+/// More memory than the whole recording takes, bytes.
+const MEMORY_MAX: u64 = 256 << 20;
+/// Copies of each format, unless `DF_DAMAGED` says otherwise.
+const COPIES: usize = 100;
+/// More messages or rows than the whole recording has would be made up.
+const MESSAGES: u64 = 2000;
+
+/// A recording of each format: its name, the path to open and the file to damage.
+fn recordings(folder: &Path) -> Vec<(&'static str, PathBuf, PathBuf)> {
+    let place = |name: &str| folder.join(name);
+    let messages = drive(MESSAGES as i64 / 2);
+    let mut all = Vec::new();
+    let mut add = |name, file: PathBuf| all.push((name, file.clone(), file));
+    write(&place("mcap"), &messages);
+    add("mcap", place("mcap/mcap_0.mcap"));
+    write(&place("packed"), &messages);
+    add("mcap.zstd", pack(&place("packed/packed_0.mcap")));
+    #[cfg(feature = "sqlite")]
+    {
+        use recordings::sqlite::write_sqlite;
+        write_sqlite(&place("plain.db3"), &messages, true, false);
+        add("db3", place("plain.db3"));
+        write_sqlite(&place("messages.db3"), &messages, true, true);
+        add("db3, packed messages", place("messages.db3"));
+        write_sqlite(&place("whole.db3"), &messages, true, false);
+        add("db3.zstd", pack(&place("whole.db3")));
+    }
+    #[cfg(feature = "hdf5")]
+    {
+        use recordings::hdf5::write_d4rl;
+        use recordings::rows;
+        let episodes = [rows(MESSAGES as usize / 2, 0.0), rows(MESSAGES as usize / 2, 1.0)];
+        write_d4rl(&place("plain.hdf5"), &episodes, None);
+        add("hdf5", place("plain.hdf5"));
+        write_d4rl(&place("chunks.hdf5"), &episodes, Some(100));
+        add("hdf5, packed chunks", place("chunks.hdf5"));
+    }
+    #[cfg(feature = "lerobot")]
+    {
+        let episodes: Vec<_> = (0..4).map(|i| recordings::rows(MESSAGES as usize / 4, i as f32)).collect();
+        recordings::lerobot::write_dataset(&place("lerobot"), "v3.0", &episodes);
+        let file = "lerobot/data/chunk-000/file-000.parquet";
+        all.push(("lerobot, parquet", place("lerobot"), place(file)));
+        all.push(("lerobot, info.json", place("lerobot"), place("lerobot/meta/info.json")));
+    }
+    all
+}
+
+/// Flips bits, cuts, swaps and repeats parts, and writes absurd lengths.
+fn damage(whole: &[u8], rng: &mut impl Rng) -> Vec<u8> {
+    let mut bytes = whole.to_vec();
+    for _ in 0..rng.random_range(1..4) {
+        let length = bytes.len();
+        if length < 64 {
+            break;
+        }
+        let place = rng.random_range(0..length - 8);
+        match rng.random_range(0..6) {
+            0 => bytes[place] ^= 1 << rng.random_range(0..8),
+            1 => bytes[place..place + 8].fill_with(|| rng.random()),
+            2 => bytes.truncate(place),
+            3 => {
+                // Two parts of up to a quarter change places.
+                let size = rng.random_range(1..length / 4);
+                let (a, b) = (rng.random_range(0..length / 2 - size), rng.random_range(length / 2..length - size));
+                let (head, tail) = bytes.split_at_mut(length / 2);
+                head[a..a + size].swap_with_slice(&mut tail[b - length / 2..b - length / 2 + size]);
+            }
+            4 => {
+                let absurd: [u64; 4] = [u64::MAX, i64::MAX as u64, u64::from(u32::MAX), 1 << 40];
+                let absurd = absurd[rng.random_range(0..4)];
+                let (little, big) = (absurd.to_le_bytes(), absurd.to_be_bytes());
+                let width = [2, 4, 8][rng.random_range(0..3)];
+                let written = if rng.random() { &little[..width] } else { &big[8 - width..] };
+                bytes[place..place + width].copy_from_slice(written);
+            }
+            _ => {
+                let size = rng.random_range(1..length / 4);
+                let part = bytes[..size].to_vec();
+                bytes.splice(place..place, part);
+            }
+        }
+    }
+    bytes
+}
+
+/// How a read ended.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    /// As if nothing had happened: the damage hit what does not matter.
+    Whole,
+    /// Less than there was, or other values, without a word.
+    Silent,
+    Said,
+    Refused,
+}
+
+fn read(contract: &Contract, path: &Path) -> Result<(usize, u64, bool), BagError> {
+    let source = open_source(path)?;
+    let (episodes, report) = read_episodes(&*source, &contract.config, &contract.bound, &contract.layout)?;
+    let values = episodes.iter().flat_map(|episode| &episode.frames).flat_map(|frame| &frame.values);
+    assert!(values.clone().all(|value| value.is_finite()));
+    let sum = values.map(|value| u64::from(value.to_bits())).fold(0, u64::wrapping_add);
+    assert!(report.messages <= 2 * MESSAGES, "{} messages out of {MESSAGES}", report.messages);
+    let notices = report.notices.iter().filter(|notice| !is_ordinary(notice)).count();
+    Ok((sum as usize, report.messages, report.refused > 0 || notices > 0))
+}
+
+/// What an undamaged dataset says too.
+fn is_ordinary(notice: &str) -> bool {
+    notice.contains("rows carry no time") || notice.contains("videos and images are left out")
+}
+
+/// The most memory that the process has had since the last call, bytes.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    // proc_pid_clear_refs(5): 5 sets the peak back to what is taken now.
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
+}
+
+#[test]
+fn damaged_recordings_are_refused_or_read_in_part() {
+    // The measure measures.
+    drop(std::hint::black_box(vec![1u8; 64 << 20]));
+    assert!(peak() > 64 << 20 && peak() < 64 << 20);
+    let copies: usize = std::env::var("DF_DAMAGED").map_or(COPIES, |text| text.parse().unwrap());
+    let contract = Contract::new(&[COLUMNS]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    for (name, path, file) in recordings(folder.path()) {
+        let whole = std::fs::read(&file).unwrap();
+        let expected = read(&contract, &path).unwrap();
+        assert!(expected.1 >= MESSAGES / 2 && !expected.2, "{name}: {expected:?}");
+        peak();
+        read(&contract, &path).unwrap();
+        let intact = peak();
+        let mut outcomes = std::collections::BTreeMap::new();
+        let mut most = 0;
+        for copy in 0..copies {
+            std::fs::write(&file, damage(&whole, &mut rng)).unwrap();
+            let outcome = match read(&contract, &path) {
+                Ok(got) if got.0 == expected.0 && got.1 == expected.1 => Outcome::Whole,
+                Ok(got) if got.2 => Outcome::Said,
+                Ok(_) => Outcome::Silent,
+                Err(error) => {
+                    assert!(!error.to_string().is_empty());
+                    Outcome::Refused
+                }
+            };
+            *outcomes.entry(outcome).or_insert(0) += 1;
+            let taken = peak();
+            most = most.max(taken);
+            let kept = folder.path().display();
+            assert!(taken < intact + MEMORY_MAX, "{name}, copy {copy} ({kept}): {taken} bytes, the whole one {intact}");
+        }
+        println!("{name} ({} kB): {outcomes:?}; {} MB, at most {} MB", whole.len() >> 10, intact >> 20, most >> 20);
+        // Most of the damage must show; what cannot (a bit of a number, in a format without checksums) is counted.
+        let shown = outcomes.get(&Outcome::Said).unwrap_or(&0) + outcomes.get(&Outcome::Refused).unwrap_or(&0);
+        assert!(2 * shown > copies, "{name}: {outcomes:?}");
+        std::fs::write(&file, whole).unwrap();
+    }
+}
