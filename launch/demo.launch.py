@@ -25,7 +25,7 @@ def generate_launch_description():
         "namespace": ("", "Namespace of both nodes and of their topics."),
         "params_file": ("", "ROS parameter file of the planner node; it overrides the arguments below."),
         "config": (
-            share("config", "point_maze.yaml"),
+            share("config", "point_maze_mapped.yaml"),
             "Configuration file: topics, limits, settings of the planner, costs.",
         ),
         "model": (share("models", "point_maze"), "Checkpoint directory, as df_train writes it."),

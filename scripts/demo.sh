@@ -5,7 +5,7 @@
 #   scripts/demo.sh [--seed S]          one drive; ends with a summary and demo.png
 #   scripts/demo.sh --runs N [--seed S] N drives with the seeds S, S+1, ...; fails if fewer than 90 % reach their goals
 #
-#   DF_CONFIG, DF_MODEL   the configuration and the checkpoint (config/point_maze.yaml, models/point_maze)
+#   DF_CONFIG, DF_MODEL   the configuration and the checkpoint (config/point_maze_mapped.yaml, models/point_maze)
 #   DF_BIN                where the programs lie (the target folder's debug/)
 #   DF_OUT                where logs and reports go (out/demo)
 set -euo pipefail
@@ -19,7 +19,7 @@ while [ $# -gt 0 ]; do
     *) echo "demo: unknown argument $1" >&2 && exit 2 ;;
     esac
 done
-config=${DF_CONFIG:-config/point_maze.yaml}
+config=${DF_CONFIG:-config/point_maze_mapped.yaml}
 model=${DF_MODEL:-models/point_maze}
 bin=${DF_BIN:-${CARGO_TARGET_DIR:-target}/debug}
 out=${DF_OUT:-out/demo}

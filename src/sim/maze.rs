@@ -184,6 +184,28 @@ impl Maze {
 mod tests {
     use super::*;
 
+    /// What the demo drives with: the shipped configuration and the map of this maze, nothing else.
+    #[test]
+    fn the_shipped_map_is_this_maze_and_its_configuration_the_shipped_one() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+        let grid = crate::config::OccupancyGrid::load(&folder.join("maps/point_maze.yaml")).unwrap();
+        let maze = Maze::demo();
+        assert_eq!((grid.width, grid.height, grid.origin_m), (70, 70, [0.0, 0.0]));
+        for (i, occupied) in grid.cells.iter().map(|&cell| cell == 100).enumerate() {
+            let centre = Vector2::new((i % 70) as f64 + 0.5, (i / 70) as f64 + 0.5) * grid.resolution_m;
+            assert_eq!(maze.cell_at(centre).is_none(), occupied, "{centre}");
+        }
+        let lines = |name: &str| {
+            let text = std::fs::read_to_string(folder.join(name)).unwrap();
+            let rest = text.split_once("# --- the contract").unwrap().1.to_string();
+            rest.lines().map(String::from).collect::<Vec<_>>()
+        };
+        let (plain, mut mapped) = (lines("point_maze.yaml"), lines("point_maze_mapped.yaml"));
+        let cost = mapped.iter().position(|line| line.contains("kind: obstacles")).unwrap();
+        mapped.drain(cost - 1..=cost);
+        assert_eq!(mapped, plain);
+    }
+
     #[test]
     fn shortest_ways_round_a_block() {
         let maze = Maze::parse("#####\n#OOO#\n#O#O#\n#OOG#\n#####").unwrap();
