@@ -28,7 +28,7 @@ mkdir -p "$out"
 # Nobody else's robots: packets stay on this machine, in a domain that a second demo does not share.
 export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 export ROS_DOMAIN_ID=${ROS_DOMAIN_ID:-$((1 + $$ % 100))}
-export ROS_LOG_DIR=${ROS_LOG_DIR:-$PWD/$out/ros_log}
+export ROS_LOG_DIR=${ROS_LOG_DIR:-$(realpath "$out")/ros_log}
 
 planner='' world=''
 stop() { # pid: asks the process to end, insists after 5 s

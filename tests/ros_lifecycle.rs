@@ -164,3 +164,28 @@ fn what_cannot_be_configured_stays_unconfigured_and_says_why() {
     assert!(change(&mut operator, 5, "-"));
     assert_state(&mut operator, "finalized");
 }
+
+/// A topic that rcl refuses when others have been made already: they are taken back.
+#[test]
+fn a_configuration_that_fails_half_way_leaves_nothing_behind() {
+    let stage = Stage::new();
+    let text = stage::shipped_config().replace("topic: goal", "topic: 9goal");
+    let file = stage.file("c.yaml", &text);
+    let node =
+        stage.bare_node(&["--config", &file, "--model", &stage::model(), "--ros-args", "-p", "autostart:=false"]);
+    let mut operator = stage.peer("lifecycle.py", &[]);
+    let published = |operator: &mut Robot| {
+        ["force", "df_planner/plan", "df_planner/futures"].map(|topic| operator.ask(&format!("publishers {topic}")))
+    };
+    assert!(!change(&mut operator, 1, "-"));
+    assert_state(&mut operator, "unconfigured");
+    node.says("9goal");
+    // The graph is told a moment later.
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(published(&mut operator), [0, 0, 0].map(Value::from));
+    // And what is right the next time is there: the count above can see it.
+    std::fs::write(&file, stage::shipped_config()).unwrap();
+    assert!(change(&mut operator, 1, "-"), "{}", node.stderr());
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(published(&mut operator), [1, 1, 1].map(Value::from));
+}

@@ -13,7 +13,7 @@ use super::source::MINARI_FILE;
 use super::storage::natural;
 use super::{BagError, EpisodeReport, Event, Source};
 use crate::config::Config;
-use crate::message::{Bound, SchemaDefinitions};
+use crate::message::Bound;
 
 /// The names of Minari's groups start with this.
 const EPISODE: &str = "episode_";
@@ -109,10 +109,6 @@ impl Hdf5 {
 }
 
 impl Source for Hdf5 {
-    fn message_definitions(&self) -> SchemaDefinitions {
-        SchemaDefinitions::default()
-    }
-
     fn samples(
         &self,
         config: &Config,
@@ -137,10 +133,6 @@ impl Source for Hdf5 {
             row = self.table(&group, (&selection, period_ns, row), report, to)?;
         }
         Ok(())
-    }
-
-    fn goals(&self, _: &Config, _: &Bound) -> Result<Vec<(i64, Vec<f64>)>, BagError> {
-        Ok(Vec::new())
     }
 }
 

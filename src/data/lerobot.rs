@@ -15,7 +15,7 @@ use super::source::INFO;
 use super::storage::natural;
 use super::{BagError, EpisodeReport, Event, Source};
 use crate::config::Config;
-use crate::message::{Bound, SchemaDefinitions};
+use crate::message::Bound;
 
 const VERSIONS: [&str; 3] = ["v2.0", "v2.1", "v3.0"];
 /// Which row is which, in every dataset.
@@ -148,10 +148,6 @@ struct Progress {
 }
 
 impl Source for LeRobot {
-    fn message_definitions(&self) -> SchemaDefinitions {
-        SchemaDefinitions::default()
-    }
-
     fn samples(
         &self,
         config: &Config,
@@ -206,9 +202,5 @@ impl Source for LeRobot {
             report.notices.push(format!("{count} frames have another time than their number says: taken as they are"));
         }
         Ok(())
-    }
-
-    fn goals(&self, _: &Config, _: &Bound) -> Result<Vec<(i64, Vec<f64>)>, BagError> {
-        Ok(Vec::new())
     }
 }

@@ -43,7 +43,9 @@ pub enum Event<'a> {
 /// Demonstrations, read one sample at a time.
 pub trait Source {
     /// The message definitions that it carries, if any.
-    fn message_definitions(&self) -> SchemaDefinitions;
+    fn message_definitions(&self) -> SchemaDefinitions {
+        SchemaDefinitions::default()
+    }
 
     /// Gives every sample of the contract's streams in the order of recording; counts in `report` what is left out.
     ///
@@ -63,7 +65,9 @@ pub trait Source {
     ///
     /// # Errors
     /// Damage; a goal topic of another type.
-    fn goals(&self, config: &Config, bound: &Bound) -> Result<Vec<(i64, Vec<f64>)>, BagError>;
+    fn goals(&self, _config: &Config, _bound: &Bound) -> Result<Vec<(i64, Vec<f64>)>, BagError> {
+        Ok(Vec::new())
+    }
 }
 
 /// Opens demonstrations of any kind that is known: a bag (a directory of rosbag2 or one of its files), a LeRobot dataset

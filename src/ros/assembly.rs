@@ -194,8 +194,24 @@ struct Connected {
 }
 
 impl Wiring {
+    /// All of it or nothing: what was made before something was refused is taken back.
     fn connect(self, bridge: &mut Bridge) -> Result<Connected, RosError> {
         let before = bridge.mark();
+        let display = Display::open(bridge, &self.config, &self.layout)?;
+        match self.listen_and_advertise(bridge) {
+            Ok((action, maps)) => Ok(Connected { before, action, display, maps }),
+            Err(error) => {
+                bridge.go_back_to(before);
+                display.close(bridge);
+                Err(error)
+            }
+        }
+    }
+
+    /// The action last, so that nobody sees a planner that will not be.
+    fn listen_and_advertise(self, bridge: &mut Bridge) -> Result<(Option<ActionOut>, Maps), RosError> {
+        let (observations, goal) = (self.bound.observations, self.bound.goal);
+        let maps = self.inbound.subscribe(bridge, &self.config, observations, goal, &self.maps)?;
         let Action { topic, message_type, qos, .. } = &self.config.contract.action;
         let action = match self.config.mode {
             OperatingMode::Drive => {
@@ -207,10 +223,7 @@ impl Wiring {
                 None
             }
         };
-        let display = Display::open(bridge, &self.config, &self.layout)?;
-        let (observations, goal) = (self.bound.observations, self.bound.goal);
-        let maps = self.inbound.subscribe(bridge, &self.config, observations, goal, &self.maps)?;
-        Ok(Connected { before, action, display, maps })
+        Ok((action, maps))
     }
 }
 

@@ -18,7 +18,7 @@ use r2r::rosgraph_msgs::msg::Clock;
 use r2r::{ParameterValue, QosProfile, ServiceRequest, WrappedServiceTypeSupport, WrappedTypesupport};
 
 use super::graph::Graph;
-use super::timing::RosTime;
+use super::timing::{RosTime, stamped_ns};
 use crate::config::{Qos, Reliability};
 
 /// The longest that a spin waits for a message; also how soon a stop is noticed.
@@ -168,9 +168,10 @@ impl Bridge {
     pub fn service<T: WrappedServiceTypeSupport + 'static>(
         &mut self,
         name: &str,
+        qos: QosProfile,
     ) -> Result<impl Stream<Item = ServiceRequest<T>> + Send + use<T>, RosError> {
         self.has_services = true;
-        let service = self.node.create_service::<T>(name, QosProfile::default());
+        let service = self.node.create_service::<T>(name, qos);
         service.map_err(|source| topic_error(name, std::any::type_name::<T>(), source))
     }
 
@@ -181,9 +182,9 @@ impl Bridge {
     pub fn typed_publisher<T: WrappedTypesupport>(
         &mut self,
         topic: &str,
-        depth: usize,
+        qos: QosProfile,
     ) -> Result<r2r::Publisher<T>, RosError> {
-        let publisher = self.node.create_publisher::<T>(topic, QosProfile::default().keep_last(depth));
+        let publisher = self.node.create_publisher::<T>(topic, qos);
         publisher.map_err(|source| topic_error(topic, std::any::type_name::<T>(), source))
     }
 
@@ -260,16 +261,6 @@ impl Bridge {
         self.each_spin.push(Box::new(callback));
     }
 
-    /// The r2r node, for typed publishers.
-    pub(super) fn node_mut(&mut self) -> &mut r2r::Node {
-        &mut self.node
-    }
-
-    /// The node has services: spinning has something to wait for even without subscriptions.
-    pub(super) fn set_has_services(&mut self) {
-        self.has_services = true;
-    }
-
     /// Starts the thread that takes messages and calls the callbacks.
     ///
     /// # Errors
@@ -334,7 +325,7 @@ impl Bridge {
         while let Some(Some(bytes)) = stream.next().now_or_never() {
             // A message that is no clock does not move it: time stands still, which every tick sees.
             if let Ok(Clock { clock }) = Clock::from_serialized_bytes(&bytes) {
-                newest = Some(i64::from(clock.sec) * 1_000_000_000 + i64::from(clock.nanosec));
+                newest = Some(stamped_ns(&clock));
             }
         }
         newest

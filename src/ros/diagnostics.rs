@@ -3,6 +3,7 @@
 use r2r::diagnostic_msgs::msg::{DiagnosticArray, DiagnosticStatus, KeyValue};
 
 use super::telemetry::{Histogram, Telemetry};
+use super::timing::stamp;
 use crate::planning::{Reason, Rung, ShadowScore};
 
 /// Digits of the checkpoint's hash that are shown: enough to tell checkpoints apart.
@@ -154,13 +155,6 @@ impl Work<'_> {
         pairs.push(("checkpoint_hash".into(), digits.into()));
         pairs
     }
-}
-
-/// Nanoseconds as a ROS time.
-pub fn stamp(ns: i64) -> r2r::builtin_interfaces::msg::Time {
-    // Seconds beyond i32 (the year 2038) cannot be said in this message.
-    let sec = i32::try_from(ns.div_euclid(1_000_000_000)).unwrap_or(i32::MAX);
-    r2r::builtin_interfaces::msg::Time { sec, nanosec: ns.rem_euclid(1_000_000_000) as u32 }
 }
 
 /// What diagnostics of a node are about: the node itself, whose full name is one of its kind.

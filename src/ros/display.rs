@@ -10,8 +10,8 @@ use r2r::std_msgs::msg::ColorRGBA;
 use r2r::visualization_msgs::msg::{Marker, MarkerArray};
 
 use super::bridge::{Bridge, RosError};
-use super::diagnostics::stamp;
 use super::guidance::guidance;
+use super::timing::stamp;
 use super::watched::Watched;
 use crate::config::Config;
 use crate::planning::Plan;

@@ -125,16 +125,15 @@ fn drive(
 ) {
     while let Some(due) = ticks.next(shared, stop) {
         let latency = lock(&shared.control).latency();
-        let (command, asks) = match latency {
+        let (command, request) = match latency {
             Latency::Compensated => {
                 let Tick { command, request } = lock(&shared.control).tick(due.tick_ns);
                 (command, request)
             }
             Latency::Immediate => {
                 let request = lock(&shared.control).open(due.tick_ns);
-                let asks = request.is_some();
-                ask(shared, request);
-                if asks {
+                if let Some(request) = request {
+                    ask(shared, request);
                     ticks.await_plan(shared, stop, due.tick_ns);
                 }
                 (lock(&shared.control).close(), None)
@@ -143,7 +142,9 @@ fn drive(
         let sent = publish(&command);
         let published = Instant::now();
         lock(&shared.telemetry).ticked(due.deadline, published, due.skipped, &command);
-        ask(shared, asks);
+        if let Some(request) = request {
+            ask(shared, request);
+        }
         if let Err(error) = sent {
             shared.notices.error("publish", error.to_string());
         }
@@ -151,11 +152,9 @@ fn drive(
     }
 }
 
-fn ask(shared: &Shared, request: Option<PlanRequest>) {
-    if let Some(request) = request {
-        shared.is_planning.store(true, Ordering::Relaxed);
-        shared.requests.put(request);
-    }
+fn ask(shared: &Shared, request: PlanRequest) {
+    shared.is_planning.store(true, Ordering::Relaxed);
+    shared.requests.put(request);
 }
 
 /// Sends safe commands, as near to the safe action as the limits allow, until it is reached.
@@ -198,20 +197,20 @@ pub fn start_planning(
             let started = Instant::now();
             let answer = catch_unwind(AssertUnwindSafe(|| plan(&request)));
             let latency = started.elapsed();
-            let answered = match &answer {
-                Ok(answer) => answer.clone(),
-                Err(panic) => Err(PlanError::Panicked(panic_text(&**panic))),
+            let (answer, ended) = match answer {
+                Ok(answer) => (answer, Ok(())),
+                Err(panic) => (Err(PlanError::Panicked(panic_text(&*panic))), Err(panic)),
             };
-            lock(&shared.telemetry).planned(latency, answered.as_ref().ok());
-            let shown = answered.as_ref().ok().cloned();
-            lock(&shared.control).accept(answered);
+            lock(&shared.telemetry).planned(latency, answer.as_ref().ok());
+            let shown = answer.as_ref().ok().cloned();
+            lock(&shared.control).accept(answer);
             shared.is_planning.store(false, Ordering::Relaxed);
             shared.time.ring();
             if let Some(plan) = shown {
                 show(&plan);
             }
-            if answer.is_err() {
-                return report_panic(&shared.faults, "planning", answer.map(drop));
+            if ended.is_err() {
+                return report_panic(&shared.faults, "planning", ended);
             }
         }
     })

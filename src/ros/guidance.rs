@@ -3,7 +3,8 @@
 
 use r2r::diagnostic_msgs::msg::{DiagnosticArray, DiagnosticStatus};
 
-use super::diagnostics::{hardware_id, key_values, stamp};
+use super::diagnostics::{hardware_id, key_values};
+use super::timing::stamp;
 use crate::planning::{LeftOut, Plan};
 
 /// The statistics of `plan`; `node` is the node's full name.

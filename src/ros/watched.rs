@@ -1,6 +1,6 @@
 //! A publisher whose messages are made only while someone listens.
 
-use r2r::WrappedTypesupport;
+use r2r::{QosProfile, WrappedTypesupport};
 
 use super::bridge::{Bridge, RosError};
 
@@ -17,7 +17,10 @@ impl<T: WrappedTypesupport + 'static> Watched<T> {
     /// # Errors
     /// A topic name that rcl refuses.
     pub fn open(bridge: &mut Bridge, topic: &str, depth: usize) -> Result<Self, RosError> {
-        Ok(Self { publisher: bridge.typed_publisher(topic, depth)?, topic: topic.into() })
+        Ok(Self {
+            publisher: bridge.typed_publisher(topic, QosProfile::default().keep_last(depth))?,
+            topic: topic.into(),
+        })
     }
 
     /// Destroys the publisher and all its clones.

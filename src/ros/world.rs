@@ -12,7 +12,7 @@ use r2r::nav_msgs::msg::Odometry;
 use r2r::rosgraph_msgs::msg::Clock;
 use r2r::visualization_msgs::msg::{Marker, MarkerArray};
 
-use super::diagnostics::stamp;
+use super::timing::{stamp, stamped_ns};
 use super::{Bridge, RawPublisher, RosError, Spinning};
 use crate::config::{Qos, Reliability};
 
@@ -87,7 +87,7 @@ impl WorldNode {
         bridge.subscribe(&names.force, "geometry_msgs/msg/WrenchStamped", &reliable, move |received| {
             if let Ok(message) = WrenchStamped::from_serialized_bytes(received.bytes) {
                 let (force, stamp) = (message.wrench.force, message.header.stamp);
-                let stamp_ns = i64::from(stamp.sec) * 1_000_000_000 + i64::from(stamp.nanosec);
+                let stamp_ns = stamped_ns(&stamp);
                 lock(&inbox).force([force.x, force.y], received.received_ns, stamp_ns);
                 bell.notify_all();
             }

@@ -105,6 +105,16 @@ impl Picture<'_> {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, file: &Path) -> Drawn {
+        let size = (SIZE.0 as u32, SIZE.1 as u32);
+        let paper = BitMapBackend::new(file, size).into_drawing_area();
+        let image = BitMapElement::with_owned_buffer((0, 0), size, self.pixels()?)
+            .ok_or_else(|| PictureError("the image has another size than its pixels".into()))?;
+        paper.draw(&image).map_err(failed)?;
+        paper.present().map_err(failed)
+    }
+
+    /// Red, green and blue of every pixel, row by row.
+    fn pixels(&self) -> Result<Vec<u8>, PictureError> {
         register_fonts()?;
         let large = (SIZE.0 * FINE, SIZE.1 * FINE);
         let mut pixels = vec![0; (large.0 * large.1 * 3) as usize];
@@ -118,12 +128,7 @@ impl Picture<'_> {
             self.draw_text(&area)?;
             area.present().map_err(failed)?;
         }
-        let size = (SIZE.0 as u32, SIZE.1 as u32);
-        let paper = BitMapBackend::new(file, size).into_drawing_area();
-        let image = BitMapElement::with_owned_buffer((0, 0), size, averaged(&pixels))
-            .ok_or_else(|| PictureError("the image has another size than its pixels".into()))?;
-        paper.draw(&image).map_err(failed)?;
-        paper.present().map_err(failed)
+        Ok(averaged(&pixels))
     }
 
     fn draw_maze(&self, area: &Area) -> Drawn {
@@ -157,8 +162,11 @@ impl Picture<'_> {
         for moment in self.moments {
             let colour = self.colour(moment.time_s).mix(0.42);
             for future in moment.futures.iter().flat_map(|future| future.split(|point| !self.is_seen(point))) {
-                let points: Vec<(i32, i32)> = future.iter().map(|point| self.at(*point)).collect();
-                area.draw(&PathElement::new(points, colour.stroke_width(FINE as u32 + 1))).map_err(failed)?;
+                // Segment by segment: plotters mitres a path, and inside a sharp turn the mitre is a spike across the picture.
+                for pair in future.windows(2) {
+                    let segment = [self.at(pair[0]), self.at(pair[1])];
+                    area.draw(&PathElement::new(segment, colour.stroke_width(FINE as u32 + 1))).map_err(failed)?;
+                }
             }
         }
         Ok(())
@@ -373,6 +381,34 @@ mod tests {
         assert_eq!(times.len(), 4);
         assert_eq!(Moment::spread(&all[..1], &trail), [moment(0.05)]);
         assert_eq!(Moment::spread(&[], &trail), []);
+    }
+
+    /// Futures that turn back sharply stay where their points are: nothing of them is drawn beside the maze.
+    #[test]
+    fn sharp_turns_throw_no_spikes() {
+        let trial = Trial::draw(Maze::demo(), 3);
+        let picture = |futures: Vec<Vec<Vector2<f64>>>| {
+            let moments = [Moment { time_s: 0.0, futures }];
+            let picture = Picture {
+                maze: trial.maze(),
+                trail: trial.trail(),
+                goal: trial.goal(),
+                tolerance_m: GOAL_TOLERANCE_M,
+                moments: &moments,
+                reached: false,
+                headline: "h",
+                facts: &[],
+            };
+            let row = SIZE.0 as usize * 3;
+            let pixels = picture.pixels().unwrap();
+            pixels.chunks(row).flat_map(|row| row[TEXT_LEFT as usize * 3..].to_vec()).collect::<Vec<u8>>()
+        };
+        // To the left and back to the right: a spike goes on to the right, the farther the sharper the turn.
+        let turn = |k: usize| {
+            let (y, bend) = (1.5 + 0.05 * k as f64, 0.001 * 1.05f64.powi(k as i32));
+            [(6.0, y), (5.7, y), (6.0, y + bend)].map(|(x, y)| Vector2::new(x, y)).to_vec()
+        };
+        assert!(picture((0..90).map(turn).collect()) == picture(Vec::new()), "a spike reaches the text");
     }
 
     #[test]

@@ -20,10 +20,9 @@ import math
 import threading
 import time
 
-from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseStamped, WrenchStamped
-from nav_msgs.msg import OccupancyGrid, Odometry, Path
-from peer import Peer
+from geometry_msgs.msg import PoseStamped
+from nav_msgs.msg import OccupancyGrid, Odometry
+from peer import Robot
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rosbags.typesys import Stores, get_typestore
 
@@ -53,22 +52,17 @@ def tf_message_class():
     return Meta("TFMessage", (), {})
 
 
-class Robot(Peer):
+class FramesRobot(Robot):
     def __init__(self):
-        super().__init__("robot")
+        super().__init__()
         self.place, self.moving = None, {}
         self.static = []
-        self.values, self.report, self.path = [], None, None
         self.offers = []
         self.types = get_typestore(Stores.ROS2_JAZZY)
         tf_message = tf_message_class()
         self.tf = self.node.create_publisher(tf_message, "/tf", 100)
         self.tf_static = self.node.create_publisher(tf_message, "/tf_static", LATCHED)
         self.odom, self.goal, self.map = None, None, None
-        all_actions = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
-        self.node.create_subscription(WrenchStamped, "force", self.on_action, all_actions)
-        self.node.create_subscription(DiagnosticArray, "/diagnostics", self.on_diagnostics, 10)
-        self.node.create_subscription(Path, "df_planner/plan", self.on_plan, 1)
         self.spin()
         threading.Thread(target=self.every, args=(ODOMETRY_PERIOD_S, self.publish_odometry), daemon=True).start()
         threading.Thread(target=self.every, args=(TF_PERIOD_S, self.publish_tf), daemon=True).start()
@@ -84,13 +78,7 @@ class Robot(Peer):
     def publish_odometry(self):
         if self.place is None:
             return
-        frame, x, y = self.place
-        message = Odometry()
-        message.header.stamp = self.node.get_clock().now().to_msg()
-        message.header.frame_id = frame
-        message.pose.pose.position.x, message.pose.pose.position.y = x, y
-        message.pose.pose.orientation.w = 1.0
-        self.odom.publish(message)
+        self.odom.publish(self.odometry_at(*self.place))
 
     def publish_tf(self):
         if self.moving:
@@ -110,31 +98,10 @@ class Robot(Peer):
         message = kinds["tf2_msgs/msg/TFMessage"](listed)
         return bytes(self.types.serialize_cdr(message, "tf2_msgs/msg/TFMessage"))
 
-    def on_action(self, message):
-        with self.lock:
-            self.values.append([message.wrench.force.x, message.wrench.force.y])
-
-    def on_diagnostics(self, message):
-        for status in message.status:
-            if status.name.endswith(": planner"):
-                self.report = {pair.key: pair.value for pair in status.values}
-
-    def on_plan(self, message):
-        self.path = [[pose.pose.position.x, pose.pose.position.y] for pose in message.poses]
-
     def give_goal(self, frame, x, y, stamped):
         if self.goal is None:
             self.goal = self.node.create_publisher(PoseStamped, "goal", 1)
-        message = PoseStamped()
-        message.header.frame_id = frame
-        if stamped:
-            message.header.stamp = self.node.get_clock().now().to_msg()
-        message.pose.position.x, message.pose.position.y = x, y
-        message.pose.orientation.w = 1.0
-        until = time.monotonic() + 10.0
-        while self.goal.get_subscription_count() == 0 and time.monotonic() < until:
-            time.sleep(0.02)
-        self.goal.publish(message)
+        self.publish_goal(self.goal, frame, x, y, stamped)
 
     def give_map(self, frame, x, y, width, height, resolution, wall):
         if self.map is None:
@@ -200,4 +167,4 @@ class Robot(Peer):
         super().leave()
 
 
-Robot().serve()
+FramesRobot().serve()

@@ -7,6 +7,7 @@ Commands are lines on stdin, answers JSON lines on stdout; NODE is the node's fu
     states                   labels and ids of the available states
     transitions              ids, labels, start and goal of the transitions that start in the current state
     graph                    all of them
+    publishers TOPIC         how many there are
     events                   the transition events since the last call, as `start > goal`
     quit
 """
@@ -73,6 +74,8 @@ class Operator(Peer):
             return self.described("get_available_transitions")
         if command == "graph":
             return self.described("get_transition_graph")
+        if command == "publishers":
+            return self.node.count_publishers(arguments[0])
         if command == "events":
             with self.lock:
                 seen, self.seen = self.seen, []

@@ -6,9 +6,18 @@ import json
 import os
 import sys
 import threading
+import time
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped, WrenchStamped
+from nav_msgs.msg import Odometry, Path
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+
+def seconds(stamp):
+    return stamp.sec + stamp.nanosec * 1e-9
 
 
 class Peer:
@@ -51,3 +60,52 @@ class Peer:
         self.node.destroy_node()
         rclpy.try_shutdown()
         os._exit(0)
+
+
+class Robot(Peer):
+    """A node beside the planner: hears its actions, reports and plans, and makes what a robot says."""
+
+    def __init__(self):
+        super().__init__("robot")
+        self.stamps, self.arrivals, self.values = [], [], []
+        self.report, self.path = None, None
+        all_actions = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
+        self.node.create_subscription(WrenchStamped, "force", self._on_action, all_actions)
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+        self.node.create_subscription(Path, "df_planner/plan", self._on_plan, 1)
+
+    def _on_action(self, message):
+        with self.lock:
+            self.arrivals.append(time.time())
+            self.stamps.append(seconds(message.header.stamp))
+            self.values.append([message.wrench.force.x, message.wrench.force.y])
+
+    def _on_diagnostics(self, message):
+        for status in message.status:
+            if status.name.endswith(": planner"):
+                self.report = {pair.key: pair.value for pair in status.values}
+
+    def _on_plan(self, message):
+        self.path = [[pose.pose.position.x, pose.pose.position.y] for pose in message.poses]
+
+    def odometry_at(self, frame, x, y):
+        """A message, stamped now."""
+        message = Odometry()
+        message.header.stamp = self.node.get_clock().now().to_msg()
+        message.header.frame_id = frame
+        message.pose.pose.position.x, message.pose.pose.position.y = x, y
+        message.pose.pose.orientation.w = 1.0
+        return message
+
+    def publish_goal(self, publisher, frame, x, y, stamped=False):
+        """Waits until somebody listens."""
+        message = PoseStamped()
+        message.header.frame_id = frame
+        if stamped:
+            message.header.stamp = self.node.get_clock().now().to_msg()
+        message.pose.position.x, message.pose.position.y = x, y
+        message.pose.orientation.w = 1.0
+        until = time.monotonic() + 10.0
+        while publisher.get_subscription_count() == 0 and time.monotonic() < until:
+            time.sleep(0.02)
+        publisher.publish(message)

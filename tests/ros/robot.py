@@ -25,11 +25,10 @@ import threading
 import time
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseStamped, WrenchStamped
-from nav_msgs.msg import Odometry, Path
-from peer import Peer
-from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from geometry_msgs.msg import PoseStamped
+from nav_msgs.msg import Odometry
+from peer import Robot, seconds
+from rclpy.qos import qos_profile_sensor_data
 from rclpy.serialization import serialize_message
 from std_msgs.msg import String
 
@@ -41,26 +40,16 @@ DAMPING_N_S_PER_M = 2.0
 CORRIDOR = ((1.15, 5.85), (3.15, 3.85))
 
 
-def seconds(stamp):
-    return stamp.sec + stamp.nanosec * 1e-9
-
-
-class Robot(Peer):
+class DemoRobot(Robot):
     def __init__(self):
-        super().__init__("robot")
+        super().__init__()
         self.position = None
         self.last_stamp = None
-        self.stamps, self.arrivals, self.values = [], [], []
-        self.report, self.path = None, None
         self.stranger, self.wrong = None, None
         self.variance, self.jump_s = 0.0, 0.0
         self.moves, self.velocity = False, [0.0, 0.0]
         self.odom = self.node.create_publisher(Odometry, "odom", qos_profile_sensor_data)
         self.goal = self.node.create_publisher(PoseStamped, "goal", 1)
-        all_actions = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
-        self.node.create_subscription(WrenchStamped, "force", self.on_action, all_actions)
-        self.node.create_subscription(DiagnosticArray, "/diagnostics", self.on_diagnostics, 10)
-        self.node.create_subscription(Path, "df_planner/plan", self.on_plan, 1)
         self.spin()
         threading.Thread(target=self.drive, daemon=True).start()
 
@@ -99,11 +88,7 @@ class Robot(Peer):
         super().leave()
 
     def odometry(self, x, y):
-        message = Odometry()
-        message.header.stamp = self.node.get_clock().now().to_msg()
-        message.header.frame_id = "odom"
-        message.pose.pose.position.x, message.pose.pose.position.y = x, y
-        message.pose.pose.orientation.w = 1.0
+        message = self.odometry_at("odom", x, y)
         message.twist.twist.linear.x, message.twist.twist.linear.y = self.velocity
         message.pose.covariance[0] = message.pose.covariance[7] = self.variance
         if self.jump_s:
@@ -121,20 +106,6 @@ class Robot(Peer):
             count += 1
             time.sleep(max(0.0, start + count / BURST_HZ - now))
         return count
-
-    def on_action(self, message):
-        with self.lock:
-            self.arrivals.append(time.time())
-            self.stamps.append(seconds(message.header.stamp))
-            self.values.append([message.wrench.force.x, message.wrench.force.y])
-
-    def on_diagnostics(self, message):
-        for status in message.status:
-            if status.name.endswith(": planner"):
-                self.report = {pair.key: pair.value for pair in status.values}
-
-    def on_plan(self, message):
-        self.path = [[pose.pose.position.x, pose.pose.position.y] for pose in message.poses]
 
     def taken(self):
         with self.lock:
@@ -158,16 +129,6 @@ class Robot(Peer):
             self.stranger = rclpy.create_node("stranger", context=context)
             self.wrong = self.stranger.create_publisher(String, "odom", qos_profile_sensor_data)
         self.repeat(count, lambda: self.wrong.publish(String(data="not an odometry")))
-
-    def give_goal(self, x, y):
-        message = PoseStamped()
-        message.header.frame_id = "odom"
-        message.pose.position.x, message.pose.position.y = x, y
-        message.pose.orientation.w = 1.0
-        until = time.monotonic() + 10.0
-        while self.goal.get_subscription_count() == 0 and time.monotonic() < until:
-            time.sleep(0.02)
-        self.goal.publish(message)
 
     def do(self, command, arguments):
         if command == "odom":
@@ -196,9 +157,9 @@ class Robot(Peer):
         elif command == "wrong_type":
             self.publish_wrong_type(int(arguments[0]))
         elif command == "goal":
-            self.give_goal(*map(float, arguments))
+            self.publish_goal(self.goal, "odom", *map(float, arguments))
         elif command == "nan_goal":
-            self.give_goal(math.nan, 0.0)
+            self.publish_goal(self.goal, "odom", math.nan, 0.0)
         elif command == "record":
             self.taken()
             time.sleep(float(arguments[0]))
@@ -214,4 +175,4 @@ class Robot(Peer):
         return "done"
 
 
-Robot().serve()
+DemoRobot().serve()

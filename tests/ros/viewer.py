@@ -13,12 +13,8 @@ import time
 
 from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Path
-from peer import Peer
+from peer import Peer, seconds
 from visualization_msgs.msg import MarkerArray
-
-
-def seconds(stamp):
-    return stamp.sec + stamp.nanosec * 1e-9
 
 
 def path(message):

@@ -8,7 +8,7 @@ use r2r::lifecycle_msgs::msg::{
     State as StateMessage, Transition as TransitionMessage, TransitionDescription, TransitionEvent,
 };
 use r2r::lifecycle_msgs::srv::{ChangeState, GetAvailableStates, GetAvailableTransitions, GetState};
-use r2r::{Publisher, ServiceRequest, WrappedServiceTypeSupport};
+use r2r::{Publisher, QosProfile, ServiceRequest, WrappedServiceTypeSupport};
 
 use super::machine::{Machine, State, Transition};
 use crate::ros::bridge::{Bridge, RosError};
@@ -44,7 +44,7 @@ impl Lifecycle {
             service::<GetAvailableTransitions::Service>(bridge, "~/get_available_transitions", Question::Transitions)?,
             service::<GetAvailableTransitions::Service>(bridge, "~/get_transition_graph", Question::Graph)?,
         ];
-        let events = bridge.typed_publisher::<TransitionEvent>("~/transition_event", 10)?;
+        let events = bridge.typed_publisher::<TransitionEvent>("~/transition_event", QosProfile::default())?;
         Ok(Self { questions: select_all(questions), events })
     }
 
@@ -95,7 +95,7 @@ fn service<T>(
 where
     T: WrappedServiceTypeSupport + 'static,
 {
-    Ok(Box::pin(bridge.service::<T>(name)?.map(question)))
+    Ok(Box::pin(bridge.service::<T>(name, QosProfile::services_default())?.map(question)))
 }
 
 fn described(transitions: Vec<Transition>) -> GetAvailableTransitions::Response {

@@ -4,7 +4,6 @@ use std::pin::Pin;
 
 use futures::stream::{SelectAll, select_all};
 use futures::{Stream, StreamExt};
-use r2r::builtin_interfaces::msg::Time;
 use r2r::rcl_interfaces::msg::{ListParametersResult, Parameter, ParameterEvent};
 use r2r::rcl_interfaces::srv::{
     DescribeParameters, GetParameterTypes, GetParameters, ListParameters, SetParameters, SetParametersAtomically,
@@ -14,6 +13,7 @@ use r2r::{Publisher, QosProfile, ServiceRequest, WrappedServiceTypeSupport};
 use super::table::{Entry, Given, Parameters, Target};
 use super::values::{descriptor, from_message, result, to_message, type_of};
 use crate::ros::bridge::{Bridge, RosError};
+use crate::ros::timing::stamp;
 
 const EVENTS: &str = "/parameter_events";
 
@@ -50,9 +50,7 @@ impl ParameterServer {
             service(bridge, "~/set_parameters", ParameterCall::Set)?,
             service(bridge, "~/set_parameters_atomically", ParameterCall::SetAtomically)?,
         ];
-        bridge.set_has_services();
-        let events = bridge.node_mut().create_publisher(EVENTS, QosProfile::parameter_events());
-        let events = events.map_err(|source| refused(EVENTS, "rcl_interfaces/msg/ParameterEvent", source))?;
+        let events = bridge.typed_publisher(EVENTS, QosProfile::parameter_events())?;
         Ok(Self { calls: select_all(calls), events, node: bridge.full_name() })
     }
 
@@ -116,9 +114,8 @@ impl ParameterServer {
     }
 
     fn tell(&self, event: ParameterEvent, now_ns: i64) {
-        let (sec, nanosec) = (now_ns.div_euclid(1_000_000_000) as i32, now_ns.rem_euclid(1_000_000_000) as u32);
         // Fails only where the node is being destroyed: nobody listens any more.
-        let _ = self.events.publish(&ParameterEvent { stamp: Time { sec, nanosec }, node: self.node.clone(), ..event });
+        let _ = self.events.publish(&ParameterEvent { stamp: stamp(now_ns), node: self.node.clone(), ..event });
     }
 }
 
@@ -136,10 +133,5 @@ fn service<T>(bridge: &mut Bridge, name: &str, call: fn(ServiceRequest<T>) -> Pa
 where
     T: WrappedServiceTypeSupport + 'static,
 {
-    let service = bridge.node_mut().create_service::<T>(name, QosProfile::parameters());
-    Ok(Box::pin(service.map_err(|source| refused(name, "rcl_interfaces/srv", source))?.map(call)))
-}
-
-fn refused(name: &str, message_type: &str, source: r2r::Error) -> RosError {
-    RosError::Topic { topic: name.into(), message_type: message_type.into(), source }
+    Ok(Box::pin(bridge.service::<T>(name, QosProfile::parameters())?.map(call)))
 }

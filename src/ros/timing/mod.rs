@@ -6,4 +6,4 @@ mod ros_time;
 
 pub use lock_step::LockStep;
 pub use pacing::Pacer;
-pub use ros_time::{RosTime, system_ns};
+pub use ros_time::{RosTime, stamp, stamped_ns, system_ns};

@@ -3,6 +3,10 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use r2r::builtin_interfaces::msg::Time;
+
+const NS_PER_S: i64 = 1_000_000_000;
+
 /// The time of one process. Shared by all threads.
 #[derive(Debug)]
 pub struct RosTime {
@@ -62,6 +66,18 @@ impl RosTime {
     }
 }
 
+/// Nanoseconds as a message says them.
+pub fn stamp(ns: i64) -> Time {
+    // Seconds beyond i32 (the year 2038) cannot be said in this message.
+    let sec = i32::try_from(ns.div_euclid(NS_PER_S)).unwrap_or(i32::MAX);
+    Time { sec, nanosec: ns.rem_euclid(NS_PER_S) as u32 }
+}
+
+/// What a message says, in nanoseconds.
+pub fn stamped_ns(stamp: &Time) -> i64 {
+    i64::from(stamp.sec) * NS_PER_S + i64::from(stamp.nanosec)
+}
+
 /// Nanoseconds of the system's clock.
 pub fn system_ns() -> i64 {
     // Before 1970 or after 2262 the clock is not set; 0 makes every age absurd, which is what it is.
@@ -74,6 +90,16 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
+
+    #[test]
+    fn a_time_survives_its_message() {
+        // Before 1970 the seconds are rounded down.
+        for (ns, (sec, nanosec)) in [(0, (0, 0)), (5_250_000_000, (5, 250_000_000)), (-1, (-1, 999_999_999))] {
+            let message = stamp(ns);
+            assert_eq!((message.sec, message.nanosec), (sec, nanosec));
+            assert_eq!(stamped_ns(&message), ns);
+        }
+    }
 
     #[test]
     fn simulated_time_is_what_the_clock_said() {
