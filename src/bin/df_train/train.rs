@@ -1,23 +1,18 @@
-//! df_train: trains a model offline from recorded demonstrations. Arguments and wiring only.
+//! Training: arguments and wiring only.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
-use clap::Parser;
 use df_planner::config::Config;
 use df_planner::data;
 use df_planner::model::device;
 use df_planner::training::{self, Event};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Trains a diffusion-forcing model from recorded demonstrations. Needs no ROS.
-///
-/// Ctrl-C ends the run after the current step and leaves a usable checkpoint.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
+#[derive(clap::Args)]
+pub struct Train {
     /// The configuration: topic contract and training settings.
     #[arg(long)]
     config: PathBuf,
@@ -36,8 +31,7 @@ struct Arguments {
     steps: Option<usize>,
 }
 
-fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+pub fn run(arguments: &Train) -> anyhow::Result<()> {
     let mut config = Config::load(&arguments.config)?;
     config.training.steps = arguments.steps.unwrap_or(config.training.steps);
     let device = device(&arguments.device)?;
