@@ -19,6 +19,8 @@ pub struct KnownObservation<'a> {
     pub values: &'a [f64],
     /// Per sequence: the future frames in which it holds.
     pub frames: &'a [std::ops::Range<usize>],
+    /// Of these, every so many-th.
+    pub every: usize,
 }
 
 impl Conditioning<'_> {
@@ -53,7 +55,7 @@ impl Conditioning<'_> {
         let values: Vec<f32> = observation.values.iter().map(|&v| v as f32).collect();
         let frames = known.tokens() * self.layout.frame_stack;
         for (b, range) in observation.frames.iter().enumerate() {
-            for frame in range.clone().map(|f| first + f).filter(|f| *f < frames) {
+            for frame in range.clone().step_by(observation.every).map(|f| first + f).filter(|f| *f < frames) {
                 self.hold(known, b, frame, observation.modality, 0.0, &values)?;
             }
         }
