@@ -106,7 +106,7 @@ fn the_same_states_in_free_space_and_at_walls() {
     println!("largest difference over 100 steps, m and m/s: free {in_free_space:?}, at walls {at_walls:?}");
     assert!(in_free_space.0 < 1e-3 && in_free_space.1 < 1e-3);
     assert!(at_walls.0 < 0.02);
-    // The runs at walls did touch them: without contact the speed would never fall under such controls.
+    // The runs at walls did touch them: in free space no step changes the velocity by more than 0.34 m/s.
     let touched = runs[free..]
         .iter()
         .filter(|run| run.ours().windows(2).any(|pair| (pair[1].velocity - pair[0].velocity).norm() > 0.4));

@@ -2,7 +2,7 @@
 //!
 //! A sphere on two slide joints among boxes, without friction (condim 1). Per step (MuJoCo's documentation, "Computation"):
 //! the smooth acceleration `a0 = (F - d v) / m`; for each box nearer than the margin one constraint row with normal `n`,
-//! reference acceleration `r = -B n.v - K i (distance - margin)` and regulariser `R = (1 - i) / i * A`, impedance `i` by the
+//! reference acceleration `r = -B n.v - K i (distance - margin)` and regulariser `R = (1 - i) / i / m`, impedance `i` by the
 //! distance; the acceleration that minimises `m/2 |a - a0|^2 + sum 1/(2R) min(0, n.a - r)^2`, whose forces are
 //! `f = max(0, r - n.a) / R`; and `v += h (F - d v + sum f n) / (m + h d)`, `x += h v`. `bench/maze2d/` compares with MuJoCo.
 
@@ -29,8 +29,6 @@ const TIME_CONSTANT_S: f64 = 0.02;
 /// MuJoCo's default `solimp`: least and greatest impedance, the width over which it rises, metres; midpoint 0.5, power 2.
 const IMPEDANCE: (f64, f64) = (0.9, 0.95);
 const IMPEDANCE_WIDTH_M: f64 = 0.001;
-/// MuJoCo's `body_invweight0`: the mean inverse mass over three axes, one of which has no joint.
-const INVERSE_WEIGHT_PER_KG: f64 = 2.0 / 3.0 / MASS_KG;
 /// Rounds of the search for the contacts that push; MuJoCo's `iterations`.
 const ROUNDS: usize = 20;
 
@@ -106,7 +104,7 @@ impl Contact {
         Self {
             normal,
             reference: -damping * normal.dot(&velocity) - spring * impedance * beyond,
-            stiffness: impedance / (1.0 - impedance) / INVERSE_WEIGHT_PER_KG,
+            stiffness: impedance / (1.0 - impedance) * MASS_KG,
         }
     }
 }
@@ -168,16 +166,15 @@ mod tests {
 
     #[test]
     fn rest_at_a_wall_balances_push_and_spring() {
-        // Pushed against the wall below row 1, whose face is at joint position 0.3: at rest a = 0, so r = spring i e with
-        // e = margin - distance, and the force stiffness r = 100 N. While e is below half of the width (0.0005):
-        // i = 0.9 + 2 (e / 0.001)^2 0.05. e = 0.000476: i = 0.92266, stiffness = i / (1 - i) / 0.159155 = 74.95,
-        // r = 2770.08 * 0.92266 * 0.000476 = 1.2166, force 91.2; e = 0.0005: i = 0.925, 77.49 * 1.28117 = 99.28. So just beyond
-        // 0.0005 the two are in balance; above it i = 0.9 + (1 - 2 (1 - e / 0.001)^2) 0.05.
+        // Pushed against the wall of row 0, whose face is at joint position 0.3: at rest a = 0, so r = spring i e with
+        // e = margin - distance, and the force stiffness r = 100 N. Beyond half of the width i = 0.9 + (1 - 2 (1 - e / 0.001)^2) 0.05.
+        // e = 0.00062: i = 0.93556, stiffness i / (1 - i) m = 60.8, r = 2770.08 i e = 1.607: 97.7 N.
+        // e = 0.00063: i = 0.93631, stiffness 61.6, r = 1.634: 100.6 N.
         let mut mass = at(0.5, 1.0);
         (0..300).for_each(|_| _ = mass.step(Vector2::new(-1.0, 0.0)));
         let state = mass.state();
         let e = 0.3 + 0.104 - state.position.x;
-        assert!(state.velocity.norm() < 1e-9 && (0.0005..0.00051).contains(&e), "{e} {state:?}");
+        assert!(state.velocity.norm() < 1e-9 && (0.00062..0.00063).contains(&e), "{e} {state:?}");
         // Off the wall it is free again.
         (0..20).for_each(|_| _ = mass.step(Vector2::new(1.0, 0.0)));
         assert!(mass.state().position.x > 0.7);
