@@ -16,7 +16,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("guidance", &["config", "diffusion", "signal"]),
     ("planning", &["config", "diffusion", "guidance", "model", "signal"]),
     ("data", &["config", "message", "signal"]),
-    ("training", &["config", "data", "diffusion", "model", "signal"]),
+    ("training", &["charts", "config", "data", "diffusion", "model", "signal"]),
     ("replay", &["config", "data", "planning", "signal"]),
     // The recorder writes what the world shows as messages of a bag.
     ("sim", &["charts", "config", "data", "message"]),

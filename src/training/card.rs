@@ -5,13 +5,14 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use super::TrainError;
 use super::log::Line;
 use super::validation::{NOMINAL_COVERAGE, Validation};
+use super::{TrainError, curves};
 use crate::config::Config;
 use crate::model::{Checkpoint, CheckpointError};
 
 const CARD: &str = "model.md";
+const CURVES: &str = "training.png";
 
 /// What a card tells of.
 pub struct Card<'a> {
@@ -30,7 +31,7 @@ pub fn write(card: &Card, directory: &Path) -> Result<(), TrainError> {
     let lines: Vec<&Line> = card.lines.iter().filter(|line| line.step <= steps).collect();
     let path = directory.join(CARD);
     fs::write(&path, text(card, &lines)).map_err(|source| CheckpointError::File { path, source })?;
-    Ok(())
+    Ok(curves::draw(&lines, &directory.join(CURVES))?)
 }
 
 fn text(card: &Card, lines: &[&Line]) -> String {
@@ -81,7 +82,10 @@ fn text(card: &Card, lines: &[&Line]) -> String {
         provenance.device,
         provenance.seed
     ));
-    line(format_args!("Smoothed training loss {:.4}.", provenance.training_loss));
+    line(format_args!(
+        "Smoothed training loss {:.4}.\n\n![The course of the training]({CURVES})",
+        provenance.training_loss
+    ));
     let validation = lines.iter().rev().find_map(|line| line.validation.as_ref().map(|v| (line.step, v)));
     match validation {
         Some((step, validation)) => line(format_args!("\n## Validation\n\n{}", of_validation(step, validation))),

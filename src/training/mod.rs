@@ -3,6 +3,7 @@
 
 mod batch;
 mod card;
+mod curves;
 mod dataset;
 mod ema;
 mod log;

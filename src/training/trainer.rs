@@ -118,6 +118,8 @@ pub enum TrainError {
         "{}: the run cannot go on: {what} was {was} and is {is}. Undo the change, or start anew with another --out or --restart", place.display()
     )]
     OtherRun { place: std::path::PathBuf, what: String, was: String, is: String },
+    #[error(transparent)]
+    Chart(#[from] crate::charts::ChartError),
     #[error("{}: {source}", place.display())]
     Log { place: std::path::PathBuf, source: std::io::Error },
     #[error("the backend failed: {0}")]

@@ -12,8 +12,8 @@ const BANDS: usize = 5;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Band {
     /// Levels above `from`, up to `to`. Known slots (level 0) are in none.
-    pub from: f32,
-    pub to: f32,
+    pub from: f64,
+    pub to: f64,
     /// Of the objective's target, normalised units, unweighted; none if no slot had such a level.
     pub error: Option<f64>,
 }
@@ -38,7 +38,7 @@ impl Bands {
     }
 
     pub fn finish(&self) -> Vec<Band> {
-        let edge = |band: usize| band as f32 / BANDS as f32;
+        let edge = |band: usize| band as f64 / BANDS as f64;
         let band = |(i, (sum, count)): (usize, &(f64, u64))| Band {
             from: edge(i),
             to: edge(i + 1),
