@@ -45,7 +45,7 @@ training:
 /// An episode from `[action, observation]` per tick.
 pub fn episode(frames: impl IntoIterator<Item = [f32; 2]>) -> Episode {
     let frame = |values: [f32; 2]| Frame { values: values.into(), present: vec![true; 2], deviation: Vec::new() };
-    Episode { weight: 1.0, start_ns: 0, frames: frames.into_iter().map(frame).collect() }
+    Episode { start_ns: 0, frames: frames.into_iter().map(frame).collect() }
 }
 
 /// Trains on the backend `flex`, and reads the checkpoint that was written to `out`.
