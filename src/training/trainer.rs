@@ -1,6 +1,7 @@
 //! The training loop: steps until done or told to stop; the moving average is validated and saved.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -16,10 +17,9 @@ use super::batch::{Batch, BatchMaker};
 use super::dataset::{Dataset, DatasetError};
 use super::ema::Ema;
 use crate::config::Config;
-use crate::data::Episode;
+use crate::data::Recording;
 use crate::diffusion::{NoiseSchedule, TokenSpec, Tokens};
 use crate::model::{Checkpoint, CheckpointError, Network, NetworkConfig, Provenance, level_feature_tensor};
-use crate::signal::Layout;
 
 /// Batches of the validation split that each validation looks at; always the same ones.
 const VALIDATION_BATCHES: u64 = 4;
@@ -60,34 +60,31 @@ pub enum TrainError {
     Backend(String),
 }
 
-/// Trains on `episodes` and writes the checkpoint to `out` at intervals and at the end.
+/// Trains on `recording` and writes the checkpoint to `out` at intervals and at the end.
 ///
-/// `stop` ends the run after the current step with a usable checkpoint. The same episodes, configuration and backend give
+/// `stop` ends the run after the current step with a usable checkpoint. The same recording, configuration and backend give
 /// the same weights.
 ///
 /// # Errors
 /// See [`TrainError`].
-#[expect(clippy::too_many_arguments, reason = "one call, in df_train; each is a thing of its own")]
 pub fn train(
     config: &Config,
-    layout: &Layout,
-    episodes: Vec<Episode>,
+    recording: &Arc<Recording>,
     bags: Vec<String>,
     device: (&str, &Device),
     out: &Path,
     stop: &AtomicBool,
     report: &mut dyn FnMut(Event),
 ) -> Result<Summary, TrainError> {
-    let settings = &config.training;
+    let (settings, layout) = (&config.training, &recording.layout);
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     let (device_name, device) = device;
     device.seed(rng.random());
     let tracked = device.clone().autodiff();
 
-    let episode_count = episodes.len();
     let window = settings.window * layout.frame_stack;
     let (training, validation, normaliser) =
-        Dataset::split(episodes, layout, window, config.contract.period_s, settings.validation_share, &mut rng)?;
+        Dataset::split(recording, window, config.contract.period_s, settings.validation_share, settings.seed)?;
     let spec = TokenSpec::new(&layout.modality_of_channel(), layout.frame_stack);
     let sizes = NetworkConfig::new(
         config.model.width,
@@ -98,7 +95,7 @@ pub fn train(
         settings.window,
     );
     let goal = config.goal.as_ref().and_then(|goal| layout.modality(&goal.group));
-    let maker = BatchMaker::new(spec, &config.model, settings, goal);
+    let maker = BatchMaker::new(spec, normaliser.clone(), &config.model, settings, goal);
     let mut network = sizes.init(&tracked);
     let mut ema = Ema::new(&network, settings.ema_decay);
     let mut optimiser = AdamWConfig::new()
@@ -119,7 +116,7 @@ pub fn train(
     let mut provenance = Provenance {
         version: env!("CARGO_PKG_VERSION").into(),
         bags,
-        episodes: episode_count,
+        episodes: recording.episodes.len(),
         frames: training.frames() + validation.as_ref().map_or(0, Dataset::frames),
         device: device_name.into(),
         seed: settings.seed,
@@ -128,7 +125,9 @@ pub fn train(
     let mut step = 0;
     while step < settings.steps && !stop.load(Ordering::Relaxed) {
         step += 1;
-        let batch = maker.draw(&training, settings.batch, &mut rng);
+        let first = (step as u64 - 1) * settings.batch as u64;
+        let mut batch = maker.batch(&training, step as u64 - 1, first..first + settings.batch as u64);
+        batch.normalise(batch.total);
         let loss = loss(&network, &batch, maker.schedule, &tracked);
         let value = scalar(&loss)?;
         if !value.is_finite() {
@@ -207,8 +206,9 @@ fn validate(
     device: &Device,
 ) -> Result<f64, TrainError> {
     let mut total = 0.0;
-    for seed in 0..VALIDATION_BATCHES {
-        let batch = maker.draw(validation, size, &mut ChaCha8Rng::seed_from_u64(seed));
+    for number in 0..VALIDATION_BATCHES {
+        let mut batch = maker.validation_batch(validation, number, size);
+        batch.normalise(batch.total);
         total += scalar(&loss(network, &batch, maker.schedule, device))?;
     }
     Ok(total / VALIDATION_BATCHES as f64)
