@@ -4,6 +4,7 @@
 //! resumed goes the same way, bit for bit.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -43,7 +44,7 @@ const LOG: &str = "log.jsonl";
 /// See [`TrainError`].
 pub fn train(
     config: &Config,
-    recording: Recording,
+    recording: &Arc<Recording>,
     bags: Vec<String>,
     run: &Run,
     device: (&str, &Device),
@@ -82,7 +83,7 @@ struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     fn new(
         config: &'a Config,
-        recording: Recording,
+        recording: &Arc<Recording>,
         bags: Vec<String>,
         run: &'a Run,
         (device_name, device): (&str, &'a Device),
@@ -94,9 +95,8 @@ impl<'a> Trainer<'a> {
         let layout = recording.layout.clone();
         let episodes = recording.episodes.len();
         let window = settings.window * layout.frame_stack;
-        let recording = std::sync::Arc::new(recording);
         let (training, validation, normaliser) =
-            Dataset::split(&recording, window, config.contract.period_s, settings.validation_share, settings.seed)?;
+            Dataset::split(recording, window, config.contract.period_s, settings.validation_share, settings.seed)?;
         let spec = TokenSpec::new(&layout.modality_of_channel(), layout.frame_stack);
         let model = &config.model;
         let sizes =

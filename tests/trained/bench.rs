@@ -45,7 +45,7 @@ training:
 /// An episode from `[action, observation]` per tick.
 pub fn episode(frames: impl IntoIterator<Item = [f32; 2]>) -> Episode {
     let frame = |values: [f32; 2]| Frame { values: values.into(), present: vec![true; 2], deviation: Vec::new() };
-    Episode { weight: 1.0, start_ns: 0, frames: frames.into_iter().map(frame).collect() }
+    Episode { start_ns: 0, frames: frames.into_iter().map(frame).collect() }
 }
 
 /// Trains on the backend `flex`, and reads the checkpoint that was written to `out`.
@@ -58,7 +58,8 @@ pub fn trained_and_validated(config: &Config, episodes: Vec<Episode>, out: &Path
     let data = || vec!["data".to_string()];
     let layout = Layout::new(FRAME_STACK, [("action".into(), data()), ("seen".into(), data())]);
     let (device, stop) = (Engine::Native.device(), AtomicBool::new(false));
-    let recording = Recording { layout, episodes, report: Vec::new() };
+    let episodes = episodes.into_iter().map(|episode| (episode.frames, 1.0)).collect();
+    let recording = Recording::of(&layout, episodes).unwrap();
     let run = Run::open(out, Start::New).unwrap();
     let mut newest = None;
     let mut report = |event: Event| {
@@ -66,7 +67,7 @@ pub fn trained_and_validated(config: &Config, episodes: Vec<Episode>, out: &Path
             newest = Some(validation);
         }
     };
-    train(config, recording, Vec::new(), &run, ("flex", &device), &stop, &mut report).unwrap();
+    train(config, &recording, Vec::new(), &run, ("flex", &device), &stop, &mut report).unwrap();
     (Checkpoint::load(out, &device).unwrap(), newest)
 }
 

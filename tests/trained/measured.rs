@@ -33,7 +33,8 @@ fn error_and_coverage_of_plans_are_those_of_the_process() {
     (config.planner.history, config.planner.horizon, config.planner.denoising_steps) = (1, 4, 20);
     let (checkpoint, validation) = trained_and_validated(&config, episodes, &folder.path().join("model"));
     let validation = validation.unwrap();
-    assert_eq!(validation.loss, checkpoint.provenance.validation_loss);
+    // The last digit may be lost in text.
+    assert!((validation.loss - checkpoint.provenance.validation_loss).abs() < 1e-12);
     let plans = validation.plans.unwrap();
     // The next action given the last: deviation sqrt(1 - 0.8^2) = 0.6, and the mean of nine samples adds a ninth of that variance:
     // 0.6 sqrt(10/9) = 0.632. Over 32 windows the estimate has a deviation of 0.632 / sqrt(64) = 0.08; three of them.

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
 use df_planner::config::Config;
-use df_planner::data;
+use df_planner::data::{self, CachePlace};
 use df_planner::model::device;
 use df_planner::training::{self, End, Event, Run, Start, Validation};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -33,9 +33,32 @@ pub struct Train {
     /// flex, tch or cuda:N (tch and cuda as built in).
     #[arg(long, default_value = "flex")]
     device: String,
+    #[command(flatten)]
+    cache: Cache,
     /// Optimizer steps, instead of training.steps.
     #[arg(long)]
     steps: Option<usize>,
+}
+
+/// Where frames are kept, for every command that reads demonstrations.
+#[derive(clap::Args)]
+pub struct Cache {
+    /// Keep the frames that were read here for further runs, instead of $XDG_CACHE_HOME/df_planner or ~/.cache/df_planner.
+    #[arg(long = "cache", value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// Do not keep them: they lie in the folder for temporary files (TMPDIR) until the run ends.
+    #[arg(long, conflicts_with = "directory")]
+    no_cache: bool,
+}
+
+impl Cache {
+    pub fn place(&self) -> CachePlace {
+        match &self.directory {
+            Some(directory) => CachePlace::At(directory.clone()),
+            None if self.no_cache => CachePlace::Temporary,
+            None => CachePlace::Standard,
+        }
+    }
 }
 
 pub fn run(arguments: &Train) -> anyhow::Result<()> {
@@ -54,7 +77,7 @@ pub fn run(arguments: &Train) -> anyhow::Result<()> {
     }
 
     let inputs = data::inputs(&arguments.bag)?;
-    let recording = data::load(&config, &inputs)?;
+    let recording = Arc::new(data::load(&config, &inputs, &arguments.cache.place())?);
     for line in &recording.report {
         println!("{line}");
     }
@@ -92,7 +115,7 @@ pub fn run(arguments: &Train) -> anyhow::Result<()> {
         Event::NotSaved { step, reason } => bar.suspend(|| eprintln!("step {step}: not saved: {reason}")),
     };
     let (name, stop) = (&arguments.device, &*stop);
-    let summary = training::train(&config, recording, bags, &run, (name, &device), stop, &mut report)?;
+    let summary = training::train(&config, &recording, bags, &run, (name, &device), stop, &mut report)?;
     bar.finish();
     let provenance = summary.provenance;
     println!(
