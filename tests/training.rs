@@ -148,11 +148,12 @@ fn a_run_that_is_killed_at_any_moment_goes_on_to_the_same_weights() {
 
 #[test]
 fn a_full_disk_loses_nothing() {
-    let place = Place::new(&[("checkpoint_every_s: 300", "checkpoint_every_s: 0.001")]);
+    let place = Place::new(&[("checkpoint_every_s: 300", "checkpoint_every_s: 0.05")]);
     place.trained("whole", 80, &[]);
     let child = place.train("cramped", 80, &[]).spawn().unwrap();
     let deadline = Instant::now() + PATIENCE;
-    while place.logged("cramped") < 30 && Instant::now() < deadline {
+    let is_saved = || place.at("cramped.run/last/progress.json").exists();
+    while (place.logged("cramped") < 30 || !is_saved()) && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(2));
     }
     signal(&child, "-KILL");
