@@ -158,10 +158,10 @@ fn a_full_disk_loses_nothing() {
     }
     signal(&child, "-KILL");
     child.wait_with_output().unwrap();
-    // Files of at most 8 blocks of 1024 bytes: weights do not fit. The signal that the kernel sends as well is ignored.
+    // Files of at most 16 blocks of 1024 bytes: weights do not fit. The signal that the kernel sends as well is ignored.
     let mut shell = Command::new("bash");
     let run = place.train("cramped", 80, &["--resume"]);
-    shell.args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$@\"", "bash"]).arg(run.get_program()).args(run.get_args());
+    shell.args(["-c", "trap '' XFSZ; ulimit -f 16; exec \"$@\"", "bash"]).arg(run.get_program()).args(run.get_args());
     let refused = shell.env("XDG_CACHE_HOME", place.at("cache")).output().unwrap();
     let message = stderr(&refused);
     assert!(!refused.status.success() && message.contains("not saved") && message.contains("cramped"), "{message}");
