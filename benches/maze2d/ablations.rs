@@ -14,7 +14,7 @@ pub const ALL: &[&str] = &[
     "history of 2 tokens: planner.history=2",
     "immediate, 1 tick late: planner.latency=immediate, world.delay_ticks=1",
     "compensated: planner.latency=compensated",
-    "20 % of ticks without odometry: world.missing=0.2",
-    "20 % of the time, half a second each: world.missing=0.2, world.missing_s=0.5",
+    "20 % of ticks without odometry: world.missing=0.2, world.missing_is_planned=true",
+    "20 % of the time, half a second each: world.missing=0.2, world.missing_s=0.5, world.missing_is_planned=true",
     "noise of 2 cm and 0.1 m/s: world.noise_m=0.02, world.noise_m_per_s=0.1",
 ];

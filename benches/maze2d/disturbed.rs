@@ -15,6 +15,8 @@ pub struct Disturbances {
     missing: f64,
     /// `world.missing_s`: how long it is missing each time; 0: a tick.
     missing_s: f64,
+    /// `world.missing_is_planned`: no group is required, so that the planner plans without what is missing.
+    pub missing_is_planned: bool,
     /// `world.noise_m`, `world.noise_m_per_s`: deviation of the noise on positions and velocities.
     noise_m: f64,
     noise_m_per_s: f64,
@@ -26,6 +28,10 @@ impl Disturbances {
     pub fn new<'a>(changes: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self> {
         let mut all = Self::default();
         for (key, value) in changes {
+            if key == "world.missing_is_planned" {
+                all.missing_is_planned = value.parse().with_context(|| format!("{key}: {value}: true or false"))?;
+                continue;
+            }
             let number: f64 = value.parse().with_context(|| format!("{key}: {value}: a number is needed"))?;
             match key {
                 "world.delay_ticks" => all.delay_ticks = number as usize,

@@ -72,7 +72,8 @@ impl Driver {
         Self { config: config.clone(), layout: layout.clone(), planner, disturbances }
     }
 
-    /// The planner's noise comes from the episode's seed, too. Planning takes no time of the world.
+    /// The planner's noise comes from the episode's seed, too. Planning takes no time of the world. Before the episode begins, the
+    /// robot stands at its start until the history is full, as a robot does that waits for its first command.
     pub fn episode(&mut self, maze: Maze2d, task: Task, seed: u64) -> Outcome {
         self.planner.reset();
         let settings = PlannerConfig { seed, ..self.config.planner.clone() };
@@ -84,12 +85,15 @@ impl Driver {
         let mut odometry = Odometry::new(self.disturbances.clone(), period_s, seed);
         let steps_per_tick = (period_s / STEP_S).round() as usize;
         let step_ns = self.config.contract.period_ns() / steps_per_tick as i64;
+        let planned_before = usize::from(control.latency() == Latency::Compensated);
+        let frames = self.config.planner.history * self.layout.frame_stack;
+        let standing = (frames.saturating_sub(1) + planned_before) * steps_per_tick;
         let mut on_their_way = VecDeque::from(vec![Vector2::zeros(); self.disturbances.delay_ticks]);
         let (mut force, mut plan_ms, mut coherence) = (Vector2::zeros(), Vec::new(), Coherence::default());
-        while !episode.is_over() {
-            let now_ns = episode.steps() as i64 * step_ns;
-            let ticks = episode.steps().is_multiple_of(steps_per_tick);
-            if ticks {
+        for step in 0usize.. {
+            let now_ns = step as i64 * step_ns;
+            let ticks = step.is_multiple_of(steps_per_tick);
+            if ticks && step >= standing {
                 odometry.tick();
             }
             if let Some(state) = odometry.measured(episode.state()) {
@@ -117,7 +121,12 @@ impl Driver {
                 on_their_way.push_back(Vector2::from_column_slice(&command.values));
                 force = on_their_way.pop_front().unwrap_or(force);
             }
-            episode.step(force);
+            if step >= standing {
+                episode.step(force);
+            }
+            if episode.is_over() {
+                break;
+            }
         }
         Outcome { plan_ms, coherence, ..Outcome::of(seed, &episode) }
     }

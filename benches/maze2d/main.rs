@@ -142,7 +142,10 @@ fn run(arguments: &Arguments, maze: Maze2d, task: Task, changes: &[(String, Stri
         changes.iter().partition(|(key, _)| key.starts_with("world."));
     let disturbances = Disturbances::new(of_the_world.into_iter().map(|(key, value)| (key.as_str(), value.as_str())))?;
     let settings = of_the_planner.into_iter().map(|(key, value)| Ok((key.clone(), setting(&config, key, value)?)));
-    let config = config.changed(&settings.collect::<Result<Vec<_>>>()?)?;
+    let mut config = config.changed(&settings.collect::<Result<Vec<_>>>()?)?;
+    if disturbances.missing_is_planned {
+        config.contract.observations.iter_mut().for_each(|group| group.required = false);
+    }
     let bound = bind(&config, &definitions())?;
     let layout = Layout::new(config.contract.frame_stack, bound.modalities(&config));
     let model = named(&arguments.model);
