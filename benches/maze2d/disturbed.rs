@@ -1,4 +1,4 @@
-//! What may lie between the world and the planner, beside nothing: `world.*`.
+//! What may lie between the world and the planner: `world.*`.
 
 use anyhow::{Context, Result, bail};
 use df_planner::sim::RobotState;
@@ -7,10 +7,13 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 /// All of it, none by default.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Disturbances {
     /// `world.delay_ticks`: ticks until a command takes effect; the one before holds.
     pub delay_ticks: usize,
+    /// `world.replan_ticks`: a plan is asked for only so often; in between the rest of the last one is followed (at most
+    /// `safety.rest_s`).
+    pub replan_ticks: usize,
     /// `world.missing`: share of the time without odometry.
     missing: f64,
     /// `world.missing_s`: how long it is missing each time; 0: a tick.
@@ -20,6 +23,20 @@ pub struct Disturbances {
     /// `world.noise_m`, `world.noise_m_per_s`: deviation of the noise on positions and velocities.
     noise_m: f64,
     noise_m_per_s: f64,
+}
+
+impl Default for Disturbances {
+    fn default() -> Self {
+        Self {
+            delay_ticks: 0,
+            replan_ticks: 1,
+            missing: 0.0,
+            missing_s: 0.0,
+            missing_is_planned: false,
+            noise_m: 0.0,
+            noise_m_per_s: 0.0,
+        }
+    }
 }
 
 impl Disturbances {
@@ -35,6 +52,7 @@ impl Disturbances {
             let number: f64 = value.parse().with_context(|| format!("{key}: {value}: a number is needed"))?;
             match key {
                 "world.delay_ticks" => all.delay_ticks = number as usize,
+                "world.replan_ticks" => all.replan_ticks = (number as usize).max(1),
                 "world.missing" => all.missing = number,
                 "world.missing_s" => all.missing_s = number,
                 "world.noise_m" => all.noise_m = number,

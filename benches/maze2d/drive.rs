@@ -108,7 +108,8 @@ impl Driver {
                     }
                     Latency::Immediate => (None, control.open(now_ns)),
                 };
-                if let Some(request) = request {
+                let asks = (step / steps_per_tick).is_multiple_of(self.disturbances.replan_ticks);
+                if let Some(request) = request.filter(|_| asks) {
                     let started = Instant::now();
                     let plan = self.planner.plan(&request, &Budget::unlimited());
                     plan_ms.push(started.elapsed().as_secs_f64() * 1e3);

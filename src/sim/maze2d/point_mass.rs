@@ -22,7 +22,7 @@ const DAMPING_N_S_PER_M: f64 = 1.0;
 const GEAR_N: f64 = 100.0;
 /// Per axis, before each step.
 const SPEED_LIMIT_M_PER_S: f64 = 5.0;
-/// Of two geoms with 0.002 m each, which MuJoCo (since 3.3) adds up.
+/// Of two geoms with 0.002 m each, which MuJoCo 4.0 adds up; older versions, and so the published data, took the larger.
 const MARGIN_M: f64 = 0.004;
 /// MuJoCo's default `solref`: time constant, seconds; the damping ratio is 1.
 const TIME_CONSTANT_S: f64 = 0.02;
