@@ -1,7 +1,7 @@
 """Maze2D in MuJoCo as a robot of ROS 2, in lock step with the planner over /clock: one row of the table per call.
 
 Per step of 10 ms it publishes odometry and the clock; at each of the planner's ticks it waits for the action that is stamped
-with the tick. Each episode begins with the clock at 0, which makes the node begin anew; the robot stands at its start until the
+with the tick. Each episode begins with the clock set back, which makes the node begin anew; the robot stands at its start until the
 node's history is full. bench/maze2d/run.sh starts it beside the node.
 """
 
@@ -22,6 +22,8 @@ from rosgraph_msgs.msg import Clock
 from world import EPISODE_STEPS, REACHED_M, ROWS, SCORES, World
 
 STEP_NS = 10_000_000
+# Each episode begins here: a stamp of 0 would mean that there is none.
+START_NS = 1_000_000_000
 PATIENCE_S = 60.0
 
 
@@ -84,9 +86,9 @@ class Robot:
         return self.actions.pop(tick_ns)
 
     def synchronise(self, state, goal):
-        """The clock goes on from 0, without waiting, until the node answers: the tick of its first answer, which has come."""
+        """The clock goes on without waiting until the node answers; the next tick, which may be waited for."""
         self.actions.clear()
-        now_ns, until = 0, time.monotonic() + PATIENCE_S
+        now_ns, until = START_NS, time.monotonic() + PATIENCE_S
         while not self.actions:
             if time.monotonic() > until:
                 raise SystemExit(f"no action within {PATIENCE_S} s")
