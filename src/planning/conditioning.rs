@@ -96,3 +96,36 @@ impl Conditioning<'_> {
         known.hold((b, token, slot), level, normalised)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::NoiseScheduleKind;
+
+    #[test]
+    fn a_goal_is_known_at_the_moments_of_its_range() {
+        let layout = Layout::new(2, [("action".into(), vec!["u".into()]), ("x".into(), vec!["x".into()])]);
+        let normaliser = Normaliser { mean: vec![0.0, 1.0], deviation: vec![1.0, 2.0] };
+        let spec = TokenSpec::new(&layout.modality_of_channel(), layout.frame_stack);
+        let schedule = NoiseSchedule(NoiseScheduleKind::Cosine);
+        let conditioning = Conditioning { layout: &layout, normaliser: &normaliser, schedule, spec: &spec };
+        let mut known = Known::nothing(2, 4, &spec);
+        // Two frames a token. Of 3..7 after frame 2 every third, 5 and 8, which is beyond the end; of the other sequence none.
+        let frames = [3..7, 0..0];
+        let goal = KnownObservation { modality: 1, values: &[5.0], frames: &frames, every: 3 };
+        conditioning.know(&mut known, 2, &goal).unwrap();
+        let held = |b: usize| -> Vec<usize> {
+            (0..8).filter(|frame| !known.is_sampled(b, frame / 2, frame % 2 * 2 + 1)).collect()
+        };
+        assert_eq!((held(0), held(1)), (vec![5], vec![]));
+        // Of 0..4 every one: 2 to 5.
+        let frames = [0..0, 0..4];
+        conditioning.know(&mut known, 2, &KnownObservation { every: 1, frames: &frames, ..goal }).unwrap();
+        let held: Vec<usize> = (0..8).filter(|frame| !known.is_sampled(1, frame / 2, frame % 2 * 2 + 1)).collect();
+        assert_eq!(held, [2, 3, 4, 5]);
+        let mut x = crate::diffusion::Tokens::zeros(2, 4, spec.channels());
+        known.put(&mut x, schedule);
+        // (5 - 1) / 2, in the second frame of token 2.
+        assert_eq!(x.at_mut(0, 2)[3], 2.0);
+    }
+}
