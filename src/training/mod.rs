@@ -3,6 +3,7 @@
 mod batch;
 mod dataset;
 mod ema;
+pub mod parallel;
 mod trainer;
 
 pub use dataset::{Dataset, DatasetError};
