@@ -1,13 +1,19 @@
 //! Training by several processes or devices at once: every rank works on its share of each batch, the gradients are summed,
-//! and every rank does the same step. Knows no network and no data.
+//! and every rank does the same step. Knows no data and no loss.
 
+mod devices;
 mod gradients;
+#[cfg(feature = "mpi")]
+mod mpi;
 
 use std::ops::Range;
 
 use burn::tensor::{Tensor, TensorData};
 
+pub use devices::Devices;
 pub use gradients::sum_gradients;
+#[cfg(feature = "mpi")]
+pub use mpi::Mpi;
 
 /// One of the ranks that train together. All ranks call the same methods in the same order.
 ///
@@ -35,10 +41,7 @@ pub trait Ranks {
     /// # Errors
     /// As [`Self::sum`].
     fn sum_tensor(&self, values: Tensor<1>) -> Result<Tensor<1>, ParallelError> {
-        let (device, shape) = (values.device(), values.dims());
-        let mut host = values.into_data().try_to_vec::<f32>().map_err(|e| ParallelError::Tensor(format!("{e:?}")))?;
-        self.sum(&mut host)?;
-        Ok(Tensor::from_data(TensorData::new(host, shape), &device))
+        sum_on_host(self, values)
     }
 
     /// Whether any rank says so; also the way to stop all at the same step, and to wait for each other.
@@ -98,23 +101,47 @@ impl Ranks for Alone {
     }
 }
 
+fn sum_on_host(ranks: &(impl Ranks + ?Sized), values: Tensor<1>) -> Result<Tensor<1>, ParallelError> {
+    let (device, shape) = (values.device(), values.dims());
+    let mut host = values.into_data().try_to_vec::<f32>().map_err(|e| ParallelError::Tensor(format!("{e:?}")))?;
+    ranks.sum(&mut host)?;
+    Ok(Tensor::from_data(TensorData::new(host, shape), &device))
+}
+
+/// Rank and number of ranks, if a launcher of MPI programs or a Slurm step has started this process.
+pub fn launched() -> Option<(usize, usize)> {
+    let number = |name| std::env::var(name).ok()?.parse::<usize>().ok();
+    // OpenMPI's mpirun; Hydra (MPICH, Intel MPI) and Slurm's pmi2; Slurm's steps, with pmix and without any.
+    [
+        ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+        ("PMI_RANK", "PMI_SIZE"),
+        ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
+    ]
+    .into_iter()
+    .find_map(|(rank, size)| Some((number(rank)?, number(size)?)))
+}
+
 /// Why ranks cannot go on together.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ParallelError {
-    #[error("rank {rank} has left; the last checkpoint can be resumed with any number of ranks")]
+    #[error("rank {rank} has left")]
     Left { rank: usize },
+    #[error("rank {rank} waited {waited_s:.1} s for the other ranks in vain: one of them has died or hangs")]
+    Silent { rank: usize, waited_s: f64 },
     #[error(
-        "rank {rank} has waited {waited_s} s for the other ranks: one of them hangs; the last checkpoint can be resumed with any number of ranks"
-    )]
-    Silent { rank: usize, waited_s: u64 },
-    #[error(
-        "rank {rank} and rank 0 differ in {what}: they must run the same program on the same data with the same number of threads"
+        "rank {rank} and rank 0 differ in {what}: they must run the same program with the same arguments on the same data and kind of processor"
     )]
     Differ { what: &'static str, rank: usize },
     #[error("a batch of {batch} windows cannot be shared by {size} ranks: training.batch must be at least {size}")]
     TooManyRanks { batch: usize, size: usize },
     #[error("the gradients could not be read from the device: {0}")]
     Tensor(String),
+    #[error("MPI: {0}")]
+    Mpi(String),
+    #[error(
+        "this is rank {rank} of {size}, but this build has no MPI: build with `cargo build --features mpi` (docs/parallel.md)"
+    )]
+    NotBuilt { rank: usize, size: usize },
 }
 
 #[cfg(test)]
