@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::TrainError;
 use super::batch::Batch;
+use super::parallel::{Ranks, sum_gradients};
 use crate::diffusion::{NoiseSchedule, Tokens};
 use crate::model::{Network, level_feature_tensor};
 
@@ -16,32 +17,33 @@ pub struct Gradient {
     pub loss: f64,
 }
 
-/// Computes the gradient of the loss over all parts together: `sum(weight error^2) / total`, where `total` is the sum of the weights
-/// of the whole batch, of which other processes may hold the rest.
+/// Computes the gradient of the loss over the whole batch, `sum(weight error^2) / sum(weight)`, of which the parts here are this
+/// rank's share. Every rank gets the same.
 ///
 /// # Errors
-/// The backend fails.
+/// The backend fails, or another rank has.
 pub fn gradient(
     network: &Network,
     parts: &[Batch],
-    total: f64,
+    ranks: &dyn Ranks,
     schedule: NoiseSchedule,
     device: &Device,
 ) -> Result<Gradient, TrainError> {
+    let mut total = [parts.iter().map(|part| part.total).sum::<f64>()];
+    ranks.sum_f64(&mut total)?;
+    let total = total[0].max(1.0);
     let mut accumulator = GradientsAccumulator::new();
-    let mut loss = 0.0;
+    let mut loss = [0.0];
     for part in parts {
         let features = level_feature_tensor(&part.levels, schedule, device);
         let error = network.forward(tensor(&part.noisy, device), features) - tensor(&part.target, device);
         let sum = (error.clone() * error * tensor(&part.weight, device)).sum().mul_scalar(1.0 / total);
-        loss += f64::from(host(sum.clone())?[0]);
-        let of_weights = GradientsParams::from_grads(sum.backward(), network);
-        if parts.len() == 1 {
-            return Ok(Gradient { of_weights, loss });
-        }
-        accumulator.accumulate(network, of_weights);
+        loss[0] += f64::from(host(sum.clone())?[0]);
+        accumulator.accumulate(network, GradientsParams::from_grads(sum.backward(), network));
     }
-    Ok(Gradient { of_weights: accumulator.grads(), loss })
+    let of_weights = sum_gradients(ranks, network, accumulator.grads())?;
+    ranks.sum_f64(&mut loss)?;
+    Ok(Gradient { of_weights, loss: loss[0] })
 }
 
 /// Shortens the gradient of all weights together to `longest` (Pascanu et al. 2013, "On the difficulty of training recurrent neural

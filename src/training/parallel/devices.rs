@@ -3,9 +3,11 @@
 //! What is on the host is summed there. Tensors on CUDA devices are summed by NCCL, through the same collective of Burn that its
 //! `DistributedDataParallel` uses.
 
+use std::cell::Cell;
 use std::ops::AddAssign;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor};
 
@@ -19,6 +21,7 @@ pub struct Devices {
     devices: Arc<[Device]>,
     singles: Arc<Table<f32>>,
     doubles: Arc<Table<f64>>,
+    waited: Cell<Duration>,
 }
 
 impl Devices {
@@ -37,6 +40,7 @@ impl Devices {
             devices: devices.clone(),
             singles: singles.clone(),
             doubles: doubles.clone(),
+            waited: Cell::default(),
         };
         Ok((0..size).map(rank).collect())
     }
@@ -72,6 +76,13 @@ impl Devices {
         &self.devices[self.rank]
     }
 
+    fn timed<T>(&self, sum: impl FnOnce() -> T) -> T {
+        let started = Instant::now();
+        let summed = sum();
+        self.waited.set(self.waited.get() + started.elapsed());
+        summed
+    }
+
     /// Whether NCCL can sum: all on CUDA, and none on the device of another.
     fn on_cuda(&self) -> bool {
         cfg!(feature = "cuda")
@@ -93,11 +104,15 @@ impl Ranks for Devices {
     }
 
     fn sum(&self, values: &mut [f32]) -> Result<(), ParallelError> {
-        self.singles.sum(self.rank, values)
+        self.timed(|| self.singles.sum(self.rank, values))
     }
 
     fn sum_f64(&self, values: &mut [f64]) -> Result<(), ParallelError> {
-        self.doubles.sum(self.rank, values)
+        self.timed(|| self.doubles.sum(self.rank, values))
+    }
+
+    fn waited(&self) -> Duration {
+        self.waited.get()
     }
 
     fn sum_tensor(&self, values: Tensor<1>) -> Result<Tensor<1>, ParallelError> {

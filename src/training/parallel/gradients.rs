@@ -1,10 +1,11 @@
-//! Gradients of a module as one vector, in the order in which the module lists its parameters, and back.
+//! Gradients of a module as one vector, in the order in which the module lists its parameters, and back; its weights as one
+//! number.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
-use super::{ParallelError, Ranks};
+use super::{ParallelError, Ranks, on_host};
 
 /// The gradients summed over the ranks. One that a rank lacks counts as 0; a parameter without a gradient on a single rank alone
 /// stays without one.
@@ -22,6 +23,16 @@ pub fn sum_gradients<M: Module>(
     Ok(spread(module, ranks.sum_tensor(flatten(module, gradients))?))
 }
 
+/// A checksum of all weights: ranks with equal ones hold equal weights.
+///
+/// # Errors
+/// The weights cannot be read from the device.
+pub fn fingerprint<M: Module>(module: &M) -> Result<u32, ParallelError> {
+    let mut visitor = Fingerprint { hasher: crc32fast::Hasher::new(), failed: None };
+    module.visit(&mut visitor);
+    visitor.failed.map_or(Ok(visitor.hasher.finalize()), Err)
+}
+
 /// Every gradient behind the other: `[value]`, as many as `module` has parameters.
 fn flatten<M: Module>(module: &M, gradients: GradientsParams) -> Tensor<1> {
     let mut visitor = Flatten { gradients, parts: Vec::new() };
@@ -34,6 +45,20 @@ fn spread<M: Module>(module: &M, flat: Tensor<1>) -> GradientsParams {
     let mut visitor = Spread { flat, from: 0, gradients: GradientsParams::new() };
     module.visit(&mut visitor);
     visitor.gradients
+}
+
+struct Fingerprint {
+    hasher: crc32fast::Hasher,
+    failed: Option<ParallelError>,
+}
+
+impl ModuleVisitor for Fingerprint {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        match on_host(param.val().inner()) {
+            Ok(values) => values.iter().for_each(|value| self.hasher.update(&value.to_le_bytes())),
+            Err(error) => self.failed = Some(error),
+        }
+    }
 }
 
 struct Flatten {
@@ -68,6 +93,7 @@ impl ModuleVisitor for Spread {
 mod tests {
     use super::*;
     use crate::model::{Network, NetworkConfig};
+    use burn::module::ModuleMapper;
     use burn::optim::AdamWConfig;
     use burn::tensor::Device;
 
@@ -126,6 +152,30 @@ mod tests {
         let twice = sum_gradients(&Twice, &network, gradients(&network)).unwrap();
         let doubled: Vec<Vec<f32>> = alone.iter().map(|g| g.iter().map(|v| 2.0 * v).collect()).collect();
         assert_eq!(values(&network, &twice), doubled);
+    }
+
+    #[test]
+    fn a_fingerprint_tells_one_weight_from_another() {
+        let network = NetworkConfig::new(8, 1, 2, 3, 2, 4).init(&Device::flex().autodiff());
+        let nudged = network.clone().map(&mut Nudge(true));
+        assert_eq!(fingerprint(&network), fingerprint(&network.clone()));
+        assert_ne!(fingerprint(&network), fingerprint(&nudged));
+    }
+
+    /// The least change of one weight of the first parameter.
+    struct Nudge(bool);
+
+    impl ModuleMapper for Nudge {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            if !std::mem::take(&mut self.0) {
+                return param;
+            }
+            param.map(|weights| {
+                let mut values = on_host(weights.clone().inner()).unwrap();
+                values[0] = values[0].next_up();
+                Tensor::<1>::from_data(&values[..], &weights.device()).reshape(weights.dims())
+            })
+        }
     }
 
     #[test]

@@ -7,11 +7,12 @@ mod gradients;
 mod mpi;
 
 use std::ops::Range;
+use std::time::Duration;
 
 use burn::tensor::{Tensor, TensorData};
 
 pub use devices::Devices;
-pub use gradients::sum_gradients;
+pub use gradients::{fingerprint, sum_gradients};
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
 
@@ -68,6 +69,11 @@ pub trait Ranks {
         }
     }
 
+    /// Time spent on sums of values so far, waiting for the others included.
+    fn waited(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// The positions within a batch of `batch` windows that are this rank's; they differ by at most one in number.
     fn share(&self, batch: usize) -> Range<usize> {
         let at = |rank: usize| batch * rank / self.size();
@@ -103,9 +109,13 @@ impl Ranks for Alone {
 
 fn sum_on_host(ranks: &(impl Ranks + ?Sized), values: Tensor<1>) -> Result<Tensor<1>, ParallelError> {
     let (device, shape) = (values.device(), values.dims());
-    let mut host = values.into_data().try_to_vec::<f32>().map_err(|e| ParallelError::Tensor(format!("{e:?}")))?;
+    let mut host = on_host(values)?;
     ranks.sum(&mut host)?;
     Ok(Tensor::from_data(TensorData::new(host, shape), &device))
+}
+
+fn on_host<const D: usize>(values: Tensor<D>) -> Result<Vec<f32>, ParallelError> {
+    values.into_data().try_to_vec::<f32>().map_err(|e| ParallelError::Tensor(format!("{e:?}")))
 }
 
 /// Rank and number of ranks, if a launcher of MPI programs or a Slurm step has started this process.
@@ -134,7 +144,7 @@ pub enum ParallelError {
     Differ { what: &'static str, rank: usize },
     #[error("a batch of {batch} windows cannot be shared by {size} ranks: training.batch must be at least {size}")]
     TooManyRanks { batch: usize, size: usize },
-    #[error("the gradients could not be read from the device: {0}")]
+    #[error("values could not be read from the device: {0}")]
     Tensor(String),
     #[error("MPI: {0}")]
     Mpi(String),

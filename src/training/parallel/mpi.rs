@@ -3,6 +3,7 @@
 //! A thread of its own makes all calls of MPI, so that waiting for the others can end: MPI itself would wait for ever for a rank
 //! that hangs. A rank that dies is the launcher's business: it names it and ends the others.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -18,8 +19,8 @@ use super::{ParallelError, Ranks, launched};
 
 /// How often a waiting rank looks whether it was told to stop.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long a rank that was told to stop still waits for the others. OpenMPI's launcher gives the ranks that survive another
-/// one second (odls_base_sigkill_timeout): the rest of it is for the last checkpoint.
+/// How much later than rank 0 the others may come once it was told to stop. OpenMPI's launcher gives the ranks that survive
+/// another one second (odls_base_sigkill_timeout): the rest of it is for the last checkpoint. Other ranks have nothing to save.
 const LAST_PATIENCE: Duration = Duration::from_millis(300);
 
 /// What the thread does with the communicator of all processes; nothing: it leaves in order.
@@ -31,6 +32,9 @@ pub struct Mpi {
     size: usize,
     patience: Duration,
     stop: Arc<AtomicBool>,
+    /// When the last sum came.
+    answered: Cell<Instant>,
+    waited: Cell<Duration>,
     jobs: Sender<Job>,
     left: Receiver<()>,
 }
@@ -57,15 +61,27 @@ impl Mpi {
             Some((_, started)) if started != size => Err(ParallelError::Mpi(format!(
                 "it sees {size} ranks, {started} were started: Slurm needs `srun --mpi=pmix`, and mpirun must belong to the MPI that this program was built with"
             ))),
-            _ => Ok(Self { rank, size, patience, stop, jobs, left }),
+            _ => Ok(Self {
+                rank,
+                size,
+                patience,
+                stop,
+                answered: Cell::new(Instant::now()),
+                waited: Cell::default(),
+                jobs,
+                left,
+            }),
         }
     }
 
     /// Leaves in order, when all ranks are done. A process that ends without it has failed: the launcher then ends the others.
     pub fn finish(self) {
+        // While rank 0 writes, nobody goes.
+        let _ = self.any(false);
         let _ = self.jobs.send(None);
-        // A launcher that was told to end (OpenMPI) lets nobody leave in order: not to be waited for.
-        let _ = self.wait(&self.left);
+        // OpenMPI's launcher, once told to end, lets nobody leave in order any more.
+        let patience = if self.stop.load(Ordering::Relaxed) { LAST_PATIENCE } else { self.patience };
+        let _ = self.left.recv_timeout(patience);
     }
 
     fn sum_of<T>(&self, values: &mut [T]) -> Result<(), ParallelError>
@@ -85,19 +101,25 @@ impl Mpi {
     }
 
     fn wait<T>(&self, answered: &Receiver<T>) -> Result<T, ParallelError> {
+        // The others had as much to do as this rank since then.
+        let last_patience = LAST_PATIENCE + self.answered.get().elapsed();
         let started = Instant::now();
         let mut told = None;
         loop {
             match answered.recv_timeout(LOOK) {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.answered.set(Instant::now());
+                    self.waited.set(self.waited.get() + started.elapsed());
+                    return Ok(answer);
+                }
                 Err(RecvTimeoutError::Disconnected) => return Err(ended()),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if told.is_none() && self.stop.load(Ordering::Relaxed) {
+            if told.is_none() && self.rank == 0 && self.stop.load(Ordering::Relaxed) {
                 told = Some(Instant::now());
             }
             let waited = started.elapsed();
-            if waited >= self.patience || told.is_some_and(|told| told.elapsed() >= LAST_PATIENCE) {
+            if waited >= self.patience || told.is_some_and(|told| told.elapsed() >= last_patience) {
                 return Err(ParallelError::Silent { rank: self.rank, waited_s: waited.as_secs_f64() });
             }
         }
@@ -119,6 +141,10 @@ impl Ranks for Mpi {
 
     fn sum_f64(&self, values: &mut [f64]) -> Result<(), ParallelError> {
         self.sum_of(values)
+    }
+
+    fn waited(&self) -> Duration {
+        self.waited.get()
     }
 }
 
