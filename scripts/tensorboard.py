@@ -15,6 +15,8 @@ def scalars(prefix, value):
         yield prefix, value
     elif isinstance(value, dict):
         for key, inner in value.items():
+            if key in ("from", "to", "channel"):
+                continue  # They name the entry.
             yield from scalars(f"{prefix}/{key}", inner)
     elif isinstance(value, list):
         for place, inner in enumerate(value):

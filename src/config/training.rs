@@ -87,6 +87,8 @@ pub struct TrainingConfig {
     pub max_gap_s: f64,
     /// How far the stamps of two topics may lie apart in the order of recording, seconds. What comes later is left out.
     pub max_skew_s: f64,
+    /// Most room for frames that are kept for further runs (`data::CachePlace`), 10^9 bytes.
+    pub cache_gb: f64,
     pub seed: u64,
     pub noise_mix: NoiseMix,
     pub loss_weight: LossWeightKind,
@@ -115,6 +117,7 @@ impl Default for TrainingConfig {
             checkpoint_every_s: 300.0,
             max_gap_s: 0.5,
             max_skew_s: 10.0,
+            cache_gb: 50.0,
             seed: 0,
             noise_mix: NoiseMix {
                 independent: 0.06,
@@ -150,6 +153,7 @@ impl TrainingConfig {
         positive("training.checkpoint_every_s", self.checkpoint_every_s)?;
         positive("training.max_gap_s", self.max_gap_s)?;
         not_negative("training.max_skew_s", self.max_skew_s)?;
+        not_negative("training.cache_gb", self.cache_gb)?;
         positive("training.snr_clip", self.snr_clip)?;
         share("training.snr_decay", self.snr_decay)?;
         let cut = self.noise_mix.variable_length;

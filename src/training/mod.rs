@@ -3,18 +3,25 @@
 
 mod batch;
 mod card;
+mod chance;
 mod curves;
 mod dataset;
 mod ema;
+mod error;
+mod events;
 mod log;
+mod order;
 pub mod parallel;
 mod run;
 mod step;
 mod trainer;
 mod validation;
 
-pub use dataset::{Dataset, DatasetError};
+pub use batch::{Batch, BatchMaker};
+pub use dataset::{Dataset, DatasetError, Window};
+pub use error::TrainError;
+pub use events::{End, Event, Summary};
 pub use log::{Line, StepLine};
 pub use run::{Best, Run, Start};
-pub use trainer::{End, Event, Summary, TrainError, train};
+pub use trainer::train;
 pub use validation::{ActionError, Band, Plans, Validation};

@@ -15,8 +15,10 @@ use burn::tensor::Device;
 
 use super::batch::{Batch, BatchMaker};
 use super::card::{self, Card};
-use super::dataset::{Dataset, DatasetError};
+use super::dataset::Dataset;
 use super::ema::Ema;
+use super::error::TrainError;
+use super::events::{End, Event, Summary};
 use super::log::{Line, Log, StepLine};
 use super::parallel::{self, ParallelError, Ranks};
 use super::run::{Best, Data, Progress, Run};
@@ -25,7 +27,7 @@ use super::validation::{Validation, Validator};
 use crate::config::{Config, TrainingConfig};
 use crate::data::Recording;
 use crate::diffusion::TokenSpec;
-use crate::model::{Checkpoint, CheckpointError, Network, NetworkConfig, Provenance, numbered};
+use crate::model::{Checkpoint, Network, NetworkConfig, Provenance, numbered};
 use crate::signal::Normaliser;
 
 /// Loss is reported as a mean over about this many steps.
@@ -38,108 +40,10 @@ const COMPARE_EVERY: usize = 100;
 /// The random numbers of a device are common to all that train on its kind in this process: one network at a time.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// What happened, for a progress bar or a log.
-#[derive(Clone, Debug)]
-pub enum Event {
-    Started {
-        training_windows: usize,
-        validation_windows: usize,
-        parameters: usize,
-        steps: usize,
-    },
-    /// `changes`: settings that are not what they were.
-    Resumed {
-        step: usize,
-        changes: Vec<String>,
-    },
-    Step {
-        step: usize,
-        loss: f64,
-        windows_per_s: f64,
-    },
-    Validated {
-        step: usize,
-        validation: Validation,
-        is_best: bool,
-    },
-    /// What `--resume` needs is on the disk.
-    Saved {
-        step: usize,
-    },
-    /// It is not; training goes on, and it is tried again.
-    NotSaved {
-        step: usize,
-        reason: String,
-    },
-}
-
-/// How the run ended.
-#[derive(Clone, Debug)]
-pub struct Summary {
-    pub provenance: Provenance,
-    pub best: Option<Best>,
-    pub end: End,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Every step was done.
-    Finished,
-    /// `training.patience` ran out.
-    Early,
-    /// It was told to stop.
-    Stopped,
-}
-
-/// Why training stopped; what was saved before stays.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    #[error(transparent)]
-    Dataset(#[from] DatasetError),
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    #[error(
-        "step {step}: the loss is {loss} and the norm of the gradient {gradient_norm}, which are not finite; windows {first} to {last} of the \
-         shuffled order, learning rate {learning_rate:e}, norm of the weights {weight_norm}, norm of the gradient before {before}. Try a \
-         smaller training.learning_rate or training.gradient_clip; {kept}"
-    )]
-    NotFinite {
-        step: usize,
-        loss: f64,
-        gradient_norm: f64,
-        first: u64,
-        last: u64,
-        learning_rate: f64,
-        weight_norm: f64,
-        before: f64,
-        kept: String,
-    },
-    #[error(
-        "{} holds a run that was not finished (step {step}): go on with it by --resume, or remove it by --restart", place.display()
-    )]
-    Unfinished { place: std::path::PathBuf, step: usize },
-    #[error("{} holds no run to resume", place.display())]
-    NothingToResume { place: std::path::PathBuf },
-    #[error(
-        "{}: the run cannot go on: {what} was {was} and is {is}. Undo the change, or start anew with another --out or --restart", place.display()
-    )]
-    OtherRun { place: std::path::PathBuf, what: String, was: String, is: String },
-    #[error(transparent)]
-    Chart(#[from] crate::charts::ChartError),
-    #[error("{}: {source}", place.display())]
-    Log { place: std::path::PathBuf, source: std::io::Error },
-    #[error("the backend failed: {0}")]
-    Backend(String),
-    #[error(transparent)]
-    Parallel(#[from] ParallelError),
-    #[error("step {step}: {cause}. {kept}; --resume goes on, with any number of ranks")]
-    Deserted { step: usize, cause: ParallelError, kept: String },
-}
-
 /// Trains on the recordings. The best checkpoint goes to the run's place, what `--resume` needs beside it.
 ///
-/// `stop` ends the run after the current step, on whichever of the ranks. The same recordings, configuration and backend give the same weights, whether the
-/// run was stopped, killed and resumed on the way or not.
+/// `stop` ends the run after the current step, whichever of the ranks is told. The same recordings, configuration and backend
+/// give the same weights, whether the run was stopped, killed and resumed on the way or not.
 ///
 /// # Errors
 /// See [`TrainError`].

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use burn::tensor::Device;
 use df_planner::config::Config;
-use df_planner::data::{self, Recording};
+use df_planner::data::{self, CachePlace, Recording};
 use df_planner::model::device;
 #[cfg(feature = "mpi")]
 use df_planner::training::parallel::Mpi;
@@ -44,9 +44,32 @@ pub struct Train {
     /// Several processes (mpirun, srun): how long one waits for the others before it gives up, seconds.
     #[arg(long, default_value_t = 1800)]
     wait_s: u64,
+    #[command(flatten)]
+    cache: Cache,
     /// Optimizer steps, instead of training.steps.
     #[arg(long)]
     steps: Option<usize>,
+}
+
+/// Where frames are kept, for every command that reads demonstrations.
+#[derive(clap::Args)]
+pub struct Cache {
+    /// Keep the frames that were read here for further runs, instead of $XDG_CACHE_HOME/df_planner or ~/.cache/df_planner.
+    #[arg(long = "cache", value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// Do not keep them: they lie in the folder for temporary files (TMPDIR) until the run ends.
+    #[arg(long, conflicts_with = "directory")]
+    no_cache: bool,
+}
+
+impl Cache {
+    pub fn place(&self) -> CachePlace {
+        match &self.directory {
+            Some(directory) => CachePlace::At(directory.clone()),
+            None if self.no_cache => CachePlace::Temporary,
+            None => CachePlace::Standard,
+        }
+    }
 }
 
 pub fn run(arguments: &Train) -> anyhow::Result<()> {
@@ -101,10 +124,7 @@ impl Work<'_> {
             if let Some(recording) = &*kept {
                 return Ok(recording.clone());
             }
-            let recording = Arc::new(data::load(&self.config, inputs)?);
-            if recording.episodes.is_empty() {
-                bail!("no episode could be read from {:?}", self.arguments.bag);
-            }
+            let recording = Arc::new(data::load(&self.config, inputs, &self.arguments.cache.place())?);
             *kept = Some(recording.clone());
             Ok(recording)
         };
