@@ -114,9 +114,9 @@ impl<'a> Trainer<'a> {
         let data = Data { bags: bags.clone(), episodes, frames };
         let mut progress = Progress::new(config, data, device_name);
 
-        let (batch, size) = (settings.batch, ranks.size());
-        if batch < size {
-            return Err(ParallelError::TooManyRanks { batch, size }.into());
+        let (batch, parts) = (settings.batch, settings.accumulate.next_multiple_of(ranks.size()));
+        if batch < parts {
+            return Err(ParallelError::TooManyParts { batch, parts, ranks: ranks.size() }.into());
         }
         ranks.same("the configuration or the data", progress.fingerprint(&normaliser))?;
 
@@ -236,12 +236,12 @@ impl<'a> Trainer<'a> {
     fn step(&mut self) -> Result<StepLine, TrainError> {
         let settings = &self.config.training;
         let (done, size) = (self.progress.step as u64, settings.batch as u64);
-        let (first, share) = (done * size, self.ranks.share(settings.batch));
-        let (from, length, parts) = (first + share.start as u64, share.len() as u64, settings.accumulate as u64);
-        let part = |i: u64| from + i * length / parts..from + (i + 1) * length / parts;
-        let parts = (0..parts).map(part).filter(|part| !part.is_empty());
-        let batches: Vec<Batch> = parts.map(|part| self.maker.batch(&self.training, done, part)).collect();
-        let mut gradient = step::gradient(&self.network, &batches, self.ranks, self.maker.schedule, &self.tracked)?;
+        let first = done * size;
+        let parts = step::Parts::new(settings.batch, settings.accumulate, self.ranks);
+        let windows = parts.mine().map(|part| first + part.start..first + part.end);
+        let batches: Vec<Batch> = windows.map(|windows| self.maker.batch(&self.training, done, windows)).collect();
+        let (ranks, schedule) = (self.ranks, self.maker.schedule);
+        let mut gradient = step::gradient(&self.network, (&parts, &batches), ranks, schedule, &self.tracked)?;
         let norm = step::clip(&mut gradient.of_weights, &self.network, settings.gradient_clip)?;
         let learning_rate = learning_rate(done as usize + 1, settings);
         if !gradient.loss.is_finite() || !norm.is_finite() {

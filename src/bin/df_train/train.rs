@@ -103,13 +103,13 @@ struct Work<'a> {
 impl Work<'_> {
     #[cfg(feature = "mpi")]
     fn among_processes(&self, rank: usize, size: usize) -> anyhow::Result<()> {
-        let start = || {
+        let work = || -> anyhow::Result<()> {
             let ranks = Mpi::start(Duration::from_secs(self.arguments.wait_s), self.stop.clone())?;
             self.train(&ranks, &device(&self.arguments.device)?)?;
             ranks.finish();
             Ok(())
         };
-        start().with_context(|| format!("rank {rank} of {size}"))
+        work().with_context(|| format!("rank {rank} of {size}"))
     }
 
     #[cfg(not(feature = "mpi"))]
@@ -158,7 +158,7 @@ impl Work<'_> {
             ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}  ETA {eta}  elapsed {elapsed}")
                 .context("progress bar")?,
         );
-        let mut tell = |event: Event| match event {
+        let tell = |event: Event| match event {
             Event::Started { training_windows, validation_windows, parameters, steps } => println!(
                 "{training_windows} training windows, {validation_windows} for validation; {parameters} parameters; {steps} steps"
             ),

@@ -160,12 +160,8 @@ impl<T: Copy + AddAssign> Table<T> {
         let round = state.round;
         state.given[rank] = Some(values.to_vec());
         if state.given.iter().all(Option::is_some) {
-            // In the order of the ranks, whoever comes last.
-            let mut given = state.given.iter_mut().filter_map(Option::take);
-            let mut sum = given.next().unwrap_or_default();
-            for other in given {
-                sum.iter_mut().zip(other).for_each(|(sum, value)| *sum += value);
-            }
+            let given = state.given.iter_mut().filter_map(Option::take).collect();
+            let sum = in_pairs(given);
             state.sum = Arc::new(sum);
             state.round += 1;
             self.changed.notify_all();
@@ -188,23 +184,39 @@ impl<T: Copy + AddAssign> Table<T> {
     }
 }
 
+/// `((0 + 1) + (2 + 3))`, whoever comes last: see `GradientSum`.
+fn in_pairs<T: Copy + AddAssign>(mut given: Vec<Vec<T>>) -> Vec<T> {
+    while given.len() > 1 {
+        let mut pairs = Vec::with_capacity(given.len().div_ceil(2));
+        let mut values = given.into_iter();
+        while let Some(mut sum) = values.next() {
+            for other in values.next().iter() {
+                sum.iter_mut().zip(other).for_each(|(sum, value)| *sum += *value);
+            }
+            pairs.push(sum);
+        }
+        given = pairs;
+    }
+    given.pop().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn threads_sum_in_the_order_of_the_ranks_with_the_same_bits() {
-        // In f32, 1e8 + 1 - 1e8 is 0 and 1e8 - 1e8 + 1 is 1: the order shows.
-        let given = [1e8f32, 1.0, -1e8];
-        let group = Devices::group("flex, flex,flex").unwrap();
+    fn threads_sum_in_pairs_with_the_same_bits() {
+        // In f32: (1e8 + 1) + (-1e8 + 1) is 0, one after the other they give 1.
+        let given = [1e8f32, 1.0, -1e8, 1.0];
+        let group = Devices::group("flex, flex,flex,flex").unwrap();
         let seen = Devices::run(group, |ranks| -> Result<_, ParallelError> {
             for round in 0..200 {
                 let mut values = [given[ranks.rank()], round as f32];
                 ranks.sum(&mut values)?;
-                assert_eq!(values, [0.0, 3.0 * round as f32]);
+                assert_eq!(values, [0.0, 4.0 * round as f32]);
             }
             let tensor = Tensor::<1>::from_data([ranks.rank() as f32, 1.0], ranks.device());
-            assert_eq!(ranks.sum_tensor(tensor)?.into_data().try_to_vec::<f32>().unwrap(), [3.0, 3.0]);
+            assert_eq!(ranks.sum_tensor(tensor)?.into_data().try_to_vec::<f32>().unwrap(), [6.0, 4.0]);
             assert!(ranks.any(ranks.rank() == 2)? && !ranks.any(false)?);
             ranks.same("nothing", 7)?;
             assert_eq!(

@@ -7,20 +7,39 @@ use burn::tensor::Tensor;
 
 use super::{ParallelError, Ranks, on_host};
 
-/// The gradients summed over the ranks. One that a rank lacks counts as 0; a parameter without a gradient on a single rank alone
-/// stays without one.
+/// The sum of the gradients of a batch's parts, over all ranks.
 ///
-/// # Errors
-/// As [`Ranks::sum`].
-pub fn sum_gradients<M: Module>(
-    ranks: &dyn Ranks,
-    module: &M,
-    gradients: GradientsParams,
-) -> Result<GradientsParams, ParallelError> {
-    if ranks.size() == 1 {
-        return Ok(gradients);
+/// Pairs are summed, then pairs of pairs: `((0 + 1) + (2 + 3))`. So parts that are shared by 1, 2 or 4 ranks give the same bits,
+/// if sums over ranks are made in this order too.
+pub struct GradientSum<'a, M> {
+    module: &'a M,
+    /// How many parts are in each, falling powers of two, and their sum.
+    sums: Vec<(usize, Tensor<1>)>,
+}
+
+impl<'a, M: Module> GradientSum<'a, M> {
+    pub fn new(module: &'a M) -> Self {
+        Self { module, sums: Vec::new() }
     }
-    Ok(spread(module, ranks.sum_tensor(flatten(module, gradients))?))
+
+    /// Adds the next part of this rank. A gradient that it lacks counts as 0.
+    pub fn add(&mut self, gradients: GradientsParams) {
+        let (mut count, mut sum) = (1, flatten(self.module, gradients));
+        while let Some((before, other)) = self.sums.pop_if(|(before, _)| *before == count) {
+            (count, sum) = (before + count, other + sum);
+        }
+        self.sums.push((count, sum));
+    }
+
+    /// The sum over all ranks, the same on each.
+    ///
+    /// # Errors
+    /// As [`Ranks::sum`].
+    pub fn over(self, ranks: &dyn Ranks) -> Result<GradientsParams, ParallelError> {
+        let sum = self.sums.into_iter().rev().map(|(_, sum)| sum).reduce(|later, earlier| earlier + later);
+        let sum = sum.unwrap_or_else(|| flatten(self.module, GradientsParams::new()));
+        Ok(spread(self.module, ranks.sum_tensor(sum)?))
+    }
 }
 
 /// A checksum of all weights: ranks with equal ones hold equal weights.
@@ -93,7 +112,9 @@ impl ModuleVisitor for Spread {
 mod tests {
     use super::*;
     use crate::model::{Network, NetworkConfig};
+    use crate::training::parallel::Alone;
     use burn::module::ModuleMapper;
+    use burn::nn::LinearConfig;
     use burn::optim::AdamWConfig;
     use burn::tensor::Device;
 
@@ -149,9 +170,32 @@ mod tests {
         let network = AdamWConfig::new().init().step(1e-2, network.clone(), gradients(&network));
         let alone = values(&network, &gradients(&network));
         assert!(alone.iter().all(|g| g.iter().any(|v| *v != 0.0)), "after a step every parameter has one");
-        let twice = sum_gradients(&Twice, &network, gradients(&network)).unwrap();
-        let doubled: Vec<Vec<f32>> = alone.iter().map(|g| g.iter().map(|v| 2.0 * v).collect()).collect();
-        assert_eq!(values(&network, &twice), doubled);
+        let times = |ranks: &dyn Ranks, parts: usize| {
+            let mut sum = GradientSum::new(&network);
+            (0..parts).for_each(|_| sum.add(gradients(&network)));
+            values(&network, &sum.over(ranks).unwrap())
+        };
+        let scaled = |by: f32| alone.iter().map(|g| g.iter().map(|v| by * v).collect()).collect::<Vec<Vec<f32>>>();
+        assert_eq!(times(&Alone, 1), alone);
+        // Doubling is exact.
+        assert_eq!(times(&Alone, 4), scaled(4.0));
+        assert_eq!(times(&Twice, 2), scaled(4.0));
+        assert_eq!(times(&Twice, 0), scaled(0.0));
+    }
+
+    #[test]
+    fn parts_are_summed_in_pairs() {
+        let layer = LinearConfig::new(2, 3).init(&Device::flex().autodiff());
+        let mut sum = GradientSum::new(&layer);
+        // In f32: (1e8 + 1) + (-1e8 + 1) is 0, one after the other they give 1. The fifth comes last. Of the bias there is none.
+        for value in [1e8, 1.0, -1e8, 1.0, 5.0] {
+            let mut gradients = GradientsParams::new();
+            gradients.register(layer.weight.id, layer.weight.val().inner().full_like(value));
+            sum.add(gradients);
+        }
+        let total = sum.over(&Alone).unwrap();
+        assert_eq!(on_host(total.get::<2>(layer.weight.id).unwrap()).unwrap(), [5.0; 6]);
+        assert_eq!(on_host(total.get::<1>(layer.bias.unwrap().id).unwrap()).unwrap(), [0.0; 3]);
     }
 
     #[test]
@@ -176,12 +220,5 @@ mod tests {
                 Tensor::<1>::from_data(&values[..], &weights.device()).reshape(weights.dims())
             })
         }
-    }
-
-    #[test]
-    fn a_missing_gradient_counts_as_zero() {
-        let network = NetworkConfig::new(8, 1, 2, 3, 2, 4).init(&Device::flex().autodiff());
-        let summed = sum_gradients(&Twice, &network, GradientsParams::new()).unwrap();
-        assert!(values(&network, &summed).into_iter().flatten().all(|v| v == 0.0));
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use burn::tensor::{Tensor, TensorData};
 
 pub use devices::Devices;
-pub use gradients::{fingerprint, sum_gradients};
+pub use gradients::{GradientSum, fingerprint};
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
 
@@ -74,9 +74,9 @@ pub trait Ranks {
         Duration::ZERO
     }
 
-    /// The positions within a batch of `batch` windows that are this rank's; they differ by at most one in number.
-    fn share(&self, batch: usize) -> Range<usize> {
-        let at = |rank: usize| batch * rank / self.size();
+    /// Those of `count` things that are this rank's; the ranks differ by at most one in number.
+    fn share(&self, count: usize) -> Range<usize> {
+        let at = |rank: usize| count * rank / self.size();
         at(self.rank())..at(self.rank() + 1)
     }
 }
@@ -142,8 +142,10 @@ pub enum ParallelError {
         "rank {rank} and rank 0 differ in {what}: they must run the same program with the same arguments on the same data and kind of processor"
     )]
     Differ { what: &'static str, rank: usize },
-    #[error("a batch of {batch} windows cannot be shared by {size} ranks: training.batch must be at least {size}")]
-    TooManyRanks { batch: usize, size: usize },
+    #[error(
+        "a batch of {batch} windows cannot be shared by {ranks} ranks in {parts} parts: training.batch must be at least {parts}"
+    )]
+    TooManyParts { batch: usize, parts: usize, ranks: usize },
     #[error("values could not be read from the device: {0}")]
     Tensor(String),
     #[error("MPI: {0}")]
