@@ -13,7 +13,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// How long a run may take to end once a rank has died, or it was told to stop.
-const SOON: Duration = Duration::from_secs(15);
+const SOON: Duration = Duration::from_secs(40);
 const PATIENCE: Duration = Duration::from_secs(120);
 const STEPS: usize = 200;
 /// Of a run that does not end by itself.
@@ -66,6 +66,8 @@ impl Place {
             // Containers: root, fewer cores than ranks, and no right to read another process's memory.
             command.args(["--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", &ranks.to_string()]);
             command.args(["--mca", "btl_vader_single_copy_mechanism", "none"]);
+            // Time to save for a machine that has other work: mpirun sleeps twice as long before it kills.
+            command.args(["--mca", "odls_base_sigkill_timeout", "4"]);
             // Sums in pairs: recursive doubling.
             command.args([
                 "--mca",

@@ -20,7 +20,7 @@ use super::{ParallelError, Ranks, launched};
 /// How often a waiting rank looks whether it was told to stop.
 const LOOK: Duration = Duration::from_millis(50);
 /// How much later than rank 0 the others may come once it was told to stop. OpenMPI's launcher gives the ranks that survive
-/// another one second (odls_base_sigkill_timeout): the rest of it is for the last checkpoint. Other ranks have nothing to save.
+/// another two seconds (twice odls_base_sigkill_timeout): the rest is for the last checkpoint. Other ranks have nothing to save.
 const LAST_PATIENCE: Duration = Duration::from_millis(300);
 
 /// What the thread does with the communicator of all processes; nothing: it leaves in order.
