@@ -172,7 +172,8 @@ impl Reader<'_> {
         let (config, path) = (self.config, &self.inputs[input].path);
         let source = opened(path)?;
         let own = source.message_definitions();
-        let alone = bind(config, &own).is_ok();
+        // The goal is no part of a frame: a bag without its type is as complete.
+        let alone = bind(&Config { goal: None, ..config.clone() }, &own).is_ok();
         let mut recorded = vec![own];
         if !alone {
             for other in (0..self.inputs.len()).filter(|other| *other != input) {
