@@ -1,12 +1,13 @@
 //! Several recordings under one contract: opened, bound, read.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::cache::{Cache, CacheError, CachePlace, FrameFile, FrameWriter, Keys, Stretch};
 use super::{BagError, EpisodeReport, Input, Source, open_source, read_frames};
 use crate::config::{Config, ConfigError};
 use crate::message::{AmentDefinitions, Bound, Definitions, FirstKnown, SchemaDefinitions, bind};
-use crate::signal::Layout;
+use crate::signal::{Frame, Layout};
 
 /// Why recordings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -62,20 +63,21 @@ impl Recording {
         self.files[episode.input].fetch(episode.first + k, count);
     }
 
-    /// These episodes, each with its weight, for tests; in files without names.
-    #[cfg(test)]
-    pub fn of(layout: &Layout, episodes: Vec<(Vec<crate::signal::Frame>, f64)>) -> std::sync::Arc<Self> {
+    /// Episodes that are no recording on disk, such as generated ones, each with its weight; in files without names.
+    ///
+    /// # Errors
+    /// The folder for temporary files cannot be written.
+    pub fn of(layout: &Layout, episodes: Vec<(Vec<Frame>, f64)>) -> std::io::Result<Arc<Self>> {
         let (mut spans, mut files) = (Vec::new(), Vec::new());
         for (input, (frames, weight)) in episodes.into_iter().enumerate() {
-            let file = tempfile::tempfile().unwrap();
-            let mut writer = FrameWriter::new(file, "", &layout.modalities, &layout.labels);
+            let mut writer = FrameWriter::new(tempfile::tempfile()?, "", &layout.modalities, &layout.labels);
             spans.push(Span { input, first: 0, frames: frames.len(), start_ns: 0, weight });
             for (k, frame) in frames.into_iter().enumerate() {
                 writer.add(&super::Step { tick_ns: k as i64, starts_episode: k == 0, frame });
             }
-            files.push(writer.finish(Vec::new()).unwrap());
+            files.push(writer.finish(Vec::new())?);
         }
-        std::sync::Arc::new(Self { layout: layout.clone(), episodes: spans, report: Vec::new(), files })
+        Ok(Arc::new(Self { layout: layout.clone(), episodes: spans, report: Vec::new(), files }))
     }
 
     /// From now on frames are read here and there, not one after the other.

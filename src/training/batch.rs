@@ -160,7 +160,7 @@ mod tests {
             present: vec![true, !k.is_multiple_of(3)],
             deviation: Vec::new(),
         };
-        let recording = Recording::of(&layout, vec![((0..40).map(frame).collect(), 1.0)]);
+        let recording = Recording::of(&layout, vec![((0..40).map(frame).collect(), 1.0)]).unwrap();
         let (dataset, _, normaliser) = Dataset::split(&recording, 10, 0.1, 0.0, 4).unwrap();
         let mix = NoiseMix { variable_length: 0.5, planning: 0.25, questions: 0.25, ..NoiseMix::default() };
         let training = TrainingConfig { window: 5, noise_mix: mix, seed: 4, ..TrainingConfig::default() };

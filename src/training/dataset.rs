@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn windows_stay_inside_an_episode_and_splits_do_not_share_one() {
-        let recording = Recording::of(&layout(), (0..10).map(|e| episode(e, 10, 1.0)).collect());
+        let recording = Recording::of(&layout(), (0..10).map(|e| episode(e, 10, 1.0)).collect()).unwrap();
         let split = |seed| Dataset::split(&recording, 4, 0.1, 0.2, seed).unwrap();
         let (training, validation, normaliser) = split(3);
         let validation = validation.unwrap();
@@ -227,9 +227,10 @@ mod tests {
 
     #[test]
     fn a_recording_that_is_too_short_says_how_short() {
-        let message = Dataset::split(&Recording::of(&layout(), Vec::new()), 14, 0.1, 0.1, 3).unwrap_err().to_string();
+        let message =
+            Dataset::split(&Recording::of(&layout(), Vec::new()).unwrap(), 14, 0.1, 0.1, 3).unwrap_err().to_string();
         assert!(message.contains("14 frames (1.4 s)") && message.contains("0 episodes"), "{message}");
-        let short = Recording::of(&layout(), vec![episode(0, 13, 1.0)]);
+        let short = Recording::of(&layout(), vec![episode(0, 13, 1.0)]).unwrap();
         let message = Dataset::split(&short, 14, 0.1, 0.1, 3).unwrap_err().to_string();
         assert!(message.contains("1 episodes, the longest of 13 frames"), "{message}");
     }
@@ -238,7 +239,7 @@ mod tests {
     fn windows_are_drawn_as_often_as_their_episode_weighs() {
         // 7 windows of weight 1, none (too short), 16 of weight 1/4: 7 and 4 in an epoch of 11.
         let episodes = vec![episode(0, 10, 1.0), episode(1, 3, 100.0), episode(2, 19, 0.25)];
-        let weighed = Dataset::split(&Recording::of(&layout(), episodes), 4, 0.1, 0.0, 3).unwrap().0;
+        let weighed = Dataset::split(&Recording::of(&layout(), episodes).unwrap(), 4, 0.1, 0.0, 3).unwrap().0;
         let drawn = |dataset: &Dataset, positions: Range<u64>| {
             let mut counts = [0; 3];
             positions.for_each(|position| counts[(poses(dataset.window(position))[0] / 100) as usize] += 1);
@@ -250,7 +251,7 @@ mod tests {
         // Equal weights, whatever they are, draw as if there were none.
         let order = |weight: f64| {
             let episodes = vec![episode(0, 10, weight), episode(1, 19, weight)];
-            let dataset = Dataset::split(&Recording::of(&layout(), episodes), 4, 0.1, 0.0, 3).unwrap().0;
+            let dataset = Dataset::split(&Recording::of(&layout(), episodes).unwrap(), 4, 0.1, 0.0, 3).unwrap().0;
             (0..100).map(|position| poses(dataset.window(position))[0]).collect::<Vec<_>>()
         };
         assert_eq!(order(3.0), order(1.0));
