@@ -17,10 +17,10 @@ fn files(cache: &Path) -> Vec<PathBuf> {
 fn a_run_that_was_killed_while_it_read_leaves_nothing_that_is_believed() {
     let folder = tempfile::tempdir().unwrap();
     let (bag, config) = (bag_of(folder.path(), "4"), config(folder.path(), &TINY));
-    let out = folder.path().join("model");
     let cache = folder.path().join("cache");
     let mut while_reading = 0;
     for delay_ms in [10, 30, 60, 100, 150] {
+        let out = folder.path().join(format!("killed_{delay_ms}"));
         let mut child = train(&config, &bag, &out, "1").spawn().unwrap();
         std::thread::sleep(Duration::from_millis(delay_ms));
         child.kill().unwrap();
@@ -28,15 +28,15 @@ fn a_run_that_was_killed_while_it_read_leaves_nothing_that_is_believed() {
         while_reading += usize::from(files(&cache).is_empty());
     }
     assert!(while_reading > 0, "every run had read its bag already");
-    let run = || {
-        let output = train(&config, &bag, &out, "1").output().unwrap();
+    let run = |name| {
+        let output = train(&config, &bag, &folder.path().join(name), "1").output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         said(&output)
     };
-    let first = run();
+    let first = run("first");
     assert!(first.len() == 1 && first[0].contains("demos: "), "{first:?}");
     // What was said when the bag was read is said again.
-    assert_eq!(first, run());
+    assert_eq!(first, run("second"));
     assert_eq!(files(&cache).len(), 1);
 }
 
@@ -56,8 +56,8 @@ fn memory_does_not_grow_with_the_data() {
     let text = [&text[..goal], &text[settings..costs], &text[training..]].concat();
     let path = folder.path().join("wide.yaml");
     fs::write(&path, text).unwrap();
-    let limited = |kib: u32| {
-        let plain = train(&path, &bag, &folder.path().join("model"), "2");
+    let limited = |kib: u32, name: &str| {
+        let plain = train(&path, &bag, &folder.path().join(name), "2");
         let mut command = Command::new("sh");
         command.arg("-c").arg(format!("ulimit -d {kib} && exec \"$0\" \"$@\"")).arg(plain.get_program());
         command.args(plain.get_args()).envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?))));
@@ -65,7 +65,7 @@ fn memory_does_not_grow_with_the_data() {
     };
     // Reading, then from the cache.
     for run in ["reading", "mapped"] {
-        let output = limited(130_000);
+        let output = limited(130_000, run);
         assert!(output.status.success(), "{run}: {}", String::from_utf8_lossy(&output.stderr));
     }
     let size = fs::metadata(&files(&folder.path().join("cache"))[0]).unwrap().len();

@@ -244,15 +244,15 @@ fn a_place_that_cannot_be_written_is_an_error_that_says_what_to_do() {
 #[test]
 fn a_dataset_is_found_beside_the_same_others_only() {
     let house = House::new();
-    recordings::lerobot::write_dataset(&house.path("set"), "v3.0", &[rows(30, 0.0), rows(50, 1.0)]);
+    recordings::lerobot::write_dataset(&house.path("set"), "v3.0", &[rows(30, 0.0), rows(50, 1.0), rows(7, 2.0)]);
     let config = contract(&[COLUMNS]).config;
     let load = |names: &[&str]| house.load_with(&config, names, &CachePlace::At(house.cache()));
     let expected = bits(&load(&["set", "a"]).unwrap());
-    assert_eq!(expected.iter().map(|episode| episode.1.len()).collect::<Vec<_>>(), [32, 52, 82]);
+    assert_eq!(expected.iter().map(|episode| episode.1.len()).collect::<Vec<_>>(), [32, 52, 9, 82]);
     house.empty(&["a"]);
     assert_eq!(bits(&load(&["set", "a"]).unwrap()), expected);
     // The bag has definitions of its own, the dataset does not.
-    assert_eq!(bits(&load(&["a"]).unwrap()), expected[2..]);
+    assert_eq!(bits(&load(&["a"]).unwrap()), expected[3..]);
     let refused = load(&["set"]).unwrap_err().to_string();
     assert!(refused.contains("message type nav_msgs/msg/Odometry is not known"), "{refused}");
 }
