@@ -10,6 +10,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
+use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -21,6 +22,8 @@ use df_planner::training::{BatchMaker, Dataset};
 
 /// Length of the bag, minutes: that of the shipped model.
 const MINUTES: &str = "120";
+/// Channels of the position where there shall be much data.
+const WIDTH: usize = 98;
 /// Batches in a median, steps in a median, medians.
 const BATCHES: u64 = 101;
 const STEPS: u64 = 7;
@@ -42,6 +45,14 @@ fn main() {
     let config = Config::load(&config).expect("the shipped configuration");
     let recording = opening(&config, &bag, &folder.path().join("cache"));
     steps(&config, &recording);
+    drop(recording);
+    // Many frames and many channels: gigabytes.
+    let mut wide = config;
+    wide.contract.period_s = 0.001;
+    wide.contract.observations[0].fields = vec!["pose.pose.position.x".into(); WIDTH];
+    wide.goal = None;
+    let recording = opening(&wide, &bag, &folder.path().join("wide"));
+    steps(&wide, &recording);
 }
 
 /// Reads a bag, then opens what was kept of it.
@@ -61,6 +72,12 @@ fn opening(config: &Config, bag: &Path, cache: &Path) -> Arc<Recording> {
         "read from the bag in {first_s:.2} s; {mb:.1} MB kept, checked and mapped in {:.1} ms, {:.2} s per GB",
         1e3 * again_s,
         again_s / mb * 1e3
+    );
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let memory = status.lines().filter(|line| line.starts_with("RssAnon") || line.starts_with("RssFile"));
+    println!(
+        "resident: {}",
+        memory.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join(", ")
     );
     Arc::new(recording)
 }
@@ -99,7 +116,7 @@ fn steps(config: &Config, recording: &Arc<Recording>) {
                 let error = network.forward(tensor(&batch.noisy, &device), features) - tensor(&batch.target, &device);
                 let loss = (error.clone() * error * tensor(&batch.weight, &device)).sum();
                 let gradients = GradientsParams::from_grads(loss.backward(), &network);
-                network = optimiser.step(1e-3.into(), network.clone(), gradients);
+                network = optimiser.step(ModuleLearningRate::from(1e-3), network.clone(), gradients);
             })
         }));
         println!(

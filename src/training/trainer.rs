@@ -211,6 +211,7 @@ impl<'a> Trainer<'a> {
         let (first, parts) = (done * size, settings.accumulate as u64);
         let part = |i: u64| first + i * size / parts..first + (i + 1) * size / parts;
         let batches: Vec<Batch> = (0..parts).map(|i| self.maker.batch(&self.training, done, part(i))).collect();
+        self.training.fetch(first + size..first + 2 * size);
         let total = batches.iter().map(|batch| batch.total).sum::<f64>().max(1.0);
         let mut gradient = step::gradient(&self.network, &batches, total, self.maker.schedule, &self.tracked)?;
         let norm = step::clip(&mut gradient.of_weights, &self.network, settings.gradient_clip)?;

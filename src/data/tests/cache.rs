@@ -61,8 +61,10 @@ fn contract(changes: &[(&str, &str)]) -> Contract {
     contract
 }
 
-/// Every bit of every frame, by episode.
-fn bits(recording: &Recording) -> Vec<(i64, Vec<(Vec<u32>, Vec<bool>)>)> {
+/// Start of an episode; the bits and the presence of every frame.
+type Bits = (i64, Vec<(Vec<u32>, Vec<bool>)>);
+
+fn bits(recording: &Recording) -> Vec<Bits> {
     let frame = |(values, present): (&[f32], &[u8])| {
         (values.iter().map(|v| v.to_bits()).collect(), present.iter().map(|&p| p != 0).collect())
     };
@@ -70,7 +72,7 @@ fn bits(recording: &Recording) -> Vec<(i64, Vec<(Vec<u32>, Vec<bool>)>)> {
     recording.episodes.iter().map(|span| (span.start_ns, frames(span))).collect()
 }
 
-fn bits_read(contract: &Contract, paths: &[PathBuf]) -> Vec<(i64, Vec<(Vec<u32>, Vec<bool>)>)> {
+fn bits_read(contract: &Contract, paths: &[PathBuf]) -> Vec<Bits> {
     let episodes = paths.iter().flat_map(|path| contract.episodes(&*open(path).unwrap()).unwrap().0);
     let frame =
         |frame: crate::signal::Frame| (frame.values.iter().map(|v| v.to_bits()).collect(), frame.present.clone());
