@@ -30,6 +30,7 @@ mod source;
 mod sqlite_bag;
 mod storage;
 mod streams;
+mod table;
 mod writer;
 
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use bag::{Bag, BagError, BagMessage, BagTopic, Place};
 pub use episode::{Episode, EpisodeReport, read_episodes, read_frames};
 pub use inputs::{Input, inputs};
 pub use recording::{BoundSource, Recording, RecordingError, load, open_bound};
-pub use source::{Event, Source, Stream, open_source};
+pub use source::{Contents, Event, Source, Stream, open_contents, open_source};
 pub use storage::open;
+pub use table::{Column, Row, Table};
 pub use writer::BagWriter;
