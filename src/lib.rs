@@ -25,6 +25,7 @@ pub mod data;
 pub mod diffusion;
 pub mod frames;
 pub mod guidance;
+pub mod inspect;
 pub mod message;
 pub mod model;
 pub mod planning;

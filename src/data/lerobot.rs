@@ -52,6 +52,11 @@ struct Feature {
 }
 
 impl Feature {
+    fn is_numbers(&self) -> bool {
+        let dtype = self.dtype.as_str();
+        dtype == "bool" || ["float", "int", "uint"].iter().any(|kind| dtype.starts_with(kind))
+    }
+
     fn is_picture(&self) -> bool {
         matches!(self.dtype.as_str(), "video" | "image")
     }
@@ -91,7 +96,7 @@ impl LeRobot {
             width: feature.shape.iter().fold(1, |width: usize, &length| width.saturating_mul(length)),
             labels: feature.labels(),
         };
-        let columns = info.features.iter().filter(|(_, feature)| !feature.is_picture()).map(column).collect();
+        let columns = info.features.iter().filter(|(_, feature)| feature.is_numbers()).map(column).collect();
         let mut files = Vec::new();
         let data = path.join("data");
         parquet_files(&data, &mut files).map_err(|source| BagError::Unreadable { path: data.clone(), source })?;
@@ -174,7 +179,9 @@ impl Source for LeRobot {
             }
         }
         if off_grid > 0 {
-            report.notices.push(format!("{off_grid} frames have another time than their number says: taken as they are"));
+            report
+                .notices
+                .push(format!("{off_grid} frames have another time than their number says: taken as they are"));
         }
         Ok(())
     }

@@ -40,7 +40,7 @@ pub use assemble::Step;
 pub use bag::{Bag, BagError, BagMessage, BagTopic, Place};
 pub use episode::{Episode, EpisodeReport, read_episodes, read_frames};
 pub use inputs::{Input, inputs};
-pub use recording::{BoundSource, Recording, RecordingError, load, open_bound};
+pub use recording::{BoundSource, Recording, RecordingError, load, open_all, open_bound};
 pub use source::{Contents, Event, Source, Stream, open_contents, open_source};
 pub use storage::open;
 pub use table::{Column, Row, Table};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{BagError, Episode, EpisodeReport, Input, Source, open_source, read_episodes};
 use crate::config::{Config, ConfigError};
-use crate::message::{AmentDefinitions, Bound, Definitions, FirstKnown, SchemaDefinitions, bind};
+use crate::message::{AmentDefinitions, Bound, Definitions, FirstKnown, SchemaDefinitions, bind, built_in};
 use crate::signal::Layout;
 
 /// Why recordings cannot be used.
@@ -56,34 +56,47 @@ fn bound(
     source: Box<dyn Source>,
     recorded: &[&SchemaDefinitions],
 ) -> Result<BoundSource, RecordingError> {
-    let installed = AmentDefinitions::from_env();
+    let (installed, built_in) = (AmentDefinitions::from_env(), built_in());
     let recorded = recorded.iter().map(|definitions| *definitions as &dyn Definitions);
-    let bound = bind(config, &FirstKnown(recorded.chain([&installed as &dyn Definitions]).collect()))?;
+    let bound = bind(config, &FirstKnown(recorded.chain([&installed as &dyn Definitions, &built_in]).collect()))?;
     let layout = Layout::new(config.contract.frame_stack, bound.modalities(config));
     Ok(BoundSource { source, bound, layout })
 }
 
-/// Reads every episode of every input. A dataset carries no message definitions: those of the bags beside it serve it too.
+/// Opens every input and binds the contract to each. A dataset carries no message definitions: those of the bags beside it serve
+/// it too.
+///
+/// # Errors
+/// [`RecordingError`].
+pub fn open_all(config: &Config, inputs: &[Input]) -> Result<Vec<BoundSource>, RecordingError> {
+    let sources = inputs.iter().map(|input| opened(&input.path)).collect::<Result<Vec<_>, _>>()?;
+    let definitions: Vec<SchemaDefinitions> = sources.iter().map(|source| source.message_definitions()).collect();
+    let mut all: Vec<BoundSource> = Vec::new();
+    for (i, (Input { path, .. }, source)) in inputs.iter().zip(sources).enumerate() {
+        let others = definitions.iter().enumerate().filter(|(other, _)| *other != i).map(|(_, others)| others);
+        let recorded: Vec<&SchemaDefinitions> = std::iter::once(&definitions[i]).chain(others).collect();
+        let bound = bound(config, source, &recorded)?;
+        if all.first().is_some_and(|first| first.layout != bound.layout) {
+            return Err(RecordingError::Layout { path: path.clone(), first: inputs[0].path.clone() });
+        }
+        all.push(bound);
+    }
+    Ok(all)
+}
+
+/// Reads every episode of every input.
 ///
 /// # Errors
 /// [`RecordingError`].
 pub fn load(config: &Config, inputs: &[Input]) -> Result<Recording, RecordingError> {
-    let sources = inputs.iter().map(|input| opened(&input.path)).collect::<Result<Vec<_>, _>>()?;
-    let definitions: Vec<SchemaDefinitions> = sources.iter().map(|source| source.message_definitions()).collect();
     let mut all: Option<Recording> = None;
-    for (i, (Input { path, weight }, source)) in inputs.iter().zip(sources).enumerate() {
-        let others = definitions.iter().enumerate().filter(|(other, _)| *other != i).map(|(_, others)| others);
-        let recorded: Vec<&SchemaDefinitions> = std::iter::once(&definitions[i]).chain(others).collect();
-        let BoundSource { source, bound, layout } = bound(config, source, &recorded)?;
+    for (Input { path, weight }, BoundSource { source, bound, layout }) in inputs.iter().zip(open_all(config, inputs)?)
+    {
         let (mut episodes, report) = read_episodes(&*source, config, &bound, &layout)
             .map_err(|source| RecordingError::Bag { path: path.clone(), source })?;
         episodes.iter_mut().for_each(|episode| episode.weight = *weight);
         let lines = describe(path, &episodes, &report, config.contract.period_s);
-        let all =
-            all.get_or_insert_with(|| Recording { layout: layout.clone(), episodes: Vec::new(), report: Vec::new() });
-        if all.layout != layout {
-            return Err(RecordingError::Layout { path: path.clone(), first: inputs[0].path.clone() });
-        }
+        let all = all.get_or_insert_with(|| Recording { layout, episodes: Vec::new(), report: Vec::new() });
         all.episodes.extend(episodes);
         all.report.extend(lines);
     }

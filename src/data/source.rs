@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::streams::{Streams, find_topic};
 use super::storage::{self, SplitBag};
+use super::streams::{Streams, find_topic};
 use super::{Bag, BagError, EpisodeReport, Table};
 use crate::config::Config;
 use crate::message::{Bound, SchemaDefinitions};

@@ -30,7 +30,8 @@ pub trait Table {
     ///
     /// # Errors
     /// Damage; what came before it has been given.
-    fn rows(&self, columns: &[Column], step_ns: i64, each: &mut dyn FnMut(Result<Row, String>)) -> Result<(), BagError>;
+    fn rows(&self, columns: &[Column], step_ns: i64, each: &mut dyn FnMut(Result<Row, String>))
+    -> Result<(), BagError>;
 }
 
 /// A row of a dataset.

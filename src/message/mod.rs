@@ -28,10 +28,10 @@ mod walk;
 mod tests;
 
 pub use bind::{Bound, bind};
-pub use definition::{AmentDefinitions, Definitions, FirstKnown, SchemaDefinitions};
+pub use definition::{AmentDefinitions, Definitions, FirstKnown, SchemaDefinitions, built_in};
 pub use encode::Encoder;
 pub use error::{Fault, MessageError};
-pub use numbers::{ArrayLengths, Numbers, Reading};
 pub use extract::{Extractor, Sample};
+pub use numbers::{ArrayLengths, Numbers, Reading};
 pub use schema::Schema;
 pub use transforms::{StampedTransform, TF_MESSAGE, transforms};

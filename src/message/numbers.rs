@@ -81,7 +81,11 @@ enum Node {
     FrameId(Option<u32>),
     String(Option<u32>),
     WideString(Option<u32>),
-    Array { array: usize, count: Count, element: Element },
+    Array {
+        array: usize,
+        count: Count,
+        element: Element,
+    },
 }
 
 #[derive(Clone, Copy)]
@@ -237,13 +241,7 @@ impl Builder<'_> {
         Ok(nodes)
     }
 
-    fn one(
-        &mut self,
-        member: &Member,
-        label: String,
-        is_top: bool,
-        nodes: &mut Vec<Node>,
-    ) -> Result<(), MessageError> {
+    fn one(&mut self, member: &Member, label: String, is_top: bool, nodes: &mut Vec<Node>) -> Result<(), MessageError> {
         let inner = match member.kind {
             Kind::Scalar(scalar) => {
                 let channel = self.found.channel(Label::Plain(label));
