@@ -1,6 +1,6 @@
 //! Datasets that are tables: which columns are which channels of the contract, and rows to samples.
 
-use super::table::{Column, Row};
+use super::table::{Column, TableRow};
 use super::{EpisodeReport, Event, Stream};
 use crate::config::{ACTION, Columns, Config, ConfigError};
 use crate::message::{Bound, Extractor};
@@ -97,7 +97,7 @@ impl Selection {
     /// streams have been given.
     pub fn give(
         &self,
-        Row { stamp_ns, values: row, .. }: &Row,
+        TableRow { stamp_ns, values: row, .. }: &TableRow,
         sample: &mut Vec<f64>,
         to: &mut dyn FnMut(Event),
     ) -> Result<(), String> {

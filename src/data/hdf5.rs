@@ -1,6 +1,6 @@
 //! HDF5 datasets of D4RL (one table, episodes end where `terminals` or `timeouts` say so) and Minari (one group `episode_N` each).
 //!
-//! Row k holds the observation of its time and the action that was taken then. The files do not say how far rows are apart:
+//! TableRow k holds the observation of its time and the action that was taken then. The files do not say how far rows are apart:
 //! they are taken to be one tick of the contract apart. Columns are dataset names below the table, such as `infos/qpos`.
 
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::bag::Place;
 use super::columns::{Dataset, Selection};
 use super::source::MINARI_FILE;
 use super::storage::natural;
-use super::table::{Column, Row, Table};
+use super::table::{Column, Table, TableRow};
 use super::{BagError, EpisodeReport, Event, Source};
 use crate::config::Config;
 use crate::message::Bound;
@@ -70,7 +70,7 @@ impl Hdf5 {
         &self,
         table: &Group,
         (wanted, step_ns, row): (&[Column], i64, u64),
-        each: &mut dyn FnMut(Result<Row, String>),
+        each: &mut dyn FnMut(Result<TableRow, String>),
     ) -> Result<u64, BagError> {
         let open = |name: &str| Numbers::open(table, name).map_err(|reason| self.damaged(row, reason));
         let columns = wanted.iter().map(|column| open(&column.name)).collect::<Result<Vec<_>, _>>()?;
@@ -91,7 +91,7 @@ impl Hdf5 {
                 let one =
                     values.iter().zip(widths).map(|(v, width)| v.get(i * width..(i + 1) * width).unwrap_or_default());
                 let one: Vec<&[f64]> = one.collect();
-                each(Ok(Row {
+                each(Ok(TableRow {
                     starts_episode: in_episode == 0,
                     stamp_ns: step_ns.saturating_mul(in_episode),
                     off_grid: false,
@@ -108,6 +108,10 @@ impl Hdf5 {
 }
 
 impl Source for Hdf5 {
+    fn has_episodes(&self) -> bool {
+        true
+    }
+
     fn samples(
         &self,
         config: &Config,
@@ -155,7 +159,7 @@ impl Table for Hdf5 {
         &self,
         columns: &[Column],
         step_ns: i64,
-        each: &mut dyn FnMut(Result<Row, String>),
+        each: &mut dyn FnMut(Result<TableRow, String>),
     ) -> Result<(), BagError> {
         let file = File::open_streaming(&self.path).map_err(|error| self.damaged(0, error))?;
         if self.episodes.is_empty() {

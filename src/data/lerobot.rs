@@ -1,7 +1,7 @@
 //! LeRobot datasets, versions 2.0 to 3.0: a directory with `meta/info.json` and rows in `data/**/*.parquet`.
 //! <https://github.com/huggingface/lerobot>
 //!
-//! Row k of an episode holds the observation of its time and the action that was taken then: it becomes a sample of every
+//! TableRow k of an episode holds the observation of its time and the action that was taken then: it becomes a sample of every
 //! group and a command, stamped alike, as a bag has them. Videos and images are left out.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use super::columns::{Dataset, Selection};
 use super::parquet_rows::read_rows;
 use super::source::INFO;
 use super::storage::natural;
-use super::table::{Column, Row, Table};
+use super::table::{Column, Table, TableRow};
 use super::{BagError, EpisodeReport, Event, Source};
 use crate::config::Config;
 use crate::message::Bound;
@@ -144,6 +144,10 @@ fn parquet_files(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()>
 }
 
 impl Source for LeRobot {
+    fn has_episodes(&self) -> bool {
+        true
+    }
+
     fn samples(
         &self,
         config: &Config,
@@ -204,7 +208,7 @@ impl Table for LeRobot {
         &self,
         columns: &[Column],
         _step_ns: i64,
-        each: &mut dyn FnMut(Result<Row, String>),
+        each: &mut dyn FnMut(Result<TableRow, String>),
     ) -> Result<(), BagError> {
         let index = |name: &str| Column { name: name.into(), width: 1, labels: Vec::new() };
         let columns = [&[index(EPISODE), index(FRAME), index(TIMESTAMP)][..], columns].concat();
@@ -222,7 +226,7 @@ impl Table for LeRobot {
                 let off_grid = (timestamp - frame / self.info.fps).abs() > tolerance_s;
                 let on_grid_ns = (*frame as i64).saturating_mul(self.step_ns());
                 let stamp_ns = if off_grid { (timestamp * 1e9).round() as i64 } else { on_grid_ns };
-                each(Ok(Row { starts_episode: !goes_on, stamp_ns, off_grid, values, file, number }));
+                each(Ok(TableRow { starts_episode: !goes_on, stamp_ns, off_grid, values, file, number }));
             })?;
         }
         Ok(())

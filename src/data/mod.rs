@@ -43,5 +43,5 @@ pub use inputs::{Input, inputs};
 pub use recording::{BoundSource, Recording, RecordingError, load, open_all, open_bound};
 pub use source::{Contents, Event, Source, Stream, open_contents, open_source};
 pub use storage::open;
-pub use table::{Column, Row, Table};
+pub use table::{Column, Table, TableRow};
 pub use writer::BagWriter;

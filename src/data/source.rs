@@ -48,6 +48,11 @@ pub trait Source {
         SchemaDefinitions::default()
     }
 
+    /// Does it say itself where episodes end? Else a break of time is a clock that jumped.
+    fn has_episodes(&self) -> bool {
+        false
+    }
+
     /// Gives every sample of the contract's streams in the order of recording; counts in `report` what is left out.
     ///
     /// # Errors

@@ -30,12 +30,16 @@ pub trait Table {
     ///
     /// # Errors
     /// Damage; what came before it has been given.
-    fn rows(&self, columns: &[Column], step_ns: i64, each: &mut dyn FnMut(Result<Row, String>))
-    -> Result<(), BagError>;
+    fn rows(
+        &self,
+        columns: &[Column],
+        step_ns: i64,
+        each: &mut dyn FnMut(Result<TableRow, String>),
+    ) -> Result<(), BagError>;
 }
 
 /// A row of a dataset.
-pub struct Row<'a> {
+pub struct TableRow<'a> {
     /// The first one of its episode.
     pub starts_episode: bool,
     /// Since the start of the episode.
@@ -49,7 +53,7 @@ pub struct Row<'a> {
     pub number: u64,
 }
 
-impl Row<'_> {
+impl TableRow<'_> {
     /// Where it is, for people.
     pub fn place(&self) -> String {
         format!("{}, row {}", self.file.display(), self.number)

@@ -37,6 +37,8 @@ pub struct ContractReport {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct InputReport {
     pub path: PathBuf,
+    /// It says itself where episodes end.
+    pub has_episodes: bool,
     /// Messages or rows.
     pub messages: u64,
     pub refused: u64,
@@ -136,6 +138,7 @@ pub fn inspect(config: &Config, inputs: &[Input]) -> Result<Report, InspectError
         let mut watch = watch.borrow_mut();
         report.inputs.push(InputReport {
             path: input.path.clone(),
+            has_episodes: opened.source.has_episodes(),
             messages: read.messages,
             refused: read.refused,
             reasons: read.reasons,

@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn further_episodes_cost_the_windows_across_their_border() {
         let mut counter = counter();
-        for stamp in (0..=100).chain(150..=250).step_by(10) {
+        for stamp in (0..=100).step_by(10).chain((150..=250).step_by(10)) {
             counter.sample(Some(0), stamp);
             counter.sample(Some(1), stamp);
         }

@@ -106,7 +106,7 @@ pub fn of_contract(report: &ContractReport, config: &Config) -> Vec<Warning> {
             );
             found.push(Warning::new(Kind::Refused, &name, text));
         }
-        if input.splits_at_jumps > 0 && input.notices.iter().all(|notice| !notice.contains("HDF5")) && is_bag(input) {
+        if input.splits_at_jumps > 0 && !input.has_episodes {
             let text = format!("time jumps back {} times: each time an episode ends", input.splits_at_jumps);
             found.push(Warning::new(Kind::ClockJump, &name, text));
         }
@@ -129,10 +129,6 @@ pub fn of_contract(report: &ContractReport, config: &Config) -> Vec<Warning> {
     }
     found.extend(of_inputs(report));
     found
-}
-
-fn is_bag(input: &super::InputReport) -> bool {
-    !input.path.join("meta/info.json").is_file()
 }
 
 fn of_clock(about: &str, clock: &ClockSummary) -> Vec<Warning> {

@@ -106,7 +106,7 @@ const WINDOW_MIN: usize = 3;
 fn sizes(period_s: f64, stretch_s: f64) -> (usize, usize, String) {
     let stack = ((TOKEN_S / period_s).round() as usize).clamp(1, STACK_MAX);
     let token_s = stack as f64 * period_s;
-    let window = ((stretch_s / token_s / 2.0) as usize).clamp(WINDOW_MIN, WINDOW_MAX);
+    let window = ((stretch_s / token_s / 2.0 + 1e-9) as usize).clamp(WINDOW_MIN, WINDOW_MAX);
     let why =
         format!("{:.3} s; the data go on for {:.1} s without a break, on average", window as f64 * token_s, stretch_s);
     (stack, window, why)

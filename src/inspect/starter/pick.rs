@@ -12,7 +12,8 @@ const PERIOD_MIN_S: f64 = 0.02;
 const ROUND: f64 = 0.02;
 /// A topic slower than so many ticks is no observation.
 const SLOW_TICKS: f64 = 10.0;
-/// A maximum age is so many times the period within which 99.9 % of the messages come.
+/// A maximum age is so many times the period within which 99.9 % of the messages come, and so many ticks at least: live, a
+/// message takes its time.
 const AGE_FACTOR: f64 = 2.0;
 /// A topic that was there for less of the time is not required.
 const PRESENT: f64 = 0.95;
@@ -119,7 +120,7 @@ fn period(command: &Topic) -> (f64, String) {
 
 fn age(topic: &Topic, period_s: f64) -> (f64, String) {
     let clock = &topic.clock;
-    let age_s = (AGE_FACTOR * clock.period_p999_s).max(period_s);
+    let age_s = AGE_FACTOR * clock.period_p999_s.max(period_s);
     let why = format!(
         "{} messages, every {}, 99.9 % within {}, longest silence {}",
         clock.messages,
