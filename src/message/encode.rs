@@ -68,7 +68,7 @@ impl Encoder {
     /// # Errors
     /// As [`Encoder::new`]; a text for something that is not a single string field, or one that holds a NUL.
     pub fn with_texts(schema: &Arc<Schema>, fields: &[String], texts: &[(&str, &str)]) -> Result<Self, MessageError> {
-        let mut sources: BTreeMap<Vec<(usize, u32)>, Source> = BTreeMap::new();
+        let mut sources = Sources::new();
         let mut lengths = Lengths::new();
         let mut labels = Vec::new();
         for (channel, text) in fields.iter().enumerate() {
@@ -166,11 +166,15 @@ impl Encoder {
     }
 }
 
+/// The place of a number: member and element, from the message inwards.
+type Key = Vec<(usize, u32)>;
+/// What each number is set to.
+type Sources = BTreeMap<Key, Source>;
 /// How many elements arrays of varying length get, by the place of their owner and the member.
-type Lengths = BTreeMap<(Vec<(usize, u32)>, usize), u32>;
+type Lengths = BTreeMap<(Key, usize), u32>;
 
-/// The place of a number as member and element indices; notes how long the arrays on the way must be.
-fn key(schema: &Schema, places: &[Place], lengths: &mut Lengths) -> Result<Vec<(usize, u32)>, &'static str> {
+/// The place of a number; notes how long the arrays on the way must be.
+fn key(schema: &Schema, places: &[Place], lengths: &mut Lengths) -> Result<Key, &'static str> {
     let mut structure = 0;
     let mut key = Vec::with_capacity(places.len());
     for place in places {
@@ -194,8 +198,8 @@ fn key(schema: &Schema, places: &[Place], lengths: &mut Lengths) -> Result<Vec<(
 fn plan(
     schema: &Schema,
     structure: usize,
-    path: &mut Vec<(usize, u32)>,
-    (sources, lengths): (&BTreeMap<Vec<(usize, u32)>, Source>, &Lengths),
+    path: &mut Key,
+    (sources, lengths): (&Sources, &Lengths),
     steps: &mut Vec<Step>,
 ) -> bool {
     for (index, member) in schema.structures[structure].members.iter().enumerate() {
