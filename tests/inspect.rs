@@ -207,9 +207,17 @@ fn a_bag_that_was_cut_or_damaged_is_shown_as_far_as_it_goes() {
         .find(|p| p.extension().is_some_and(|e| e == "mcap"));
     let file = file.unwrap();
     let bytes = fs::read(&file).unwrap();
+    // The last chunk (opcode 6): records are an opcode, eight bytes of length, and so many bytes.
+    let (mut at, mut chunk) = (8, 0..0);
+    while at < bytes.len() - 8 {
+        let end = at + 9 + u64::from_le_bytes(bytes[at + 1..at + 9].try_into().unwrap()) as usize;
+        chunk = if bytes[at] == 6 { at..end } else { chunk };
+        at = end;
+    }
+    let middle = (chunk.start + chunk.end) / 2;
     let mut flipped = bytes.clone();
-    flipped[bytes.len() / 4] ^= 0x55;
-    for (what, bytes) in [("was cut off", bytes[..bytes.len() / 4].to_vec()), ("damaged", flipped)] {
+    flipped[middle] ^= 0x55;
+    for (what, bytes) in [("was cut off", bytes[..middle].to_vec()), ("damaged", flipped)] {
         fs::write(&file, bytes).unwrap();
         for config in [None, Some(&contract)] {
             let part = looked_at(&bag, config);
