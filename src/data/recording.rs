@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::cache::{Cache, CacheError, CachePlace, FrameFile, FrameWriter, Keys, Stretch};
 use super::{BagError, EpisodeReport, Input, Source, open_source, read_frames};
 use crate::config::{Config, ConfigError};
-use crate::message::{AmentDefinitions, Bound, Definitions, FirstKnown, SchemaDefinitions, bind};
+use crate::message::{AmentDefinitions, Bound, Definitions, FirstKnown, SchemaDefinitions, bind, built_in};
 use crate::signal::{Frame, Layout};
 
 /// Why recordings cannot be used.
@@ -112,11 +112,32 @@ fn bound(
     source: Box<dyn Source>,
     recorded: &[&SchemaDefinitions],
 ) -> Result<BoundSource, RecordingError> {
-    let installed = AmentDefinitions::from_env();
+    let (installed, built_in) = (AmentDefinitions::from_env(), built_in());
     let recorded = recorded.iter().map(|definitions| *definitions as &dyn Definitions);
-    let bound = bind(config, &FirstKnown(recorded.chain([&installed as &dyn Definitions]).collect()))?;
+    let bound = bind(config, &FirstKnown(recorded.chain([&installed as &dyn Definitions, &built_in]).collect()))?;
     let layout = Layout::new(config.contract.frame_stack, bound.modalities(config));
     Ok(BoundSource { source, bound, layout })
+}
+
+/// Opens every input and binds the contract to each. A dataset carries no message definitions: those of the bags beside it serve
+/// it too.
+///
+/// # Errors
+/// [`RecordingError`].
+pub fn open_all(config: &Config, inputs: &[Input]) -> Result<Vec<BoundSource>, RecordingError> {
+    let sources = inputs.iter().map(|input| opened(&input.path)).collect::<Result<Vec<_>, _>>()?;
+    let definitions: Vec<SchemaDefinitions> = sources.iter().map(|source| source.message_definitions()).collect();
+    let mut all: Vec<BoundSource> = Vec::new();
+    for (i, (Input { path, .. }, source)) in inputs.iter().zip(sources).enumerate() {
+        let others = definitions.iter().enumerate().filter(|(other, _)| *other != i).map(|(_, others)| others);
+        let recorded: Vec<&SchemaDefinitions> = std::iter::once(&definitions[i]).chain(others).collect();
+        let bound = bound(config, source, &recorded)?;
+        if all.first().is_some_and(|first| first.layout != bound.layout) {
+            return Err(RecordingError::Layout { path: path.clone(), first: inputs[0].path.clone() });
+        }
+        all.push(bound);
+    }
+    Ok(all)
 }
 
 /// The frames of every input, from the cache where it has them. A dataset carries no message definitions: those of the bags
