@@ -11,6 +11,7 @@ use df_planner::model::device;
 use df_planner::training::{self, End, Event, Run, Start, Validation};
 use indicatif::{ProgressBar, ProgressStyle};
 
+// No `flatten` in here: with one, clap cannot tell whether there is anything to train (`Option<Train>` in main.rs).
 #[derive(clap::Args)]
 pub struct Train {
     /// The configuration: topic contract and training settings.
@@ -33,27 +34,20 @@ pub struct Train {
     /// flex, tch or cuda:N (tch and cuda as built in).
     #[arg(long, default_value = "flex")]
     device: String,
-    #[command(flatten)]
-    cache: Cache,
+    /// Keep the frames that were read here for further runs, instead of $XDG_CACHE_HOME/df_planner or ~/.cache/df_planner.
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Do not keep them: they lie in the folder for temporary files (TMPDIR) until the run ends.
+    #[arg(long, conflicts_with = "cache")]
+    no_cache: bool,
     /// Optimizer steps, instead of training.steps.
     #[arg(long)]
     steps: Option<usize>,
 }
 
-/// Where frames are kept, for every command that reads demonstrations.
-#[derive(clap::Args)]
-pub struct Cache {
-    /// Keep the frames that were read here for further runs, instead of $XDG_CACHE_HOME/df_planner or ~/.cache/df_planner.
-    #[arg(long = "cache", value_name = "DIR")]
-    directory: Option<PathBuf>,
-    /// Do not keep them: they lie in the folder for temporary files (TMPDIR) until the run ends.
-    #[arg(long, conflicts_with = "directory")]
-    no_cache: bool,
-}
-
-impl Cache {
-    pub fn place(&self) -> CachePlace {
-        match &self.directory {
+impl Train {
+    fn place(&self) -> CachePlace {
+        match &self.cache {
             Some(directory) => CachePlace::At(directory.clone()),
             None if self.no_cache => CachePlace::Temporary,
             None => CachePlace::Standard,
@@ -77,7 +71,7 @@ pub fn run(arguments: &Train) -> anyhow::Result<()> {
     }
 
     let inputs = data::inputs(&arguments.bag)?;
-    let recording = Arc::new(data::load(&config, &inputs, &arguments.cache.place())?);
+    let recording = Arc::new(data::load(&config, &inputs, &arguments.place())?);
     for line in &recording.report {
         println!("{line}");
     }
