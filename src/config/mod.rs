@@ -144,6 +144,16 @@ impl Config {
     }
 }
 
+/// Reads a YAML (or JSON) file that is no configuration.
+///
+/// # Errors
+/// [`ConfigError::Unreadable`], [`ConfigError::Malformed`].
+pub fn read_yaml<T: serde::de::DeserializeOwned>(file: &Path) -> Result<T, ConfigError> {
+    let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Unreadable { file: file.into(), source })?;
+    serde_yaml::from_str(&text)
+        .map_err(|source| ConfigError::Malformed { file: file.into(), message: source.to_string() })
+}
+
 /// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {

@@ -39,7 +39,7 @@ pub use assemble::Step;
 pub use bag::{Bag, BagError, BagMessage, BagTopic, Place};
 pub use episode::{Episode, EpisodeReport, read_episodes, read_frames};
 pub use inputs::{Input, inputs};
-pub use recording::{BoundSource, Recording, RecordingError, load, open_bound};
+pub use recording::{BoundSource, Recording, RecordingError, layout, load, open_bound};
 pub use source::{Event, Source, Stream, open_source};
 pub use storage::open;
 pub use writer::BagWriter;

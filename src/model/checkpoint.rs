@@ -8,7 +8,7 @@ use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::{Bytes, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, Network, NetworkConfig, NetworkDenoiser};
+use super::{AnyNetwork, Architecture, Engine, NetworkConfig, NetworkDenoiser};
 use crate::config::{Config, ConfigError, Contract, ModelConfig};
 use crate::diffusion::{NoiseSchedule, Objective, TokenSpec};
 use crate::signal::{Layout, Normaliser};
@@ -16,8 +16,10 @@ use crate::signal::{Layout, Normaliser};
 pub(super) const WEIGHTS: &str = "weights.bpk";
 pub(super) const DESCRIPTION: &str = "checkpoint.json";
 pub(super) const CONTRACT: &str = "contract.yaml";
-/// Raised when an older program could misread a newer checkpoint.
-const FORMAT: u32 = 1;
+/// Raised when an older program could misread a newer checkpoint: it knows one architecture.
+const FORMAT: u32 = 2;
+/// Programs that know one architecture read those of our own network still.
+const FORMAT_OF_OWN: u32 = 1;
 
 /// Where the weights come from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -40,6 +42,8 @@ pub struct Provenance {
 #[derive(Serialize, Deserialize)]
 struct Description {
     format: u32,
+    #[serde(default, skip_serializing_if = "is_own")]
+    architecture: Architecture,
     network: NetworkConfig,
     model: ModelConfig,
     layout: Layout,
@@ -47,9 +51,13 @@ struct Description {
     provenance: Provenance,
 }
 
+fn is_own(architecture: &Architecture) -> bool {
+    *architecture == Architecture::Own
+}
+
 /// A trained model with all that belongs to it.
 pub struct Checkpoint {
-    pub network: Network,
+    pub network: AnyNetwork,
     pub sizes: NetworkConfig,
     pub model: ModelConfig,
     pub layout: Layout,
@@ -91,8 +99,10 @@ impl Checkpoint {
         let (new, old) = (beside("new"), beside("old"));
         let _ = fs::remove_dir_all(&new);
         fs::create_dir_all(&new).map_err(at(&new))?;
+        let architecture = self.network.architecture();
         let description = Description {
-            format: FORMAT,
+            format: if is_own(&architecture) { FORMAT_OF_OWN } else { FORMAT },
+            architecture,
             network: self.sizes.clone(),
             model: self.model.clone(),
             layout: self.layout.clone(),
@@ -103,11 +113,11 @@ impl Checkpoint {
             .map_err(|e| CheckpointError::Malformed { path: new.join(DESCRIPTION), message: e.to_string() })?;
         fs::write(new.join(DESCRIPTION), json).map_err(at(&new))?;
         fs::write(new.join(CONTRACT), &self.configuration).map_err(at(&new))?;
-        self.network
-            .clone()
-            .map(&mut Number(0))
-            .save_file(new.join(WEIGHTS))
-            .map_err(|e| CheckpointError::Malformed { path: new.join(WEIGHTS), message: e.to_string() })?;
+        let saved = match self.network.clone() {
+            AnyNetwork::Own(network) => network.map(&mut Number(0)).save_file(new.join(WEIGHTS)),
+            AnyNetwork::Reference(network) => network.map(&mut Number(0)).save_file(new.join(WEIGHTS)),
+        };
+        saved.map_err(|e| CheckpointError::Malformed { path: new.join(WEIGHTS), message: e.to_string() })?;
         if directory.exists() {
             let _ = fs::remove_dir_all(&old);
             fs::rename(directory, &old).map_err(at(directory))?;
@@ -130,8 +140,8 @@ impl Checkpoint {
             |name: &str, message: String| CheckpointError::Malformed { path: directory.join(name), message };
         let description: Description =
             serde_json::from_str(&read(DESCRIPTION)?).map_err(|e| malformed(DESCRIPTION, e.to_string()))?;
-        if description.format != FORMAT {
-            let message = format!("format {} is not the {FORMAT} that this program reads", description.format);
+        if !(FORMAT_OF_OWN..=FORMAT).contains(&description.format) {
+            let message = format!("format {} is none of 1 to {FORMAT}, which this program reads", description.format);
             return Err(malformed(DESCRIPTION, message));
         }
         let layout = &description.layout;
@@ -150,8 +160,11 @@ impl Checkpoint {
         let bytes = fs::read(&weights).map_err(|source| CheckpointError::File { path: weights, source })?;
         let record = burn::store::ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes))
             .map_err(|e| malformed(WEIGHTS, e.to_string()))?;
-        let network = description.network.init(device);
-        let network = network.try_load_record(record).map_err(|e| malformed(WEIGHTS, e.to_string()))?;
+        let network = match description.architecture.init(&description.network, device) {
+            AnyNetwork::Own(network) => network.try_load_record(record).map(AnyNetwork::Own),
+            AnyNetwork::Reference(network) => network.try_load_record(record).map(AnyNetwork::Reference),
+        };
+        let network = network.map_err(|e| malformed(WEIGHTS, e.to_string()))?;
         Ok(Self {
             network,
             sizes: description.network,

@@ -157,7 +157,7 @@ pub fn train(
                 report(Event::Validated { step, loss: provenance.validation_loss });
             }
             let checkpoint = Checkpoint {
-                network: ema.network().clone(),
+                network: ema.network().clone().into(),
                 sizes: sizes.clone(),
                 model: config.model.clone(),
                 layout: layout.clone(),

@@ -1,19 +1,35 @@
 //! df_train: trains a model offline from recorded demonstrations, and what belongs to it. Arguments and wiring only.
 
+#[cfg(feature = "import")]
+mod import;
 mod train;
 
-use clap::Parser;
+use anyhow::Context;
+use clap::{Parser, Subcommand};
 
 /// Trains a diffusion-forcing model from recorded demonstrations. Needs no ROS.
 ///
 /// Ctrl-C ends the run after the current step and leaves a usable checkpoint.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
-    train: train::Train,
+    train: Option<train::Train>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    #[cfg(feature = "import")]
+    Import(import::Import),
 }
 
 fn main() -> anyhow::Result<()> {
-    train::run(&Arguments::parse().train)
+    let arguments = Arguments::parse();
+    match arguments.command {
+        #[cfg(feature = "import")]
+        Some(Command::Import(import)) => import::run(&import),
+        None => train::run(&arguments.train.context("nothing to do: see --help")?),
+    }
 }
