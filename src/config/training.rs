@@ -57,6 +57,15 @@ pub enum LossWeightKind {
     Uniform,
 }
 
+/// The numbers that products with weights are computed in while training; the weights themselves are always f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    #[default]
+    F32,
+    Bf16,
+}
+
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingConfig {
@@ -77,6 +86,7 @@ pub struct TrainingConfig {
     /// How far the stamps of two topics may lie apart in the order of recording, seconds. What comes later is left out.
     pub max_skew_s: f64,
     pub seed: u64,
+    pub precision: Precision,
     pub noise_mix: NoiseMix,
     pub loss_weight: LossWeightKind,
     /// Signal-to-noise ratio beyond which a cleaner slot counts no more.
@@ -101,6 +111,7 @@ impl Default for TrainingConfig {
             max_gap_s: 0.5,
             max_skew_s: 10.0,
             seed: 0,
+            precision: Precision::F32,
             noise_mix: NoiseMix {
                 independent: 0.06,
                 shared: 0.04,

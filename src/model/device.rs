@@ -33,6 +33,8 @@ pub enum DeviceError {
     NotBuilt { got: String, feature: &'static str, available: String },
     #[error("device `{got}` is not present: {found}; available here: {available}")]
     NotPresent { got: String, found: String, available: String },
+    #[error("training.precision: bf16: device `{got}` does not compute with such numbers")]
+    Precision { got: String },
     #[error("device `{got}` is present and fails: {message}")]
     Fails { got: String, message: String },
 }

@@ -18,7 +18,7 @@ use super::ema::Ema;
 use crate::config::Config;
 use crate::data::Episode;
 use crate::diffusion::{NoiseSchedule, TokenSpec, Tokens};
-use crate::model::{Checkpoint, CheckpointError, Network, NetworkConfig, Provenance, level_feature_tensor};
+use crate::model::{Checkpoint, CheckpointError, DeviceError, Network, NetworkConfig, Provenance, level_feature_tensor};
 use crate::signal::Layout;
 
 /// Batches of the validation split that each validation looks at; always the same ones.
@@ -52,6 +52,8 @@ pub enum TrainError {
     Dataset(#[from] DatasetError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     #[error(
         "the loss is {loss} at step {step}: try a smaller training.learning_rate; the last checkpoint is from step {saved}"
     )]
@@ -99,7 +101,7 @@ pub fn train(
     );
     let goal = config.goal.as_ref().and_then(|goal| layout.modality(&goal.group));
     let maker = BatchMaker::new(spec, &config.model, settings, goal);
-    let mut network = sizes.init(&tracked);
+    let mut network = sizes.init(&tracked).in_precision(settings.precision, device, device_name)?;
     let mut ema = Ema::new(&network, settings.ema_decay);
     let mut optimiser = AdamWConfig::new()
         .with_weight_decay(settings.weight_decay as f32)

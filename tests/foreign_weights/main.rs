@@ -3,6 +3,7 @@
 //! anew, and safetensors files too.
 #![cfg(feature = "import")]
 
+mod program;
 mod refusals;
 
 use std::path::Path;

@@ -33,9 +33,10 @@ pub struct Import {
     #[arg(long, value_name = "PATTERN=TEXT")]
     rename: Vec<String>,
     /// Mean and deviation of every channel of a frame, as YAML or JSON: `{mean: [...], deviation: [...]}`, the action first.
-    #[arg(long, conflicts_with = "bag")]
+    #[arg(long)]
     normaliser: Option<PathBuf>,
-    /// Demonstrations to take mean and deviation from, as for training.
+    /// Demonstrations to take mean and deviation from, as for training. With --normaliser, the first gives message
+    /// definitions only.
     #[arg(long, num_args = 1.., value_name = "PATH[@WEIGHT]")]
     bag: Vec<String>,
     /// Reference: the groups of a frame in their order there, separated by commas. Default: the contract's, then the action
@@ -127,8 +128,9 @@ fn renames(texts: &[String]) -> anyhow::Result<Vec<(String, String)>> {
 
 /// The layout of the contract, and the normaliser that was given or that the recordings have.
 fn normaliser(arguments: &Import, config: &Config) -> anyhow::Result<(Layout, Option<Normaliser>)> {
-    if !arguments.bag.is_empty() {
-        let recording = data::load(config, &data::inputs(&arguments.bag)?)?;
+    let inputs = if arguments.bag.is_empty() { Vec::new() } else { data::inputs(&arguments.bag)? };
+    if !inputs.is_empty() && arguments.normaliser.is_none() {
+        let recording = data::load(config, &inputs)?;
         recording.report.iter().for_each(|line| println!("{line}"));
         let frames = || recording.episodes.iter().flat_map(|episode| &episode.frames);
         if frames().next().is_none() {
@@ -138,7 +140,10 @@ fn normaliser(arguments: &Import, config: &Config) -> anyhow::Result<(Layout, Op
         let normaliser = Normaliser::fit(&recording.layout, values);
         return Ok((recording.layout, Some(normaliser)));
     }
-    let layout = data::layout(config)?;
+    let layout = match inputs.first() {
+        Some(input) => data::open_bound(config, &input.path)?.layout,
+        None => data::layout(config)?,
+    };
     let Some(file) = &arguments.normaliser else { return Ok((layout, None)) };
     let normaliser: Normaliser = read_yaml(file)?;
     let (channels, means, deviations) = (layout.frame_channels(), normaliser.mean.len(), normaliser.deviation.len());

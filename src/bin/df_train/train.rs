@@ -23,7 +23,7 @@ pub struct Train {
     /// The checkpoint directory to write; one that exists is replaced when the new one is complete.
     #[arg(long)]
     out: PathBuf,
-    /// flex, tch or cuda:N (tch and cuda as built in).
+    /// flex; tch, cuda:N and wgpu:N as built in (docs/models.md).
     #[arg(long, default_value = "flex")]
     device: String,
     /// Optimizer steps, instead of training.steps.
