@@ -5,20 +5,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room, and the rooms that it may import.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("config", &[]),
     ("message", &["config"]),
     ("signal", &["config"]),
     ("frames", &[]),
+    ("charts", &[]),
     ("diffusion", &["config"]),
     ("model", &["config", "diffusion", "signal"]),
     ("guidance", &["config", "diffusion", "signal"]),
     ("planning", &["config", "diffusion", "guidance", "model", "signal"]),
     ("data", &["config", "message", "signal"]),
-    ("training", &["config", "data", "diffusion", "model", "signal"]),
+    ("training", &["charts", "config", "data", "diffusion", "model", "signal"]),
     ("replay", &["config", "data", "planning", "signal"]),
     // The recorder writes what the world shows as messages of a bag.
-    ("sim", &["config", "data", "message"]),
+    ("sim", &["charts", "config", "data", "message"]),
     // world.rs puts the embedded world on topics.
     ("ros", &["config", "diffusion", "frames", "guidance", "message", "model", "planning", "signal", "sim"]),
 ];

@@ -9,8 +9,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use df_planner::config::{NoiseScheduleKind, ObjectiveKind};
 use df_planner::diffusion::{Denoiser, Levels, NoiseSchedule, Objective, TokenSpec, Tokens};
 use df_planner::model::{
-    AnyNetwork, Architecture, Checkpoint, Engine, Network, NetworkConfig, NetworkDenoiser, ReferenceConfig, device, devices,
-    engine, level_feature_tensor,
+    AnyNetwork, Architecture, Checkpoint, Engine, Network, NetworkConfig, NetworkDenoiser, ReferenceConfig, device,
+    devices, engine, level_feature_tensor,
 };
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -1,11 +1,11 @@
 //! The section `training`: its keys, their defaults and their rules.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{Check, at_least_one, not_negative, positive, require, share};
 
 /// Shares of the training windows that get each pattern of noise levels (`diffusion::mix`); one that is left out is 0.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NoiseMix {
     /// A level of its own per token and modality.
@@ -49,7 +49,7 @@ impl NoiseMix {
 }
 
 /// How much the error of a slot counts, by the signal-to-noise ratio of its level (`diffusion::LossWeight`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LossWeightKind {
     MinSnr,
@@ -58,7 +58,7 @@ pub enum LossWeightKind {
 }
 
 /// The numbers that products with weights are computed in while training; the weights themselves are always f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
     #[default]
@@ -66,25 +66,38 @@ pub enum Precision {
     Bf16,
 }
 
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingConfig {
     /// Tokens per training window.
     pub window: usize,
+    /// Windows of an optimizer step.
     pub batch: usize,
+    /// Parts that a batch is computed in, one after the other, to save memory. The gradient is that of the whole.
+    pub accumulate: usize,
     pub steps: usize,
     pub learning_rate: f64,
     pub warmup_steps: usize,
     pub weight_decay: f64,
+    /// A longer gradient of all weights together is shortened to this norm.
     pub gradient_clip: f64,
     pub ema_decay: f64,
     /// Share of the episodes kept for validation.
     pub validation_share: f64,
+    /// Optimizer steps between two validations; the best checkpoint is one of those.
+    pub validate_every: usize,
+    /// Training ends after this many validations without a better loss; 0: never.
+    pub patience: usize,
+    /// Optimizer steps between two lines of the log.
+    pub log_every: usize,
+    /// Seconds between two saves of what `--resume` needs.
     pub checkpoint_every_s: f64,
     /// A longer silence of an observation splits the episode, seconds.
     pub max_gap_s: f64,
     /// How far the stamps of two topics may lie apart in the order of recording, seconds. What comes later is left out.
     pub max_skew_s: f64,
+    /// Most room for frames that are kept for further runs (`data::CachePlace`), 10^9 bytes.
+    pub cache_gb: f64,
     pub seed: u64,
     pub precision: Precision,
     pub noise_mix: NoiseMix,
@@ -100,6 +113,7 @@ impl Default for TrainingConfig {
         Self {
             window: 14,
             batch: 128,
+            accumulate: 1,
             steps: 20_000,
             learning_rate: 5e-4,
             warmup_steps: 500,
@@ -107,9 +121,13 @@ impl Default for TrainingConfig {
             gradient_clip: 1.0,
             ema_decay: 0.999,
             validation_share: 0.1,
+            validate_every: 1000,
+            patience: 0,
+            log_every: 10,
             checkpoint_every_s: 300.0,
             max_gap_s: 0.5,
             max_skew_s: 10.0,
+            cache_gb: 50.0,
             seed: 0,
             precision: Precision::F32,
             noise_mix: NoiseMix {
@@ -133,6 +151,10 @@ impl TrainingConfig {
     pub(super) fn check(&self) -> Check {
         require(self.window >= 2, "training.window", self.window, "must be at least 2 tokens")?;
         at_least_one("training.batch", self.batch)?;
+        let rule = "must be 1 to training.batch";
+        require((1..=self.batch).contains(&self.accumulate), "training.accumulate", self.accumulate, rule)?;
+        at_least_one("training.validate_every", self.validate_every)?;
+        at_least_one("training.log_every", self.log_every)?;
         at_least_one("training.steps", self.steps)?;
         positive("training.learning_rate", self.learning_rate)?;
         not_negative("training.weight_decay", self.weight_decay)?;
@@ -142,6 +164,7 @@ impl TrainingConfig {
         positive("training.checkpoint_every_s", self.checkpoint_every_s)?;
         positive("training.max_gap_s", self.max_gap_s)?;
         not_negative("training.max_skew_s", self.max_skew_s)?;
+        not_negative("training.cache_gb", self.cache_gb)?;
         positive("training.snr_clip", self.snr_clip)?;
         share("training.snr_decay", self.snr_decay)?;
         let cut = self.noise_mix.variable_length;
@@ -180,6 +203,8 @@ mod tests {
             ("noise_mix: {plannning: 1}", "unknown field `plannning`"),
             ("{window: 2, noise_mix: {variable_length: 1}}", "training.noise_mix.variable_length: 1: training.window"),
             ("loss_weight: snr", "unknown variant `snr`, expected one of `min_snr`, `fused_snr`, `uniform`"),
+            ("{batch: 4, accumulate: 5}", "training.accumulate: 5: must be 1 to training.batch"),
+            ("validate_every: 0", "training.validate_every: 0: must be at least 1"),
             ("snr_clip: 0", "training.snr_clip: 0: must be a finite number above 0"),
             ("snr_decay: 1", "training.snr_decay: 1: must be at least 0 and below 1"),
         ] {

@@ -15,8 +15,6 @@ pub struct Episode {
     /// The tick of the first frame, nanoseconds.
     pub start_ns: i64,
     pub frames: Vec<Frame>,
-    /// How often its windows are drawn in training, relative to those of weight 1.
-    pub weight: f64,
 }
 
 /// What was read and what was left out, for people.
@@ -56,7 +54,7 @@ pub fn read_episodes<S: Source + ?Sized>(
     let mut episodes: Vec<Episode> = Vec::new();
     let report = read_frames(source, config, bound, layout, &mut |step| {
         if step.starts_episode {
-            episodes.push(Episode { weight: 1.0, start_ns: step.tick_ns, frames: Vec::new() });
+            episodes.push(Episode { start_ns: step.tick_ns, frames: Vec::new() });
         }
         if let Some(episode) = episodes.last_mut() {
             episode.frames.push(step.frame);

@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! .mcap .db3 .zstd   -> Bag: messages -> streams (decode) -\
-//!                                                           Source: samples -> assembler -> frames -> episodes
+//!                                                           Source: samples -> assembler -> frames -> cache -> Recording (mapped)
 //! LeRobot, HDF5      -> rows -----------> columns ---------/
 //! ```
 
 mod assemble;
 mod bag;
+mod cache;
 mod chunks;
 #[cfg(any(feature = "lerobot", feature = "hdf5"))]
 mod columns;
@@ -37,9 +38,10 @@ mod tests;
 
 pub use assemble::Step;
 pub use bag::{Bag, BagError, BagMessage, BagTopic, Place};
+pub use cache::{CacheError, CachePlace};
 pub use episode::{Episode, EpisodeReport, read_episodes, read_frames};
 pub use inputs::{Input, inputs};
-pub use recording::{BoundSource, Recording, RecordingError, layout, load, open_bound};
+pub use recording::{BoundSource, Recording, RecordingError, Span, layout, load, open_bound};
 pub use source::{Event, Source, Stream, open_source};
 pub use storage::open;
 pub use writer::BagWriter;

@@ -1,11 +1,13 @@
 //! Several recordings under one contract: opened, bound, read.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::{BagError, Episode, EpisodeReport, Input, Source, open_source, read_episodes};
+use super::cache::{Cache, CacheError, CachePlace, FrameFile, FrameWriter, Keys, Stretch};
+use super::{BagError, EpisodeReport, Input, Source, open_source, read_frames};
 use crate::config::{Config, ConfigError};
 use crate::message::{AmentDefinitions, Bound, Definitions, FirstKnown, SchemaDefinitions, bind};
-use crate::signal::Layout;
+use crate::signal::{Frame, Layout};
 
 /// Why recordings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -18,16 +20,70 @@ pub enum RecordingError {
     Layout { path: PathBuf, first: PathBuf },
     #[error("`{text}`: {rule}")]
     Input { text: String, rule: String },
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     #[error("no recording was given")]
     None,
 }
 
-/// Episodes of all recordings together.
+/// Frames of all recordings together, mapped: in memory is what was used lately.
+#[derive(Debug)]
 pub struct Recording {
     pub layout: Layout,
-    pub episodes: Vec<Episode>,
+    pub episodes: Vec<Span>,
     /// What was read and what was left out, line by line.
     pub report: Vec<String>,
+    /// One per input.
+    files: Vec<FrameFile>,
+}
+
+/// An episode of a recording: consecutive frames, one per tick, without a gap.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Span {
+    /// The number of its input.
+    pub input: usize,
+    /// Its first frame among those of its input.
+    first: usize,
+    pub frames: usize,
+    /// The tick of the first frame, nanoseconds.
+    pub start_ns: i64,
+    /// How often its windows are drawn in training, relative to those of weight 1.
+    pub weight: f64,
+}
+
+impl Recording {
+    /// Frame `k` of an episode: a value per channel, in the units of the contract, 0 where missing; a byte per modality, 0 where
+    /// missing.
+    pub fn frame(&self, episode: &Span, k: usize) -> (&[f32], &[u8]) {
+        self.files[episode.input].frame(episode.first + k)
+    }
+
+    /// Has frames of an episode, from `k` on, read from the disk without waiting for them.
+    pub fn fetch(&self, episode: &Span, k: usize, count: usize) {
+        self.files[episode.input].fetch(episode.first + k, count);
+    }
+
+    /// Episodes that are no recording on disk, such as generated ones, each with its weight; in files without names.
+    ///
+    /// # Errors
+    /// The folder for temporary files cannot be written.
+    pub fn of(layout: &Layout, episodes: Vec<(Vec<Frame>, f64)>) -> std::io::Result<Arc<Self>> {
+        let (mut spans, mut files) = (Vec::new(), Vec::new());
+        for (input, (frames, weight)) in episodes.into_iter().enumerate() {
+            let mut writer = FrameWriter::new(tempfile::tempfile()?, "", &layout.modalities, &layout.labels);
+            spans.push(Span { input, first: 0, frames: frames.len(), start_ns: 0, weight });
+            for (k, frame) in frames.into_iter().enumerate() {
+                writer.add(&super::Step { tick_ns: k as i64, starts_episode: k == 0, frame });
+            }
+            files.push(writer.finish(Vec::new())?);
+        }
+        Ok(Arc::new(Self { layout: layout.clone(), episodes: spans, report: Vec::new(), files }))
+    }
+
+    /// From now on frames are read here and there, not one after the other.
+    pub fn read_at_random(&self) {
+        self.files.iter().for_each(FrameFile::read_at_random);
+    }
 }
 
 /// Demonstrations with the contract bound to their message definitions.
@@ -72,52 +128,99 @@ fn bound(
     Ok(BoundSource { source, bound, layout })
 }
 
-/// Reads every episode of every input. A dataset carries no message definitions: those of the bags beside it serve it too.
+/// The frames of every input, from the cache where it has them. A dataset carries no message definitions: those of the bags
+/// beside it serve it too.
 ///
 /// # Errors
 /// [`RecordingError`].
-pub fn load(config: &Config, inputs: &[Input]) -> Result<Recording, RecordingError> {
-    let sources = inputs.iter().map(|input| opened(&input.path)).collect::<Result<Vec<_>, _>>()?;
-    let definitions: Vec<SchemaDefinitions> = sources.iter().map(|source| source.message_definitions()).collect();
-    let mut all: Option<Recording> = None;
-    for (i, (Input { path, weight }, source)) in inputs.iter().zip(sources).enumerate() {
-        let others = definitions.iter().enumerate().filter(|(other, _)| *other != i).map(|(_, others)| others);
-        let recorded: Vec<&SchemaDefinitions> = std::iter::once(&definitions[i]).chain(others).collect();
-        let BoundSource { source, bound, layout } = bound(config, source, &recorded)?;
-        let (mut episodes, report) = read_episodes(&*source, config, &bound, &layout)
-            .map_err(|source| RecordingError::Bag { path: path.clone(), source })?;
-        episodes.iter_mut().for_each(|episode| episode.weight = *weight);
-        let lines = describe(path, &episodes, &report, config.contract.period_s);
-        let all =
-            all.get_or_insert_with(|| Recording { layout: layout.clone(), episodes: Vec::new(), report: Vec::new() });
-        if all.layout != layout {
+pub fn load(config: &Config, inputs: &[Input], place: &CachePlace) -> Result<Recording, RecordingError> {
+    let mut cache = Cache::open(place)?;
+    let unreadable = |(path, source): (PathBuf, _)| RecordingError::Bag {
+        path: path.clone(),
+        source: BagError::Unreadable { path, source },
+    };
+    let keys = Keys::of(config, inputs).map_err(unreadable)?;
+    let mut reader = Reader { config, inputs, definitions: vec![None; inputs.len()] };
+    let mut report = Vec::new();
+    let (mut episodes, mut files) = (Vec::new(), Vec::<FrameFile>::new());
+    for (input, (Input { path, weight }, keys)) in inputs.iter().zip(&keys).enumerate() {
+        let file = match cache.find(&keys.alone).or_else(|| cache.find(&keys.with_others)) {
+            Some(found) => found,
+            None => reader.read(input, keys, &mut cache)?,
+        };
+        let (first, own) = (files.first().unwrap_or(&file), &file.footer);
+        if (&first.footer.modalities, &first.footer.labels) != (&own.modalities, &own.labels) {
             return Err(RecordingError::Layout { path: path.clone(), first: inputs[0].path.clone() });
         }
-        all.episodes.extend(episodes);
-        all.report.extend(lines);
+        episodes.extend(own.episodes.iter().map(|&Stretch { start_ns, first, frames }| Span {
+            input,
+            first,
+            frames,
+            start_ns,
+            weight: *weight,
+        }));
+        report.extend(own.report.iter().map(|line| format!("{}: {line}", path.display())));
+        files.push(file);
     }
-    all.ok_or(RecordingError::None)
+    cache.limit((config.training.cache_gb * 1e9) as u64, &keys)?;
+    report.append(&mut cache.notices);
+    let footer = files.first().map(|file| &file.footer).ok_or(RecordingError::None)?;
+    let (modalities, labels) = (footer.modalities.clone(), footer.labels.clone());
+    let layout = Layout { modalities, labels, frame_stack: config.contract.frame_stack };
+    Ok(Recording { layout, episodes, report, files })
 }
 
-fn describe(path: &Path, episodes: &[Episode], report: &EpisodeReport, period_s: f64) -> Vec<String> {
-    let frames: usize = episodes.iter().map(|e| e.frames.len()).sum();
+/// Reads inputs that the cache lacks.
+struct Reader<'a> {
+    config: &'a Config,
+    inputs: &'a [Input],
+    /// Those of each input, once they were asked for.
+    definitions: Vec<Option<SchemaDefinitions>>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, input: usize, keys: &Keys, cache: &mut Cache) -> Result<FrameFile, RecordingError> {
+        let (config, path) = (self.config, &self.inputs[input].path);
+        let source = opened(path)?;
+        let own = source.message_definitions();
+        // The goal is no part of a frame: a bag without its type is as complete.
+        let alone = bind(&Config { goal: None, ..config.clone() }, &own).is_ok();
+        let mut recorded = vec![own];
+        if !alone {
+            for other in (0..self.inputs.len()).filter(|other| *other != input) {
+                recorded.push(self.definitions(other)?);
+            }
+        }
+        let BoundSource { source, bound, layout } = bound(config, source, &recorded.iter().collect::<Vec<_>>())?;
+        let key = if alone { &keys.alone } else { &keys.with_others };
+        let begin = |file| FrameWriter::new(file, key, &layout.modalities, &layout.labels);
+        cache.write(key, begin, |writer| {
+            let report = read_frames(&*source, config, &bound, &layout, &mut |step| writer.add(&step))
+                .map_err(|source| RecordingError::Bag { path: path.clone(), source })?;
+            Ok(describe(writer.counts(), &report, config.contract.period_s))
+        })
+    }
+
+    fn definitions(&mut self, input: usize) -> Result<SchemaDefinitions, RecordingError> {
+        if let Some(known) = &self.definitions[input] {
+            return Ok(known.clone());
+        }
+        let found = opened(&self.inputs[input].path)?.message_definitions();
+        Ok(self.definitions[input].insert(found).clone())
+    }
+}
+
+fn describe((episodes, frames): (usize, usize), report: &EpisodeReport, period_s: f64) -> Vec<String> {
     let mut lines = vec![format!(
-        "{}: {} messages or rows, {} episodes, {frames} frames ({:.1} minutes), {} splits at gaps, {} at jumps of time",
-        path.display(),
+        "{} messages or rows, {episodes} episodes, {frames} frames ({:.1} minutes), {} splits at gaps, {} at jumps of time",
         report.messages,
-        episodes.len(),
         frames as f64 * period_s / 60.0,
         report.splits_at_gaps,
         report.splits_at_jumps
     )];
     if report.refused > 0 {
-        lines.push(format!(
-            "{}: {} could not be used, such as: {}",
-            path.display(),
-            report.refused,
-            report.reasons.join("; ")
-        ));
+        lines.push(format!("{} could not be used, such as: {}", report.refused, report.reasons.join("; ")));
     }
-    lines.extend(report.notices.iter().map(|notice| format!("{}: {notice}", path.display())));
+    lines.extend(report.notices.iter().cloned());
     lines
 }

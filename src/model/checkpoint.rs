@@ -8,7 +8,7 @@ use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::{Bytes, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{AnyNetwork, Architecture, Engine, NetworkConfig, NetworkDenoiser};
+use super::{AnyNetwork, Architecture, Engine, NetworkConfig, NetworkDenoiser, bundle};
 use crate::config::{Config, ConfigError, Contract, ModelConfig};
 use crate::diffusion::{NoiseSchedule, Objective, TokenSpec};
 use crate::signal::{Layout, Normaliser};
@@ -82,23 +82,22 @@ pub enum CheckpointError {
 }
 
 impl Checkpoint {
-    /// Writes the directory; one that is there is replaced only when the new one is complete.
+    /// Writes the directory; one that is there is replaced only when the new one is complete. `more` adds files of its own.
     ///
     /// # Errors
-    /// [`CheckpointError::File`]; what was there stays.
-    pub fn save(&self, directory: &Path) -> Result<(), CheckpointError> {
-        let at = |path: &Path| {
-            let path = path.to_path_buf();
-            move |source| CheckpointError::File { path, source }
-        };
-        let beside = |suffix: &str| {
-            let mut name = directory.file_name().unwrap_or_default().to_os_string();
-            name.push(format!(".{suffix}-{}", std::process::id()));
-            directory.with_file_name(name)
-        };
-        let (new, old) = (beside("new"), beside("old"));
-        let _ = fs::remove_dir_all(&new);
-        fs::create_dir_all(&new).map_err(at(&new))?;
+    /// [`CheckpointError::File`] and those of `more`; what was there stays.
+    pub fn save<E: From<CheckpointError>>(
+        &self,
+        directory: &Path,
+        more: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<(), E> {
+        bundle::replace(directory, |new| {
+            self.write(new)?;
+            more(new)
+        })
+    }
+
+    fn write(&self, directory: &Path) -> Result<(), CheckpointError> {
         let architecture = self.network.architecture();
         let description = Description {
             format: if is_own(&architecture) { FORMAT_OF_OWN } else { FORMAT },
@@ -110,21 +109,15 @@ impl Checkpoint {
             provenance: self.provenance.clone(),
         };
         let json = serde_json::to_string_pretty(&description)
-            .map_err(|e| CheckpointError::Malformed { path: new.join(DESCRIPTION), message: e.to_string() })?;
-        fs::write(new.join(DESCRIPTION), json).map_err(at(&new))?;
-        fs::write(new.join(CONTRACT), &self.configuration).map_err(at(&new))?;
-        let saved = match self.network.clone() {
-            AnyNetwork::Own(network) => network.map(&mut Number(0)).save_file(new.join(WEIGHTS)),
-            AnyNetwork::Reference(network) => network.map(&mut Number(0)).save_file(new.join(WEIGHTS)),
-        };
-        saved.map_err(|e| CheckpointError::Malformed { path: new.join(WEIGHTS), message: e.to_string() })?;
-        if directory.exists() {
-            let _ = fs::remove_dir_all(&old);
-            fs::rename(directory, &old).map_err(at(directory))?;
+            .map_err(|e| CheckpointError::Malformed { path: directory.join(DESCRIPTION), message: e.to_string() })?;
+        for (name, text) in [(DESCRIPTION, &json), (CONTRACT, &self.configuration)] {
+            let path = directory.join(name);
+            fs::write(&path, text).map_err(|source| CheckpointError::File { path, source })?;
         }
-        fs::rename(&new, directory).map_err(at(directory))?;
-        let _ = fs::remove_dir_all(&old);
-        Ok(())
+        match &self.network {
+            AnyNetwork::Own(network) => save_network(network, &directory.join(WEIGHTS)),
+            AnyNetwork::Reference(network) => save_network(network, &directory.join(WEIGHTS)),
+        }
     }
 
     /// Reads a directory onto a device.
@@ -155,16 +148,10 @@ impl Checkpoint {
         let configuration = read(CONTRACT)?;
         let contract = Contract::parse(&configuration, &directory.join(CONTRACT))?;
         let weights = directory.join(WEIGHTS);
-        // Read as a whole: from a path, Burn reads each tensor when it is first used, and panics if training has replaced the
-        // file by then.
-        let bytes = fs::read(&weights).map_err(|source| CheckpointError::File { path: weights, source })?;
-        let record = burn::store::ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes))
-            .map_err(|e| malformed(WEIGHTS, e.to_string()))?;
         let network = match description.architecture.init(&description.network, device) {
-            AnyNetwork::Own(network) => network.try_load_record(record).map(AnyNetwork::Own),
-            AnyNetwork::Reference(network) => network.try_load_record(record).map(AnyNetwork::Reference),
+            AnyNetwork::Own(network) => AnyNetwork::Own(load_network(network, &weights)?),
+            AnyNetwork::Reference(network) => AnyNetwork::Reference(load_network(network, &weights)?),
         };
-        let network = network.map_err(|e| malformed(WEIGHTS, e.to_string()))?;
         Ok(Self {
             network,
             sizes: description.network,
@@ -224,8 +211,36 @@ impl Checkpoint {
     }
 }
 
-/// Numbers parameters in the order of the network. Burn draws their ids at random, and they are part of the file: without
-/// this, equal weights would not give equal bytes.
+/// Writes the weights; equal weights give equal bytes.
+///
+/// # Errors
+/// [`CheckpointError`].
+pub fn save_network<M: Module>(network: &M, path: &Path) -> Result<(), CheckpointError> {
+    numbered(network.clone())
+        .save_file(path)
+        .map_err(|e| CheckpointError::Malformed { path: path.into(), message: e.to_string() })
+}
+
+/// Reads weights into a network of the same sizes.
+///
+/// # Errors
+/// A file that is missing, damaged, or of other sizes.
+pub fn load_network<M: Module>(network: M, path: &Path) -> Result<M, CheckpointError> {
+    let malformed = |message: String| CheckpointError::Malformed { path: path.into(), message };
+    // Read as a whole: from a path, Burn reads each tensor when it is first used, and panics if training has replaced the
+    // file by then.
+    let bytes = fs::read(path).map_err(|source| CheckpointError::File { path: path.into(), source })?;
+    let record =
+        burn::store::ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(|e| malformed(e.to_string()))?;
+    network.try_load_record(record).map_err(|e| malformed(e.to_string()))
+}
+
+/// The network with its parameters numbered in their order. Burn draws their ids at random, and they are part of files:
+/// without this, equal weights would not give equal bytes, and an optimizer's record would not find its parameters.
+pub fn numbered<M: Module>(network: M) -> M {
+    network.map(&mut Number(0))
+}
+
 struct Number(u64);
 
 impl ModuleMapper for Number {

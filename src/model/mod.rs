@@ -1,6 +1,7 @@
 //! The networks that implement `Denoiser`, and the checkpoint: one directory that holds all that belongs to it.
 
 mod any_network;
+mod bundle;
 mod checkpoint;
 mod device;
 mod digest;
@@ -12,7 +13,8 @@ mod network_denoiser;
 mod reference;
 
 pub use any_network::{AnyNetwork, Architecture};
-pub use checkpoint::{Checkpoint, CheckpointError, Provenance};
+pub use bundle::replace;
+pub use checkpoint::{Checkpoint, CheckpointError, Provenance, load_network, numbered, save_network};
 pub use device::{DeviceError, Engine, device, devices, engine};
 pub use digest::checkpoint_digest;
 pub use network::{Network, NetworkConfig, level_feature_tensor};

@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn the_mean_is_over_what_is_present() {
         // 1 and 3 in one episode, 8 in another: 12 / 3.
-        let episode = |values: &[Option<f32>]| Episode { weight: 1.0, start_ns: 0, frames: frames(values) };
+        let episode = |values: &[Option<f32>]| Episode { start_ns: 0, frames: frames(values) };
         let episodes = [episode(&[Some(1.0), None, Some(3.0)]), episode(&[Some(8.0)])];
         assert_eq!(Naive::mean(&episodes, &[0]), Naive::Mean(vec![4.0]));
     }

@@ -202,7 +202,6 @@ mod tests {
     #[test]
     fn windows_overlap_by_half_and_fit_into_their_episodes() {
         let episode = |frames: usize| Episode {
-            weight: 1.0,
             start_ns: 0,
             frames: vec![Frame { values: Vec::new(), present: Vec::new(), deviation: Vec::new() }; frames],
         };

@@ -13,16 +13,16 @@ pub struct Normaliser {
 }
 
 impl Normaliser {
-    /// Fits mean and deviation to frames (`[frame][channel]`, one flag per frame and modality).
+    /// Fits mean and deviation to frames (`[frame][channel]`, a byte per frame and modality, 0 where missing), in one pass.
     ///
     /// Missing values are left out. A channel that was never present or never varies gets deviation 1.
-    pub fn fit<'a>(layout: &Layout, frames: impl Iterator<Item = (&'a [f32], &'a [bool])>) -> Self {
+    pub fn fit<'a>(layout: &Layout, frames: impl Iterator<Item = (&'a [f32], &'a [u8])>) -> Self {
         let modality_of = layout.modality_of_channel();
         let channels = layout.frame_channels();
         // Welford's running mean and sum of squares, in f64: no loss of digits over millions of frames.
         let (mut count, mut mean, mut squares) = (vec![0u64; channels], vec![0f64; channels], vec![0f64; channels]);
         for (values, present) in frames {
-            for c in (0..channels).filter(|&c| present[modality_of[c]]) {
+            for c in (0..channels).filter(|&c| present[modality_of[c]] != 0) {
                 count[c] += 1;
                 let delta = f64::from(values[c]) - mean[c];
                 mean[c] += delta / count[c] as f64;
@@ -55,11 +55,8 @@ mod tests {
     #[test]
     fn fits_present_values_only_and_inverts() {
         let layout = Layout::new(1, [("action".into(), vec!["a".into()]), ("pose".into(), vec!["x".into()])]);
-        let frames: Vec<(Vec<f32>, Vec<bool>)> = vec![
-            (vec![1.0, 5.0], vec![true, true]),
-            (vec![3.0, 5.0], vec![true, true]),
-            (vec![99.0, 5.0], vec![false, true]),
-        ];
+        let frames: Vec<(Vec<f32>, Vec<u8>)> =
+            vec![(vec![1.0, 5.0], vec![1, 1]), (vec![3.0, 5.0], vec![1, 1]), (vec![99.0, 5.0], vec![0, 1])];
         let normaliser = Normaliser::fit(&layout, frames.iter().map(|(v, p)| (v.as_slice(), p.as_slice())));
         // Channel a: 1 and 3, mean 2, deviation 1; the missing 99 does not count. Channel x is constant: deviation 1.
         assert_eq!((normaliser.mean.as_slice(), normaliser.deviation.as_slice()), (&[2.0, 5.0][..], &[1.0, 1.0][..]));

@@ -22,7 +22,7 @@ pub use demonstration::{Demonstration, Step};
 pub use disturbance::Disturbance;
 pub use expert::{ARRIVAL_DISTANCE_M, Expert};
 pub use maze::{Cell, Maze, MazeError};
-pub use picture::{Moment, Picture, PictureError};
+pub use picture::{Moment, Picture};
 pub use recorder::{MAP_FRAME, ROBOT_FRAME, RecordError, Recorded, Recording, Topics, definitions};
 pub use summary::Summary;
 pub use trial::{GOAL_TOLERANCE_M, HOLD_S, LEAST_DISTANCE_CELLS, Trial};

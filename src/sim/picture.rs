@@ -1,21 +1,20 @@
 //! The picture of a drive: walls, the way driven coloured by time, start, goal, and the futures sampled at a few moments.
 //!
-//! Drawn [`FINE`] times larger and averaged down: plotters does not smooth the edges of thick lines. x to the right, y up.
+//! x to the right, y up.
 
 use std::path::Path;
 
 use nalgebra::Vector2;
 use plotters::prelude::*;
-use plotters::style::register_font;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::HPos;
 
 use super::maze::{CELL_M, Cell, Maze};
 use super::world::{ROBOT_RADIUS_M, STEP_S};
+use crate::charts::ChartError;
+use crate::charts::canvas::{Area, Drawn, FAINT_INK, FINE, GRID, INK, Image, PAPER, bold, px, text};
 
 /// Size of the file, pixels.
-const SIZE: (i32, i32) = (1160, 800);
-/// Pixels drawn per pixel of the file, per axis.
-const FINE: i32 = 3;
+const SIZE: (usize, usize) = (1160, 800);
 /// Place of the maze: its left edge, its lower edge, and the room for its larger side; pixels of the file.
 const MAZE_LEFT: f64 = 44.0;
 const MAZE_BOTTOM: f64 = 756.0;
@@ -31,12 +30,8 @@ const SCALE_STEPS: usize = 200;
 /// Moments whose futures are shown.
 const MOMENTS: usize = 4;
 
-const PAPER: RGBColor = RGBColor(255, 255, 255);
 const FLOOR: RGBColor = RGBColor(246, 247, 249);
-const GRID: RGBColor = RGBColor(226, 229, 234);
 const WALL: RGBColor = RGBColor(58, 66, 80);
-const INK: RGBColor = RGBColor(33, 38, 48);
-const FAINT_INK: RGBColor = RGBColor(112, 120, 134);
 const START: RGBColor = RGBColor(33, 38, 48);
 const GOAL: RGBColor = RGBColor(14, 159, 110);
 const FAILED: RGBColor = RGBColor(200, 40, 40);
@@ -89,13 +84,6 @@ pub struct Picture<'a> {
     pub facts: &'a [(String, String)],
 }
 
-/// Why there is no picture.
-#[derive(Debug, thiserror::Error)]
-#[error("the picture cannot be drawn: {0}")]
-pub struct PictureError(String);
-
-type Area<'a> = DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>;
-type Drawn = Result<(), PictureError>;
 /// Draws a sign of the legend round a point.
 type Sign = fn(&Area, (i32, i32)) -> Drawn;
 
@@ -105,30 +93,17 @@ impl Picture<'_> {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, file: &Path) -> Drawn {
-        let size = (SIZE.0 as u32, SIZE.1 as u32);
-        let paper = BitMapBackend::new(file, size).into_drawing_area();
-        let image = BitMapElement::with_owned_buffer((0, 0), size, self.pixels()?)
-            .ok_or_else(|| PictureError("the image has another size than its pixels".into()))?;
-        paper.draw(&image).map_err(failed)?;
-        paper.present().map_err(failed)
+        self.image()?.write(file)
     }
 
-    /// Red, green and blue of every pixel, row by row.
-    fn pixels(&self) -> Result<Vec<u8>, PictureError> {
-        register_fonts()?;
-        let large = (SIZE.0 * FINE, SIZE.1 * FINE);
-        let mut pixels = vec![0; (large.0 * large.1 * 3) as usize];
-        {
-            let area = BitMapBackend::with_buffer(&mut pixels, (large.0 as u32, large.1 as u32)).into_drawing_area();
-            area.fill(&PAPER).map_err(failed)?;
-            self.draw_maze(&area)?;
-            self.draw_futures(&area)?;
-            self.draw_trail(&area)?;
-            self.draw_ends(&area)?;
-            self.draw_text(&area)?;
-            area.present().map_err(failed)?;
-        }
-        Ok(averaged(&pixels))
+    fn image(&self) -> Result<Image, ChartError> {
+        Image::drawn(SIZE.0, SIZE.1, |area| {
+            self.draw_maze(area)?;
+            self.draw_futures(area)?;
+            self.draw_trail(area)?;
+            self.draw_ends(area)?;
+            self.draw_text(area)
+        })
     }
 
     fn draw_maze(&self, area: &Area) -> Drawn {
@@ -141,10 +116,11 @@ impl Picture<'_> {
         };
         for (row, column) in (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c))) {
             let wall = self.maze.is_wall(row as i64, column as i64);
-            area.draw(&Rectangle::new(cell(row, column), if wall { WALL } else { FLOOR }.filled())).map_err(failed)?;
+            area.draw(&Rectangle::new(cell(row, column), if wall { WALL } else { FLOOR }.filled()))
+                .map_err(ChartError::of)?;
         }
         for Cell { row, column } in self.maze.free_cells() {
-            area.draw(&Rectangle::new(cell(row, column), GRID.stroke_width(FINE as u32))).map_err(failed)?;
+            area.draw(&Rectangle::new(cell(row, column), GRID.stroke_width(FINE as u32))).map_err(ChartError::of)?;
         }
         for metre in 1..columns {
             let place = self.at(Vector2::new(metre as f64, CUT_M));
@@ -165,7 +141,8 @@ impl Picture<'_> {
                 // Segment by segment: plotters mitres a path, and inside a sharp turn the mitre is a spike across the picture.
                 for pair in future.windows(2) {
                     let segment = [self.at(pair[0]), self.at(pair[1])];
-                    area.draw(&PathElement::new(segment, colour.stroke_width(FINE as u32 + 1))).map_err(failed)?;
+                    area.draw(&PathElement::new(segment, colour.stroke_width(FINE as u32 + 1)))
+                        .map_err(ChartError::of)?;
                 }
             }
         }
@@ -181,17 +158,17 @@ impl Picture<'_> {
                 let (from, to) = (self.at(pair[0]), self.at(pair[1]));
                 let style = colour.stroke_width((width * FINE) as u32);
                 if from != to {
-                    area.draw(&PathElement::new([from, to], style)).map_err(failed)?;
+                    area.draw(&PathElement::new([from, to], style)).map_err(ChartError::of)?;
                 }
-                area.draw(&Circle::new(to, width * FINE / 2, colour.filled())).map_err(failed)?;
+                area.draw(&Circle::new(to, width * FINE / 2, colour.filled())).map_err(ChartError::of)?;
             }
         }
         for moment in self.moments {
             let Some(position) = self.trail.get((moment.time_s / STEP_S) as usize) else { continue };
             let centre = self.at(*position);
-            area.draw(&Circle::new(centre, 10 * FINE, PAPER.filled())).map_err(failed)?;
-            area.draw(&Circle::new(centre, 8 * FINE, self.colour(moment.time_s).filled())).map_err(failed)?;
-            area.draw(&Circle::new(centre, 3 * FINE, PAPER.filled())).map_err(failed)?;
+            area.draw(&Circle::new(centre, 10 * FINE, PAPER.filled())).map_err(ChartError::of)?;
+            area.draw(&Circle::new(centre, 8 * FINE, self.colour(moment.time_s).filled())).map_err(ChartError::of)?;
+            area.draw(&Circle::new(centre, 3 * FINE, PAPER.filled())).map_err(ChartError::of)?;
         }
         Ok(())
     }
@@ -200,12 +177,12 @@ impl Picture<'_> {
         if let Some(start) = self.trail.first() {
             let centre = self.at(*start);
             let radius = (ROBOT_RADIUS_M * self.scale()) as i32;
-            area.draw(&Circle::new(centre, radius, START.stroke_width(2 * FINE as u32))).map_err(failed)?;
+            area.draw(&Circle::new(centre, radius, START.stroke_width(2 * FINE as u32))).map_err(ChartError::of)?;
         }
         let centre = self.at(self.goal);
         let radius = (self.tolerance_m * self.scale()) as i32;
-        area.draw(&Circle::new(centre, radius, GOAL.mix(0.14).filled())).map_err(failed)?;
-        area.draw(&Circle::new(centre, radius, GOAL.stroke_width(2 * FINE as u32))).map_err(failed)?;
+        area.draw(&Circle::new(centre, radius, GOAL.mix(0.14).filled())).map_err(ChartError::of)?;
+        area.draw(&Circle::new(centre, radius, GOAL.stroke_width(2 * FINE as u32))).map_err(ChartError::of)?;
         star(area, centre, 15 * FINE, GOAL)
     }
 
@@ -227,11 +204,11 @@ impl Picture<'_> {
         y += 30.0;
         let rows: [(&str, Sign); 3] = [
             ("the robot at the start", |area, at| {
-                area.draw(&Circle::new(at, 9 * FINE, START.stroke_width(2 * FINE as u32))).map_err(failed)
+                area.draw(&Circle::new(at, 9 * FINE, START.stroke_width(2 * FINE as u32))).map_err(ChartError::of)
             }),
             ("the goal and its tolerance", |area, at| {
-                area.draw(&Circle::new(at, 12 * FINE, GOAL.mix(0.14).filled())).map_err(failed)?;
-                area.draw(&Circle::new(at, 12 * FINE, GOAL.stroke_width(2 * FINE as u32))).map_err(failed)?;
+                area.draw(&Circle::new(at, 12 * FINE, GOAL.mix(0.14).filled())).map_err(ChartError::of)?;
+                area.draw(&Circle::new(at, 12 * FINE, GOAL.stroke_width(2 * FINE as u32))).map_err(ChartError::of)?;
                 star(area, at, 8 * FINE, GOAL)
             }),
             ("futures sampled at a moment", |area, at| {
@@ -240,10 +217,10 @@ impl Picture<'_> {
                     let end = (at.0 + 16 * FINE, at.1 + spread * FINE);
                     let line = [(at.0 - 8 * FINE, at.1), (at.0 + 4 * FINE, at.1 + spread * FINE / 3), end];
                     area.draw(&PathElement::new(line, violet.mix(0.5).stroke_width(FINE as u32 + 1)))
-                        .map_err(failed)?;
+                        .map_err(ChartError::of)?;
                 }
-                area.draw(&Circle::new((at.0 - 9 * FINE, at.1), 7 * FINE, violet.filled())).map_err(failed)?;
-                area.draw(&Circle::new((at.0 - 9 * FINE, at.1), 3 * FINE, PAPER.filled())).map_err(failed)
+                area.draw(&Circle::new((at.0 - 9 * FINE, at.1), 7 * FINE, violet.filled())).map_err(ChartError::of)?;
+                area.draw(&Circle::new((at.0 - 9 * FINE, at.1), 3 * FINE, PAPER.filled())).map_err(ChartError::of)
             }),
         ];
         for (words, sign) in rows {
@@ -260,7 +237,7 @@ impl Picture<'_> {
             let edge = |k: usize| px(TEXT_LEFT + TEXT_WIDTH * k as f64 / SCALE_STEPS as f64);
             let bar = [(edge(k), px(y)), (edge(k + 1), px(y + 12.0))];
             let colour = self.colour(end_s * k as f64 / SCALE_STEPS as f64);
-            area.draw(&Rectangle::new(bar, colour.filled())).map_err(failed)?;
+            area.draw(&Rectangle::new(bar, colour.filled())).map_err(ChartError::of)?;
         }
         text(area, "0 s", (left, px(y + 20.0)), 14, FAINT_INK, HPos::Left)?;
         text(area, &format!("{end_s:.1} s"), (right, px(y + 20.0)), 14, FAINT_INK, HPos::Right)
@@ -302,21 +279,6 @@ impl Picture<'_> {
     }
 }
 
-/// Pixels of the file to fine pixels.
-fn px(pixels: f64) -> i32 {
-    (pixels * f64::from(FINE)).round() as i32
-}
-
-fn text(area: &Area, words: &str, at: (i32, i32), size: i32, colour: RGBColor, side: HPos) -> Drawn {
-    let style = TextStyle::from(("sans-serif", size * FINE).into_font()).color(&colour);
-    area.draw(&Text::new(words, at, style.pos(Pos::new(side, VPos::Top)))).map_err(failed)
-}
-
-fn bold(area: &Area, words: &str, at: (i32, i32), size: i32, colour: RGBColor) -> Drawn {
-    let style = TextStyle::from(("sans-serif", size * FINE, FontStyle::Bold).into_font()).color(&colour);
-    area.draw(&Text::new(words, at, style)).map_err(failed)
-}
-
 fn star(area: &Area, centre: (i32, i32), radius: i32, colour: RGBColor) -> Drawn {
     let points: Vec<(i32, i32)> = (0..10)
         .map(|k| {
@@ -325,37 +287,7 @@ fn star(area: &Area, centre: (i32, i32), radius: i32, colour: RGBColor) -> Drawn
             (centre.0 + (r * angle.cos()) as i32, centre.1 + (r * angle.sin()) as i32)
         })
         .collect();
-    area.draw(&Polygon::new(points, colour.filled())).map_err(failed)
-}
-
-/// The mean of each square of `FINE` by `FINE` pixels.
-fn averaged(fine: &[u8]) -> Vec<u8> {
-    let (width, height, n) = (SIZE.0 as usize, SIZE.1 as usize, FINE as usize);
-    let mut small = Vec::with_capacity(width * height * 3);
-    for (y, x, channel) in
-        (0..height).flat_map(|y| (0..width).flat_map(move |x| (0..3).map(move |channel| (y, x, channel))))
-    {
-        let square = (0..n).flat_map(|j| (0..n).map(move |i| ((y * n + j) * width * n + x * n + i) * 3 + channel));
-        let sum: usize = square.map(|index| usize::from(fine[index])).sum();
-        small.push((sum / (n * n)) as u8);
-    }
-    small
-}
-
-/// The bundled font: plotters would ask the system for one, which a small machine need not have.
-fn register_fonts() -> Drawn {
-    let fonts: [(FontStyle, &'static [u8]); 2] = [
-        (FontStyle::Normal, include_bytes!("../../assets/fonts/DejaVuSans.ttf")),
-        (FontStyle::Bold, include_bytes!("../../assets/fonts/DejaVuSans-Bold.ttf")),
-    ];
-    for (style, bytes) in fonts {
-        register_font("sans-serif", style, bytes).map_err(|_| PictureError("the bundled font is damaged".into()))?;
-    }
-    Ok(())
-}
-
-fn failed(error: impl std::fmt::Display) -> PictureError {
-    PictureError(error.to_string())
+    area.draw(&Polygon::new(points, colour.filled())).map_err(ChartError::of)
 }
 
 #[cfg(test)]
@@ -399,9 +331,14 @@ mod tests {
                 headline: "h",
                 facts: &[],
             };
-            let row = SIZE.0 as usize * 3;
-            let pixels = picture.pixels().unwrap();
-            pixels.chunks(row).flat_map(|row| row[TEXT_LEFT as usize * 3..].to_vec()).collect::<Vec<u8>>()
+            let row = SIZE.0 * 3;
+            picture
+                .image()
+                .unwrap()
+                .pixels()
+                .chunks(row)
+                .flat_map(|row| row[TEXT_LEFT as usize * 3..].to_vec())
+                .collect::<Vec<u8>>()
         };
         // To the left and back to the right: a spike goes on to the right, the farther the sharper the turn.
         let turn = |k: usize| {

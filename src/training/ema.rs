@@ -20,6 +20,11 @@ impl Ema {
         Self { network: network.valid(), decay, updates: 0 }
     }
 
+    /// Goes on with an average of so many updates.
+    pub fn resumed(network: Network, decay: f64, updates: usize) -> Self {
+        Self { network, decay, updates: updates as u64 }
+    }
+
     /// Moves the average towards `network`. The decay grows to its value over the first updates, `(1 + n) / (10 + n)`,
     /// so that the random start is forgotten.
     pub fn update(&mut self, network: &Network) {

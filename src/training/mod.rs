@@ -1,9 +1,26 @@
-//! Offline training: windows of episodes, noise levels, steps, moving average, checkpoints.
+//! Offline training: windows of episodes, noise levels, steps, moving average, validation, checkpoints, and a run on disk that can
+//! go on where it was stopped.
 
 mod batch;
+mod card;
+mod chance;
+mod curves;
 mod dataset;
 mod ema;
+mod error;
+mod events;
+mod log;
+mod order;
+mod run;
+mod step;
 mod trainer;
+mod validation;
 
-pub use dataset::{Dataset, DatasetError};
-pub use trainer::{Event, Summary, TrainError, train};
+pub use batch::{Batch, BatchMaker};
+pub use dataset::{Dataset, DatasetError, Window};
+pub use error::TrainError;
+pub use events::{End, Event, Summary};
+pub use log::{Line, StepLine};
+pub use run::{Best, Run, Start};
+pub use trainer::train;
+pub use validation::{ActionError, Band, Plans, Validation};

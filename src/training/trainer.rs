@@ -1,183 +1,372 @@
 //! The training loop: steps until done or told to stop; the moving average is validated and saved.
+//!
+//! A run is a function of its seed and the step: windows, levels and noise of a step are drawn from those alone. So one that is
+//! resumed goes the same way, bit for bit.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use burn::grad_clipping::GradientClippingConfig;
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::Module;
-use burn::optim::{AdamWConfig, GradientsParams};
-use burn::tensor::{Device, Tensor, TensorData};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use burn::optim::{AdamWConfig, ModuleOptimizer};
+use burn::tensor::Device;
 
 use super::batch::{Batch, BatchMaker};
-use super::dataset::{Dataset, DatasetError};
+use super::card::{self, Card};
+use super::dataset::Dataset;
 use super::ema::Ema;
-use crate::config::Config;
-use crate::data::Episode;
-use crate::diffusion::{NoiseSchedule, TokenSpec, Tokens};
-use crate::model::{Checkpoint, CheckpointError, DeviceError, Network, NetworkConfig, Provenance, level_feature_tensor};
-use crate::signal::Layout;
+use super::error::TrainError;
+use super::events::{End, Event, Summary};
+use super::log::{Line, Log, StepLine};
+use super::run::{Best, Data, Progress, Run};
+use super::step;
+use super::validation::{Validation, Validator};
+use crate::config::{Config, TrainingConfig};
+use crate::data::Recording;
+use crate::diffusion::TokenSpec;
+use crate::model::{Checkpoint, Network, NetworkConfig, Provenance, numbered};
+use crate::signal::Normaliser;
 
-/// Batches of the validation split that each validation looks at; always the same ones.
-const VALIDATION_BATCHES: u64 = 4;
 /// Loss is reported as a mean over about this many steps.
-const SMOOTHING: f64 = 50.0;
+const SMOOTHING: f32 = 50.0;
 /// The learning rate ends at this share of its peak (cosine).
 const LAST_RATE: f64 = 0.02;
+const LOG: &str = "log.jsonl";
 
-/// What happened, for a progress bar or a log.
-#[derive(Clone, Debug)]
-pub enum Event {
-    Started { training_windows: usize, validation_windows: usize, parameters: usize, steps: usize },
-    Step { step: usize, loss: f64, windows_per_s: f64 },
-    Validated { step: usize, loss: f64 },
-    Saved { step: usize },
-}
-
-/// How the run ended.
-#[derive(Clone, Debug)]
-pub struct Summary {
-    pub provenance: Provenance,
-    /// Whether it was told to stop before its last step.
-    pub interrupted: bool,
-}
-
-/// Why training stopped without a new checkpoint; an older one stays as it was.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    #[error(transparent)]
-    Dataset(#[from] DatasetError),
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    #[error(transparent)]
-    Device(#[from] DeviceError),
-    #[error(
-        "the loss is {loss} at step {step}: try a smaller training.learning_rate; the last checkpoint is from step {saved}"
-    )]
-    NotFinite { step: usize, loss: f64, saved: usize },
-    #[error("the optimiser was refused: {0}")]
-    Backend(String),
-}
-
-/// Trains on `episodes` and writes the checkpoint to `out` at intervals and at the end.
+/// Trains on the recordings. The best checkpoint goes to the run's place, what `--resume` needs beside it.
 ///
-/// `stop` ends the run after the current step with a usable checkpoint. The same episodes, configuration and backend give
-/// the same weights.
+/// `stop` ends the run after the current step. The same recordings, configuration and backend give the same weights, whether the
+/// run was stopped, killed and resumed on the way or not.
 ///
 /// # Errors
 /// See [`TrainError`].
-#[expect(clippy::too_many_arguments, reason = "one call, in df_train; each is a thing of its own")]
 pub fn train(
     config: &Config,
-    layout: &Layout,
-    episodes: Vec<Episode>,
+    recording: &Arc<Recording>,
     bags: Vec<String>,
+    run: &Run,
     device: (&str, &Device),
-    out: &Path,
     stop: &AtomicBool,
     report: &mut dyn FnMut(Event),
 ) -> Result<Summary, TrainError> {
-    let settings = &config.training;
-    let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
-    let (device_name, device) = device;
-    device.seed(rng.random());
-    let tracked = device.clone().autodiff();
-
-    let episode_count = episodes.len();
-    let window = settings.window * layout.frame_stack;
-    let (training, validation, normaliser) =
-        Dataset::split(episodes, layout, window, config.contract.period_s, settings.validation_share, &mut rng)?;
-    let spec = TokenSpec::new(&layout.modality_of_channel(), layout.frame_stack);
-    let sizes = NetworkConfig::new(
-        config.model.width,
-        config.model.layers,
-        config.model.heads,
-        spec.channels(),
-        spec.slots(),
-        settings.window,
-    );
-    let goal = config.goal.as_ref().and_then(|goal| layout.modality(&goal.group));
-    let maker = BatchMaker::new(spec, &config.model, settings, goal);
-    let mut network = sizes.init(&tracked).in_precision(settings.precision, device, device_name)?;
-    let mut ema = Ema::new(&network, settings.ema_decay);
-    let mut optimiser = AdamWConfig::new()
-        .with_weight_decay(settings.weight_decay as f32)
-        .with_epsilon(1e-8)
-        .with_grad_clipping(Some(GradientClippingConfig::Norm(settings.gradient_clip as f32)))
-        .init();
-    report(Event::Started {
-        training_windows: training.windows(),
-        validation_windows: validation.as_ref().map_or(0, Dataset::windows),
-        parameters: network.num_params(),
-        steps: settings.steps,
-    });
-
-    let started = Instant::now();
-    let mut last_saved = (Instant::now(), 0);
-    let mut loss_mean = f64::NAN;
-    let mut provenance = Provenance {
-        version: env!("CARGO_PKG_VERSION").into(),
-        bags,
-        episodes: episode_count,
-        frames: training.frames() + validation.as_ref().map_or(0, Dataset::frames),
-        device: device_name.into(),
-        seed: settings.seed,
-        ..Provenance::default()
-    };
-    let mut step = 0;
-    while step < settings.steps && !stop.load(Ordering::Relaxed) {
-        step += 1;
-        let batch = maker.draw(&training, settings.batch, &mut rng);
-        let loss = loss(&network, &batch, maker.schedule, &tracked);
-        let value = scalar(&loss)?;
-        if !value.is_finite() {
-            return Err(TrainError::NotFinite { step, loss: value, saved: last_saved.1 });
-        }
-        loss_mean =
-            if loss_mean.is_nan() { value } else { loss_mean + (value - loss_mean) / SMOOTHING.min(step as f64) };
-        let gradients = GradientsParams::from_grads(loss.backward(), &network);
-        let rate = learning_rate(step, settings.steps, settings.warmup_steps, settings.learning_rate);
-        network = optimiser.step(ModuleLearningRate::from(rate), network, gradients);
-        ema.update(&network);
-
-        provenance.steps = step;
-        provenance.windows_seen += settings.batch as u64;
-        provenance.training_loss = loss_mean;
-        provenance.seconds = started.elapsed().as_secs_f64();
-        report(Event::Step {
-            step,
-            loss: loss_mean,
-            windows_per_s: provenance.windows_seen as f64 / provenance.seconds,
-        });
-        let last = step == settings.steps || stop.load(Ordering::Relaxed);
-        if last || last_saved.0.elapsed().as_secs_f64() >= settings.checkpoint_every_s {
-            if let Some(validation) = &validation {
-                provenance.validation_loss = validate(ema.network(), validation, &maker, settings.batch, device)?;
-                report(Event::Validated { step, loss: provenance.validation_loss });
-            }
-            let checkpoint = Checkpoint {
-                network: ema.network().clone().into(),
-                sizes: sizes.clone(),
-                model: config.model.clone(),
-                layout: layout.clone(),
-                normaliser: normaliser.clone(),
-                contract: config.contract.clone(),
-                configuration: config.text.clone(),
-                provenance: provenance.clone(),
-            };
-            checkpoint.save(out)?;
-            last_saved = (Instant::now(), step);
-            report(Event::Saved { step });
-        }
-    }
-    Ok(Summary { interrupted: step < settings.steps, provenance })
+    let mut trainer = Trainer::new(config, recording, bags, run, device, report)?;
+    trainer.run(stop, report)
 }
 
-/// Linear warm-up, then a cosine down to [`LAST_RATE`] of the peak.
-fn learning_rate(step: usize, steps: usize, warmup: usize, peak: f64) -> f64 {
+struct Trainer<'a> {
+    config: &'a Config,
+    run: &'a Run,
+    device: &'a Device,
+    tracked: Device,
+    training: Dataset,
+    validation: Option<Dataset>,
+    normaliser: Normaliser,
+    layout: crate::signal::Layout,
+    sizes: NetworkConfig,
+    maker: BatchMaker,
+    network: Network,
+    optimizer: ModuleOptimizer,
+    ema: Ema,
+    progress: Progress,
+    provenance: Provenance,
+    newest: Option<Validation>,
+    log: Log,
+    started: Instant,
+    last_saved: (Instant, usize),
+    /// The best checkpoint, where it could not be written yet.
+    unsaved: Option<Checkpoint>,
+    gradient_norm: f64,
+}
+
+impl<'a> Trainer<'a> {
+    fn new(
+        config: &'a Config,
+        recording: &Arc<Recording>,
+        bags: Vec<String>,
+        run: &'a Run,
+        (device_name, device): (&str, &'a Device),
+        report: &mut dyn FnMut(Event),
+    ) -> Result<Self, TrainError> {
+        let settings = &config.training;
+        device.seed(settings.seed);
+        let tracked = device.clone().autodiff();
+        let layout = recording.layout.clone();
+        let episodes = recording.episodes.len();
+        let window = settings.window * layout.frame_stack;
+        let (training, validation, normaliser) =
+            Dataset::split(recording, window, config.contract.period_s, settings.validation_share, settings.seed)?;
+        let spec = TokenSpec::new(&layout.modality_of_channel(), layout.frame_stack);
+        let model = &config.model;
+        let sizes =
+            NetworkConfig::new(model.width, model.layers, model.heads, spec.channels(), spec.slots(), settings.window);
+        let goal = config.goal.as_ref().and_then(|goal| layout.modality(&goal.group));
+        let maker = BatchMaker::new(spec, normaliser.clone(), model, settings, goal);
+        let frames = training.frames() + validation.as_ref().map_or(0, Dataset::frames);
+        let data = Data { bags: bags.clone(), episodes, frames };
+        let mut progress = Progress::new(config, data, device_name);
+
+        let mut network = numbered(sizes.init(&tracked));
+        let mut optimizer =
+            AdamWConfig::new().with_weight_decay(settings.weight_decay as f32).with_epsilon(1e-8).init();
+        let mut ema = Ema::new(&network, settings.ema_decay);
+        network = network.in_precision(settings.precision, device, device_name)?;
+        let parameters = network.num_params();
+        report(Event::Started {
+            training_windows: training.windows(),
+            validation_windows: validation.as_ref().map_or(0, Dataset::windows),
+            parameters,
+            steps: settings.steps,
+        });
+        if let Some((before, changes)) = run.resumed(&progress)? {
+            let averaged;
+            (network, optimizer, averaged) = run.load(config, network, optimizer, device)?;
+            ema = Ema::resumed(averaged, settings.ema_decay, before.step);
+            report(Event::Resumed { step: before.step, changes });
+            progress = before;
+        }
+        let path = run.file(LOG);
+        let log = Log::open(&path, progress.step).map_err(|source| TrainError::Log { place: path, source })?;
+        let provenance = Provenance {
+            version: env!("CARGO_PKG_VERSION").into(),
+            bags,
+            episodes,
+            frames,
+            device: device_name.into(),
+            seed: settings.seed,
+            ..Provenance::default()
+        };
+        let newest = log.lines().into_iter().rev().find_map(|line| line.validation);
+        Ok(Self {
+            config,
+            run,
+            device,
+            tracked,
+            training,
+            validation,
+            normaliser,
+            layout,
+            sizes,
+            maker,
+            network,
+            optimizer,
+            ema,
+            provenance,
+            newest,
+            log,
+            started: Instant::now(),
+            last_saved: (Instant::now(), progress.step),
+            progress,
+            unsaved: None,
+            gradient_norm: f64::NAN,
+        })
+    }
+
+    fn run(&mut self, stop: &AtomicBool, report: &mut dyn FnMut(Event)) -> Result<Summary, TrainError> {
+        let settings = &self.config.training;
+        let (seconds_before, first) = (self.progress.seconds, self.progress.step);
+        let mut end = End::Finished;
+        while self.progress.step < settings.steps {
+            let out_of_patience = settings.patience > 0 && self.progress.stale >= settings.patience;
+            if out_of_patience || stop.load(Ordering::Relaxed) {
+                end = if out_of_patience { End::Early } else { End::Stopped };
+                break;
+            }
+            let line = self.step()?;
+            let step = self.progress.step;
+            let elapsed = self.started.elapsed().as_secs_f64();
+            self.progress.seconds = seconds_before + elapsed;
+            let windows_per_s = ((step - first) * settings.batch) as f64 / elapsed;
+            report(Event::Step { step, loss: line.smoothed_loss, windows_per_s });
+            let is_last = step == settings.steps;
+            if step.is_multiple_of(settings.log_every) || is_last {
+                let training = Some(StepLine { windows_per_s, ..line });
+                self.log(Line { training, ..Line::default() }, report);
+            }
+            if step.is_multiple_of(settings.validate_every) || is_last {
+                self.validate(report)?;
+            }
+            if self.last_saved.0.elapsed().as_secs_f64() >= settings.checkpoint_every_s {
+                // A full disk may have room again before the end.
+                match self.save() {
+                    Ok(()) => report(Event::Saved { step }),
+                    Err(error) => report(Event::NotSaved { step, reason: error.to_string() }),
+                }
+                self.last_saved.0 = Instant::now();
+            }
+        }
+        self.progress.finished = end != End::Stopped;
+        self.save()?;
+        report(Event::Saved { step: self.progress.step });
+        if self.progress.best.is_none() {
+            // Stopped before the first validation: better than nothing, and no best to compare with.
+            self.publish(&self.checkpoint())?;
+        }
+        Ok(Summary { provenance: self.account(), best: self.progress.best, end })
+    }
+
+    fn step(&mut self) -> Result<StepLine, TrainError> {
+        let settings = &self.config.training;
+        let (done, size) = (self.progress.step as u64, settings.batch as u64);
+        let (first, parts) = (done * size, settings.accumulate as u64);
+        let part = |i: u64| first + i * size / parts..first + (i + 1) * size / parts;
+        let batches: Vec<Batch> = (0..parts).map(|i| self.maker.batch(&self.training, done, part(i))).collect();
+        self.training.fetch(first + size..first + 2 * size);
+        let total = batches.iter().map(|batch| batch.total).sum::<f64>().max(1.0);
+        let mut gradient = step::gradient(&self.network, &batches, total, self.maker.schedule, &self.tracked)?;
+        let norm = step::clip(&mut gradient.of_weights, &self.network, settings.gradient_clip)?;
+        let learning_rate = learning_rate(done as usize + 1, settings);
+        if !gradient.loss.is_finite() || !norm.is_finite() {
+            return Err(TrainError::NotFinite {
+                step: done as usize + 1,
+                loss: gradient.loss,
+                gradient_norm: norm,
+                first,
+                last: first + size - 1,
+                learning_rate,
+                weight_norm: step::weight_norm(&self.network)?,
+                before: self.gradient_norm,
+                kept: self.kept(),
+            });
+        }
+        self.gradient_norm = norm;
+        let network = self.network.clone();
+        self.network = self.optimizer.step(ModuleLearningRate::from(learning_rate), network, gradient.of_weights);
+        self.ema.update(&self.network);
+
+        let progress = &mut self.progress;
+        progress.step += 1;
+        progress.windows_seen += size;
+        let loss = gradient.loss as f32;
+        let before = progress.loss.unwrap_or(loss);
+        let smoothed = before + (loss - before) / SMOOTHING.min(progress.step as f32);
+        progress.loss = Some(smoothed);
+        Ok(StepLine {
+            loss: gradient.loss,
+            smoothed_loss: f64::from(smoothed),
+            learning_rate,
+            gradient_norm: norm,
+            windows_per_s: 0.0,
+        })
+    }
+
+    /// Validates the averaged network, and saves it where it is the best so far. Without a validation split the newest is.
+    fn validate(&mut self, report: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        let step = self.progress.step;
+        let validator = self.validation.as_ref().map(|dataset| Validator {
+            dataset,
+            maker: &self.maker,
+            layout: &self.layout,
+            normaliser: &self.normaliser,
+            planner: &self.config.planner,
+            batch: self.config.training.batch,
+            device: self.device,
+        });
+        let validation = validator.map(|validator| validator.validate(self.ema.network())).transpose()?;
+        let loss = validation.as_ref().map(|validation| validation.loss as f32);
+        // A loss that is not a number is never the best.
+        let is_best = match (self.progress.best.and_then(|best| best.loss), loss) {
+            (Some(best), Some(loss)) => loss < best,
+            (None, Some(loss)) => loss.is_finite(),
+            (_, None) => true,
+        };
+        if is_best {
+            self.progress.best = Some(Best { step, loss });
+            self.progress.stale = 0;
+        } else {
+            self.progress.stale += 1;
+        }
+        if let Some(validation) = validation {
+            self.log(Line { validation: Some(validation.clone()), ..Line::default() }, report);
+            self.newest = Some(validation.clone());
+            report(Event::Validated { step, validation, is_best });
+        }
+        if is_best {
+            let checkpoint = self.checkpoint();
+            self.unsaved = None;
+            if let Err(error) = self.publish(&checkpoint) {
+                report(Event::NotSaved { step, reason: error.to_string() });
+                self.unsaved = Some(checkpoint);
+            }
+        }
+        Ok(())
+    }
+
+    /// A log that cannot be written is said and does not end the run.
+    fn log(&self, line: Line, report: &mut dyn FnMut(Event)) {
+        let step = self.progress.step;
+        let line = Line { step, seconds: self.progress.seconds, ..line };
+        if let Err(error) = self.log.add(&line) {
+            let reason = format!("{}: {error}", self.run.file(LOG).display());
+            report(Event::NotSaved { step, reason });
+        }
+    }
+
+    /// Saves what the run needs to go on, and the best checkpoint where that has failed before.
+    fn save(&mut self) -> Result<(), TrainError> {
+        if let Some(best) = &self.unsaved {
+            self.publish(best)?;
+            self.unsaved = None;
+        }
+        let state = (&self.network, &self.optimizer, &self.progress);
+        let checkpoint = self.checkpoint();
+        self.run.save(&checkpoint, state, |new| self.add_card(&checkpoint, new))?;
+        self.last_saved = (Instant::now(), self.progress.step);
+        Ok(())
+    }
+
+    /// Puts a checkpoint where the planner is to find it.
+    fn publish(&self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+        checkpoint.save(self.run.out(), |new| self.add_card(checkpoint, new))
+    }
+
+    /// What is on the disk, in words.
+    fn kept(&self) -> String {
+        let best = self.progress.best.map(|best| format!("{} is from step {}", self.run.out().display(), best.step));
+        let last =
+            (self.last_saved.1 > 0).then(|| format!("{} from step {}", self.run.last().display(), self.last_saved.1));
+        match (best, last) {
+            (Some(best), Some(last)) => format!("{best}, {last}"),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => "nothing had been saved yet".into(),
+        }
+    }
+
+    /// The averaged network with all that belongs to it.
+    fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            network: self.ema.network().clone().into(),
+            sizes: self.sizes.clone(),
+            model: self.config.model.clone(),
+            layout: self.layout.clone(),
+            normaliser: self.normaliser.clone(),
+            contract: self.config.contract.clone(),
+            configuration: self.config.text.clone(),
+            provenance: self.account(),
+        }
+    }
+
+    fn account(&self) -> Provenance {
+        Provenance {
+            steps: self.progress.step,
+            windows_seen: self.progress.windows_seen,
+            training_loss: f64::from(self.progress.loss.unwrap_or(f32::NAN)),
+            validation_loss: self.newest.as_ref().map_or(0.0, |validation| validation.loss),
+            seconds: self.progress.seconds,
+            ..self.provenance.clone()
+        }
+    }
+
+    fn add_card(&self, checkpoint: &Checkpoint, directory: &Path) -> Result<(), TrainError> {
+        let lines = self.log.lines();
+        card::write(&Card { checkpoint, config: self.config, lines: &lines }, directory)
+    }
+}
+
+/// Linear warm-up, then a cosine down to [`LAST_RATE`] of the peak (Loshchilov and Hutter 2017, "SGDR", eq. 5, one cycle).
+fn learning_rate(step: usize, settings: &TrainingConfig) -> f64 {
+    let TrainingConfig { steps, warmup_steps: warmup, learning_rate: peak, .. } = *settings;
     if step <= warmup {
         return peak * step as f64 / warmup as f64;
     }
@@ -185,42 +374,15 @@ fn learning_rate(step: usize, steps: usize, warmup: usize, peak: f64) -> f64 {
     peak * (LAST_RATE + (1.0 - LAST_RATE) * 0.5 * (1.0 + (done * std::f64::consts::PI).cos()))
 }
 
-fn tensor(tokens: &Tokens, device: &Device) -> Tensor<3> {
-    Tensor::from_data(TensorData::new(tokens.data.clone(), [tokens.batch, tokens.tokens, tokens.channels]), device)
-}
-
-/// The weighted mean squared error of the target.
-fn loss(network: &Network, batch: &Batch, schedule: NoiseSchedule, device: &Device) -> Tensor<1> {
-    let features = level_feature_tensor(&batch.levels, schedule, device);
-    let error = network.forward(tensor(&batch.noisy, device), features) - tensor(&batch.target, device);
-    (error.clone() * error * tensor(&batch.weight, device)).sum()
-}
-
-fn scalar(loss: &Tensor<1>) -> Result<f64, TrainError> {
-    let values = loss.clone().into_data().try_to_vec::<f32>().map_err(|e| TrainError::Backend(format!("{e:?}")))?;
-    Ok(f64::from(values[0]))
-}
-
-fn validate(
-    network: &Network,
-    validation: &Dataset,
-    maker: &BatchMaker,
-    size: usize,
-    device: &Device,
-) -> Result<f64, TrainError> {
-    let mut total = 0.0;
-    for seed in 0..VALIDATION_BATCHES {
-        let batch = maker.draw(validation, size, &mut ChaCha8Rng::seed_from_u64(seed));
-        total += scalar(&loss(network, &batch, maker.schedule, device))?;
-    }
-    Ok(total / VALIDATION_BATCHES as f64)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn the_learning_rate_warms_up_and_falls() {
-        let rate = |step| super::learning_rate(step, 1100, 100, 1.0);
+        let settings =
+            TrainingConfig { steps: 1100, warmup_steps: 100, learning_rate: 1.0, ..TrainingConfig::default() };
+        let rate = |step| learning_rate(step, &settings);
         assert_eq!((rate(50), rate(100)), (0.5, 1.0));
         // Half way down the cosine: 0.02 + 0.98 / 2.
         assert!((rate(600) - 0.51).abs() < 1e-12 && (rate(1100) - 0.02).abs() < 1e-12);

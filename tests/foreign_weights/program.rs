@@ -31,7 +31,8 @@ fn the_shipped_model_comes_back_byte_for_byte() {
 
     let config = format!("{}/config/point_maze.yaml", env!("CARGO_MANIFEST_DIR"));
     let import = |more: &[&str]| {
-        let arguments = [&["import", "--config", &config, "--weights", &weights, "--out", &out, "--bag", &bag], more].concat();
+        let arguments =
+            [&["import", "--config", &config, "--weights", &weights, "--out", &out, "--bag", &bag], more].concat();
         program(env!("CARGO_BIN_EXE_df_train"), &arguments)
     };
     let imported = import(&["--normaliser", &normaliser]);

@@ -5,11 +5,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use df_planner::config::{Config, MatrixKind};
-use df_planner::data::Episode;
+use df_planner::data::{Episode, Recording};
 use df_planner::diffusion::{Denoiser, Known, NoiseSchedule, SchedulingMatrix, Solver, SolverKind, Tokens, sample};
 use df_planner::model::{Checkpoint, Engine};
 use df_planner::signal::{Frame, Layout};
-use df_planner::training::train;
+use df_planner::training::{Event, Run, Start, Validation, train};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -45,16 +45,30 @@ training:
 /// An episode from `[action, observation]` per tick.
 pub fn episode(frames: impl IntoIterator<Item = [f32; 2]>) -> Episode {
     let frame = |values: [f32; 2]| Frame { values: values.into(), present: vec![true; 2], deviation: Vec::new() };
-    Episode { weight: 1.0, start_ns: 0, frames: frames.into_iter().map(frame).collect() }
+    Episode { start_ns: 0, frames: frames.into_iter().map(frame).collect() }
 }
 
 /// Trains on the backend `flex`, and reads the checkpoint that was written to `out`.
 pub fn trained(config: &Config, episodes: Vec<Episode>, out: &Path) -> Checkpoint {
+    trained_and_validated(config, episodes, out).0
+}
+
+/// As [`trained`], with the last validation.
+pub fn trained_and_validated(config: &Config, episodes: Vec<Episode>, out: &Path) -> (Checkpoint, Option<Validation>) {
     let data = || vec!["data".to_string()];
     let layout = Layout::new(FRAME_STACK, [("action".into(), data()), ("seen".into(), data())]);
     let (device, stop) = (Engine::Native.device(), AtomicBool::new(false));
-    train(config, &layout, episodes, Vec::new(), ("flex", &device), out, &stop, &mut |_| ()).unwrap();
-    Checkpoint::load(out, &device).unwrap()
+    let episodes = episodes.into_iter().map(|episode| (episode.frames, 1.0)).collect();
+    let recording = Recording::of(&layout, episodes).unwrap();
+    let run = Run::open(out, Start::New).unwrap();
+    let mut newest = None;
+    let mut report = |event: Event| {
+        if let Event::Validated { validation, .. } = event {
+            newest = Some(validation);
+        }
+    };
+    train(config, &recording, Vec::new(), &run, ("flex", &device), &stop, &mut report).unwrap();
+    (Checkpoint::load(out, &device).unwrap(), newest)
 }
 
 /// One frame of a question, `[action, observation]`; `None` where it is asked for.

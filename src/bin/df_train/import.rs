@@ -8,8 +8,10 @@ use clap::ValueEnum;
 use df_planner::config::{ACTION, Config, read_yaml};
 use df_planner::data;
 use df_planner::model::import::{Asked, ForeignWeights, import_own, import_reference};
-use df_planner::model::{AnyNetwork, Checkpoint, NetworkConfig, Provenance, device};
+use df_planner::model::{AnyNetwork, Checkpoint, CheckpointError, NetworkConfig, Provenance, device};
 use df_planner::signal::{Layout, Normaliser};
+
+use super::train::Cache;
 
 /// Makes a checkpoint of weights that were trained elsewhere (docs/models.md). Nothing in the file is executed.
 #[derive(clap::Args)]
@@ -39,6 +41,8 @@ pub struct Import {
     /// definitions only.
     #[arg(long, num_args = 1.., value_name = "PATH[@WEIGHT]")]
     bag: Vec<String>,
+    #[command(flatten)]
+    cache: Cache,
     /// Reference: the groups of a frame in their order there, separated by commas. Default: the contract's, then the action
     /// if the weights have room for it.
     #[arg(long, value_delimiter = ',')]
@@ -102,7 +106,7 @@ pub fn run(arguments: &Import) -> anyhow::Result<()> {
             ..Provenance::default()
         },
     };
-    checkpoint.save(&arguments.out)?;
+    checkpoint.save(&arguments.out, |_| Ok::<_, CheckpointError>(()))?;
     let (model, sizes) = (&checkpoint.model, &checkpoint.sizes);
     println!(
         "{}: {} parameters, {} layers of width {}, {} heads; sequences of up to {} tokens; objective {:?}, noise schedule {:?}",
@@ -130,15 +134,15 @@ fn renames(texts: &[String]) -> anyhow::Result<Vec<(String, String)>> {
 fn normaliser(arguments: &Import, config: &Config) -> anyhow::Result<(Layout, Option<Normaliser>)> {
     let inputs = if arguments.bag.is_empty() { Vec::new() } else { data::inputs(&arguments.bag)? };
     if !inputs.is_empty() && arguments.normaliser.is_none() {
-        let recording = data::load(config, &inputs)?;
+        let recording = data::load(config, &inputs, &arguments.cache.place())?;
         recording.report.iter().for_each(|line| println!("{line}"));
-        let frames = || recording.episodes.iter().flat_map(|episode| &episode.frames);
-        if frames().next().is_none() {
+        if recording.episodes.is_empty() {
             bail!("no episode could be read from {:?}", arguments.bag);
         }
-        let values = frames().map(|frame| (frame.values.as_slice(), frame.present.as_slice()));
-        let normaliser = Normaliser::fit(&recording.layout, values);
-        return Ok((recording.layout, Some(normaliser)));
+        let recorded = &recording;
+        let frames = |episode: &'_ data::Span| (0..episode.frames).map(move |k| recorded.frame(episode, k));
+        let normaliser = Normaliser::fit(&recording.layout, recording.episodes.iter().flat_map(frames));
+        return Ok((recording.layout.clone(), Some(normaliser)));
     }
     let layout = match inputs.first() {
         Some(input) => data::open_bound(config, &input.path)?.layout,

@@ -6,9 +6,9 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
 use df_planner::config::Config;
-use df_planner::data;
+use df_planner::data::{self, CachePlace};
 use df_planner::model::device;
-use df_planner::training::{self, Event};
+use df_planner::training::{self, End, Event, Run, Start, Validation};
 use indicatif::{ProgressBar, ProgressStyle};
 
 #[derive(clap::Args)]
@@ -20,28 +20,64 @@ pub struct Train {
     /// as 'demos/*' in quotes. With @0.5 behind it, its windows are drawn half as often.
     #[arg(long, required = true, num_args = 1.., value_name = "PATH[@WEIGHT]")]
     bag: Vec<String>,
-    /// The checkpoint directory to write; one that exists is replaced when the new one is complete.
+    /// The checkpoint directory to write; one that exists is replaced when the new one is complete. What --resume needs, and the
+    /// log, go to OUT.run beside it.
     #[arg(long)]
     out: PathBuf,
+    /// Goes on with the run of OUT that was stopped or killed.
+    #[arg(long, conflicts_with = "restart")]
+    resume: bool,
+    /// Removes the unfinished run of OUT and starts anew.
+    #[arg(long)]
+    restart: bool,
     /// flex; tch, cuda:N and wgpu:N as built in (docs/models.md).
     #[arg(long, default_value = "flex")]
     device: String,
+    #[command(flatten)]
+    cache: Cache,
     /// Optimizer steps, instead of training.steps.
     #[arg(long)]
     steps: Option<usize>,
+}
+
+/// Where frames are kept, for every command that reads demonstrations.
+#[derive(clap::Args)]
+pub struct Cache {
+    /// Keep the frames that were read here for further runs, instead of $XDG_CACHE_HOME/df_planner or ~/.cache/df_planner.
+    #[arg(long = "cache", value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// Do not keep them: they lie in the folder for temporary files (TMPDIR) until the run ends.
+    #[arg(long, conflicts_with = "directory")]
+    no_cache: bool,
+}
+
+impl Cache {
+    pub fn place(&self) -> CachePlace {
+        match &self.directory {
+            Some(directory) => CachePlace::At(directory.clone()),
+            None if self.no_cache => CachePlace::Temporary,
+            None => CachePlace::Standard,
+        }
+    }
 }
 
 pub fn run(arguments: &Train) -> anyhow::Result<()> {
     let mut config = Config::load(&arguments.config)?;
     config.training.steps = arguments.steps.unwrap_or(config.training.steps);
     let device = device(&arguments.device)?;
+    let start = match (arguments.resume, arguments.restart) {
+        (true, _) => Start::Resume,
+        (_, true) => Start::Restart,
+        _ => Start::New,
+    };
+    let run = Run::open(&arguments.out, start)?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, stop.clone()).context("signal handler")?;
     }
 
     let inputs = data::inputs(&arguments.bag)?;
-    let recording = data::load(&config, &inputs)?;
+    let recording = Arc::new(data::load(&config, &inputs, &arguments.cache.place())?);
     for line in &recording.report {
         println!("{line}");
     }
@@ -65,29 +101,48 @@ pub fn run(arguments: &Train) -> anyhow::Result<()> {
             bar.set_position(step as u64);
             bar.set_message(format!("loss {loss:.4}  {windows_per_s:.0} windows/s"));
         }
-        Event::Validated { step, loss } => bar.suspend(|| println!("step {step}: validation loss {loss:.4}")),
-        Event::Saved { step } => bar.suspend(|| println!("step {step}: saved {}", arguments.out.display())),
+        Event::Resumed { step, changes } => {
+            bar.set_position(step as u64);
+            bar.reset_eta();
+            println!("resumed after step {step}");
+            changes.iter().for_each(|change| println!("not as before, so it goes another way: {change}"));
+        }
+        Event::Validated { step, validation, is_best } => bar.suspend(|| {
+            let mark = if is_best { ", the best so far" } else { "" };
+            println!("step {step}: {}{mark}", describe(&validation));
+        }),
+        Event::Saved { step } => bar.suspend(|| println!("step {step}: saved {}", run.last().display())),
+        Event::NotSaved { step, reason } => bar.suspend(|| eprintln!("step {step}: not saved: {reason}")),
     };
-    let summary = training::train(
-        &config,
-        &recording.layout,
-        recording.episodes,
-        bags,
-        (&arguments.device, &device),
-        &arguments.out,
-        &stop,
-        &mut report,
-    )?;
+    let (name, stop) = (&arguments.device, &*stop);
+    let summary = training::train(&config, &recording, bags, &run, (name, &device), stop, &mut report)?;
     bar.finish();
     let provenance = summary.provenance;
     println!(
-        "{} after {} steps ({:.0} s): training loss {:.4}, validation loss {:.4}; {}",
-        if summary.interrupted { "stopped" } else { "finished" },
+        "{} after {} steps ({:.0} s): training loss {:.4}",
+        match summary.end {
+            End::Finished => "finished".into(),
+            End::Early => format!("no better for {} validations: ended", config.training.patience),
+            End::Stopped => "stopped, --resume goes on:".to_string(),
+        },
         provenance.steps,
         provenance.seconds,
         provenance.training_loss,
-        provenance.validation_loss,
-        arguments.out.display()
     );
+    match summary.best.and_then(|best| Some((best.step, best.loss?))) {
+        Some((step, loss)) => println!("{}: validation loss {loss:.4}, of step {step}", arguments.out.display()),
+        None => println!("{}: not validated", arguments.out.display()),
+    }
     Ok(())
+}
+
+/// One line.
+fn describe(validation: &Validation) -> String {
+    let plans = validation.plans.as_ref().map_or(String::new(), |plans| {
+        let errors = plans.first_action.iter().map(|action| action.error / action.deviation);
+        let (sum, count) = errors.fold((0.0, 0), |(sum, count), error| (sum + error, count + 1));
+        let (error, coverage) = (sum / f64::from(count.max(1)), 100.0 * plans.coverage);
+        format!(", first action off by {error:.2} deviations, {coverage:.0} % of what came covered")
+    });
+    format!("validation loss {:.4}{plans}", validation.loss)
 }

@@ -1,0 +1,50 @@
+//! Why training does not go on.
+
+use std::path::PathBuf;
+
+use super::dataset::DatasetError;
+use crate::charts::ChartError;
+use crate::model::{CheckpointError, DeviceError};
+
+/// Why training stopped; what was saved before stays.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    #[error(
+        "step {step}: the loss is {loss} and the norm of the gradient {gradient_norm}, which are not finite; windows {first} to {last} of the \
+         shuffled order, learning rate {learning_rate:e}, norm of the weights {weight_norm}, norm of the gradient before {before}. Try a \
+         smaller training.learning_rate or training.gradient_clip; {kept}"
+    )]
+    NotFinite {
+        step: usize,
+        loss: f64,
+        gradient_norm: f64,
+        first: u64,
+        last: u64,
+        learning_rate: f64,
+        weight_norm: f64,
+        before: f64,
+        kept: String,
+    },
+    #[error(
+        "{} holds a run that was not finished (step {step}): go on with it by --resume, or remove it by --restart", place.display()
+    )]
+    Unfinished { place: PathBuf, step: usize },
+    #[error("{} holds no run to resume", place.display())]
+    NothingToResume { place: PathBuf },
+    #[error(
+        "{}: the run cannot go on: {what} was {was} and is {is}. Undo the change, or start anew with another --out or --restart", place.display()
+    )]
+    OtherRun { place: PathBuf, what: String, was: String, is: String },
+    #[error(transparent)]
+    Chart(#[from] ChartError),
+    #[error("{}: {source}", place.display())]
+    Log { place: PathBuf, source: std::io::Error },
+    #[error("the backend failed: {0}")]
+    Backend(String),
+}

@@ -1,0 +1,260 @@
+//! A training run on disk, beside the checkpoint that it makes: what `--resume` needs, and the log.
+//!
+//! ```text
+//! models/mine/        the best checkpoint so far: what the planner is given
+//! models/mine.run/
+//!   last/             a checkpoint too, of the last save, with raw.bpk, optimizer.bpk and progress.json
+//!   log.jsonl
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::optim::{ModuleOptimizer, OptimizerRecord};
+use burn::tensor::{Bytes, Device};
+use serde::{Deserialize, Serialize};
+
+use super::TrainError;
+use crate::config::{Config, ModelConfig, TrainingConfig};
+use crate::model::{AnyNetwork, Checkpoint, CheckpointError, Network, load_network, save_network};
+
+const LAST: &str = "last";
+const RAW: &str = "raw.bpk";
+const OPTIMIZER: &str = "optimizer.bpk";
+const PROGRESS: &str = "progress.json";
+/// Raised when an older program could misread a newer run.
+const FORMAT: u32 = 1;
+
+/// What may change when a run goes on: how it goes on, not what it is about.
+const FREE: [&str; 11] = [
+    "--device",
+    "training.steps",
+    "training.learning_rate",
+    "training.warmup_steps",
+    "training.weight_decay",
+    "training.gradient_clip",
+    "training.accumulate",
+    "training.validate_every",
+    "training.patience",
+    "training.log_every",
+    "training.checkpoint_every_s",
+];
+
+/// What a run does with one that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Refuses one that is not finished.
+    New,
+    /// Goes on with it.
+    Resume,
+    /// Removes it.
+    Restart,
+}
+
+/// How far a run has come, beside its weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    format: u32,
+    /// Optimizer steps done.
+    pub step: usize,
+    pub finished: bool,
+    /// The smoothed loss. Of single precision, as losses are: read back from text it is the same.
+    pub loss: Option<f32>,
+    pub best: Option<Best>,
+    /// Validations since the best one.
+    pub stale: usize,
+    pub seconds: f64,
+    pub windows_seen: u64,
+    pub device: String,
+    training: TrainingConfig,
+    model: ModelConfig,
+    /// What the data are, to refuse others.
+    data: Data,
+}
+
+/// The best validation.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    pub step: usize,
+    /// None without a validation split: then the newest is the best.
+    pub loss: Option<f32>,
+}
+
+/// Enough of the training data to notice other ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Data {
+    pub bags: Vec<String>,
+    pub episodes: usize,
+    pub frames: usize,
+}
+
+impl Progress {
+    pub fn new(config: &Config, data: Data, device: &str) -> Self {
+        Self {
+            format: FORMAT,
+            step: 0,
+            finished: false,
+            loss: None,
+            best: None,
+            stale: 0,
+            seconds: 0.0,
+            windows_seen: 0,
+            device: device.into(),
+            training: config.training.clone(),
+            model: config.model.clone(),
+            data,
+        }
+    }
+}
+
+/// Where a run is kept.
+#[derive(Clone, Debug)]
+pub struct Run {
+    out: PathBuf,
+    directory: PathBuf,
+    resumed: Option<Progress>,
+}
+
+impl Run {
+    /// The run whose checkpoint goes to `out`. Done before the data are read, so that what cannot work is said at once.
+    ///
+    /// # Errors
+    /// A place that cannot be written; an unfinished run that nobody said what to do with; nothing to resume.
+    pub fn open(out: &Path, start: Start) -> Result<Self, TrainError> {
+        let mut name = out.file_name().unwrap_or_default().to_os_string();
+        name.push(".run");
+        let directory = out.with_file_name(name);
+        let last = directory.join(LAST);
+        let there = last.join(PROGRESS).exists().then(|| read_progress(&last)).transpose()?;
+        let resumed = match (start, there) {
+            (Start::Resume, None) => return Err(TrainError::NothingToResume { place: last }),
+            (Start::Resume, there) => there,
+            (Start::New, Some(Progress { step, finished: false, .. })) => {
+                return Err(TrainError::Unfinished { place: directory, step });
+            }
+            (Start::New | Start::Restart, _) => {
+                if directory.exists() {
+                    fs::remove_dir_all(&directory).map_err(|source| at(&directory, source))?;
+                }
+                None
+            }
+        };
+        // A file that is made and removed: permissions alone do not tell (a read-only file system, a full one).
+        fs::create_dir_all(&directory).map_err(|source| at(&directory, source))?;
+        let probe = directory.join(".probe");
+        fs::write(&probe, "probe").and_then(|()| fs::remove_file(&probe)).map_err(|source| at(&probe, source))?;
+        Ok(Self { out: out.into(), directory, resumed })
+    }
+
+    /// The best checkpoint's place.
+    pub fn out(&self) -> &Path {
+        &self.out
+    }
+
+    /// The last save's place, a checkpoint as well.
+    pub fn last(&self) -> PathBuf {
+        self.directory.join(LAST)
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// How far the run had come that this one goes on with, and what has changed since then.
+    ///
+    /// # Errors
+    /// Other data than it had, or settings that give the weights another meaning: [`TrainError::OtherRun`].
+    pub fn resumed(&self, now: &Progress) -> Result<Option<(Progress, Vec<String>)>, TrainError> {
+        let Some(before) = &self.resumed else { return Ok(None) };
+        let mut changes = Vec::new();
+        for ((what, was), (_, is)) in facts(before).into_iter().zip(facts(now)).filter(|(was, is)| was != is) {
+            if !FREE.contains(&what.as_str()) {
+                return Err(TrainError::OtherRun { place: self.last(), what, was, is });
+            }
+            changes.push(format!("{what} was {was} and is {is}"));
+        }
+        let (training, device) = (now.training.clone(), now.device.clone());
+        Ok(Some((Progress { training, device, ..before.clone() }, changes)))
+    }
+
+    /// The weights that the steps go on with, and the optimizer's memory of them; the averaged ones are the checkpoint's.
+    ///
+    /// # Errors
+    /// Files that are missing, damaged, or of another contract.
+    pub fn load(
+        &self,
+        config: &Config,
+        network: Network,
+        optimizer: ModuleOptimizer,
+        device: &Device,
+    ) -> Result<(Network, ModuleOptimizer, Network), TrainError> {
+        let last = self.last();
+        let checkpoint = Checkpoint::load(&last, device)?;
+        checkpoint.check(&last, config, &checkpoint.layout)?;
+        let AnyNetwork::Own(averaged) = checkpoint.network else {
+            let message = "holds a network of another architecture, which is not trained here".into();
+            return Err(CheckpointError::Malformed { path: last, message }.into());
+        };
+        let network = load_network(network, &last.join(RAW))?;
+        let path = last.join(OPTIMIZER);
+        let bytes = fs::read(&path).map_err(|source| at(&path, source))?;
+        let malformed = |e: burn::store::RecordError| CheckpointError::Malformed { path, message: e.to_string() };
+        let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(malformed)?;
+        Ok((network, optimizer.load_record(record), averaged))
+    }
+
+    /// Saves all that the run needs to go on.
+    ///
+    /// # Errors
+    /// What was saved before stays.
+    pub fn save(
+        &self,
+        checkpoint: &Checkpoint,
+        (network, optimizer, progress): (&Network, &ModuleOptimizer, &Progress),
+        more: impl FnOnce(&Path) -> Result<(), TrainError>,
+    ) -> Result<(), TrainError> {
+        checkpoint.save(&self.last(), |new| {
+            save_network(network, &new.join(RAW))?;
+            let path = new.join(OPTIMIZER);
+            optimizer
+                .to_record()
+                .save(&path)
+                .map_err(|e| CheckpointError::Malformed { path, message: e.to_string() })?;
+            let path = new.join(PROGRESS);
+            let text = serde_json::to_string_pretty(progress).map_err(std::io::Error::from);
+            text.and_then(|text| fs::write(&path, text)).map_err(|source| at(&path, source))?;
+            more(new)
+        })
+    }
+}
+
+fn facts(progress: &Progress) -> Vec<(String, String)> {
+    let mut facts = vec![
+        ("the recordings".to_string(), progress.data.bags.join(", ")),
+        ("the number of episodes".into(), progress.data.episodes.to_string()),
+        ("the number of frames".into(), progress.data.frames.to_string()),
+        ("--device".into(), progress.device.clone()),
+    ];
+    let sections = [("training", serde_json::json!(progress.training)), ("model", serde_json::json!(progress.model))];
+    for (section, keys) in &sections {
+        let keys = keys.as_object().into_iter().flatten();
+        facts.extend(keys.map(|(key, value)| (format!("{section}.{key}"), value.to_string())));
+    }
+    facts
+}
+
+fn at(path: &Path, source: std::io::Error) -> TrainError {
+    CheckpointError::File { path: path.into(), source }.into()
+}
+
+fn read_progress(last: &Path) -> Result<Progress, TrainError> {
+    let path = last.join(PROGRESS);
+    let text = fs::read_to_string(&path).map_err(|source| at(&path, source))?;
+    let progress: Progress = serde_json::from_str(&text)
+        .map_err(|e| CheckpointError::Malformed { path: path.clone(), message: e.to_string() })?;
+    if progress.format != FORMAT {
+        let message = format!("format {} is not the {FORMAT} that this program reads", progress.format);
+        return Err(CheckpointError::Malformed { path, message }.into());
+    }
+    Ok(progress)
+}
