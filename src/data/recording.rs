@@ -103,6 +103,15 @@ pub fn open_bound(config: &Config, path: &Path) -> Result<BoundSource, Recording
     bound(config, source, &[&own])
 }
 
+/// The layout of a contract, by the definitions of the sourced ROS installation alone.
+///
+/// # Errors
+/// [`RecordingError::Config`].
+pub fn layout(config: &Config) -> Result<Layout, RecordingError> {
+    let bound = bind(config, &AmentDefinitions::from_env())?;
+    Ok(Layout::new(config.contract.frame_stack, bound.modalities(config)))
+}
+
 fn opened(path: &Path) -> Result<Box<dyn Source>, RecordingError> {
     open_source(path).map_err(|source| RecordingError::Bag { path: path.into(), source })
 }

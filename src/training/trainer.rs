@@ -111,6 +111,7 @@ impl<'a> Trainer<'a> {
         let mut optimizer =
             AdamWConfig::new().with_weight_decay(settings.weight_decay as f32).with_epsilon(1e-8).init();
         let mut ema = Ema::new(&network, settings.ema_decay);
+        network = network.in_precision(settings.precision, device, device_name)?;
         let parameters = network.num_params();
         report(Event::Started {
             training_windows: training.windows(),
@@ -121,7 +122,7 @@ impl<'a> Trainer<'a> {
         if let Some((before, changes)) = run.resumed(&progress)? {
             let averaged;
             (network, optimizer, averaged) = run.load(config, network, optimizer, device)?;
-            ema = Ema::resumed(averaged.network, settings.ema_decay, before.step);
+            ema = Ema::resumed(averaged, settings.ema_decay, before.step);
             report(Event::Resumed { step: before.step, changes });
             progress = before;
         }
@@ -335,7 +336,7 @@ impl<'a> Trainer<'a> {
     /// The averaged network with all that belongs to it.
     fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
-            network: self.ema.network().clone(),
+            network: self.ema.network().clone().into(),
             sizes: self.sizes.clone(),
             model: self.config.model.clone(),
             layout: self.layout.clone(),

@@ -1,5 +1,7 @@
 //! df_train: trains a model offline from recorded demonstrations, and what belongs to it. Arguments and wiring only.
 
+#[cfg(feature = "import")]
+mod import;
 mod init;
 mod inspect;
 mod train;
@@ -23,6 +25,8 @@ struct Arguments {
 enum Command {
     Inspect(inspect::Inspect),
     Init(init::Init),
+    #[cfg(feature = "import")]
+    Import(import::Import),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -30,6 +34,8 @@ fn main() -> anyhow::Result<()> {
     match arguments.command {
         Some(Command::Inspect(arguments)) => inspect::run(&arguments),
         Some(Command::Init(arguments)) => init::run(&arguments),
+        #[cfg(feature = "import")]
+        Some(Command::Import(arguments)) => import::run(&arguments),
         None => train::run(&arguments.train.context("nothing to train: give --config, --bag and --out")?),
     }
 }

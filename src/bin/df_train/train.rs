@@ -11,8 +11,9 @@ use df_planner::model::device;
 use df_planner::training::{self, End, Event, Run, Start, Validation};
 use indicatif::{ProgressBar, ProgressStyle};
 
-// No `flatten` in here: with one, clap cannot tell whether there is anything to train (`Option<Train>` in main.rs).
+// Named, as clap does not look into what is flattened below: main.rs has an `Option<Train>`.
 #[derive(clap::Args)]
+#[group(args = ["config", "bag", "out"], multiple = true)]
 pub struct Train {
     /// The configuration: topic contract and training settings.
     #[arg(long)]
@@ -31,23 +32,30 @@ pub struct Train {
     /// Removes the unfinished run of OUT and starts anew.
     #[arg(long)]
     restart: bool,
-    /// flex, tch or cuda:N (tch and cuda as built in).
+    /// flex; tch, cuda:N and wgpu:N as built in (docs/models.md).
     #[arg(long, default_value = "flex")]
     device: String,
-    /// Keep the frames that were read here for further runs, instead of $XDG_CACHE_HOME/df_planner or ~/.cache/df_planner.
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
-    /// Do not keep them: they lie in the folder for temporary files (TMPDIR) until the run ends.
-    #[arg(long, conflicts_with = "cache")]
-    no_cache: bool,
+    #[command(flatten)]
+    cache: Cache,
     /// Optimizer steps, instead of training.steps.
     #[arg(long)]
     steps: Option<usize>,
 }
 
-impl Train {
-    fn place(&self) -> CachePlace {
-        match &self.cache {
+/// Where frames are kept, for every command that reads demonstrations.
+#[derive(clap::Args)]
+pub struct Cache {
+    /// Keep the frames that were read here for further runs, instead of $XDG_CACHE_HOME/df_planner or ~/.cache/df_planner.
+    #[arg(long = "cache", value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// Do not keep them: they lie in the folder for temporary files (TMPDIR) until the run ends.
+    #[arg(long, conflicts_with = "directory")]
+    no_cache: bool,
+}
+
+impl Cache {
+    pub fn place(&self) -> CachePlace {
+        match &self.directory {
             Some(directory) => CachePlace::At(directory.clone()),
             None if self.no_cache => CachePlace::Temporary,
             None => CachePlace::Standard,
@@ -71,7 +79,7 @@ pub fn run(arguments: &Train) -> anyhow::Result<()> {
     }
 
     let inputs = data::inputs(&arguments.bag)?;
-    let recording = Arc::new(data::load(&config, &inputs, &arguments.place())?);
+    let recording = Arc::new(data::load(&config, &inputs, &arguments.cache.place())?);
     for line in &recording.report {
         println!("{line}");
     }
