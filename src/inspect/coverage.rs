@@ -13,7 +13,7 @@ use serde::Serialize;
 
 /// What is lost to no group's silence, and to that of all.
 const TOO_OLD: &str = "samples older than max_age_s";
-const ALL: &str = "all groups";
+const ALL: &str = "all required groups";
 
 /// How much training can use.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -227,7 +227,7 @@ mod tests {
         let coverage = counter.finish();
         // 26 ticks, 23 windows possible, 2 * 8 kept: 4 ticks of silence and 3 windows across the border.
         assert_eq!((coverage.possible_windows, coverage.windows), (23, 16));
-        assert_eq!(coverage.lost_to_silence, [("all groups".to_string(), 4)]);
+        assert_eq!(coverage.lost_to_silence, [("all required groups".to_string(), 4)]);
         assert_eq!((coverage.lost_to_cuts, coverage.lost_to_shortness), (3, 0));
     }
 
