@@ -23,6 +23,9 @@ const PER_STEP: u64 = 20;
 /// Middle ranges (1 to 99 %) of two inputs that differ by this factor disagree.
 const RANGE_FACTOR: f64 = 10.0;
 
+/// Steps of f32 of more than this share of the middle range are too coarse.
+const ROUNDED: f64 = 1e-3;
+
 /// What a warning is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -42,6 +45,7 @@ pub enum Kind {
     NotFinite,
     Outliers,
     AngleWrap,
+    Rounded,
     Quantised,
     Held,
     InputsDisagree,
@@ -290,6 +294,16 @@ fn of_channel(about: &str, channel: &ChannelSummary) -> Vec<Warning> {
         );
         found.push(Warning::new(Kind::Outliers, about, text));
     }
+    let [low, .., high] = channel.percentiles;
+    let step = f32_step(channel.min.abs().max(channel.max.abs()));
+    if step > ROUNDED * (high - low) && high > low {
+        let text = format!(
+            "lies so far from zero that f32, in which frames are kept, rounds it to steps of {} (1 to 99 %: {} wide)",
+            number(step),
+            number(high - low)
+        );
+        found.push(Warning::new(Kind::Rounded, about, text));
+    }
     if channel.wraps > 0 {
         let text = format!("wraps round {}, as angles do: sin_cos(...) of it does not", times(channel.wraps));
         found.push(Warning::new(Kind::AngleWrap, about, text));
@@ -309,6 +323,11 @@ fn of_channel(about: &str, channel: &ChannelSummary) -> Vec<Warning> {
         None => {}
     }
     found
+}
+
+/// How far numbers of f32 lie apart at a size.
+fn f32_step(size: f64) -> f64 {
+    (size.log2().floor() - f64::from(f32::MANTISSA_DIGITS - 1)).exp2()
 }
 
 /// Channels whose middle ranges lie apart or differ much from one input to another: the two that differ most.
