@@ -287,7 +287,11 @@ fn silence_messages_that_cannot_be_used_and_slow_topics_are_counted() {
     assert!(said(Kind::Refused).starts_with("50 messages or rows (2.8 %)"), "{}", said(Kind::Refused));
     assert!(said(Kind::SlowTopic).contains("every 120 ms, 2.4 ticks"));
     assert!(said(Kind::MaximumAge).contains("max_age_s is 100 ms, its messages come every 120 ms"));
-    assert!(said(Kind::WindowsLost).contains("because of silence of position"), "{}", said(Kind::WindowsLost));
+    assert!(
+        said(Kind::WindowsLost).contains("because of silence of all required groups"),
+        "{}",
+        said(Kind::WindowsLost)
+    );
     let coverage = &report.contract.as_ref().unwrap().coverage;
     let lost: u64 = coverage.lost_to_silence.iter().map(|(_, lost)| lost).sum();
     let parts = lost + coverage.lost_to_cuts + coverage.lost_to_shortness;

@@ -8,8 +8,9 @@ use serde::Serialize;
 use super::channel::{Channel, ChannelSummary};
 use super::clock::{Clock, ClockSummary};
 use super::coverage::{Counter, Coverage};
+use super::traces::over_time;
 use super::{InspectError, Pictures, Report, pictures, warnings};
-use crate::charts::{Chart, Line, Panel};
+use crate::charts::{Chart, Line};
 use crate::config::{ACTION, Config};
 use crate::data::{
     BagError, BoundSource, EpisodeReport, Event, Input, RecordingError, Source, Step, open_all, read_frames,
@@ -20,8 +21,8 @@ use crate::signal::{Frame, Layout};
 /// Episodes that are drawn, and frames of each.
 const DRAWN_MAX: usize = 3;
 const DRAWN_FRAMES: usize = 2000;
-/// Lines of a chart.
-const LINES_MAX: usize = 6;
+/// Channels of a modality that are drawn over time.
+const CHANNELS_MAX: usize = 12;
 
 /// What a contract would keep.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -278,7 +279,7 @@ impl<'a> Watch<'a> {
         (streams, self.coverage.finish(), pictures)
     }
 
-    /// One chart for each modality of an episode, the observations first.
+    /// Charts of each modality of an episode, the observations first.
     fn charts(&self, number: usize, episode: &[Frame]) -> Vec<Chart> {
         let modalities = self.layout.modalities.iter().enumerate();
         let (actions, observations): (Vec<_>, Vec<_>) = modalities.partition(|(_, modality)| modality.name == ACTION);
@@ -290,12 +291,12 @@ impl<'a> Watch<'a> {
                 let points = episode.iter().enumerate().map(|(k, frame)| (time(k), value(frame))).collect();
                 Line { name: self.layout.labels[place].clone(), points }
             };
-            charts.push(Chart::Panel(Panel {
-                title: format!("Sample episode {number}: {}", modality.name),
-                x_label: "s".into(),
-                lines: modality.channels.clone().take(LINES_MAX).map(line).collect(),
-                ..Panel::default()
-            }));
+            let count = modality.channels.len();
+            let of =
+                if count > CHANNELS_MAX { format!(" ({CHANNELS_MAX} of {count} channels)") } else { String::new() };
+            let title = format!("Sample episode {number}: {}{of}", modality.name);
+            let lines = modality.channels.clone().take(CHANNELS_MAX).map(line).collect();
+            charts.extend(over_time(&title, &title, "s", lines));
         }
         charts
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Pictures;
 use super::channel::ChannelSummary;
 use super::sketch::Sketch;
+use super::text::number;
 use crate::charts::{Bin, Chart, ChartError, Histogram, Mark, draw};
 
 const BINS: usize = 60;
@@ -31,7 +32,8 @@ pub fn distribution(topic: &str, channel: &ChannelSummary, sketch: &Sketch) -> O
     let bin =
         |(k, count): (usize, u64)| Bin { from: from + k as f64 * width, to: from + (k + 1) as f64 * width, count };
     let mark = |name: &str, value: f64| Mark { name: name.into(), value };
-    let range = if is_cut { format!(" (of {:.3e} to {:.3e})", channel.min, channel.max) } else { String::new() };
+    let range =
+        if is_cut { format!(" (of {} to {})", number(channel.min), number(channel.max)) } else { String::new() };
     Some(Chart::Histogram(Histogram {
         title: format!("{topic} {}{range}", channel.label).trim().into(),
         unit: channel.unit.clone(),

@@ -25,12 +25,19 @@ pub struct Sketch {
     octaves: Vec<Option<Box<[u64; BUCKETS]>>>,
     at_centre: u64,
     count: u64,
+    min: f64,
+    max: f64,
 }
 
 impl Sketch {
     /// Counts a finite value.
     #[inline]
     pub fn add(&mut self, value: f64) {
+        if self.count == 0 {
+            (self.min, self.max) = (value, value);
+        }
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
         self.count += 1;
         if self.octaves.is_empty() {
             self.first.push(value);
@@ -53,6 +60,9 @@ impl Sketch {
             let mut sorted = self.first.clone();
             sorted.sort_by(f64::total_cmp);
             return sorted.get(rank as usize).copied();
+        }
+        if rank == 0 || rank + 1 == self.count {
+            return Some(if rank == 0 { self.min } else { self.max });
         }
         let mut before = 0;
         self.buckets().find_map(|(low, high, count)| {
@@ -123,7 +133,7 @@ impl Sketch {
         self.octaves[place].get_or_insert_with(|| Box::new([0; BUCKETS]))[bucket] += 1;
     }
 
-    /// Lower end, upper end and count of every bucket that has values, ascending.
+    /// Lower end, upper end and count of every bucket that has values, ascending; none reaches beyond the values.
     fn buckets(&self) -> impl Iterator<Item = (f64, f64, u64)> + '_ {
         let edge = |octave: usize, bucket: usize| {
             let exponent = octave as i64 + LEAST_EXPONENT;
@@ -147,7 +157,8 @@ impl Sketch {
             buckets
         });
         let centre = (self.at_centre > 0).then_some((self.centre, self.centre, self.at_centre));
-        below.chain(centre).chain((0..OCTAVES).flat_map(move |octave| side(octave, true)))
+        let all = below.chain(centre).chain((0..OCTAVES).flat_map(move |octave| side(octave, true)));
+        all.map(|(low, high, count)| (low.clamp(self.min, self.max), high.clamp(self.min, self.max), count))
     }
 }
 
@@ -195,6 +206,15 @@ mod tests {
             let bins = sketch.histogram(offset - spread / 8.0, offset + spread / 8.0, 4);
             assert!((bins.iter().sum::<u64>() as f64 / 25_000.0 - 1.0).abs() < 0.02, "{bins:?}");
         }
+    }
+
+    #[test]
+    fn what_lies_at_an_end_is_in_the_last_bin() {
+        // A third of 3,000 values at 0.5, the greatest; buckets reach beyond it.
+        let values: Vec<f64> = (0..3000).map(|k| if k % 3 == 0 { 0.5 } else { f64::from(k) / 6000.0 - 0.3 }).collect();
+        let bins = sketch(&values).histogram(-0.3, 0.5, 8);
+        assert!((1000..1010).contains(&bins[7]), "{bins:?}");
+        assert_eq!(sketch(&values).quantile(1.0), Some(0.5));
     }
 
     #[test]

@@ -71,9 +71,9 @@ fn topic_text(topic: &Topic) -> String {
     let size = size.map_or(String::new(), |size| format!(", {size} bytes each"));
     let mut text = format!("\n{} {}{frame}{size}\n", topic.name, topic.message_type);
     text += &channels(&topic.channels);
-    for (label, least, most) in
-        topic.arrays.iter().filter(|(label, least, most)| least != most || label.matches("[]").count() == 1)
-    {
+    // Of arrays that have a row for each element, the length is seen.
+    let is_row = |label: &String| topic.channels.iter().any(|channel| channel.label == *label);
+    for (label, least, most) in topic.arrays.iter().filter(|(label, least, most)| least != most || is_row(label)) {
         let count = if least == most { most.to_string() } else { format!("{least} to {most}") };
         text += &format!("  {label}: {count} elements\n");
     }
@@ -118,8 +118,9 @@ fn channels(all: &[ChannelSummary]) -> String {
         let mut row = vec![label];
         if channel.count > 0 {
             let [p1, p5, p50, p95, p99] = channel.percentiles;
-            let values = [channel.min, p1, p5, p50, p95, p99, channel.max, channel.mean, channel.deviation];
-            row.extend(values.map(number));
+            let values = [channel.min, p1, p5, p50, p95, p99, channel.max, channel.mean];
+            row.extend(values.map(|value| number_within(value, channel.max - channel.min)));
+            row.push(number(channel.deviation));
         } else {
             row.extend(std::iter::repeat_n("-".to_string(), 9));
         }
@@ -130,10 +131,35 @@ fn channels(all: &[ChannelSummary]) -> String {
     }
     let mut text = if table.rows.is_empty() { String::new() } else { table.text() };
     if !constant.is_empty() {
-        let one = |channel: &&ChannelSummary| format!("{} = {}", channel.label, number(channel.min));
-        text += &wrapped("constant: ", constant.iter().map(one));
+        let one = |(label, value): (String, f64)| format!("{label} = {}", number(value));
+        text += &wrapped("constant: ", folded(&constant).into_iter().map(one));
     }
     text
+}
+
+/// Neighbours that are elements of one array and have the same value as one: `covariance[0..8]`.
+fn folded(constant: &[&ChannelSummary]) -> Vec<(String, f64)> {
+    let mut folded: Vec<(String, f64)> = Vec::new();
+    let element = |label: &str| -> Option<(String, String)> {
+        let (array, index) = label.strip_suffix(']')?.rsplit_once('[')?;
+        index.parse::<u32>().ok().map(|_| (array.into(), index.into()))
+    };
+    let mut first: Option<(String, String)> = None;
+    for channel in constant {
+        let own = element(&channel.label);
+        match (&first, &own, folded.last_mut()) {
+            (Some((array, from)), Some((own, index)), Some((label, value)))
+                if array == own && *value == channel.min =>
+            {
+                *label = format!("{array}[{from}..{index}]");
+            }
+            _ => {
+                folded.push((channel.label.clone(), channel.min));
+                first = own;
+            }
+        }
+    }
+    folded
 }
 
 fn contract_text(report: &ContractReport) -> String {
@@ -286,6 +312,16 @@ pub fn number(value: f64) -> String {
     }
 }
 
+/// As [`number`], but with the digits in which the values of a small range far from zero differ.
+fn number_within(value: f64, range: f64) -> String {
+    let decimals = 3 - range.log10().floor() as i32;
+    if range > 0.0 && value.abs() > 100.0 * range && (0..=9).contains(&decimals) {
+        format!("{value:.places$}", places = decimals as usize)
+    } else {
+        number(value)
+    }
+}
+
 /// A time in the unit that suits it.
 pub fn seconds(value: f64) -> String {
     let size = value.abs();
@@ -300,6 +336,10 @@ pub fn seconds(value: f64) -> String {
     } else {
         format!("{} min", number(value / 60.0))
     }
+}
+
+pub fn times(count: u64) -> String {
+    if count == 1 { "once".into() } else { format!("{count} times") }
 }
 
 pub fn percent(share: f64) -> String {
@@ -326,6 +366,32 @@ mod tests {
             ["0 s", "20 ms", "15 us", "3 s", "20 min", "-250 ms"]
         );
         assert_eq!([0.0, 0.0001, 0.051, 1.0].map(percent), ["0 %", "< 0.1 %", "5.1 %", "100 %"]);
+    }
+
+    #[test]
+    fn a_small_range_far_from_zero_keeps_its_digits() {
+        assert_eq!(number_within(5_000_001.25, 6.0), "5000001.250");
+        assert_eq!(number_within(1.5, 6.0), "1.5");
+    }
+
+    #[test]
+    fn equal_elements_stand_as_one() {
+        let channel = |label: &str, min| ChannelSummary {
+            label: label.into(),
+            count: 1,
+            min,
+            max: min,
+            ..ChannelSummary::default()
+        };
+        let all = [
+            channel("a[0]", 0.0),
+            channel("a[1]", 0.0),
+            channel("a[2]", 1.0),
+            channel("b", 1.0),
+            channel("b[name=x]", 1.0),
+        ];
+        let labels: Vec<String> = folded(&all.iter().collect::<Vec<_>>()).into_iter().map(|(label, _)| label).collect();
+        assert_eq!(labels, ["a[0..1]", "a[2]", "b", "b[name=x]"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::clock::ClockSummary;
 use super::contract::{ContractReport, StreamReport};
 use super::coverage::Coverage;
 use super::raw::Topic;
-use super::text::{number, percent, seconds};
+use super::text::{number, percent, seconds, times};
 use crate::config::{ACTION, Config};
 
 /// A smaller share of the windows may be lost, of the frames be missing, of the commands be at a limit, without a word.
@@ -22,6 +22,9 @@ const HELD: f64 = 0.5;
 const PER_STEP: u64 = 20;
 /// Middle ranges (1 to 99 %) of two inputs that differ by this factor disagree.
 const RANGE_FACTOR: f64 = 10.0;
+
+/// Steps of f32 of more than this share of the middle range are too coarse.
+const ROUNDED: f64 = 1e-3;
 
 /// What a warning is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -42,6 +45,7 @@ pub enum Kind {
     NotFinite,
     Outliers,
     AngleWrap,
+    Rounded,
     Quantised,
     Held,
     InputsDisagree,
@@ -107,7 +111,7 @@ pub fn of_contract(report: &ContractReport, config: &Config) -> Vec<Warning> {
             found.push(Warning::new(Kind::Refused, &name, text));
         }
         if input.splits_at_jumps > 0 && !input.has_episodes {
-            let text = format!("time jumps back {} times: each time an episode ends", input.splits_at_jumps);
+            let text = format!("time jumps back {}: each time an episode ends", times(input.splits_at_jumps));
             found.push(Warning::new(Kind::ClockJump, &name, text));
         }
     }
@@ -136,8 +140,8 @@ fn of_clock(about: &str, clock: &ClockSummary) -> Vec<Warning> {
     if clock.backward > 0 {
         let kind = if clock.farthest_back_s > 1.0 { Kind::ClockJump } else { Kind::NotMonotone };
         let text = format!(
-            "stamps go back {} times, by up to {} ({} of {} messages)",
-            clock.backward,
+            "stamps go back {}, by up to {} ({} of {} messages)",
+            times(clock.backward),
             seconds(clock.farthest_back_s),
             percent(clock.backward as f64 / clock.messages.max(1) as f64),
             clock.messages
@@ -145,7 +149,7 @@ fn of_clock(about: &str, clock: &ClockSummary) -> Vec<Warning> {
         found.push(Warning::new(kind, about, text));
     }
     if clock.log_backward > 0 && clock.has_stamps {
-        let text = format!("the recorder's clock goes back {} times", clock.log_backward);
+        let text = format!("the recorder's clock goes back {}", times(clock.log_backward));
         found.push(Warning::new(Kind::ClockJump, about, text));
     }
     if let Some([_, first, last]) = clock.age_s
@@ -290,8 +294,18 @@ fn of_channel(about: &str, channel: &ChannelSummary) -> Vec<Warning> {
         );
         found.push(Warning::new(Kind::Outliers, about, text));
     }
+    let [low, .., high] = channel.percentiles;
+    let step = f32_step(channel.min.abs().max(channel.max.abs()));
+    if step > ROUNDED * (high - low) && high > low {
+        let text = format!(
+            "lies so far from zero that f32, in which frames are kept, rounds it to steps of {} (1 to 99 %: {} wide)",
+            number(step),
+            number(high - low)
+        );
+        found.push(Warning::new(Kind::Rounded, about, text));
+    }
     if channel.wraps > 0 {
-        let text = format!("wraps round {} times, as angles do: sin_cos(...) of it does not", channel.wraps);
+        let text = format!("wraps round {}, as angles do: sin_cos(...) of it does not", times(channel.wraps));
         found.push(Warning::new(Kind::AngleWrap, about, text));
     }
     let grid =
@@ -301,13 +315,19 @@ fn of_channel(about: &str, channel: &ChannelSummary) -> Vec<Warning> {
             let text = format!("has only {distinct} different values, {} apart at least", number(quantum));
             found.push(Warning::new(Kind::Quantised, about, text));
         }
-        None if channel.repeated_share > HELD && !channel.is_constant() => {
+        // What rests at an extreme is told of there.
+        None if channel.repeated_share - channel.at_extremes.iter().sum::<f64>() > HELD && !channel.is_constant() => {
             let text = format!("{} of its values are those before again", percent(channel.repeated_share));
             found.push(Warning::new(Kind::Held, about, text));
         }
         None => {}
     }
     found
+}
+
+/// How far numbers of f32 lie apart at a size.
+fn f32_step(size: f64) -> f64 {
+    (size.log2().floor() - f64::from(f32::MANTISSA_DIGITS - 1)).exp2()
 }
 
 /// Channels whose middle ranges lie apart or differ much from one input to another: the two that differ most.

@@ -208,6 +208,24 @@ fn odd_values() {
 }
 
 #[test]
+fn a_position_in_a_frame_of_the_earth_is_rounded() {
+    // From 2^22 to 2^23 numbers of f32 lie 2^(22 - 23) apart.
+    assert_eq!([1.0, 5e6].map(f32_step), [f64::from(f32::EPSILON), 0.5]);
+    let at = |centre: f64| {
+        move |r: &mut ContractReport| {
+            let percentiles = [centre - 3.0, centre - 2.0, centre, centre + 2.0, centre + 3.0];
+            r.streams[1].channels[0] =
+                ChannelSummary { min: centre - 3.0, max: centre + 3.0, mean: centre, percentiles, ..channel() };
+        }
+    };
+    let (kind, text) = only(at(5e6));
+    assert_eq!(kind, Kind::Rounded);
+    assert!(text.ends_with("rounds it to steps of 0.5 (1 to 99 %: 6 wide)"), "{text}");
+    // At 10 km: 2^(13 - 23), a thousandth of a metre, of six.
+    assert_eq!(found(at(1e4)), []);
+}
+
+#[test]
 fn inputs_that_disagree() {
     let input = |name: &str, low: f64, high: f64| InputReport {
         path: name.into(),

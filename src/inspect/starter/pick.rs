@@ -189,7 +189,10 @@ fn observed(topic: &Topic, period_s: f64) -> Result<Vec<Stream>, String> {
     if clock.messages < 3 {
         return Err(format!("it has {} messages only{goal}", clock.messages));
     }
-    let found = groups(topic)?;
+    let found = groups(topic).map_err(|reason| match action_rank(&topic.message_type) {
+        Some(_) => "a command by its type, and the action is another one".into(),
+        None => reason,
+    })?;
     if clock.median_period_s > SLOW_TICKS * period_s {
         return Err(format!(
             "it comes every {} only, {:.0} ticks{goal}",

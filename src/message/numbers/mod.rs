@@ -3,15 +3,18 @@
 //! A number has a channel; so has each element of a short array. The elements of a long array share one, as do those of all
 //! structures of an array: `ranges[]`, `points[].positions[]`.
 
+mod build;
+mod walk;
+
 use super::MessageError;
 use super::cdr::Cursor;
-use super::error::{Damage, Fault};
-use super::schema::{Kind, Member, Scalar, Schema, Shape};
+use super::error::Damage;
+use super::schema::{Scalar, Schema};
+use build::Builder;
+use walk::walk;
 
 /// Longer arrays have one channel for all elements.
 pub const ELEMENTS_MAX: usize = 16;
-/// Most steps over one message type: nested types can be many.
-const NODES_MAX: usize = 1 << 14;
 
 /// The numbers of one message type.
 pub struct Numbers {
@@ -112,7 +115,7 @@ impl Numbers {
     /// # Errors
     /// A type of absurdly many fields.
     pub fn new(schema: &Schema) -> Result<Self, MessageError> {
-        let mut builder = Builder { schema, found: Found::default(), nodes: 0 };
+        let mut builder = Builder::new(schema);
         let root = builder.structure(0, "", true)?;
         Ok(Self { message_type: schema.name(), root, found: builder.found, values: Vec::new() })
     }
@@ -191,206 +194,10 @@ impl Found {
     }
 }
 
-struct Builder<'a> {
-    schema: &'a Schema,
-    found: Found,
-    nodes: usize,
-}
-
-impl Builder<'_> {
-    fn structure(&mut self, structure: usize, prefix: &str, is_top: bool) -> Result<Vec<Node>, MessageError> {
-        let members = &self.schema.structures[structure].members;
-        // The first array of strings names the elements of those beside it.
-        let is_strings = |member: &&Member| matches!(member.kind, Kind::String { .. }) && member.shape != Shape::One;
-        let names = members.iter().find(is_strings).map(|_| {
-            self.found.names.push((None, true));
-            self.found.names.len() - 1
-        });
-        let mut nodes = Vec::new();
-        for member in members {
-            self.nodes += 1;
-            if self.nodes > NODES_MAX {
-                let rule = "the type has too many fields to look at";
-                return Err(MessageError::Schema { message_type: self.schema.name(), rule });
-            }
-            let label = if prefix.is_empty() { member.name.clone() } else { format!("{prefix}.{}", member.name) };
-            let count = match member.shape {
-                Shape::One => {
-                    self.one(member, label, is_top, &mut nodes)?;
-                    continue;
-                }
-                Shape::Fixed(count) => Count::Fixed(count),
-                Shape::Dynamic(bound) => Count::Dynamic(bound),
-            };
-            let array = self.found.arrays.len();
-            self.found.arrays.push(Met {
-                label: label.clone(),
-                is_fixed: matches!(count, Count::Fixed(_)),
-                of_numbers: matches!(member.kind, Kind::Scalar(_)),
-                range: None,
-                names: names.filter(|_| !matches!(member.kind, Kind::Structure(_) | Kind::WString { .. })),
-            });
-            let element = match member.kind {
-                Kind::Scalar(scalar) => Element::Numbers(scalar, Channels::Unknown),
-                Kind::String { bound } => Element::Strings { bound, names: names.unwrap_or(0) },
-                Kind::WString { bound } => Element::WideStrings(bound),
-                Kind::Structure(inner) => Element::Structure(self.structure(inner, &format!("{label}[]"), false)?),
-            };
-            nodes.push(Node::Array { array, count, element });
-        }
-        Ok(nodes)
-    }
-
-    fn one(&mut self, member: &Member, label: String, is_top: bool, nodes: &mut Vec<Node>) -> Result<(), MessageError> {
-        let inner = match member.kind {
-            Kind::Scalar(scalar) => {
-                let channel = self.found.channel(Label::Plain(label));
-                nodes.push(Node::Number(scalar, channel));
-                return Ok(());
-            }
-            Kind::String { bound } => {
-                nodes.push(if label == "header.frame_id" { Node::FrameId(bound) } else { Node::String(bound) });
-                return Ok(());
-            }
-            Kind::WString { bound } => {
-                nodes.push(Node::WideString(bound));
-                return Ok(());
-            }
-            Kind::Structure(inner) => inner,
-        };
-        match self.schema.structures[inner].name.to_string().as_str() {
-            "builtin_interfaces/msg/Time" => {
-                nodes.push(Node::Time(label == "header.stamp" || (is_top && label == "stamp")));
-            }
-            "builtin_interfaces/msg/Duration" => {
-                let channel = self.found.channel(Label::Plain(label));
-                nodes.push(Node::Duration(channel));
-            }
-            _ => nodes.extend(self.structure(inner, &label, false)?),
-        }
-        Ok(())
-    }
-}
-
-type Values = Vec<(u32, f64)>;
-
-fn walk(nodes: &mut [Node], cursor: &mut Cursor, found: &mut Found, values: &mut Values) -> Result<(), Damage> {
-    for node in nodes {
-        match node {
-            Node::Number(scalar, channel) => values.push((*channel, number(cursor, *scalar)?)),
-            Node::Duration(channel) => {
-                let (seconds, nanoseconds) = (number(cursor, Scalar::I32)?, number(cursor, Scalar::U32)?);
-                values.push((*channel, seconds + nanoseconds / 1e9));
-            }
-            Node::Time(is_stamp) => {
-                let (seconds, nanoseconds) = (number(cursor, Scalar::I32)?, number(cursor, Scalar::U32)?);
-                if *is_stamp {
-                    found.stamp_ns = Some(seconds as i64 * 1_000_000_000 + nanoseconds as i64);
-                }
-            }
-            Node::FrameId(bound) => {
-                let text = cursor.string(*bound)?;
-                if found.frame_id.is_none() && !text.is_empty() {
-                    found.frame_id = Some(String::from_utf8_lossy(text).into_owned());
-                }
-            }
-            Node::String(bound) => drop(cursor.string(*bound)?),
-            Node::WideString(bound) => cursor.skip_wide_string(*bound)?,
-            Node::Array { array, count, element } => {
-                let length = match *count {
-                    Count::Fixed(length) => length,
-                    Count::Dynamic(bound) => cursor.length(bound, element.least_bytes())?,
-                };
-                found.empty_arrays += usize::from(length == 0);
-                let range = found.arrays[*array].range.get_or_insert((length, length));
-                *range = (range.0.min(length), range.1.max(length));
-                walk_array((*array, length), element, cursor, found, values)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn walk_array(
-    (array, length): (usize, u32),
-    element: &mut Element,
-    cursor: &mut Cursor,
-    found: &mut Found,
-    values: &mut Values,
-) -> Result<(), Damage> {
-    match element {
-        Element::Numbers(scalar, channels) => {
-            if length > 0 && matches!(channels, Channels::Unknown) {
-                *channels = if length as usize <= ELEMENTS_MAX {
-                    Channels::Each(Vec::new())
-                } else {
-                    Channels::All(found.channel(Label::All { array }))
-                };
-            }
-            for index in 0..length as usize {
-                let value = number(cursor, *scalar)?;
-                match channels {
-                    Channels::All(channel) => values.push((*channel, value)),
-                    Channels::Each(each) if index < ELEMENTS_MAX => {
-                        if each.len() <= index {
-                            each.push(found.channel(Label::Element { array, index }));
-                        }
-                        values.push((each[index], value));
-                    }
-                    // Longer than at first: [`Numbers::arrays`] says so.
-                    Channels::Each(_) | Channels::Unknown => {}
-                }
-            }
-        }
-        Element::Strings { bound, names } => {
-            let (mut all, is_short) = (Vec::new(), length as usize <= 2 * ELEMENTS_MAX);
-            for index in 0..length as usize {
-                let text = cursor.string(*bound)?;
-                let (known, alike) = &mut found.names[*names];
-                match known {
-                    None if is_short => all.push(String::from_utf8_lossy(text).into_owned()),
-                    None => *alike = false,
-                    Some(known) => *alike &= known.get(index).is_some_and(|known| known.as_bytes() == text),
-                }
-            }
-            let known = &mut found.names[*names].0;
-            if known.is_none() && !all.is_empty() {
-                *known = Some(all);
-            }
-        }
-        Element::WideStrings(bound) => (0..length).try_for_each(|_| cursor.skip_wide_string(*bound))?,
-        Element::Structure(nodes) => (0..length).try_for_each(|_| walk(nodes, cursor, found, values))?,
-    }
-    Ok(())
-}
-
-impl Element {
-    /// Fewest bytes of an element; a structure has one at least.
-    fn least_bytes(&self) -> u64 {
-        match self {
-            Self::Numbers(scalar, _) => scalar.size() as u64,
-            Self::Strings { .. } | Self::WideStrings(_) => 4,
-            Self::Structure(_) => 1,
-        }
-    }
-}
-
-/// A number; integers beyond 2^53 as near as f64 comes.
-#[inline]
-fn number(cursor: &mut Cursor, scalar: Scalar) -> Result<f64, Damage> {
-    match cursor.number(scalar) {
-        Ok(value) => Ok(value),
-        Err(Ok(integer)) => Ok(integer as f64),
-        // Odd booleans are odd values, not damage.
-        Err(Err(Damage { fault: Fault::Bool { got }, .. })) => Ok(f64::from(got)),
-        Err(Err(damage)) => Err(damage),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Definitions, SchemaDefinitions};
     use super::*;
+    use crate::message::{Definitions, SchemaDefinitions};
 
     fn little(parts: &[&[u8]]) -> Vec<u8> {
         [&[0u8, 1, 0, 0][..], &parts.concat()].concat()
