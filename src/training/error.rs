@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::dataset::DatasetError;
 use super::parallel::ParallelError;
 use crate::charts::ChartError;
-use crate::model::CheckpointError;
+use crate::model::{CheckpointError, DeviceError};
 
 /// Why training stopped; what was saved before stays.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,8 @@ pub enum TrainError {
     Dataset(#[from] DatasetError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     #[error(
         "step {step}: the loss is {loss} and the norm of the gradient {gradient_norm}, which are not finite; windows {first} to {last} of the \
          shuffled order, learning rate {learning_rate:e}, norm of the weights {weight_norm}, norm of the gradient before {before}. Try a \

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::TrainError;
 use super::parallel::Ranks;
 use crate::config::{Config, ModelConfig, TrainingConfig};
-use crate::model::{Checkpoint, CheckpointError, Network, load_network, save_network};
+use crate::model::{AnyNetwork, Checkpoint, CheckpointError, Network, load_network, save_network};
 use crate::signal::Normaliser;
 
 const LAST: &str = "last";
@@ -205,16 +205,20 @@ impl Run {
         network: Network,
         optimizer: ModuleOptimizer,
         device: &Device,
-    ) -> Result<(Network, ModuleOptimizer, Checkpoint), TrainError> {
+    ) -> Result<(Network, ModuleOptimizer, Network), TrainError> {
         let last = self.last();
         let checkpoint = Checkpoint::load(&last, device)?;
         checkpoint.check(&last, config, &checkpoint.layout)?;
+        let AnyNetwork::Own(averaged) = checkpoint.network else {
+            let message = "holds a network of another architecture, which is not trained here".into();
+            return Err(CheckpointError::Malformed { path: last, message }.into());
+        };
         let network = load_network(network, &last.join(RAW))?;
         let path = last.join(OPTIMIZER);
         let bytes = fs::read(&path).map_err(|source| at(&path, source))?;
         let malformed = |e: burn::store::RecordError| CheckpointError::Malformed { path, message: e.to_string() };
         let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(malformed)?;
-        Ok((network, optimizer.load_record(record), checkpoint))
+        Ok((network, optimizer.load_record(record), averaged))
     }
 
     /// Saves all that the run needs to go on.

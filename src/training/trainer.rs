@@ -129,6 +129,7 @@ impl<'a> Trainer<'a> {
         let mut optimizer =
             AdamWConfig::new().with_weight_decay(settings.weight_decay as f32).with_epsilon(1e-8).init();
         let mut ema = Ema::new(&network, settings.ema_decay);
+        network = network.in_precision(settings.precision, device, device_name)?;
         let parameters = network.num_params();
         report(Event::Started {
             training_windows: training.windows(),
@@ -139,7 +140,7 @@ impl<'a> Trainer<'a> {
         if let Some((before, changes)) = run.resumed(&progress)? {
             let averaged;
             (network, optimizer, averaged) = run.load(config, network, optimizer, device)?;
-            ema = Ema::resumed(averaged.network, settings.ema_decay, before.step);
+            ema = Ema::resumed(averaged, settings.ema_decay, before.step);
             report(Event::Resumed { step: before.step, changes });
             progress = before;
         }
@@ -240,6 +241,7 @@ impl<'a> Trainer<'a> {
         let parts = step::Parts::new(settings.batch, settings.accumulate, self.ranks);
         let windows = parts.mine().map(|part| first + part.start..first + part.end);
         let batches: Vec<Batch> = windows.map(|windows| self.maker.batch(&self.training, done, windows)).collect();
+        parts.mine().for_each(|part| self.training.fetch(first + size + part.start..first + size + part.end));
         let (ranks, schedule) = (self.ranks, self.maker.schedule);
         let mut gradient = step::gradient(&self.network, (&parts, &batches), ranks, schedule, &self.tracked)?;
         let norm = step::clip(&mut gradient.of_weights, &self.network, settings.gradient_clip)?;
@@ -390,7 +392,7 @@ impl<'a> Trainer<'a> {
     /// The averaged network with all that belongs to it.
     fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
-            network: self.ema.network().clone(),
+            network: self.ema.network().clone().into(),
             sizes: self.sizes.clone(),
             model: self.config.model.clone(),
             layout: self.layout.clone(),

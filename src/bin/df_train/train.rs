@@ -19,7 +19,9 @@ use df_planner::training::parallel::{Alone, Devices, Ranks, launched};
 use df_planner::training::{self, End, Event, Run, Start, Validation};
 use indicatif::{ProgressBar, ProgressStyle};
 
+// Named, as clap does not look into what is flattened below: main.rs has an `Option<Train>`.
 #[derive(clap::Args)]
+#[group(args = ["config", "bag", "out"], multiple = true)]
 pub struct Train {
     /// The configuration: topic contract and training settings.
     #[arg(long)]
@@ -38,7 +40,7 @@ pub struct Train {
     /// Removes the unfinished run of OUT and starts anew.
     #[arg(long)]
     restart: bool,
-    /// flex, tch or cuda:N (tch and cuda as built in); several, as cuda:0,cuda:1, share each batch.
+    /// flex; tch, cuda:N and wgpu:N as built in (docs/models.md). Several, as cuda:0,cuda:1, share each batch.
     #[arg(long, default_value = "flex")]
     device: String,
     /// Several processes (mpirun, srun): how long one waits for the others before it gives up, seconds.
