@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build programs demo demo-10 test test-without-ros lint bench soak clean
+.PHONY: help setup build programs demo demo-10 test test-without-ros test-mpi check-cuda lint bench bench-mpi soak clean
 
 # One profile (dev, with optimised dependencies) for demo, tests and benches: everything is compiled once.
 in_ros := . .ros/env.sh &&
@@ -36,6 +36,14 @@ test: setup ## every test, those over ROS 2 topics included
 test-without-ros: ## the library, df_train and df_replay as on a machine that has never seen ROS
 	@cargo test --no-default-features --features formats
 
+test-mpi: setup ## training as an MPI program; needs OpenMPI (openmpi-bin, libopenmpi-dev)
+	@command -v mpirun > /dev/null && command -v mpicc > /dev/null || { echo "no MPI here: apt-get install openmpi-bin libopenmpi-dev" >&2; exit 1; }
+	@$(in_ros) cargo test --no-default-features --features mpi --test mpi
+
+# As on docs.rs: without the LLVM that cubecl would download to build.
+check-cuda: ## checks the types of what runs on CUDA devices; needs no CUDA
+	@DOCS_RS=1 cargo check --no-default-features --features cuda --lib --bin df_train
+
 lint: setup ## formatting and lints, with and without ROS
 	@cargo fmt --check
 	@$(in_ros) cargo clippy --all-targets -- -D warnings
@@ -47,6 +55,10 @@ soak: setup ## an hour of simulated time in lock step: one action per tick, flat
 
 bench: setup ## how long planning, training and decoding take here
 	@$(in_ros) cargo bench --profile dev
+
+bench-mpi: setup ## weak scaling of training over MPI, on a machine with nothing else to do
+	@$(in_ros) cargo build --no-default-features --features mpi --bin df_train --bin df_sim
+	@benches/mpi_scaling.sh
 
 clean: ## removes what was built, provisioned and written
 	rm -rf target .ros demo.png out

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! . .ros/env.sh && cargo bench --profile dev --bench ingest                 # ratios; needs DF_TEST_PYTHON
-//! DF_INGEST_GB=10 cargo bench --profile dev --bench ingest                  # a bag of that size in each storage, memory
+//! DF_INGEST_GB=10 cargo bench --profile dev --bench ingest                  # a bag of that size in each storage: memory, inspection
 //! ```
 //! `DF_INGEST_DIR`: where the files are written (they are removed); by default the folder for temporary files.
 
@@ -14,7 +14,8 @@ use std::process::Command;
 use std::time::Instant;
 
 use df_planner::config::Config;
-use df_planner::data::{BagWriter, open, open_bound, read_frames};
+use df_planner::data::{BagWriter, Input, open, open_bound, read_frames};
+use df_planner::inspect::inspect;
 use df_planner::message::{AmentDefinitions, Definitions, Encoder};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -152,6 +153,15 @@ fn metadata(messages: u64) -> String {
     )
 }
 
+/// Processor time of this process, s.
+fn processor_of_all_s() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    // Fields 14 and 15, in ticks of 10 ms; the name before them may hold spaces.
+    let after_name = text.rsplit(')').next().unwrap_or_default();
+    let ticks = after_name.split_whitespace().skip(11).take(2).filter_map(|text| text.parse::<f64>().ok());
+    ticks.sum::<f64>() / 100.0
+}
+
 /// Processor time of this thread, s: what other programs take at the same time does not count.
 fn processor_s() -> f64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
@@ -205,6 +215,16 @@ fn compare(config: &Config, path: &Path) {
 }
 
 fn large(config: &Config, path: &Path) {
+    let input = [Input { path: path.into(), weight: 1.0 }];
+    for (what, config) in [("all topics", None), ("against the contract", Some(config))] {
+        let (start, processor) = (Instant::now(), processor_of_all_s());
+        let found = inspect(&input, config).expect("a whole bag");
+        let (seconds, processor) = (start.elapsed().as_secs_f64(), processor_of_all_s() - processor);
+        let charts = found.pictures.distributions.len();
+        println!(
+            "  inspected, {what}: {seconds:.1} s, {processor:.1} s of processor time in all threads, {charts} channels change"
+        );
+    }
     let start = Instant::now();
     let mut frames = 0u64;
     let opened = open_bound(config, path).expect("the contract fits");

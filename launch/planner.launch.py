@@ -49,7 +49,7 @@ def generate_launch_description():
         DeclareLaunchArgument(
             "device",
             default_value="cpu",
-            description="What plans: cpu (always there), flex; tch or cuda:0 where compiled in.",
+            description="What plans: cpu (always there), flex; tch, cuda:N or wgpu:N where compiled in.",
         ),
         DeclareLaunchArgument(
             "mode",

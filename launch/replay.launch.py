@@ -40,7 +40,7 @@ def generate_launch_description():
             "Configuration file: topics, limits, settings of the planner, costs.",
         ),
         "model": (share("models", "point_maze"), "Checkpoint directory, as df_train writes it."),
-        "device": ("cpu", "What plans: cpu (always there), flex; tch or cuda:0 where compiled in."),
+        "device": ("cpu", "What plans: cpu (always there), flex; tch, cuda:N or wgpu:N where compiled in."),
         "log_level": ("info", "Log level of the node: debug, info, warn, error or fatal."),
         "rviz": ("false", "true: starts RViz (package rviz2) in the namespace, with config/planner.rviz."),
     }

@@ -13,8 +13,9 @@
 //! The rooms, in reading order: [`config`] (the YAML contract), [`message`] (bytes to channels and back), [`signal`]
 //! (frames, ticks, history), [`frames`] (where coordinate frames lie in each other), [`diffusion`] (the method; knows no
 //! robot), [`model`] (the network), [`guidance`] (costs), [`planning`] (the planner and its control loop), [`data`]
-//! (recordings), [`charts`] (pictures of numbers), [`training`], [`replay`], [`sim`] (the embedded world), [`ros`] (the
-//! only room that knows ROS 2 at run time). `tests/architecture.rs` checks who may import whom.
+//! (recordings), [`charts`] (pictures of numbers), [`inspect`] (what recordings hold), [`training`], [`replay`], [`sim`]
+//! (the embedded world), [`ros`] (the only room that knows ROS 2 at run time). `tests/architecture.rs` checks who may
+//! import whom.
 
 #[cfg(test)]
 extern crate self as df_planner; // Unit tests share tests/recordings with those in tests/.
@@ -25,6 +26,7 @@ pub mod data;
 pub mod diffusion;
 pub mod frames;
 pub mod guidance;
+pub mod inspect;
 pub mod message;
 pub mod model;
 pub mod planning;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room, and the rooms that it may import.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("config", &[]),
     ("message", &["config"]),
     ("signal", &["config"]),
@@ -16,6 +16,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("guidance", &["config", "diffusion", "signal"]),
     ("planning", &["config", "diffusion", "guidance", "model", "signal"]),
     ("data", &["config", "message", "signal"]),
+    ("inspect", &["charts", "config", "data", "message", "signal"]),
     ("training", &["charts", "config", "data", "diffusion", "model", "signal"]),
     ("replay", &["config", "data", "planning", "signal"]),
     // The recorder writes what the world shows as messages of a bag.

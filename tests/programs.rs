@@ -1,5 +1,8 @@
 //! `df_sim record`, `df_train` and `df_replay` as programs, one after the other, without ROS: what a user does offline.
 
+#[path = "programs/cache.rs"]
+mod cache;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -46,6 +49,8 @@ const TINY: [(&str, &str); 3] = [
 fn train(config: &Path, bag: &Path, out: &Path, steps: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_df_train"));
     command.arg("--config").arg(config).arg("--bag").arg(bag).arg("--out").arg(out).args(["--steps", steps]);
+    // Not that of whoever runs the tests.
+    command.env("XDG_CACHE_HOME", out.with_file_name("cache"));
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -104,7 +104,7 @@ fn fifty_hertz(stage: &Stage) -> (String, String) {
     let folder = std::path::Path::new(&config).parent().unwrap().to_path_buf();
     let (bag, model) = (folder.join("bag").display().to_string(), folder.join("model").display().to_string());
     run(env!("CARGO_BIN_EXE_df_sim"), &["record", "--out", &bag, "--minutes", "1", "--episode-s", "10"]);
-    run(env!("CARGO_BIN_EXE_df_train"), &["--config", &config, "--bag", &bag, "--out", &model]);
+    run(env!("CARGO_BIN_EXE_df_train"), &["--config", &config, "--bag", &bag, "--out", &model, "--no-cache"]);
     (config, model)
 }
 

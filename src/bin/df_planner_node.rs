@@ -17,7 +17,7 @@ struct Arguments {
     /// The checkpoint directory that df_train wrote.
     #[arg(long, value_name = "DIR")]
     model: Option<std::path::PathBuf>,
-    /// What plans: cpu, flex, tch, cuda:0.
+    /// What plans: cpu, flex; tch, cuda:N and wgpu:N as built in.
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
     /// Replaces planner.seed of the configuration.

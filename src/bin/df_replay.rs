@@ -29,7 +29,7 @@ struct Arguments {
     /// The recording: a rosbag2 directory or file (MCAP, sqlite3), a LeRobot dataset, a D4RL or Minari file.
     #[arg(long)]
     bag: PathBuf,
-    /// cpu, flex, tch or cuda:N (tch and cuda as built in).
+    /// cpu, flex; tch, cuda:N and wgpu:N as built in (docs/models.md).
     #[arg(long, default_value = "cpu")]
     device: String,
     /// Instead of planner.seed.

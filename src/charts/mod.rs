@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn a_million_points_look_as_their_envelope() {
         // Between two columns of pixels a hundred points each go up and down between -1 and 1.
-        let value = |k: usize| if k % 2 == 0 { 1.0 } else { -1.0 };
+        let value = |k: usize| if k.is_multiple_of(2) { 1.0 } else { -1.0 };
         let many: Vec<(f64, f64)> = (0..1_000_000).map(|k| (k as f64, value(k))).collect();
         let started = std::time::Instant::now();
         let found = places(&lines(&[&many]), FIRST);

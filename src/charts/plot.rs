@@ -30,7 +30,7 @@ const BOTTOM: f64 = 52.0;
 const LEAST_LEFT: f64 = 52.0;
 /// Ticks of either axis, about.
 const X_TICKS: usize = 8;
-const Y_TICKS: usize = 5;
+const Y_TICKS: usize = 7;
 
 /// The colour of the line of this number, and whether it is dashed to tell it from those before.
 pub fn colour(number: usize) -> (RGBColor, bool) {
@@ -87,7 +87,7 @@ impl Plot {
         for tick in y_ticks {
             let at = plot.y(tick.value).unwrap_or(bottom);
             line((left, at), (right, at), GRID)?;
-            text(area, &tick.label, (left - px(8.0), at - px(8.0)), TEXT_SIZE, FAINT_INK, HPos::Right)?;
+            text(area, &tick.label, (left - px(8.0), at - px(6.0)), TEXT_SIZE, FAINT_INK, HPos::Right)?;
         }
         for tick in plot.x.ticks(X_TICKS) {
             let at = plot.x(tick.value).unwrap_or(left);

@@ -35,7 +35,7 @@ pub use raw::{
 };
 pub use rules::{Broken, is_frame_id};
 pub use safety::{FallbackPolicy, OperatingMode, OutOfDistributionConfig, SafetyConfig};
-pub use training::{LossWeightKind, NoiseMix, TrainingConfig};
+pub use training::{LossWeightKind, NoiseMix, Precision, TrainingConfig};
 pub use tunable::labels;
 
 /// The modality name that is reserved for the action.
@@ -142,6 +142,16 @@ impl Config {
         rules::Broken { key: key.into(), value: value.to_string(), rule: rule.to_string() }
             .located(&self.file, &self.text)
     }
+}
+
+/// Reads a YAML (or JSON) file that is no configuration.
+///
+/// # Errors
+/// [`ConfigError::Unreadable`], [`ConfigError::Malformed`].
+pub fn read_yaml<T: serde::de::DeserializeOwned>(file: &Path) -> Result<T, ConfigError> {
+    let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Unreadable { file: file.into(), source })?;
+    serde_yaml::from_str(&text)
+        .map_err(|source| ConfigError::Malformed { file: file.into(), message: source.to_string() })
 }
 
 /// Why a configuration was refused.

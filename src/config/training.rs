@@ -57,6 +57,15 @@ pub enum LossWeightKind {
     Uniform,
 }
 
+/// The numbers that products with weights are computed in while training; the weights themselves are always f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    #[default]
+    F32,
+    Bf16,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingConfig {
@@ -90,6 +99,7 @@ pub struct TrainingConfig {
     /// Most room for frames that are kept for further runs (`data::CachePlace`), 10^9 bytes.
     pub cache_gb: f64,
     pub seed: u64,
+    pub precision: Precision,
     pub noise_mix: NoiseMix,
     pub loss_weight: LossWeightKind,
     /// Signal-to-noise ratio beyond which a cleaner slot counts no more.
@@ -119,6 +129,7 @@ impl Default for TrainingConfig {
             max_skew_s: 10.0,
             cache_gb: 50.0,
             seed: 0,
+            precision: Precision::F32,
             noise_mix: NoiseMix {
                 independent: 0.06,
                 shared: 0.04,

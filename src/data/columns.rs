@@ -1,21 +1,12 @@
 //! Datasets that are tables: which columns are which channels of the contract, and rows to samples.
 
+use super::table::{Column, TableRow};
 use super::{EpisodeReport, Event, Stream};
 use crate::config::{ACTION, Columns, Config, ConfigError};
 use crate::message::{Bound, Extractor};
 
 /// A wider column is refused.
 const WIDTH_MAX: usize = 1 << 16;
-
-/// A column of a dataset.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Column {
-    pub name: String,
-    /// Values in each row.
-    pub width: usize,
-    /// Names of the values, where the dataset has them.
-    pub labels: Vec<String>,
-}
 
 /// What a kind of dataset is called in the configuration, and what this one has.
 pub struct Dataset<'a> {
@@ -99,15 +90,14 @@ impl Selection {
         Ok(())
     }
 
-    /// Gives the samples of a row. `row`: the values of each column, none where the column has ended.
+    /// Gives the samples of a row of these columns.
     ///
     /// # Errors
     /// A row that is not as wide as its column or has a value that is no finite f32: the reason, after the samples of other
     /// streams have been given.
     pub fn give(
         &self,
-        stamp_ns: i64,
-        row: &[&[f64]],
+        TableRow { stamp_ns, values: row, .. }: &TableRow,
         sample: &mut Vec<f64>,
         to: &mut dyn FnMut(Event),
     ) -> Result<(), String> {
@@ -129,7 +119,7 @@ impl Selection {
             }
             if sample.len() == values.len() {
                 sample.resize(values.len() + variances, 0.0);
-                to(Event::Sample { stream: *stream, stamp_ns, values: sample });
+                to(Event::Sample { stream: *stream, stamp_ns: *stamp_ns, values: sample });
             }
         }
         outcome

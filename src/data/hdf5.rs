@@ -1,6 +1,6 @@
 //! HDF5 datasets of D4RL (one table, episodes end where `terminals` or `timeouts` say so) and Minari (one group `episode_N` each).
 //!
-//! Row k holds the observation of its time and the action that was taken then. The files do not say how far rows are apart:
+//! TableRow k holds the observation of its time and the action that was taken then. The files do not say how far rows are apart:
 //! they are taken to be one tick of the contract apart. Columns are dataset names below the table, such as `infos/qpos`.
 
 use std::path::{Path, PathBuf};
@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use hdf5_pure::{DType, Error, File, Group};
 
 use super::bag::Place;
-use super::columns::{Column, Dataset, Selection};
+use super::columns::{Dataset, Selection};
 use super::source::MINARI_FILE;
 use super::storage::natural;
+use super::table::{Column, Table, TableRow};
 use super::{BagError, EpisodeReport, Event, Source};
 use crate::config::Config;
 use crate::message::Bound;
@@ -68,13 +69,11 @@ impl Hdf5 {
     fn table(
         &self,
         table: &Group,
-        (selection, period_ns, row): (&Selection, i64, u64),
-        report: &mut EpisodeReport,
-        to: &mut dyn FnMut(Event),
+        (wanted, step_ns, row): (&[Column], i64, u64),
+        each: &mut dyn FnMut(Result<TableRow, String>),
     ) -> Result<u64, BagError> {
-        to(Event::Break);
         let open = |name: &str| Numbers::open(table, name).map_err(|reason| self.damaged(row, reason));
-        let columns = selection.columns.iter().map(|column| open(&column.name)).collect::<Result<Vec<_>, _>>()?;
+        let columns = wanted.iter().map(|column| open(&column.name)).collect::<Result<Vec<_>, _>>()?;
         let ends = match self.episodes.is_empty() {
             true => ENDS.iter().filter(|name| self.columns.iter().any(|c| c.name == **name)).map(|n| open(n)).collect(),
             false => Ok(Vec::new()),
@@ -82,7 +81,7 @@ impl Hdf5 {
         let ends: Vec<Numbers> = ends?;
         let rows = columns.iter().map(|column| column.rows).max().unwrap_or(0);
         let widest = columns.iter().map(|column| column.width as u64).max().unwrap_or(1).max(1);
-        let (step, mut in_episode, mut sample) = ((BATCH / widest).max(1), 0, Vec::new());
+        let (step, mut in_episode) = ((BATCH / widest).max(1), 0);
         for start in (0..rows).step_by(step as usize) {
             let read = |column: &Numbers| column.read(start, step).map_err(|reason| self.damaged(row + start, reason));
             let values = columns.iter().map(read).collect::<Result<Vec<_>, _>>()?;
@@ -92,16 +91,16 @@ impl Hdf5 {
                 let one =
                     values.iter().zip(widths).map(|(v, width)| v.get(i * width..(i + 1) * width).unwrap_or_default());
                 let one: Vec<&[f64]> = one.collect();
-                report.messages += 1;
-                let stamp_ns = period_ns.saturating_mul(in_episode);
-                if let Err(reason) = selection.give(stamp_ns, &one, &mut sample, to) {
-                    report.refuse(format!("{}, row {}: {reason}", self.path.display(), row + start + i as u64));
-                }
-                in_episode += 1;
-                if over.iter().any(|over| over.get(i).is_some_and(|over| *over != 0.0)) {
-                    to(Event::Break);
-                    in_episode = 0;
-                }
+                each(Ok(TableRow {
+                    starts_episode: in_episode == 0,
+                    stamp_ns: step_ns.saturating_mul(in_episode),
+                    off_grid: false,
+                    values: &one,
+                    file: &self.path,
+                    number: row + start + i as u64,
+                }));
+                let is_last = over.iter().any(|over| over.get(i).is_some_and(|over| *over != 0.0));
+                in_episode = if is_last { 0 } else { in_episode + 1 };
             }
         }
         Ok(row + rows)
@@ -109,6 +108,10 @@ impl Hdf5 {
 }
 
 impl Source for Hdf5 {
+    fn has_episodes(&self) -> bool {
+        true
+    }
+
     fn samples(
         &self,
         config: &Config,
@@ -118,19 +121,54 @@ impl Source for Hdf5 {
     ) -> Result<(), BagError> {
         let dataset = Dataset { kind: "hdf5", columns: &config.columns.hdf5, has: &self.columns };
         let selection = Selection::new(config, bound, &dataset, report)?;
-        let period_ns = config.contract.period_ns();
         report.notices.push(format!(
             "HDF5 rows carry no time: taken to be one tick of the contract apart ({} s)",
             config.contract.period_s
         ));
+        let mut sample = Vec::new();
+        self.rows(&selection.columns, config.contract.period_ns(), &mut |row| {
+            report.messages += 1;
+            let row = match row {
+                Ok(row) => row,
+                Err(reason) => return report.refuse(reason),
+            };
+            if row.starts_episode {
+                to(Event::Break);
+            }
+            if let Err(reason) = selection.give(&row, &mut sample, to) {
+                report.refuse(format!("{}: {reason}", row.place()));
+            }
+        })
+    }
+}
+
+impl Table for Hdf5 {
+    fn kind(&self) -> &'static str {
+        "HDF5"
+    }
+
+    fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    fn step_s(&self) -> Option<f64> {
+        None
+    }
+
+    fn rows(
+        &self,
+        columns: &[Column],
+        step_ns: i64,
+        each: &mut dyn FnMut(Result<TableRow, String>),
+    ) -> Result<(), BagError> {
         let file = File::open_streaming(&self.path).map_err(|error| self.damaged(0, error))?;
         if self.episodes.is_empty() {
-            self.table(&file.root(), (&selection, period_ns, 0), report, to)?;
+            self.table(&file.root(), (columns, step_ns, 0), each)?;
         }
         let mut row = 0;
         for name in &self.episodes {
             let group = file.group(name).map_err(|error| self.damaged(row, error))?;
-            row = self.table(&group, (&selection, period_ns, row), report, to)?;
+            row = self.table(&group, (columns, step_ns, row), each)?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! LeRobot datasets, versions 2.0 to 3.0: a directory with `meta/info.json` and rows in `data/**/*.parquet`.
 //! <https://github.com/huggingface/lerobot>
 //!
-//! Row k of an episode holds the observation of its time and the action that was taken then: it becomes a sample of every
+//! TableRow k of an episode holds the observation of its time and the action that was taken then: it becomes a sample of every
 //! group and a command, stamped alike, as a bag has them. Videos and images are left out.
 
 use std::collections::BTreeMap;
@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::columns::{Column, Dataset, Selection};
+use super::columns::{Dataset, Selection};
 use super::parquet_rows::read_rows;
 use super::source::INFO;
 use super::storage::natural;
+use super::table::{Column, Table, TableRow};
 use super::{BagError, EpisodeReport, Event, Source};
 use crate::config::Config;
 use crate::message::Bound;
@@ -51,6 +52,11 @@ struct Feature {
 }
 
 impl Feature {
+    fn is_numbers(&self) -> bool {
+        let dtype = self.dtype.as_str();
+        dtype == "bool" || ["float", "int", "uint"].iter().any(|kind| dtype.starts_with(kind))
+    }
+
     fn is_picture(&self) -> bool {
         matches!(self.dtype.as_str(), "video" | "image")
     }
@@ -90,7 +96,7 @@ impl LeRobot {
             width: feature.shape.iter().fold(1, |width: usize, &length| width.saturating_mul(length)),
             labels: feature.labels(),
         };
-        let columns = info.features.iter().filter(|(_, feature)| !feature.is_picture()).map(column).collect();
+        let columns = info.features.iter().filter(|(_, feature)| feature.is_numbers()).map(column).collect();
         let mut files = Vec::new();
         let data = path.join("data");
         parquet_files(&data, &mut files).map_err(|source| BagError::Unreadable { path: data.clone(), source })?;
@@ -137,17 +143,11 @@ fn parquet_files(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()>
     Ok(())
 }
 
-/// The row that was read last.
-#[derive(Default)]
-struct Progress {
-    last: Option<(f64, f64)>,
-    episodes: u64,
-    rows: u64,
-    /// Rows whose timestamp is not that of their frame.
-    off_grid: u64,
-}
-
 impl Source for LeRobot {
+    fn has_episodes(&self) -> bool {
+        true
+    }
+
     fn samples(
         &self,
         config: &Config,
@@ -158,48 +158,76 @@ impl Source for LeRobot {
         let dataset = Dataset { kind: "lerobot", columns: &config.columns.lerobot, has: &self.columns };
         let selection = Selection::new(config, bound, &dataset, report)?;
         report.notices.extend(self.notices(config));
-        let index = |name: &str| Column { name: name.into(), width: 1, labels: Vec::new() };
-        let columns = [vec![index(EPISODE), index(FRAME), index(TIMESTAMP)], selection.columns.clone()].concat();
-        let mut progress = Progress::default();
-        let mut sample = Vec::new();
-        for file in &self.files {
-            read_rows(file, &columns, &mut |row, values| {
-                report.messages += 1;
-                let ([episode, frame, timestamp], values) = match values {
-                    [[episode], [frame], [timestamp], values @ ..] => ([*episode, *frame, *timestamp], values),
-                    _ => {
-                        let what = format!("expected one {EPISODE}, {FRAME} and {TIMESTAMP}");
-                        return report.refuse(format!("{}, row {row}: {what}", file.display()));
-                    }
-                };
-                let goes_on = progress.last.is_some_and(|(last, before)| last == episode && before < frame);
-                if !goes_on {
-                    progress.episodes += 1;
-                    to(Event::Break);
-                }
-                progress.last = Some((episode, frame));
-                progress.rows += 1;
-                let mut stamp_ns = (frame as i64).saturating_mul(self.step_ns());
-                if (timestamp - frame / self.info.fps).abs() > TOLERANCE_S + timestamp.abs() * f64::from(f32::EPSILON) {
-                    progress.off_grid += 1;
-                    stamp_ns = (timestamp * 1e9).round() as i64;
-                }
-                if let Err(reason) = selection.give(stamp_ns, values, &mut sample, to) {
-                    report.refuse(format!("{}, row {row}: {reason}", file.display()));
-                }
-            })?;
-        }
-        for (what, stated, read) in [
-            ("episodes", self.info.total_episodes, progress.episodes),
-            ("frames", self.info.total_frames, progress.rows),
-        ] {
+        let (mut episodes, mut rows, mut off_grid, mut sample) = (0, 0, 0, Vec::new());
+        self.rows(&selection.columns, 0, &mut |row| {
+            report.messages += 1;
+            let row = match row {
+                Ok(row) => row,
+                Err(reason) => return report.refuse(reason),
+            };
+            rows += 1;
+            off_grid += u64::from(row.off_grid);
+            if row.starts_episode {
+                episodes += 1;
+                to(Event::Break);
+            }
+            if let Err(reason) = selection.give(&row, &mut sample, to) {
+                report.refuse(format!("{}: {reason}", row.place()));
+            }
+        })?;
+        for (what, stated, read) in
+            [("episodes", self.info.total_episodes, episodes), ("frames", self.info.total_frames, rows)]
+        {
             if stated.is_some_and(|stated| stated != read) {
                 report.notices.push(format!("{INFO} states {} {what}, {read} were read", stated.unwrap_or(0)));
             }
         }
-        if progress.off_grid > 0 {
-            let count = progress.off_grid;
-            report.notices.push(format!("{count} frames have another time than their number says: taken as they are"));
+        if off_grid > 0 {
+            report
+                .notices
+                .push(format!("{off_grid} frames have another time than their number says: taken as they are"));
+        }
+        Ok(())
+    }
+}
+
+impl Table for LeRobot {
+    fn kind(&self) -> &'static str {
+        "LeRobot"
+    }
+
+    fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    fn step_s(&self) -> Option<f64> {
+        Some(1.0 / self.info.fps)
+    }
+
+    fn rows(
+        &self,
+        columns: &[Column],
+        _step_ns: i64,
+        each: &mut dyn FnMut(Result<TableRow, String>),
+    ) -> Result<(), BagError> {
+        let index = |name: &str| Column { name: name.into(), width: 1, labels: Vec::new() };
+        let columns = [&[index(EPISODE), index(FRAME), index(TIMESTAMP)][..], columns].concat();
+        // Episode and frame of the row before.
+        let mut last: Option<(f64, f64)> = None;
+        for file in &self.files {
+            read_rows(file, &columns, &mut |number, values| {
+                let [[episode], [frame], [timestamp], values @ ..] = values else {
+                    let what = format!("expected one {EPISODE}, {FRAME} and {TIMESTAMP}");
+                    return each(Err(format!("{}, row {number}: {what}", file.display())));
+                };
+                let goes_on = last.is_some_and(|(before, at)| before == *episode && at < *frame);
+                last = Some((*episode, *frame));
+                let tolerance_s = TOLERANCE_S + timestamp.abs() * f64::from(f32::EPSILON);
+                let off_grid = (timestamp - frame / self.info.fps).abs() > tolerance_s;
+                let on_grid_ns = (*frame as i64).saturating_mul(self.step_ns());
+                let stamp_ns = if off_grid { (timestamp * 1e9).round() as i64 } else { on_grid_ns };
+                each(Ok(TableRow { starts_episode: !goes_on, stamp_ns, off_grid, values, file, number }));
+            })?;
         }
         Ok(())
     }

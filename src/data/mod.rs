@@ -31,6 +31,7 @@ mod source;
 mod sqlite_bag;
 mod storage;
 mod streams;
+mod table;
 mod writer;
 
 #[cfg(test)]
@@ -41,7 +42,8 @@ pub use bag::{Bag, BagError, BagMessage, BagTopic, Place};
 pub use cache::{CacheError, CachePlace};
 pub use episode::{Episode, EpisodeReport, read_episodes, read_frames};
 pub use inputs::{Input, inputs};
-pub use recording::{BoundSource, Recording, RecordingError, Span, load, open_bound};
-pub use source::{Event, Source, Stream, open_source};
+pub use recording::{BoundSource, Recording, RecordingError, Span, layout, load, open_all, open_bound};
+pub use source::{Contents, Event, Source, Stream, open_contents, open_source};
 pub use storage::open;
+pub use table::{Column, Table, TableRow};
 pub use writer::BagWriter;

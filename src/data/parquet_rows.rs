@@ -10,7 +10,7 @@ use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::schema::types::SchemaDescriptor;
 
 use super::bag::Place;
-use super::{BagError, columns::Column};
+use super::{BagError, table::Column};
 
 /// Rows that are read at a time.
 const BATCH: usize = 1024;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::cache::{Cache, CacheError, CachePlace, FrameFile, FrameWriter, Keys, Stretch};
 use super::{BagError, EpisodeReport, Input, Source, open_source, read_frames};
 use crate::config::{Config, ConfigError};
-use crate::message::{AmentDefinitions, Bound, Definitions, FirstKnown, SchemaDefinitions, bind};
+use crate::message::{AmentDefinitions, Bound, Definitions, FirstKnown, SchemaDefinitions, bind, built_in};
 use crate::signal::{Frame, Layout};
 
 /// Why recordings cannot be used.
@@ -31,6 +31,8 @@ pub enum RecordingError {
 pub struct Recording {
     pub layout: Layout,
     pub episodes: Vec<Span>,
+    /// The inputs as people name them.
+    pub inputs: Vec<String>,
     /// What was read and what was left out, line by line.
     pub report: Vec<String>,
     /// One per input.
@@ -77,7 +79,7 @@ impl Recording {
             }
             files.push(writer.finish(Vec::new())?);
         }
-        Ok(Arc::new(Self { layout: layout.clone(), episodes: spans, report: Vec::new(), files }))
+        Ok(Arc::new(Self { layout: layout.clone(), episodes: spans, inputs: Vec::new(), report: Vec::new(), files }))
     }
 
     /// From now on frames are read here and there, not one after the other.
@@ -103,6 +105,15 @@ pub fn open_bound(config: &Config, path: &Path) -> Result<BoundSource, Recording
     bound(config, source, &[&own])
 }
 
+/// The layout of a contract, by the definitions of the sourced ROS installation alone.
+///
+/// # Errors
+/// [`RecordingError::Config`].
+pub fn layout(config: &Config) -> Result<Layout, RecordingError> {
+    let bound = bind(config, &AmentDefinitions::from_env())?;
+    Ok(Layout::new(config.contract.frame_stack, bound.modalities(config)))
+}
+
 fn opened(path: &Path) -> Result<Box<dyn Source>, RecordingError> {
     open_source(path).map_err(|source| RecordingError::Bag { path: path.into(), source })
 }
@@ -112,11 +123,32 @@ fn bound(
     source: Box<dyn Source>,
     recorded: &[&SchemaDefinitions],
 ) -> Result<BoundSource, RecordingError> {
-    let installed = AmentDefinitions::from_env();
+    let (installed, built_in) = (AmentDefinitions::from_env(), built_in());
     let recorded = recorded.iter().map(|definitions| *definitions as &dyn Definitions);
-    let bound = bind(config, &FirstKnown(recorded.chain([&installed as &dyn Definitions]).collect()))?;
+    let bound = bind(config, &FirstKnown(recorded.chain([&installed as &dyn Definitions, &built_in]).collect()))?;
     let layout = Layout::new(config.contract.frame_stack, bound.modalities(config));
     Ok(BoundSource { source, bound, layout })
+}
+
+/// Opens every input and binds the contract to each. A dataset carries no message definitions: those of the bags beside it serve
+/// it too.
+///
+/// # Errors
+/// [`RecordingError`].
+pub fn open_all(config: &Config, inputs: &[Input]) -> Result<Vec<BoundSource>, RecordingError> {
+    let sources = inputs.iter().map(|input| opened(&input.path)).collect::<Result<Vec<_>, _>>()?;
+    let definitions: Vec<SchemaDefinitions> = sources.iter().map(|source| source.message_definitions()).collect();
+    let mut all: Vec<BoundSource> = Vec::new();
+    for (i, (Input { path, .. }, source)) in inputs.iter().zip(sources).enumerate() {
+        let others = definitions.iter().enumerate().filter(|(other, _)| *other != i).map(|(_, others)| others);
+        let recorded: Vec<&SchemaDefinitions> = std::iter::once(&definitions[i]).chain(others).collect();
+        let bound = bound(config, source, &recorded)?;
+        if all.first().is_some_and(|first| first.layout != bound.layout) {
+            return Err(RecordingError::Layout { path: path.clone(), first: inputs[0].path.clone() });
+        }
+        all.push(bound);
+    }
+    Ok(all)
 }
 
 /// The frames of every input, from the cache where it has them. A dataset carries no message definitions: those of the bags
@@ -158,7 +190,8 @@ pub fn load(config: &Config, inputs: &[Input], place: &CachePlace) -> Result<Rec
     let footer = files.first().map(|file| &file.footer).ok_or(RecordingError::None)?;
     let (modalities, labels) = (footer.modalities.clone(), footer.labels.clone());
     let layout = Layout { modalities, labels, frame_stack: config.contract.frame_stack };
-    Ok(Recording { layout, episodes, report, files })
+    let inputs = inputs.iter().map(Input::to_string).collect();
+    Ok(Recording { layout, episodes, inputs, report, files })
 }
 
 /// Reads inputs that the cache lacks.
@@ -174,7 +207,8 @@ impl Reader<'_> {
         let (config, path) = (self.config, &self.inputs[input].path);
         let source = opened(path)?;
         let own = source.message_definitions();
-        let alone = bind(config, &own).is_ok();
+        // The goal is no part of a frame: a bag without its type is as complete.
+        let alone = bind(&Config { goal: None, ..config.clone() }, &own).is_ok();
         let mut recorded = vec![own];
         if !alone {
             for other in (0..self.inputs.len()).filter(|other| *other != input) {

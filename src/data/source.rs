@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::storage::{self, SplitBag};
 use super::streams::{Streams, find_topic};
-use super::{Bag, BagError, EpisodeReport, storage};
+use super::{Bag, BagError, EpisodeReport, Table};
 use crate::config::Config;
 use crate::message::{Bound, SchemaDefinitions};
 
@@ -47,6 +48,11 @@ pub trait Source {
         SchemaDefinitions::default()
     }
 
+    /// Does it say itself where episodes end? Else a break of time is a clock that jumped.
+    fn has_episodes(&self) -> bool {
+        false
+    }
+
     /// Gives every sample of the contract's streams in the order of recording; counts in `report` what is left out.
     ///
     /// # Errors
@@ -76,19 +82,59 @@ pub trait Source {
 /// # Errors
 /// No such path; nothing known; something that this program was built without.
 pub fn open_source(path: &Path) -> Result<Box<dyn Source>, BagError> {
-    if path.join(INFO).is_file() {
+    Ok(match Known::open(path)? {
+        Known::Bag(bag) => Box::new(bag),
         #[cfg(feature = "lerobot")]
-        return Ok(Box::new(super::lerobot::LeRobot::open(path)?));
-        #[cfg(not(feature = "lerobot"))]
-        return Err(BagError::NotBuilt { path: path.into(), what: "a LeRobot dataset", feature: "lerobot" });
-    }
-    if is_hdf5(path) || path.join(MINARI_FILE).is_file() {
+        Known::LeRobot(dataset) => Box::new(dataset),
         #[cfg(feature = "hdf5")]
-        return Ok(Box::new(super::hdf5::Hdf5::open(path)?));
-        #[cfg(not(feature = "hdf5"))]
-        return Err(BagError::NotBuilt { path: path.into(), what: "an HDF5 dataset", feature: "hdf5" });
+        Known::Hdf5(dataset) => Box::new(dataset),
+    })
+}
+
+/// Demonstrations as they are, without a contract.
+pub enum Contents {
+    Bag(Box<dyn Bag>),
+    Table(Box<dyn Table>),
+}
+
+/// Opens what [`open_source`] opens, to look at all of it.
+///
+/// # Errors
+/// As [`open_source`].
+pub fn open_contents(path: &Path) -> Result<Contents, BagError> {
+    Ok(match Known::open(path)? {
+        Known::Bag(bag) => Contents::Bag(Box::new(bag)),
+        #[cfg(feature = "lerobot")]
+        Known::LeRobot(dataset) => Contents::Table(Box::new(dataset)),
+        #[cfg(feature = "hdf5")]
+        Known::Hdf5(dataset) => Contents::Table(Box::new(dataset)),
+    })
+}
+
+enum Known {
+    Bag(SplitBag),
+    #[cfg(feature = "lerobot")]
+    LeRobot(super::lerobot::LeRobot),
+    #[cfg(feature = "hdf5")]
+    Hdf5(super::hdf5::Hdf5),
+}
+
+impl Known {
+    fn open(path: &Path) -> Result<Self, BagError> {
+        if path.join(INFO).is_file() {
+            #[cfg(feature = "lerobot")]
+            return Ok(Self::LeRobot(super::lerobot::LeRobot::open(path)?));
+            #[cfg(not(feature = "lerobot"))]
+            return Err(BagError::NotBuilt { path: path.into(), what: "a LeRobot dataset", feature: "lerobot" });
+        }
+        if is_hdf5(path) || path.join(MINARI_FILE).is_file() {
+            #[cfg(feature = "hdf5")]
+            return Ok(Self::Hdf5(super::hdf5::Hdf5::open(path)?));
+            #[cfg(not(feature = "hdf5"))]
+            return Err(BagError::NotBuilt { path: path.into(), what: "an HDF5 dataset", feature: "hdf5" });
+        }
+        Ok(Self::Bag(storage::split_bag(path)?))
     }
-    Ok(Box::new(storage::split_bag(path)?))
 }
 
 fn is_hdf5(path: &Path) -> bool {

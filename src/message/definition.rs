@@ -166,6 +166,18 @@ fn sections(root: TypeName, text: &str) -> BTreeMap<TypeName, String> {
     sections
 }
 
+/// The type that stands for the numbers of a dataset without topics: known wherever no ROS is.
+const PLAIN_NUMBERS: (&str, &str) = (
+    "std_msgs/msg/Float64MultiArray",
+    "MultiArrayLayout layout\nfloat64[] data\n===\nMSG: std_msgs/MultiArrayLayout\nMultiArrayDimension[] dim\nuint32 data_offset\n\
+     ===\nMSG: std_msgs/MultiArrayDimension\nstring label\nuint32 size\nuint32 stride\n",
+);
+
+/// What is known without a recording and without ROS.
+pub fn built_in() -> SchemaDefinitions {
+    SchemaDefinitions::new([PLAIN_NUMBERS])
+}
+
 /// Several sources: the first one that knows a type gives it. A bag's schemas first, then the installation.
 pub struct FirstKnown<'a>(pub Vec<&'a dyn Definitions>);
 

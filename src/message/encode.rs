@@ -39,8 +39,8 @@ enum Step {
     FrameId,
     Text(usize),
     EmptyString,
-    /// The length of an empty array or wide string.
-    Empty,
+    /// The length of an array that varies, or of an empty wide string.
+    Length(u32),
 }
 
 /// What a number of the message is set to.
@@ -54,7 +54,8 @@ enum Source {
 }
 
 impl Encoder {
-    /// Looks the fields up in the type. Each must be one number: a plain path, with indices into fixed arrays.
+    /// Looks the fields up in the type. Each must be one number: a plain path, with indices into arrays. An array of varying
+    /// length gets as many elements as the fields state or need.
     ///
     /// # Errors
     /// [`MessageError::Expression`]: a field that the type lacks, or one that cannot be written.
@@ -67,7 +68,8 @@ impl Encoder {
     /// # Errors
     /// As [`Encoder::new`]; a text for something that is not a single string field, or one that holds a NUL.
     pub fn with_texts(schema: &Arc<Schema>, fields: &[String], texts: &[(&str, &str)]) -> Result<Self, MessageError> {
-        let mut sources: BTreeMap<Vec<(usize, u32)>, Source> = BTreeMap::new();
+        let mut sources = Sources::new();
+        let mut lengths = Lengths::new();
         let mut labels = Vec::new();
         for (channel, text) in fields.iter().enumerate() {
             let lookup = Lookup { schema, text };
@@ -79,7 +81,7 @@ impl Encoder {
                 let rule = format!("a field that is written is one number, this names {}", leaves.len());
                 return Err(lookup.refuse(0, rule));
             };
-            let key = key(schema, places).map_err(|rule| lookup.refuse(0, rule.into()))?;
+            let key = key(schema, places, &mut lengths).map_err(|rule| lookup.refuse(0, rule.into()))?;
             if sources.insert(key, Source::Channel(channel)).is_some() {
                 return Err(lookup.refuse(0, "the field is written twice".into()));
             }
@@ -89,7 +91,7 @@ impl Encoder {
         let stamp = header.stamp.into_iter().flatten().zip([Source::Seconds, Source::Nanoseconds]);
         for (places, source) in stamp.chain(header.frame_id.map(|places| (places, Source::FrameId))) {
             // A field list that writes the stamp itself keeps it.
-            if let Ok(key) = key(schema, &places) {
+            if let Ok(key) = key(schema, &places, &mut lengths) {
                 sources.entry(key).or_insert(source);
             }
         }
@@ -105,8 +107,8 @@ impl Encoder {
         }
         let texts = texts.iter().map(|(_, text)| (*text).into()).collect();
         let mut steps = Vec::new();
-        if !plan(schema, 0, &mut Vec::new(), &sources, &mut steps) {
-            let rule = "an empty message of this type is too large to be encoded";
+        if !plan(schema, 0, &mut Vec::new(), (&sources, &lengths), &mut steps) {
+            let rule = "a message of this type is too large to be encoded";
             return Err(MessageError::Schema { message_type: schema.name(), rule });
         }
         Ok(Self { message_type: schema.name(), labels, texts, steps })
@@ -148,7 +150,7 @@ impl Encoder {
                 Step::FrameId => message.string(frame_id),
                 Step::Text(index) => message.string(&self.texts[index]),
                 Step::EmptyString => message.string(""),
-                Step::Empty => message.put(&[0; 4]),
+                Step::Length(length) => message.put(&length.to_le_bytes()),
                 Step::Channel { scalar, channel } => {
                     let value = values[channel];
                     message.number(scalar, value).map_err(|expected| MessageError::Value {
@@ -164,16 +166,27 @@ impl Encoder {
     }
 }
 
-/// The place of a number as member and element indices.
-fn key(schema: &Schema, places: &[Place]) -> Result<Vec<(usize, u32)>, &'static str> {
+/// The place of a number: member and element, from the message inwards.
+type Key = Vec<(usize, u32)>;
+/// What each number is set to.
+type Sources = BTreeMap<Key, Source>;
+/// How many elements arrays of varying length get, by the place of their owner and the member.
+type Lengths = BTreeMap<(Key, usize), u32>;
+
+/// The place of a number; notes how long the arrays on the way must be.
+fn key(schema: &Schema, places: &[Place], lengths: &mut Lengths) -> Result<Key, &'static str> {
     let mut structure = 0;
     let mut key = Vec::with_capacity(places.len());
     for place in places {
         let member = &schema.structures[structure].members[place.member];
-        match (&place.element, member.shape) {
-            (Which::Index(index), Shape::One | Shape::Fixed(_)) => key.push((place.member, *index)),
-            _ => return Err("only elements of arrays of fixed length can be written"),
+        let Which::Index(index) = place.element else {
+            return Err("an element that is written is named by its number");
+        };
+        if let Shape::Dynamic(_) = member.shape {
+            let length = lengths.entry((key.clone(), place.member)).or_default();
+            *length = place.length.unwrap_or(index.saturating_add(1)).max(*length);
         }
+        key.push((place.member, index));
         if let Kind::Structure(nested) = member.kind {
             structure = nested;
         }
@@ -185,8 +198,8 @@ fn key(schema: &Schema, places: &[Place]) -> Result<Vec<(usize, u32)>, &'static 
 fn plan(
     schema: &Schema,
     structure: usize,
-    path: &mut Vec<(usize, u32)>,
-    sources: &BTreeMap<Vec<(usize, u32)>, Source>,
+    path: &mut Key,
+    (sources, lengths): (&Sources, &Lengths),
     steps: &mut Vec<Step>,
 ) -> bool {
     for (index, member) in schema.structures[structure].members.iter().enumerate() {
@@ -194,8 +207,9 @@ fn plan(
             Shape::One => 1,
             Shape::Fixed(count) => count,
             Shape::Dynamic(_) => {
-                steps.push(Step::Empty);
-                continue;
+                let length = lengths.get(&(path.clone(), index)).copied().unwrap_or(0);
+                steps.push(Step::Length(length));
+                length
             }
         };
         // A long run of zeros is one step.
@@ -206,7 +220,9 @@ fn plan(
             if count as usize > STEPS_MAX {
                 return false;
             }
-            steps.push(Step::Zeros { scalar, count });
+            if count > 0 {
+                steps.push(Step::Zeros { scalar, count });
+            }
             continue;
         }
         for element in 0..count {
@@ -214,7 +230,7 @@ fn plan(
             let source = sources.get(path).copied();
             match (member.kind, source) {
                 (Kind::Structure(nested), _) => {
-                    if !plan(schema, nested, path, sources, steps) {
+                    if !plan(schema, nested, path, (sources, lengths), steps) {
                         return false;
                     }
                 }
@@ -225,7 +241,7 @@ fn plan(
                 (Kind::String { .. }, Some(Source::FrameId)) => steps.push(Step::FrameId),
                 (Kind::String { .. }, Some(Source::Text(index))) => steps.push(Step::Text(index)),
                 (Kind::String { .. }, _) => steps.push(Step::EmptyString),
-                (Kind::WString { .. }, _) => steps.push(Step::Empty),
+                (Kind::WString { .. }, _) => steps.push(Step::Length(0)),
             }
             path.pop();
             if steps.len() > STEPS_MAX {

@@ -86,8 +86,12 @@ mod tests {
     fn the_new_takes_the_place_of_the_old_only_when_it_is_whole() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("model");
-        let write =
-            |text: &'static str| move |new: &Path| Ok::<_, CheckpointError>(fs::write(new.join("a"), text).unwrap());
+        let write = |text: &'static str| {
+            move |new: &Path| {
+                fs::write(new.join("a"), text).unwrap();
+                Ok::<_, CheckpointError>(())
+            }
+        };
         replace(&place, write("one")).unwrap();
         replace(&place, write("two")).unwrap();
         assert_eq!(fs::read_to_string(place.join("a")).unwrap(), "two");

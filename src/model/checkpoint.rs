@@ -8,7 +8,7 @@ use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::{Bytes, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, Network, NetworkConfig, NetworkDenoiser, bundle};
+use super::{AnyNetwork, Architecture, Engine, NetworkConfig, NetworkDenoiser, bundle};
 use crate::config::{Config, ConfigError, Contract, ModelConfig};
 use crate::diffusion::{NoiseSchedule, Objective, TokenSpec};
 use crate::signal::{Layout, Normaliser};
@@ -16,8 +16,10 @@ use crate::signal::{Layout, Normaliser};
 pub(super) const WEIGHTS: &str = "weights.bpk";
 pub(super) const DESCRIPTION: &str = "checkpoint.json";
 pub(super) const CONTRACT: &str = "contract.yaml";
-/// Raised when an older program could misread a newer checkpoint.
-const FORMAT: u32 = 1;
+/// Raised when an older program could misread a newer checkpoint: it knows one architecture.
+const FORMAT: u32 = 2;
+/// Programs that know one architecture read those of our own network still.
+const FORMAT_OF_OWN: u32 = 1;
 
 /// Where the weights come from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -40,6 +42,8 @@ pub struct Provenance {
 #[derive(Serialize, Deserialize)]
 struct Description {
     format: u32,
+    #[serde(default, skip_serializing_if = "is_own")]
+    architecture: Architecture,
     network: NetworkConfig,
     model: ModelConfig,
     layout: Layout,
@@ -47,9 +51,13 @@ struct Description {
     provenance: Provenance,
 }
 
+fn is_own(architecture: &Architecture) -> bool {
+    *architecture == Architecture::Own
+}
+
 /// A trained model with all that belongs to it.
 pub struct Checkpoint {
-    pub network: Network,
+    pub network: AnyNetwork,
     pub sizes: NetworkConfig,
     pub model: ModelConfig,
     pub layout: Layout,
@@ -90,8 +98,10 @@ impl Checkpoint {
     }
 
     fn write(&self, directory: &Path) -> Result<(), CheckpointError> {
+        let architecture = self.network.architecture();
         let description = Description {
-            format: FORMAT,
+            format: if is_own(&architecture) { FORMAT_OF_OWN } else { FORMAT },
+            architecture,
             network: self.sizes.clone(),
             model: self.model.clone(),
             layout: self.layout.clone(),
@@ -104,7 +114,10 @@ impl Checkpoint {
             let path = directory.join(name);
             fs::write(&path, text).map_err(|source| CheckpointError::File { path, source })?;
         }
-        save_network(&self.network, &directory.join(WEIGHTS))
+        match &self.network {
+            AnyNetwork::Own(network) => save_network(network, &directory.join(WEIGHTS)),
+            AnyNetwork::Reference(network) => save_network(network, &directory.join(WEIGHTS)),
+        }
     }
 
     /// Reads a directory onto a device.
@@ -120,8 +133,8 @@ impl Checkpoint {
             |name: &str, message: String| CheckpointError::Malformed { path: directory.join(name), message };
         let description: Description =
             serde_json::from_str(&read(DESCRIPTION)?).map_err(|e| malformed(DESCRIPTION, e.to_string()))?;
-        if description.format != FORMAT {
-            let message = format!("format {} is not the {FORMAT} that this program reads", description.format);
+        if !(FORMAT_OF_OWN..=FORMAT).contains(&description.format) {
+            let message = format!("format {} is none of 1 to {FORMAT}, which this program reads", description.format);
             return Err(malformed(DESCRIPTION, message));
         }
         let layout = &description.layout;
@@ -134,7 +147,11 @@ impl Checkpoint {
         }
         let configuration = read(CONTRACT)?;
         let contract = Contract::parse(&configuration, &directory.join(CONTRACT))?;
-        let network = load_network(description.network.init(device), &directory.join(WEIGHTS))?;
+        let weights = directory.join(WEIGHTS);
+        let network = match description.architecture.init(&description.network, device) {
+            AnyNetwork::Own(network) => AnyNetwork::Own(load_network(network, &weights)?),
+            AnyNetwork::Reference(network) => AnyNetwork::Reference(load_network(network, &weights)?),
+        };
         Ok(Self {
             network,
             sizes: description.network,
@@ -198,7 +215,7 @@ impl Checkpoint {
 ///
 /// # Errors
 /// [`CheckpointError`].
-pub fn save_network(network: &Network, path: &Path) -> Result<(), CheckpointError> {
+pub fn save_network<M: Module>(network: &M, path: &Path) -> Result<(), CheckpointError> {
     numbered(network.clone())
         .save_file(path)
         .map_err(|e| CheckpointError::Malformed { path: path.into(), message: e.to_string() })
@@ -208,7 +225,7 @@ pub fn save_network(network: &Network, path: &Path) -> Result<(), CheckpointErro
 ///
 /// # Errors
 /// A file that is missing, damaged, or of other sizes.
-pub fn load_network(network: Network, path: &Path) -> Result<Network, CheckpointError> {
+pub fn load_network<M: Module>(network: M, path: &Path) -> Result<M, CheckpointError> {
     let malformed = |message: String| CheckpointError::Malformed { path: path.into(), message };
     // Read as a whole: from a path, Burn reads each tensor when it is first used, and panics if training has replaced the
     // file by then.
@@ -220,7 +237,7 @@ pub fn load_network(network: Network, path: &Path) -> Result<Network, Checkpoint
 
 /// The network with its parameters numbered in their order. Burn draws their ids at random, and they are part of files:
 /// without this, equal weights would not give equal bytes, and an optimizer's record would not find its parameters.
-pub fn numbered(network: Network) -> Network {
+pub fn numbered<M: Module>(network: M) -> M {
     network.map(&mut Number(0))
 }
 

@@ -1,13 +1,42 @@
-//! Backends by name.
+//! Backends by name: what is built in, what is present, and why the rest is not.
 
-use burn::tensor::Device;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A backend that is unknown or not built in.
+use burn::tensor::{Device, Tensor};
+
+/// Every name that some build knows, and the Cargo feature that it needs; `N` counts the devices of its kind from 0.
+const KINDS: [Kind; 4] = [
+    Kind { name: "flex", feature: None, built_in: true, counted: false },
+    Kind { name: "tch", feature: Some("tch"), built_in: cfg!(feature = "tch"), counted: false },
+    Kind { name: "cuda", feature: Some("cuda"), built_in: cfg!(feature = "cuda"), counted: true },
+    Kind { name: "wgpu", feature: Some("wgpu"), built_in: cfg!(feature = "wgpu"), counted: true },
+];
+/// The name of our own evaluation: plans, and does not train.
+const NATIVE: &str = "cpu";
+
+struct Kind {
+    name: &'static str,
+    feature: Option<&'static str>,
+    built_in: bool,
+    /// Whether there may be several of them.
+    counted: bool,
+}
+
+/// Why there is no such device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("device `{got}` is not available; this build has: {available}")]
-pub struct DeviceError {
-    pub got: String,
-    pub available: String,
+pub enum DeviceError {
+    #[error("there is no device `{got}`; available here: {available}")]
+    Unknown { got: String, available: String },
+    #[error(
+        "device `{got}`: this program was built without the Cargo feature `{feature}`; available here: {available}"
+    )]
+    NotBuilt { got: String, feature: &'static str, available: String },
+    #[error("device `{got}` is not present: {found}; available here: {available}")]
+    NotPresent { got: String, found: String, available: String },
+    #[error("training.precision: bf16: device `{got}` does not compute with such numbers")]
+    Precision { got: String },
+    #[error("device `{got}` is present and fails: {message}")]
+    Fails { got: String, message: String },
 }
 
 /// What evaluates a network while planning.
@@ -34,46 +63,127 @@ impl Engine {
 /// # Errors
 /// As [`device`].
 pub fn engine(name: &str) -> Result<Engine, DeviceError> {
-    if name == "cpu" {
-        return Ok(Engine::Native);
+    match name {
+        NATIVE => Ok(Engine::Native),
+        _ => open(name, Some(NATIVE)).map(Engine::Burn),
     }
-    device(name)
-        .map(Engine::Burn)
-        .map_err(|error| DeviceError { available: format!("cpu, {}", error.available), ..error })
 }
 
-/// The Burn device of that name: `flex` (pure Rust, always there), `tch` (feature `tch`), `cuda` or `cuda:N` (feature `cuda`).
+/// The Burn device of that name: `flex` (pure Rust, always there), `tch`, `cuda` or `cuda:N`, `wgpu` or `wgpu:N`, each with
+/// its Cargo feature. Without a number it is the first one.
 ///
 /// # Errors
-/// The name is unknown or its feature is not built in.
+/// [`DeviceError`]: unknown, not built in, not present, or it cannot add two numbers.
 pub fn device(name: &str) -> Result<Device, DeviceError> {
-    match name {
-        "flex" => return Ok(Device::flex()),
+    open(name, None)
+}
+
+/// The names of all devices that are built in and present.
+pub fn devices() -> Vec<String> {
+    let of_kind = |kind: &Kind| {
+        let numbered = |i| if kind.counted { format!("{}:{i}", kind.name) } else { kind.name.into() };
+        (0..present(kind.name).len()).map(numbered).collect::<Vec<_>>()
+    };
+    KINDS.iter().flat_map(of_kind).collect()
+}
+
+fn open(name: &str, native: Option<&str>) -> Result<Device, DeviceError> {
+    let got = || name.to_string();
+    let available = || native.map(String::from).into_iter().chain(devices()).collect::<Vec<_>>().join(", ");
+    let (kind, number) = name.split_once(':').map_or((name, None), |(kind, number)| (kind, Some(number)));
+    let index = number.map_or(Some(0), |number| number.parse::<usize>().ok());
+    let known = KINDS.iter().find(|known| known.name == kind && (known.counted || number.is_none()));
+    let (Some(known), Some(index)) = (known, index) else {
+        return Err(DeviceError::Unknown { got: got(), available: available() });
+    };
+    if let Some(feature) = known.feature.filter(|_| !known.built_in) {
+        return Err(DeviceError::NotBuilt { got: got(), feature, available: available() });
+    }
+    let mut present = present(kind);
+    if index >= present.len() {
+        let found = match (present.len(), kind) {
+            (0, "cuda") => "no NVIDIA driver (libcuda) that knows of a GPU".to_string(),
+            (0, _) => "no graphics driver (Vulkan, Metal, Direct3D or OpenGL) that knows of an adapter".to_string(),
+            (count, _) => format!("{count} of its kind, counted from 0"),
+        };
+        return Err(DeviceError::NotPresent { got: got(), found, available: available() });
+    }
+    let device = present.swap_remove(index);
+    quietly(|| sum_on(&device)).map_err(|message| DeviceError::Fails { got: got(), message })?;
+    Ok(device)
+}
+
+/// The devices of a kind that drivers report; nothing where the kind is not built in.
+fn present(kind: &str) -> Vec<Device> {
+    let found = catch_unwind(|| match kind {
+        "flex" => vec![Device::flex()],
         // burn-tch is deprecated upstream, and still the fastest backend for training on CPUs (docs/performance.md).
         #[cfg(feature = "tch")]
         #[allow(deprecated)]
-        "tch" => return Ok(Device::libtorch()),
+        "tch" => vec![Device::libtorch()],
         #[cfg(feature = "cuda")]
-        _ if name == "cuda" || name.starts_with("cuda:") => {
-            if let Ok(index) = name.strip_prefix("cuda:").unwrap_or("0").parse::<usize>() {
-                return Ok(Device::cuda(index));
-            }
-        }
-        _ => {}
+        "cuda" => Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec(),
+        #[cfg(feature = "wgpu")]
+        "wgpu" => Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec(),
+        _ => Vec::new(),
+    });
+    // A driver that panics when asked what it has, has nothing.
+    found.unwrap_or_default()
+}
+
+/// Drivers fail late, when the first kernel is compiled: one sum tells.
+fn sum_on(device: &Device) -> Result<(), String> {
+    let sum = (Tensor::<1>::ones([4], device) + Tensor::<1>::ones([4], device)).sum();
+    match sum.into_data().try_to_vec::<f32>() {
+        Ok(sum) if sum == [8.0] => Ok(()),
+        Ok(sum) => Err(format!("four times 1 + 1 is {sum:?} there")),
+        Err(error) => Err(format!("{error:?}")),
     }
-    let available: Vec<&str> =
-        [Some("flex"), cfg!(feature = "tch").then_some("tch"), cfg!(feature = "cuda").then_some("cuda:N")]
-            .into_iter()
-            .flatten()
-            .collect();
-    Err(DeviceError { got: name.into(), available: available.join(", ") })
+}
+
+/// Runs what may panic inside a backend, and gives the panic's message as an error.
+fn quietly(run: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
+        let text = payload.downcast_ref::<String>().cloned();
+        Err(text.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).into())).unwrap_or_default())
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
-    fn an_unknown_device_is_named_with_what_there_is() {
-        let message = super::device("tpu").unwrap_err().to_string();
-        assert!(message.contains("`tpu`") && message.contains("flex"), "{message}");
+    fn what_is_always_there() {
+        assert!(device("flex").is_ok() && matches!(engine("cpu"), Ok(Engine::Native)));
+        assert_eq!(devices()[0], "flex");
+    }
+
+    #[test]
+    fn refusals_name_the_device_and_what_there_is() {
+        for name in ["tpu", "flex:0", "cuda:", "cuda:-1", "wgpu:x", "tch:1", "", "cpu"] {
+            let error = device(name).unwrap_err();
+            assert!(matches!(error, DeviceError::Unknown { .. }), "{name}: {error:?}");
+            let message = error.to_string();
+            assert!(message.contains(&format!("`{name}`")) && message.contains("flex"), "{message}");
+        }
+        // `cpu` plans and does not train.
+        let message = engine("tpu").unwrap_err().to_string();
+        assert!(message.contains("available here: cpu, flex"), "{message}");
+        // No machine has a thousand of them.
+        for (name, feature) in [("cuda:1000", "cuda"), ("wgpu:1000", "wgpu")] {
+            let error = device(name).unwrap_err();
+            if KINDS.iter().any(|kind| kind.name == feature && kind.built_in) {
+                assert!(matches!(error, DeviceError::NotPresent { .. }), "{error:?}");
+            } else {
+                assert!(error.to_string().contains(&format!("the Cargo feature `{feature}`")), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_inside_a_backend_is_an_error_with_its_message() {
+        let error = DeviceError::Fails { got: "x".into(), message: quietly(|| panic!("no {}", "kernel")).unwrap_err() };
+        assert_eq!(error.to_string(), "device `x` is present and fails: no kernel");
     }
 }

@@ -1,16 +1,22 @@
-//! The network that implements `Denoiser`, and the checkpoint: one directory that holds all that belongs to it.
+//! The networks that implement `Denoiser`, and the checkpoint: one directory that holds all that belongs to it.
 
+mod any_network;
 mod bundle;
 mod checkpoint;
 mod device;
 mod digest;
+#[cfg(feature = "import")]
+pub mod import;
 mod native;
 mod network;
 mod network_denoiser;
+mod reference;
 
+pub use any_network::{AnyNetwork, Architecture};
 pub use bundle::replace;
 pub use checkpoint::{Checkpoint, CheckpointError, Provenance, load_network, numbered, save_network};
-pub use device::{DeviceError, Engine, device, engine};
+pub use device::{DeviceError, Engine, device, devices, engine};
 pub use digest::checkpoint_digest;
 pub use network::{Network, NetworkConfig, level_feature_tensor};
 pub use network_denoiser::NetworkDenoiser;
+pub use reference::{ReferenceConfig, ReferenceNetwork};

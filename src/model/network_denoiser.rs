@@ -4,8 +4,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::native::NativeNetwork;
-use super::network::{level_feature_tensor, level_features};
-use super::{Engine, Network};
+use super::network::level_features;
+use super::{AnyNetwork, Engine};
 use crate::diffusion::{Denoiser, DenoiserError, Levels, NoiseSchedule, Objective, TokenSpec, Tokens};
 
 /// The network with all that turns its prediction into clean tokens.
@@ -22,30 +22,40 @@ pub struct NetworkDenoiser {
 enum Evaluator {
     Native(NativeNetwork),
     Burn {
-        network: Network,
+        network: AnyNetwork,
         /// The same weights where gradients with respect to the input are recorded; the weights themselves are constants.
-        differentiable: Network,
+        differentiable: AnyNetwork,
         device: Device,
     },
 }
 
+/// What stands between values and network: it is given `scale x`, and the clean value is `on_x x + on_prediction prediction`.
+struct Around {
+    scale: Vec<f32>,
+    on_x: Vec<f32>,
+    on_prediction: Vec<f32>,
+    /// The levels that the network is told.
+    told: Option<Levels>,
+}
+
 impl NetworkDenoiser {
-    /// `network` lies on the engine's device (without autodiff).
+    /// `network` lies on the engine's device (without autodiff). Our own evaluation knows our own network only: another
+    /// is left to `flex`.
     pub fn new(
-        network: Network,
+        network: impl Into<AnyNetwork>,
         engine: &Engine,
         spec: TokenSpec,
         schedule: NoiseSchedule,
         objective: Objective,
         most_tokens: usize,
     ) -> Self {
-        let evaluator = match engine {
-            Engine::Native => Evaluator::Native(NativeNetwork::new(&network)),
-            Engine::Burn(device) => Evaluator::Burn {
-                differentiable: network.clone().to_device(&device.clone().autodiff()).no_grad(),
-                network,
-                device: device.clone(),
-            },
+        let evaluator = match (engine, network.into()) {
+            (Engine::Native, AnyNetwork::Own(network)) => Evaluator::Native(NativeNetwork::new(&network)),
+            (engine, network) => {
+                let device = engine.device();
+                let differentiable = network.clone().to_device(&device.clone().autodiff()).no_grad();
+                Evaluator::Burn { network, differentiable, device }
+            }
         };
         Self { evaluator, spec, schedule, objective, most_tokens }
     }
@@ -57,27 +67,59 @@ impl NetworkDenoiser {
         Ok(())
     }
 
-    /// Per value: the clean value is `a x + b prediction`.
-    fn coefficients(&self, x: &Tokens, levels: &Levels) -> (Vec<f32>, Vec<f32>) {
-        let (mut on_x, mut on_prediction) = (Vec::with_capacity(x.data.len()), Vec::with_capacity(x.data.len()));
-        let mut of_slot = vec![(0.0, 0.0); levels.slots];
-        let mut memo = (f32::NAN, (0.0, 0.0));
-        for token_levels in levels.data.chunks(levels.slots) {
-            for (slot, &level) in token_levels.iter().enumerate() {
-                if memo.0 != level {
-                    let (alpha, sigma) = self.schedule.alpha_sigma(level);
-                    // A known value is its own clean value, whatever the network says.
-                    let known = (1.0, 0.0);
-                    memo = (level, if level <= 0.0 { known } else { self.objective.x0_coefficients(alpha, sigma) });
+    fn around(&self, levels: &Levels) -> Around {
+        let told = match &self.evaluator {
+            Evaluator::Native(_) => None,
+            Evaluator::Burn { network, .. } => network.told(levels),
+        };
+        let values = levels.batch * levels.tokens * self.spec.channels();
+        let [mut scale, mut on_x, mut on_prediction] = [(); 3].map(|()| Vec::with_capacity(values));
+        let mut of_slot = vec![[1.0, 0.0, 0.0]; levels.slots];
+        let mut memo = ((f32::NAN, f32::NAN), [1.0, 0.0, 0.0]);
+        let told_data = told.as_ref().map_or(&levels.data, |told| &told.data);
+        for (levels, told) in levels.data.chunks(levels.slots).zip(told_data.chunks(levels.slots)) {
+            for ((&level, &told), of_slot) in levels.iter().zip(told).zip(&mut of_slot) {
+                if memo.0 != (level, told) {
+                    memo = ((level, told), self.around_level(level, told));
                 }
-                of_slot[slot] = memo.1;
+                *of_slot = memo.1;
             }
             for &slot in &self.spec.slot_of_channel {
-                on_x.push(of_slot[slot].0);
-                on_prediction.push(of_slot[slot].1);
+                let [s, a, b] = of_slot[slot];
+                scale.push(s);
+                on_x.push(a);
+                on_prediction.push(b);
             }
         }
-        (on_x, on_prediction)
+        Around { scale, on_x, on_prediction, told }
+    }
+
+    /// Scale, share of x and share of the prediction of a value at `level` that the network is told to be at `told`.
+    fn around_level(&self, level: f32, told: f32) -> [f32; 3] {
+        let (alpha, sigma) = self.schedule.alpha_sigma(told);
+        // What is cleaner than its token is told to be gets the token's amplitude, without the noise.
+        let scale = if told > level { alpha / self.schedule.alpha_sigma(level).0 } else { 1.0 };
+        // A known value is its own clean value, whatever the network says.
+        if level <= 0.0 {
+            return [scale, 1.0, 0.0];
+        }
+        let (on_x, on_prediction) = self.objective.x0_coefficients(alpha, sigma);
+        [scale, on_x * scale, on_prediction]
+    }
+}
+
+impl Around {
+    /// What the network is given of `x`.
+    fn given(&self, x: &Tokens) -> Vec<f32> {
+        match &self.told {
+            None => x.data.clone(),
+            Some(_) => x.data.iter().zip(&self.scale).map(|(x, scale)| x * scale).collect(),
+        }
+    }
+
+    /// The clean value at place `i`.
+    fn clean(&self, i: usize, x: f32, prediction: f32) -> f32 {
+        self.on_x[i] * x + self.on_prediction[i] * prediction
     }
 }
 
@@ -100,16 +142,16 @@ impl Denoiser for NetworkDenoiser {
 
     fn denoise(&mut self, x: &Tokens, levels: &Levels) -> Result<Tokens, DenoiserError> {
         self.check(x)?;
-        let (on_x, on_prediction) = self.coefficients(x, levels);
+        let around = self.around(levels);
         let mut clean = match &mut self.evaluator {
             Evaluator::Native(network) => network.forward(&x.data, &level_features(levels, self.schedule), x.tokens),
             Evaluator::Burn { network, device, .. } => {
-                let features = level_feature_tensor(levels, self.schedule, device);
-                host(network.forward(tensor(x.data.clone(), x, device), features))?
+                let features = network.features(around.told.as_ref().unwrap_or(levels), self.schedule);
+                host(network.forward(tensor(around.given(x), x, device), Tensor::from_data(features, &*device)))?
             }
         };
         for (i, value) in clean.iter_mut().enumerate() {
-            *value = on_x[i] * x.data[i] + on_prediction[i] * *value;
+            *value = around.clean(i, x.data[i], *value);
         }
         finite(clean, x)
     }
@@ -121,17 +163,17 @@ impl Denoiser for NetworkDenoiser {
         cotangent: &mut dyn FnMut(&Tokens) -> Tokens,
     ) -> Result<(Tokens, Tokens), DenoiserError> {
         self.check(x)?;
-        let (on_x, on_prediction) = self.coefficients(x, levels);
+        let around = self.around(levels);
         let mut clean = Tokens::zeros(x.batch, x.tokens, x.channels);
         let mut direct = Vec::new();
-        // clean = on_x x + on_prediction prediction: the prediction's cotangent, and the part that bypasses the network.
+        // The prediction's cotangent, and the part that bypasses the network.
         let mut pull = |prediction: &[f32]| -> Vec<f32> {
             for (i, value) in clean.data.iter_mut().enumerate() {
-                *value = on_x[i] * x.data[i] + on_prediction[i] * prediction[i];
+                *value = around.clean(i, x.data[i], prediction[i]);
             }
             let cotangent = cotangent(&clean).data;
-            direct = cotangent.iter().zip(&on_x).map(|(c, a)| c * a).collect();
-            cotangent.iter().zip(&on_prediction).map(|(c, b)| c * b).collect()
+            direct = cotangent.iter().zip(&around.on_x).map(|(c, a)| c * a).collect();
+            cotangent.iter().zip(&around.on_prediction).map(|(c, b)| c * b).collect()
         };
         let mut gradient = match &mut self.evaluator {
             Evaluator::Native(network) => {
@@ -139,15 +181,18 @@ impl Denoiser for NetworkDenoiser {
             }
             Evaluator::Burn { differentiable, device, .. } => {
                 let device = device.clone().autodiff();
-                let features = level_feature_tensor(levels, self.schedule, &device);
-                let input = tensor(x.data.clone(), x, &device).require_grad();
-                let prediction = differentiable.forward(input.clone(), features);
+                let features = differentiable.features(around.told.as_ref().unwrap_or(levels), self.schedule);
+                let input = tensor(around.given(x), x, &device).require_grad();
+                let prediction = differentiable.forward(input.clone(), Tensor::from_data(features, &device));
                 let cotangent = pull(&host(prediction.clone().inner())?);
                 let gradients = (prediction * tensor(cotangent, x, &device)).sum().backward();
                 let missing = || DenoiserError::Backend("no gradient was recorded".into());
                 host(input.grad(&gradients).ok_or_else(missing)?)?
             }
         };
+        if around.told.is_some() {
+            gradient.iter_mut().zip(&around.scale).for_each(|(g, scale)| *g *= scale);
+        }
         gradient.iter_mut().zip(&direct).for_each(|(g, d)| *g += d);
         Ok((finite(clean.data, x)?, finite(gradient, x)?))
     }

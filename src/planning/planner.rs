@@ -90,7 +90,7 @@ struct Prepared {
 
 impl Planner {
     /// Loads a checkpoint directory and checks it against the configuration and the layout of its bound contract.
-    /// `device_name`: `cpu`, `flex`, `tch`, `cuda:0`.
+    /// `device_name`: as for [`engine`].
     ///
     /// # Errors
     /// [`PlanError::Checkpoint`]; [`PlanError::TooLong`].

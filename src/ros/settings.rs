@@ -77,7 +77,7 @@ impl Settings {
             (read("config", "the configuration file; read by `configure`", any), text(&self.config)),
             (read("model", "the checkpoint directory; read by `configure`", any), text(&self.model)),
             (
-                read("device", "what plans: cpu, flex, tch or cuda:N; read by `configure`", any),
+                read("device", "what plans: cpu, flex, tch, cuda:N or wgpu:N; read by `configure`", any),
                 Setting::Text(self.device.clone()),
             ),
             (

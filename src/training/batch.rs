@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use rayon::prelude::*;
 
 use super::Dataset;
 use super::chance::{Purpose, generator};
@@ -93,13 +94,20 @@ impl BatchMaker {
             weight: Tokens::zeros(size, tokens, channels),
             total: 0.0,
         };
-        let rows = batch.noisy.data.chunks_mut(tokens * channels).zip(batch.levels.data.chunks_mut(tokens * slots));
-        let rows = rows.zip(batch.target.data.chunks_mut(tokens * channels));
-        let rows = rows.zip(batch.weight.data.chunks_mut(tokens * channels));
-        for (position, (((noisy, levels), target), weight)) in positions.zip(rows) {
-            let rng = &mut generator(self.seed, purpose, position);
-            batch.total += self.noisy_window(&dataset.window(position), Row { noisy, levels, target, weight }, rng);
-        }
+        let rows =
+            batch.noisy.data.par_chunks_mut(tokens * channels).zip(batch.levels.data.par_chunks_mut(tokens * slots));
+        let rows = rows.zip(batch.target.data.par_chunks_mut(tokens * channels));
+        let rows = rows.zip(batch.weight.data.par_chunks_mut(tokens * channels));
+        let totals: Vec<f64> = rows
+            .enumerate()
+            .map(|(b, (((noisy, levels), target), weight))| {
+                let position = positions.start + b as u64;
+                let rng = &mut generator(self.seed, purpose, position);
+                self.noisy_window(&dataset.window(position), Row { noisy, levels, target, weight }, rng)
+            })
+            .collect();
+        // In the order of windows, whoever made which.
+        batch.total = totals.iter().sum();
         batch
     }
 

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use super::dataset::DatasetError;
+use super::parallel::ParallelError;
 use crate::charts::ChartError;
-use crate::model::CheckpointError;
+use crate::model::{CheckpointError, DeviceError};
 
 /// Why training stopped; what was saved before stays.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +14,8 @@ pub enum TrainError {
     Dataset(#[from] DatasetError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     #[error(
         "step {step}: the loss is {loss} and the norm of the gradient {gradient_norm}, which are not finite; windows {first} to {last} of the \
          shuffled order, learning rate {learning_rate:e}, norm of the weights {weight_norm}, norm of the gradient before {before}. Try a \
@@ -45,4 +48,8 @@ pub enum TrainError {
     Log { place: PathBuf, source: std::io::Error },
     #[error("the backend failed: {0}")]
     Backend(String),
+    #[error(transparent)]
+    Parallel(#[from] ParallelError),
+    #[error("step {step}: {cause}. {kept}; --resume goes on, with any number of ranks")]
+    Deserted { step: usize, cause: ParallelError, kept: String },
 }

@@ -36,10 +36,15 @@ pub struct StepLine {
 /// The log of a run.
 #[derive(Debug)]
 pub struct Log {
-    path: PathBuf,
+    path: Option<PathBuf>,
 }
 
 impl Log {
+    /// Of a rank that writes nothing.
+    pub fn nowhere() -> Self {
+        Self { path: None }
+    }
+
     /// Goes on after `step`: what a killed run has written beyond its last save is done anew, and so is its log.
     ///
     /// # Errors
@@ -50,18 +55,19 @@ impl Log {
         let beside = path.with_extension("new");
         fs::write(&beside, text)?;
         fs::rename(&beside, path)?;
-        Ok(Self { path: path.into() })
+        Ok(Self { path: Some(path.into()) })
     }
 
     /// # Errors
     /// The file cannot be written.
     pub fn add(&self, line: &Line) -> std::io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
         let text = serde_json::json!(line).to_string() + "\n";
-        OpenOptions::new().append(true).create(true).open(&self.path)?.write_all(text.as_bytes())
+        OpenOptions::new().append(true).create(true).open(path)?.write_all(text.as_bytes())
     }
 
     pub fn lines(&self) -> Vec<Line> {
-        read(&self.path)
+        self.path.as_deref().map_or(Vec::new(), read)
     }
 }
 

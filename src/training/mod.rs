@@ -11,6 +11,7 @@ mod error;
 mod events;
 mod log;
 mod order;
+pub mod parallel;
 mod run;
 mod step;
 mod trainer;

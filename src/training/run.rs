@@ -15,8 +15,10 @@ use burn::tensor::{Bytes, Device};
 use serde::{Deserialize, Serialize};
 
 use super::TrainError;
+use super::parallel::Ranks;
 use crate::config::{Config, ModelConfig, TrainingConfig};
-use crate::model::{Checkpoint, CheckpointError, Network, load_network, save_network};
+use crate::model::{AnyNetwork, Checkpoint, CheckpointError, Network, load_network, save_network};
+use crate::signal::Normaliser;
 
 const LAST: &str = "last";
 const RAW: &str = "raw.bpk";
@@ -105,6 +107,11 @@ impl Progress {
             data,
         }
     }
+
+    /// What all ranks must have in common, as a number: settings and data.
+    pub fn fingerprint(&self, normaliser: &Normaliser) -> u32 {
+        crc32fast::hash(serde_json::json!([self.training, self.model, self.data, normaliser]).to_string().as_bytes())
+    }
 }
 
 /// Where a run is kept.
@@ -117,33 +124,44 @@ pub struct Run {
 
 impl Run {
     /// The run whose checkpoint goes to `out`. Done before the data are read, so that what cannot work is said at once.
+    /// Only rank 0 writes; all read.
     ///
     /// # Errors
-    /// A place that cannot be written; an unfinished run that nobody said what to do with; nothing to resume.
-    pub fn open(out: &Path, start: Start) -> Result<Self, TrainError> {
+    /// A place that cannot be written; an unfinished run that nobody said what to do with; nothing to resume; a rank has gone.
+    pub fn open(out: &Path, start: Start, ranks: &dyn Ranks) -> Result<Self, TrainError> {
         let mut name = out.file_name().unwrap_or_default().to_os_string();
         name.push(".run");
         let directory = out.with_file_name(name);
+        let opened = (ranks.rank() == 0).then(|| Self::write(out, start, &directory)).transpose()?;
+        ranks.any(false)?;
+        if let Some(run) = opened {
+            return Ok(run);
+        }
+        let resumed = (start == Start::Resume).then(|| read_progress(&directory.join(LAST))).transpose()?;
+        Ok(Self { out: out.into(), directory, resumed })
+    }
+
+    fn write(out: &Path, start: Start, directory: &Path) -> Result<Self, TrainError> {
         let last = directory.join(LAST);
         let there = last.join(PROGRESS).exists().then(|| read_progress(&last)).transpose()?;
         let resumed = match (start, there) {
             (Start::Resume, None) => return Err(TrainError::NothingToResume { place: last }),
             (Start::Resume, there) => there,
             (Start::New, Some(Progress { step, finished: false, .. })) => {
-                return Err(TrainError::Unfinished { place: directory, step });
+                return Err(TrainError::Unfinished { place: directory.into(), step });
             }
             (Start::New | Start::Restart, _) => {
                 if directory.exists() {
-                    fs::remove_dir_all(&directory).map_err(|source| at(&directory, source))?;
+                    fs::remove_dir_all(directory).map_err(|source| at(directory, source))?;
                 }
                 None
             }
         };
         // A file that is made and removed: permissions alone do not tell (a read-only file system, a full one).
-        fs::create_dir_all(&directory).map_err(|source| at(&directory, source))?;
+        fs::create_dir_all(directory).map_err(|source| at(directory, source))?;
         let probe = directory.join(".probe");
         fs::write(&probe, "probe").and_then(|()| fs::remove_file(&probe)).map_err(|source| at(&probe, source))?;
-        Ok(Self { out: out.into(), directory, resumed })
+        Ok(Self { out: out.into(), directory: directory.into(), resumed })
     }
 
     /// The best checkpoint's place.
@@ -187,16 +205,20 @@ impl Run {
         network: Network,
         optimizer: ModuleOptimizer,
         device: &Device,
-    ) -> Result<(Network, ModuleOptimizer, Checkpoint), TrainError> {
+    ) -> Result<(Network, ModuleOptimizer, Network), TrainError> {
         let last = self.last();
         let checkpoint = Checkpoint::load(&last, device)?;
         checkpoint.check(&last, config, &checkpoint.layout)?;
+        let AnyNetwork::Own(averaged) = checkpoint.network else {
+            let message = "holds a network of another architecture, which is not trained here".into();
+            return Err(CheckpointError::Malformed { path: last, message }.into());
+        };
         let network = load_network(network, &last.join(RAW))?;
         let path = last.join(OPTIMIZER);
         let bytes = fs::read(&path).map_err(|source| at(&path, source))?;
         let malformed = |e: burn::store::RecordError| CheckpointError::Malformed { path, message: e.to_string() };
         let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(malformed)?;
-        Ok((network, optimizer.load_record(record), checkpoint))
+        Ok((network, optimizer.load_record(record), averaged))
     }
 
     /// Saves all that the run needs to go on.

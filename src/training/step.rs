@@ -1,11 +1,14 @@
 //! One optimizer step: the gradient of a batch, in parts, shortened as a whole.
 
+use std::ops::Range;
+
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::TrainError;
 use super::batch::Batch;
+use super::parallel::{GradientSum, ParallelError, Ranks};
 use crate::diffusion::{NoiseSchedule, Tokens};
 use crate::model::{Network, level_feature_tensor};
 
@@ -16,32 +19,64 @@ pub struct Gradient {
     pub loss: f64,
 }
 
-/// Computes the gradient of the loss over all parts together: `sum(weight error^2) / total`, where `total` is the sum of the weights
-/// of the whole batch, of which other processes may hold the rest.
+/// How a batch is divided: in parts that are worked on one after the other or by different ranks. The same parts make the same
+/// numbers, whoever works on them.
+pub struct Parts {
+    windows: usize,
+    /// Of the batch.
+    count: usize,
+    /// Those of this rank.
+    mine: Range<usize>,
+}
+
+impl Parts {
+    /// At least `accumulate` parts, and as many for each rank as for any other.
+    pub fn new(windows: usize, accumulate: usize, ranks: &dyn Ranks) -> Self {
+        let count = accumulate.next_multiple_of(ranks.size());
+        Self { windows, count, mine: ranks.share(count) }
+    }
+
+    /// The windows of each part of this rank.
+    pub fn mine(&self) -> impl Iterator<Item = Range<u64>> {
+        let at = |part: usize| (self.windows * part / self.count) as u64;
+        self.mine.clone().map(move |part| at(part)..at(part + 1))
+    }
+
+    /// The sum over all parts of one number of each, in the same order whatever the number of ranks.
+    fn total(&self, mine: impl Iterator<Item = f64>, ranks: &dyn Ranks) -> Result<f64, ParallelError> {
+        let mut all = vec![0.0; self.count];
+        all[self.mine.clone()].iter_mut().zip(mine).for_each(|(at, value)| *at = value);
+        ranks.sum_f64(&mut all)?;
+        Ok(all.iter().sum())
+    }
+}
+
+/// Computes the gradient of the loss over the whole batch, `sum(weight error^2) / sum(weight)`; `batches` are the parts of this
+/// rank. Every rank gets the same.
 ///
 /// # Errors
-/// The backend fails.
+/// The backend fails, or another rank has.
 pub fn gradient(
     network: &Network,
-    parts: &[Batch],
-    total: f64,
+    (parts, batches): (&Parts, &[Batch]),
+    ranks: &dyn Ranks,
     schedule: NoiseSchedule,
     device: &Device,
 ) -> Result<Gradient, TrainError> {
-    let mut accumulator = GradientsAccumulator::new();
-    let mut loss = 0.0;
-    for part in parts {
-        let features = level_feature_tensor(&part.levels, schedule, device);
-        let error = network.forward(tensor(&part.noisy, device), features) - tensor(&part.target, device);
-        let sum = (error.clone() * error * tensor(&part.weight, device)).sum().mul_scalar(1.0 / total);
-        loss += f64::from(host(sum.clone())?[0]);
-        let of_weights = GradientsParams::from_grads(sum.backward(), network);
-        if parts.len() == 1 {
-            return Ok(Gradient { of_weights, loss });
+    let total = parts.total(batches.iter().map(|batch| batch.total), ranks)?.max(1.0);
+    let (mut sum, mut losses) = (GradientSum::new(network), Vec::with_capacity(batches.len()));
+    for batch in batches {
+        let features = level_feature_tensor(&batch.levels, schedule, device);
+        let error = network.forward(tensor(&batch.noisy, device), features) - tensor(&batch.target, device);
+        let loss = (error.clone() * error * tensor(&batch.weight, device)).sum().mul_scalar(1.0 / total);
+        losses.push(f64::from(host(loss.clone())?[0]));
+        let of_weights = GradientsParams::from_grads(loss.backward(), network);
+        if parts.count == 1 {
+            return Ok(Gradient { of_weights, loss: losses[0] });
         }
-        accumulator.accumulate(network, of_weights);
+        sum.add(of_weights);
     }
-    Ok(Gradient { of_weights: accumulator.grads(), loss })
+    Ok(Gradient { of_weights: sum.over(ranks)?, loss: parts.total(losses.into_iter(), ranks)? })
 }
 
 /// Shortens the gradient of all weights together to `longest` (Pascanu et al. 2013, "On the difficulty of training recurrent neural

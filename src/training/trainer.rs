@@ -4,8 +4,8 @@
 //! resumed goes the same way, bit for bit.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
@@ -20,6 +20,7 @@ use super::ema::Ema;
 use super::error::TrainError;
 use super::events::{End, Event, Summary};
 use super::log::{Line, Log, StepLine};
+use super::parallel::{self, ParallelError, Ranks};
 use super::run::{Best, Data, Progress, Run};
 use super::step;
 use super::validation::{Validation, Validator};
@@ -34,31 +35,36 @@ const SMOOTHING: f32 = 50.0;
 /// The learning rate ends at this share of its peak (cosine).
 const LAST_RATE: f64 = 0.02;
 const LOG: &str = "log.jsonl";
+/// Steps between two looks whether all ranks still hold the same weights.
+const COMPARE_EVERY: usize = 100;
+/// The random numbers of a device are common to all that train on its kind in this process: one network at a time.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Trains on the recordings. The best checkpoint goes to the run's place, what `--resume` needs beside it.
 ///
-/// `stop` ends the run after the current step. The same recordings, configuration and backend give the same weights, whether the
-/// run was stopped, killed and resumed on the way or not.
+/// `stop` ends the run after the current step, whichever of the ranks is told. The same recordings, configuration and backend
+/// give the same weights, whether the run was stopped, killed and resumed on the way or not.
 ///
 /// # Errors
 /// See [`TrainError`].
 pub fn train(
     config: &Config,
     recording: &Arc<Recording>,
-    bags: Vec<String>,
     run: &Run,
     device: (&str, &Device),
+    ranks: &dyn Ranks,
     stop: &AtomicBool,
     report: &mut dyn FnMut(Event),
 ) -> Result<Summary, TrainError> {
-    let mut trainer = Trainer::new(config, recording, bags, run, device, report)?;
-    trainer.run(stop, report)
+    let mut trainer = Trainer::new(config, recording, run, device, ranks, report)?;
+    trainer.run(stop, report).map_err(|error| trainer.rescued(error))
 }
 
 struct Trainer<'a> {
     config: &'a Config,
     run: &'a Run,
     device: &'a Device,
+    ranks: &'a dyn Ranks,
     tracked: Device,
     training: Dataset,
     validation: Option<Dataset>,
@@ -84,13 +90,12 @@ impl<'a> Trainer<'a> {
     fn new(
         config: &'a Config,
         recording: &Arc<Recording>,
-        bags: Vec<String>,
         run: &'a Run,
         (device_name, device): (&str, &'a Device),
+        ranks: &'a dyn Ranks,
         report: &mut dyn FnMut(Event),
     ) -> Result<Self, TrainError> {
         let settings = &config.training;
-        device.seed(settings.seed);
         let tracked = device.clone().autodiff();
         let layout = recording.layout.clone();
         let episodes = recording.episodes.len();
@@ -104,13 +109,25 @@ impl<'a> Trainer<'a> {
         let goal = config.goal.as_ref().and_then(|goal| layout.modality(&goal.group));
         let maker = BatchMaker::new(spec, normaliser.clone(), model, settings, goal);
         let frames = training.frames() + validation.as_ref().map_or(0, Dataset::frames);
-        let data = Data { bags: bags.clone(), episodes, frames };
+        let data = Data { bags: recording.inputs.clone(), episodes, frames };
         let mut progress = Progress::new(config, data, device_name);
 
+        let (batch, parts) = (settings.batch, settings.accumulate.next_multiple_of(ranks.size()));
+        if batch < parts {
+            return Err(ParallelError::TooManyParts { batch, parts, ranks: ranks.size() }.into());
+        }
+        ranks.same("the configuration or the data", progress.fingerprint(&normaliser))?;
+
+        let turn = TURN.lock();
+        device.seed(settings.seed);
         let mut network = numbered(sizes.init(&tracked));
+        // Burn draws the weights when they are first read.
+        parallel::fingerprint(&network)?;
+        drop(turn);
         let mut optimizer =
             AdamWConfig::new().with_weight_decay(settings.weight_decay as f32).with_epsilon(1e-8).init();
         let mut ema = Ema::new(&network, settings.ema_decay);
+        network = network.in_precision(settings.precision, device, device_name)?;
         let parameters = network.num_params();
         report(Event::Started {
             training_windows: training.windows(),
@@ -121,15 +138,16 @@ impl<'a> Trainer<'a> {
         if let Some((before, changes)) = run.resumed(&progress)? {
             let averaged;
             (network, optimizer, averaged) = run.load(config, network, optimizer, device)?;
-            ema = Ema::resumed(averaged.network, settings.ema_decay, before.step);
+            ema = Ema::resumed(averaged, settings.ema_decay, before.step);
             report(Event::Resumed { step: before.step, changes });
             progress = before;
         }
         let path = run.file(LOG);
-        let log = Log::open(&path, progress.step).map_err(|source| TrainError::Log { place: path, source })?;
+        let log = if ranks.rank() == 0 { Log::open(&path, progress.step) } else { Ok(Log::nowhere()) };
+        let log = log.map_err(|source| TrainError::Log { place: path, source })?;
         let provenance = Provenance {
             version: env!("CARGO_PKG_VERSION").into(),
-            bags,
+            bags: recording.inputs.clone(),
             episodes,
             frames,
             device: device_name.into(),
@@ -141,6 +159,7 @@ impl<'a> Trainer<'a> {
             config,
             run,
             device,
+            ranks,
             tracked,
             training,
             validation,
@@ -166,10 +185,15 @@ impl<'a> Trainer<'a> {
         let settings = &self.config.training;
         let (seconds_before, first) = (self.progress.seconds, self.progress.step);
         let mut end = End::Finished;
+        self.compare()?;
         while self.progress.step < settings.steps {
-            let out_of_patience = settings.patience > 0 && self.progress.stale >= settings.patience;
-            if out_of_patience || stop.load(Ordering::Relaxed) {
-                end = if out_of_patience { End::Early } else { End::Stopped };
+            // Only rank 0 validates. The others wait here for it.
+            if self.ranks.any(settings.patience > 0 && self.progress.stale >= settings.patience)? {
+                end = End::Early;
+                break;
+            }
+            if self.ranks.any(stop.load(Ordering::Relaxed))? {
+                end = End::Stopped;
                 break;
             }
             let line = self.step()?;
@@ -179,6 +203,9 @@ impl<'a> Trainer<'a> {
             let windows_per_s = ((step - first) * settings.batch) as f64 / elapsed;
             report(Event::Step { step, loss: line.smoothed_loss, windows_per_s });
             let is_last = step == settings.steps;
+            if step.is_multiple_of(COMPARE_EVERY) || is_last {
+                self.compare()?;
+            }
             if step.is_multiple_of(settings.log_every) || is_last {
                 let training = Some(StepLine { windows_per_s, ..line });
                 self.log(Line { training, ..Line::default() }, report);
@@ -198,7 +225,7 @@ impl<'a> Trainer<'a> {
         self.progress.finished = end != End::Stopped;
         self.save()?;
         report(Event::Saved { step: self.progress.step });
-        if self.progress.best.is_none() {
+        if self.progress.best.is_none() && self.ranks.rank() == 0 {
             // Stopped before the first validation: better than nothing, and no best to compare with.
             self.publish(&self.checkpoint())?;
         }
@@ -208,11 +235,13 @@ impl<'a> Trainer<'a> {
     fn step(&mut self) -> Result<StepLine, TrainError> {
         let settings = &self.config.training;
         let (done, size) = (self.progress.step as u64, settings.batch as u64);
-        let (first, parts) = (done * size, settings.accumulate as u64);
-        let part = |i: u64| first + i * size / parts..first + (i + 1) * size / parts;
-        let batches: Vec<Batch> = (0..parts).map(|i| self.maker.batch(&self.training, done, part(i))).collect();
-        let total = batches.iter().map(|batch| batch.total).sum::<f64>().max(1.0);
-        let mut gradient = step::gradient(&self.network, &batches, total, self.maker.schedule, &self.tracked)?;
+        let first = done * size;
+        let parts = step::Parts::new(settings.batch, settings.accumulate, self.ranks);
+        let windows = parts.mine().map(|part| first + part.start..first + part.end);
+        let batches: Vec<Batch> = windows.map(|windows| self.maker.batch(&self.training, done, windows)).collect();
+        parts.mine().for_each(|part| self.training.fetch(first + size + part.start..first + size + part.end));
+        let (ranks, schedule) = (self.ranks, self.maker.schedule);
+        let mut gradient = step::gradient(&self.network, (&parts, &batches), ranks, schedule, &self.tracked)?;
         let norm = step::clip(&mut gradient.of_weights, &self.network, settings.gradient_clip)?;
         let learning_rate = learning_rate(done as usize + 1, settings);
         if !gradient.loss.is_finite() || !norm.is_finite() {
@@ -249,8 +278,32 @@ impl<'a> Trainer<'a> {
         })
     }
 
+    /// Equal sums make equal steps; should they not, a run of many ranks would learn nothing and not show it.
+    fn compare(&self) -> Result<(), TrainError> {
+        if self.ranks.size() > 1 {
+            self.ranks.same("the weights", parallel::fingerprint(&self.network)?)?;
+        }
+        Ok(())
+    }
+
+    /// Saves what there is when another rank has gone: the step before is whole here.
+    fn rescued(&mut self, error: TrainError) -> TrainError {
+        match error {
+            TrainError::Parallel(cause) if self.ranks.rank() == 0 && !matches!(cause, ParallelError::Differ { .. }) => {
+                match self.save() {
+                    Ok(()) => TrainError::Deserted { step: self.progress.step, cause, kept: self.kept() },
+                    Err(error) => error,
+                }
+            }
+            other => other,
+        }
+    }
+
     /// Validates the averaged network, and saves it where it is the best so far. Without a validation split the newest is.
     fn validate(&mut self, report: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        if self.ranks.rank() > 0 {
+            return Ok(());
+        }
         let step = self.progress.step;
         let validator = self.validation.as_ref().map(|dataset| Validator {
             dataset,
@@ -303,6 +356,9 @@ impl<'a> Trainer<'a> {
 
     /// Saves what the run needs to go on, and the best checkpoint where that has failed before.
     fn save(&mut self) -> Result<(), TrainError> {
+        if self.ranks.rank() > 0 {
+            return Ok(());
+        }
         if let Some(best) = &self.unsaved {
             self.publish(best)?;
             self.unsaved = None;
@@ -334,7 +390,7 @@ impl<'a> Trainer<'a> {
     /// The averaged network with all that belongs to it.
     fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
-            network: self.ema.network().clone(),
+            network: self.ema.network().clone().into(),
             sizes: self.sizes.clone(),
             model: self.config.model.clone(),
             layout: self.layout.clone(),

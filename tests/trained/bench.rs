@@ -9,6 +9,7 @@ use df_planner::data::{Episode, Recording};
 use df_planner::diffusion::{Denoiser, Known, NoiseSchedule, SchedulingMatrix, Solver, SolverKind, Tokens, sample};
 use df_planner::model::{Checkpoint, Engine};
 use df_planner::signal::{Frame, Layout};
+use df_planner::training::parallel::Alone;
 use df_planner::training::{Event, Run, Start, Validation, train};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -60,14 +61,14 @@ pub fn trained_and_validated(config: &Config, episodes: Vec<Episode>, out: &Path
     let (device, stop) = (Engine::Native.device(), AtomicBool::new(false));
     let episodes = episodes.into_iter().map(|episode| (episode.frames, 1.0)).collect();
     let recording = Recording::of(&layout, episodes).unwrap();
-    let run = Run::open(out, Start::New).unwrap();
+    let run = Run::open(out, Start::New, &Alone).unwrap();
     let mut newest = None;
     let mut report = |event: Event| {
         if let Event::Validated { validation, .. } = event {
             newest = Some(validation);
         }
     };
-    train(config, &recording, Vec::new(), &run, ("flex", &device), &stop, &mut report).unwrap();
+    train(config, &recording, &run, ("flex", &device), &Alone, &stop, &mut report).unwrap();
     (Checkpoint::load(out, &device).unwrap(), newest)
 }
 

@@ -3,6 +3,7 @@
 
 mod bench;
 mod copy;
+mod devices;
 mod fork;
 mod measured;
 mod same;

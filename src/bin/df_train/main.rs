@@ -1,19 +1,41 @@
 //! df_train: trains a model offline from recorded demonstrations, and what belongs to it. Arguments and wiring only.
 
+#[cfg(feature = "import")]
+mod import;
+mod init;
+mod inspect;
 mod train;
 
-use clap::Parser;
+use anyhow::Context;
+use clap::{Parser, Subcommand};
 
 /// Trains a diffusion-forcing model from recorded demonstrations. Needs no ROS.
 ///
 /// Ctrl-C ends the run after the current step and leaves a usable checkpoint.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
-    train: train::Train,
+    train: Option<train::Train>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Inspect(inspect::Inspect),
+    Init(init::Init),
+    #[cfg(feature = "import")]
+    Import(import::Import),
 }
 
 fn main() -> anyhow::Result<()> {
-    train::run(&Arguments::parse().train)
+    let arguments = Arguments::parse();
+    match arguments.command {
+        Some(Command::Inspect(arguments)) => inspect::run(&arguments),
+        Some(Command::Init(arguments)) => init::run(&arguments),
+        #[cfg(feature = "import")]
+        Some(Command::Import(arguments)) => import::run(&arguments),
+        None => train::run(&arguments.train.context("nothing to train: give --config, --bag and --out")?),
+    }
 }

@@ -1,17 +1,27 @@
 //! Training: arguments and wiring only.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+#[cfg(feature = "mpi")]
+use std::time::Duration;
 
 use anyhow::{Context, bail};
+use burn::tensor::Device;
 use df_planner::config::Config;
-use df_planner::data::{self, CachePlace};
+use df_planner::data::{self, CachePlace, Recording};
 use df_planner::model::device;
+#[cfg(feature = "mpi")]
+use df_planner::training::parallel::Mpi;
+#[cfg(not(feature = "mpi"))]
+use df_planner::training::parallel::ParallelError;
+use df_planner::training::parallel::{Alone, Devices, Ranks, launched};
 use df_planner::training::{self, End, Event, Run, Start, Validation};
 use indicatif::{ProgressBar, ProgressStyle};
 
+// Named, as clap does not look into what is flattened below: main.rs has an `Option<Train>`.
 #[derive(clap::Args)]
+#[group(args = ["config", "bag", "out"], multiple = true)]
 pub struct Train {
     /// The configuration: topic contract and training settings.
     #[arg(long)]
@@ -30,9 +40,12 @@ pub struct Train {
     /// Removes the unfinished run of OUT and starts anew.
     #[arg(long)]
     restart: bool,
-    /// flex, tch or cuda:N (tch and cuda as built in).
+    /// flex; tch, cuda:N and wgpu:N as built in (docs/models.md). Several, as cuda:0,cuda:1, share each batch.
     #[arg(long, default_value = "flex")]
     device: String,
+    /// Several processes (mpirun, srun): how long one waits for the others before it gives up, seconds.
+    #[arg(long, default_value_t = 1800)]
+    wait_s: u64,
     #[command(flatten)]
     cache: Cache,
     /// Optimizer steps, instead of training.steps.
@@ -64,76 +77,142 @@ impl Cache {
 pub fn run(arguments: &Train) -> anyhow::Result<()> {
     let mut config = Config::load(&arguments.config)?;
     config.training.steps = arguments.steps.unwrap_or(config.training.steps);
-    let device = device(&arguments.device)?;
-    let start = match (arguments.resume, arguments.restart) {
-        (true, _) => Start::Resume,
-        (_, true) => Start::Restart,
-        _ => Start::New,
-    };
-    let run = Run::open(&arguments.out, start)?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, stop.clone()).context("signal handler")?;
     }
+    let work = Work { arguments, config, stop, recording: Mutex::default() };
+    let several = arguments.device.contains(',');
+    match launched() {
+        Some((_, 2..)) if several => bail!("--device {}: each process takes one device", arguments.device),
+        Some((rank, size @ 2..)) => work.among_processes(rank, size),
+        _ if several => {
+            let group = Devices::group(&arguments.device)?;
+            Devices::run(group, |ranks| work.train(ranks, ranks.device()))
+        }
+        _ => work.train(&Alone, &device(&arguments.device)?),
+    }
+}
 
-    let inputs = data::inputs(&arguments.bag)?;
-    let recording = Arc::new(data::load(&config, &inputs, &arguments.cache.place())?);
-    for line in &recording.report {
-        println!("{line}");
+/// What the ranks of this process have in common.
+struct Work<'a> {
+    arguments: &'a Train,
+    config: Config,
+    stop: Arc<AtomicBool>,
+    recording: Mutex<Option<Arc<Recording>>>,
+}
+
+impl Work<'_> {
+    #[cfg(feature = "mpi")]
+    fn among_processes(&self, rank: usize, size: usize) -> anyhow::Result<()> {
+        let work = || -> anyhow::Result<()> {
+            let ranks = Mpi::start(Duration::from_secs(self.arguments.wait_s), self.stop.clone())?;
+            self.train(&ranks, &device(&self.arguments.device)?)?;
+            ranks.finish();
+            Ok(())
+        };
+        work().with_context(|| format!("rank {rank} of {size}"))
     }
-    if recording.episodes.is_empty() {
-        bail!("no episode could be read from {:?}", arguments.bag);
+
+    #[cfg(not(feature = "mpi"))]
+    fn among_processes(&self, rank: usize, size: usize) -> anyhow::Result<()> {
+        Err(ParallelError::NotBuilt { rank, size }.into())
     }
-    let name = |input: &data::Input| match input.weight {
-        1.0 => input.path.display().to_string(),
-        weight => format!("{}@{weight}", input.path.display()),
-    };
-    let bags = inputs.iter().map(name).collect();
-    let bar = ProgressBar::new(config.training.steps as u64).with_style(
-        ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}  ETA {eta}  elapsed {elapsed}")
-            .context("progress bar")?,
-    );
-    let mut report = |event: Event| match event {
-        Event::Started { training_windows, validation_windows, parameters, steps } => println!(
-            "{training_windows} training windows, {validation_windows} for validation; {parameters} parameters; {steps} steps"
-        ),
-        Event::Step { step, loss, windows_per_s } => {
-            bar.set_position(step as u64);
-            bar.set_message(format!("loss {loss:.4}  {windows_per_s:.0} windows/s"));
+
+    /// The demonstrations, read by rank 0 first: the others find the frames that it has cached.
+    fn recording(&self, inputs: &[data::Input], ranks: &dyn Ranks) -> anyhow::Result<Arc<Recording>> {
+        let read = || -> anyhow::Result<_> {
+            let mut kept = self.recording.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(recording) = &*kept {
+                return Ok(recording.clone());
+            }
+            let recording = Arc::new(data::load(&self.config, inputs, &self.arguments.cache.place())?);
+            *kept = Some(recording.clone());
+            Ok(recording)
+        };
+        if ranks.rank() > 0 {
+            ranks.any(false)?;
+            return read();
         }
-        Event::Resumed { step, changes } => {
-            bar.set_position(step as u64);
-            bar.reset_eta();
-            println!("resumed after step {step}");
-            changes.iter().for_each(|change| println!("not as before, so it goes another way: {change}"));
-        }
-        Event::Validated { step, validation, is_best } => bar.suspend(|| {
-            let mark = if is_best { ", the best so far" } else { "" };
-            println!("step {step}: {}{mark}", describe(&validation));
-        }),
-        Event::Saved { step } => bar.suspend(|| println!("step {step}: saved {}", run.last().display())),
-        Event::NotSaved { step, reason } => bar.suspend(|| eprintln!("step {step}: not saved: {reason}")),
-    };
-    let (name, stop) = (&arguments.device, &*stop);
-    let summary = training::train(&config, &recording, bags, &run, (name, &device), stop, &mut report)?;
-    bar.finish();
-    let provenance = summary.provenance;
-    println!(
-        "{} after {} steps ({:.0} s): training loss {:.4}",
-        match summary.end {
-            End::Finished => "finished".into(),
-            End::Early => format!("no better for {} validations: ended", config.training.patience),
-            End::Stopped => "stopped, --resume goes on:".to_string(),
-        },
-        provenance.steps,
-        provenance.seconds,
-        provenance.training_loss,
-    );
-    match summary.best.and_then(|best| Some((best.step, best.loss?))) {
-        Some((step, loss)) => println!("{}: validation loss {loss:.4}, of step {step}", arguments.out.display()),
-        None => println!("{}: not validated", arguments.out.display()),
+        let recording = read()?;
+        recording.report.iter().for_each(|line| println!("{line}"));
+        ranks.any(false)?;
+        Ok(recording)
     }
-    Ok(())
+
+    /// Trains as one of the ranks; rank 0 tells how it goes.
+    fn train(&self, ranks: &dyn Ranks, device: &Device) -> anyhow::Result<()> {
+        let arguments = self.arguments;
+        let start = match (arguments.resume, arguments.restart) {
+            (true, _) => Start::Resume,
+            (_, true) => Start::Restart,
+            _ => Start::New,
+        };
+        let run = Run::open(&arguments.out, start, ranks)?;
+        let inputs = data::inputs(&arguments.bag)?;
+        let recording = self.recording(&inputs, ranks)?;
+        let bar = ProgressBar::new(self.config.training.steps as u64).with_style(
+            ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}  ETA {eta}  elapsed {elapsed}")
+                .context("progress bar")?,
+        );
+        let tell = |event: Event| match event {
+            Event::Started { training_windows, validation_windows, parameters, steps } => println!(
+                "{training_windows} training windows, {validation_windows} for validation; {parameters} parameters; {steps} steps"
+            ),
+            Event::Step { step, loss, windows_per_s } => {
+                bar.set_position(step as u64);
+                bar.set_message(format!("loss {loss:.4}  {windows_per_s:.0} windows/s"));
+            }
+            Event::Resumed { step, changes } => {
+                bar.set_position(step as u64);
+                bar.reset_eta();
+                println!("resumed after step {step}");
+                changes.iter().for_each(|change| println!("not as before, so it goes another way: {change}"));
+            }
+            Event::Validated { step, validation, is_best } => bar.suspend(|| {
+                let mark = if is_best { ", the best so far" } else { "" };
+                println!("step {step}: {}{mark}", describe(&validation));
+            }),
+            Event::Saved { step } => bar.suspend(|| println!("step {step}: saved {}", run.last().display())),
+            Event::NotSaved { step, reason } => bar.suspend(|| eprintln!("step {step}: not saved: {reason}")),
+        };
+        let mut report = |event| {
+            if ranks.rank() == 0 {
+                tell(event)
+            }
+        };
+        let name = match ranks.size() {
+            1 => arguments.device.clone(),
+            size => format!("{}, {size} ranks", arguments.device),
+        };
+        let device = (name.as_str(), device);
+        let summary = training::train(&self.config, &recording, &run, device, ranks, &self.stop, &mut report)?;
+        if ranks.rank() > 0 {
+            return Ok(());
+        }
+        bar.finish();
+        let provenance = summary.provenance;
+        println!(
+            "{} after {} steps ({:.0} s): training loss {:.4}",
+            match summary.end {
+                End::Finished => "finished".into(),
+                End::Early => format!("no better for {} validations: ended", self.config.training.patience),
+                End::Stopped => "stopped, --resume goes on:".to_string(),
+            },
+            provenance.steps,
+            provenance.seconds,
+            provenance.training_loss,
+        );
+        if ranks.size() > 1 {
+            let waited_s = ranks.waited().as_secs_f64();
+            println!("rank 0 spent {waited_s:.2} s on sums over the {} ranks, waiting for them included", ranks.size());
+        }
+        match summary.best.and_then(|best| Some((best.step, best.loss?))) {
+            Some((step, loss)) => println!("{}: validation loss {loss:.4}, of step {step}", arguments.out.display()),
+            None => println!("{}: not validated", arguments.out.display()),
+        }
+        Ok(())
+    }
 }
 
 /// One line.

@@ -216,3 +216,20 @@ impl Drop for Lock {
         let _ = fs::remove_file(&self.path);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_standard_place_is_that_of_xdg() {
+        let place = |xdg: Option<&str>, home: Option<&str>| {
+            let place = standard(xdg.map(PathBuf::from), home.map(PathBuf::from));
+            place.map(|place| place.display().to_string())
+        };
+        assert_eq!(place(Some("/c"), Some("/h")).unwrap(), "/c/df_planner");
+        assert_eq!(place(Some("relative"), Some("/h")).unwrap(), "/h/.cache/df_planner");
+        assert_eq!(place(None, Some("/h")).unwrap(), "/h/.cache/df_planner");
+        assert_eq!((place(Some(""), None), place(None, Some(""))), (None, None));
+    }
+}

@@ -1,5 +1,6 @@
 //! Writer, reader and episodes together, on bags written here: whole ones, cut ones, damaged ones.
 
+mod cache;
 mod damage;
 mod datasets;
 #[path = "../../../tests/recordings/mod.rs"]

@@ -28,6 +28,20 @@ fn encoding_sets_fields_and_header_and_leaves_the_rest_zero() {
 }
 
 #[test]
+fn arrays_of_varying_length_get_what_the_fields_need() {
+    let text = "string[] names\nfloat64[] data\nP[] points\nint8[] rest\n===\nMSG: p/P\nfloat64[] positions\nint8 x\n";
+    let fields = ["data[0]", "data[2]", "points[1].positions[1 of 3]"].map(String::from);
+    let encoder = Encoder::new(&schema(text), &fields).unwrap();
+    let bytes = encoder.encode(0, "", &[1.0, 2.0, 3.0]).unwrap();
+    // Three numbers, the second of them not named; two points: the first of no positions, the second of three as stated.
+    let expected = Writer { padding: 0, ..Writer::new(false) }.u32(0).u32(3).f64s(&[1.0, 0.0, 2.0]).u32(2);
+    let expected = expected.u32(0).u8(0).u32(3).f64s(&[0.0, 3.0, 0.0]).u8(0).u32(0);
+    assert_eq!(bytes, expected.bytes);
+    let read = extractor(text, &["data[0:3]", "points[1].positions[0:3]"]).extract(&bytes).unwrap();
+    assert_eq!(read.values, [1.0, 0.0, 2.0, 0.0, 3.0, 0.0]);
+}
+
+#[test]
 fn what_cannot_be_encoded_is_refused() {
     let text =
         "Header header\nuint8 id\nint64 n\nuint64 u\nfloat32 f\nfloat64[] many\nfloat64[3] v\nstring[] name\nbool b\n";
@@ -35,8 +49,8 @@ fn what_cannot_be_encoded_is_refused() {
         ("sin_cos(f)", "a transform cannot be written"),
         ("v[0:3]", "this names 3"),
         ("v", "this names 3"),
-        ("many[0]", "arrays of fixed length"),
-        ("many[name=a]", "arrays of fixed length"),
+        ("many[name=a]", "named by its number"),
+        ("many[4000000000]", "too large"),
         ("x", "has no field"),
     ] {
         let error = Encoder::new(&schema(text), &[field.to_string()]).unwrap_err().to_string();

@@ -1,0 +1,108 @@
+//! What every side computes: a checkpoint's network, inputs, and the rows of a plan.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow};
+use burn::store::{ModuleSnapshot, SafetensorsStore};
+use df_planner::config::MatrixKind;
+use df_planner::diffusion::{Known, Levels, NoiseSchedule, SchedulingMatrix, Tokens};
+use df_planner::model::{Checkpoint, Engine};
+
+/// Sequences of a step: a candidate with one future, and with sixteen.
+const FUTURES: [usize; 2] = [1, 16];
+/// Tokens that are known.
+const HISTORY: usize = 1;
+/// Rows of a token, and rows between one token and the next: the planner's defaults.
+const STEPS: usize = 6;
+const SLOPE: f64 = 0.5;
+/// How strongly the plan that is guided is pulled.
+pub const PULL: f32 = 1e-2;
+
+/// Inputs of one number of futures.
+pub struct Case {
+    pub futures: usize,
+    /// `[batch, token, channel]`; known tokens clean, the others noise.
+    pub x: Tokens,
+    /// In the middle of the matrix.
+    pub levels: Levels,
+    pub known: Known,
+    /// The gradient of the cost with respect to the clean tokens.
+    pub cotangent: Tokens,
+}
+
+pub struct Problem {
+    model: PathBuf,
+    pub matrix: SchedulingMatrix,
+    pub cases: Vec<Case>,
+    sizes: String,
+}
+
+impl Problem {
+    pub fn of_environment() -> Result<Self> {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/point_maze");
+        let model = std::env::var_os("DF_MODEL").map_or(shipped, PathBuf::from);
+        let checkpoint = Checkpoint::load(&model, &Engine::Native.device())?;
+        let (spec, tokens) = (checkpoint.spec(), checkpoint.sizes.tokens);
+        let matrix = SchedulingMatrix::new(MatrixKind::Pyramid, tokens - HISTORY, STEPS, SLOPE)?;
+        let waves = |futures: usize, speed: f32| Tokens {
+            data: (0..futures * tokens * spec.channels()).map(|i| (i as f32 * speed).sin()).collect(),
+            ..Tokens::zeros(futures, tokens, spec.channels())
+        };
+        let case = |futures: usize| -> Result<Case> {
+            let mut x = waves(futures, 0.7);
+            let mut known = Known::nothing(futures, tokens, &spec);
+            for slot in (0..futures).flat_map(|b| (0..HISTORY * spec.slots()).map(move |slot| (b, slot))) {
+                let (b, t, slot) = (slot.0, slot.1 / spec.slots(), slot.1 % spec.slots());
+                let values = (0..spec.channels()).filter(|&c| spec.slot_of_channel[c] == slot).map(|c| x.at(b, t)[c]);
+                known.hold((b, t, slot), 0.0, values.collect::<Vec<f32>>())?;
+            }
+            known.put(&mut x, NoiseSchedule(checkpoint.model.noise_schedule));
+            let row = matrix.row(matrix.steps() / 2);
+            let row: Vec<f32> = std::iter::repeat_n(0.0, HISTORY).chain(row.iter().copied()).collect();
+            Ok(Case { futures, x, levels: known.levels(&row), known, cotangent: waves(futures, 1.3) })
+        };
+        let cases = FUTURES.into_iter().map(case).collect::<Result<Vec<_>>>()?;
+        let sizes = &checkpoint.sizes;
+        let sizes = format!("{} layers of width {}, {} heads, {tokens} tokens", sizes.layers, sizes.width, sizes.heads);
+        Ok(Self { model, matrix, cases, sizes })
+    }
+
+    pub fn checkpoint(&self, engine: &Engine) -> Result<Checkpoint> {
+        Ok(Checkpoint::load(&self.model, &engine.device())?)
+    }
+
+    /// For the Python side: `weights.safetensors` and `problem.json`.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let checkpoint = self.checkpoint(&Engine::Native)?;
+        let mut store = SafetensorsStore::from_file(folder.join("weights.safetensors"));
+        checkpoint.network.save_into(&mut store).map_err(|e| anyhow!("{e}"))?;
+        let rows: Vec<Vec<f32>> = (0..=self.matrix.steps())
+            .map(|row| {
+                let known = std::iter::repeat_n(0.0, HISTORY);
+                known.chain(self.matrix.row(row).iter().copied()).collect()
+            })
+            .collect();
+        let case = |case: &Case| {
+            serde_json::json!({
+                "futures": case.futures, "x": case.x.data, "levels": case.levels.data, "cotangent": case.cotangent.data,
+            })
+        };
+        let problem = serde_json::json!({
+            "sizes": checkpoint.sizes,
+            "schedule": checkpoint.model.noise_schedule,
+            "objective": checkpoint.model.objective,
+            "slot_of_channel": checkpoint.spec().slot_of_channel,
+            "rows": rows,
+            "pull": PULL,
+            "cases": self.cases.iter().map(case).collect::<Vec<_>>(),
+        });
+        Ok(std::fs::write(folder.join("problem.json"), problem.to_string())?)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}: {}; plans of {} denoising steps", self.model.display(), self.sizes, self.matrix.steps())
+    }
+}

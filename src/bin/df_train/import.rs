@@ -1,0 +1,190 @@
+//! `df_train import`: weights from elsewhere as a checkpoint. Arguments and wiring only.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use burn::module::Module;
+use clap::ValueEnum;
+use df_planner::config::{ACTION, Config, read_yaml};
+use df_planner::data;
+use df_planner::model::import::{Asked, ForeignWeights, import_own, import_reference};
+use df_planner::model::{AnyNetwork, Checkpoint, CheckpointError, NetworkConfig, Provenance, device};
+use df_planner::signal::{Layout, Normaliser};
+
+use super::train::Cache;
+
+/// Makes a checkpoint of weights that were trained elsewhere (docs/models.md). Nothing in the file is executed.
+#[derive(clap::Args)]
+pub struct Import {
+    /// The configuration: topic contract, sizes (model.*, training.window), objective and noise schedule.
+    #[arg(long)]
+    config: PathBuf,
+    /// The file: PyTorch (.pt, .pth, .ckpt) or safetensors.
+    #[arg(long)]
+    weights: PathBuf,
+    /// The checkpoint directory to write; one that exists is replaced when the new one is complete.
+    #[arg(long)]
+    out: PathBuf,
+    /// Which network the weights are of.
+    #[arg(long, value_enum, default_value_t = Architecture::Own)]
+    architecture: Architecture,
+    /// What stands before the names of the network's tensors, such as `state_dict.model.`; found by itself if there is one set.
+    #[arg(long)]
+    prefix: Option<String>,
+    /// Renames tensors before they are looked up: a regular expression, `=`, and what stands in its place.
+    #[arg(long, value_name = "PATTERN=TEXT")]
+    rename: Vec<String>,
+    /// Mean and deviation of every channel of a frame, as YAML or JSON: `{mean: [...], deviation: [...]}`, the action first.
+    #[arg(long)]
+    normaliser: Option<PathBuf>,
+    /// Demonstrations to take mean and deviation from, as for training. With --normaliser, the first gives message
+    /// definitions only.
+    #[arg(long, num_args = 1.., value_name = "PATH[@WEIGHT]")]
+    bag: Vec<String>,
+    #[command(flatten)]
+    cache: Cache,
+    /// Reference: the groups of a frame in their order there, separated by commas. Default: the contract's, then the action
+    /// if the weights have room for it.
+    #[arg(long, value_delimiter = ',')]
+    channels: Vec<String>,
+    /// Reference: the network was trained with a causal mask.
+    #[arg(long)]
+    causal: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Architecture {
+    /// Ours, in PyTorch: benches/pytorch_model.py.
+    Own,
+    /// The transformer of github.com/buoyancy99/diffusion-forcing.
+    Reference,
+}
+
+pub fn run(arguments: &Import) -> anyhow::Result<()> {
+    let config = Config::load(&arguments.config)?;
+    let weights = ForeignWeights::open(&arguments.weights)?.rename(&renames(&arguments.rename)?)?;
+    let (layout, given) = normaliser(arguments, &config)?;
+    let sources = [arguments.weights.display().to_string()].into_iter().chain(arguments.bag.iter().cloned()).collect();
+    let prefix = arguments.prefix.as_deref();
+    let flex = device("flex")?;
+    let mut model = config.model.clone();
+    let (network, sizes, normaliser): (AnyNetwork, _, _) = match arguments.architecture {
+        Architecture::Own => {
+            let (channels, slots) = (layout.token_channels(), layout.modalities.len() * layout.frame_stack);
+            let window = config.training.window;
+            let sizes = NetworkConfig::new(model.width, model.layers, model.heads, channels, slots, window);
+            let normaliser = given.context("the network's inputs are normalised: give --normaliser or --bag")?;
+            (import_own(&weights, prefix, &sizes, &flex)?.into(), sizes, normaliser)
+        }
+        Architecture::Reference => {
+            let (causal, tokens) = (arguments.causal, config.training.window);
+            let asked = Asked { prefix, channels: &arguments.channels, heads: model.heads, tokens, causal };
+            let imported = import_reference(&weights, &asked, &layout, &flex)?;
+            (model.width, model.layers) = (imported.sizes.width, imported.sizes.layers);
+            let normaliser = together(imported.normaliser, given, &layout, &imported.unseen)?;
+            for name in &imported.unseen {
+                println!("`{name}` was not in its training data: it is neither seen nor predicted");
+            }
+            if imported.unseen.iter().any(|name| name == ACTION) {
+                println!("so it answers questions about observations (df_replay --ask observations) and cannot drive");
+            }
+            (AnyNetwork::Reference(imported.network), imported.sizes, normaliser)
+        }
+    };
+    let checkpoint = Checkpoint {
+        network,
+        sizes,
+        model,
+        layout,
+        normaliser,
+        contract: config.contract.clone(),
+        configuration: config.text.clone(),
+        provenance: Provenance {
+            version: env!("CARGO_PKG_VERSION").into(),
+            bags: sources,
+            device: "import".into(),
+            ..Provenance::default()
+        },
+    };
+    checkpoint.save(&arguments.out, |_| Ok::<_, CheckpointError>(()))?;
+    let (model, sizes) = (&checkpoint.model, &checkpoint.sizes);
+    println!(
+        "{}: {} parameters, {} layers of width {}, {} heads; sequences of up to {} tokens; objective {:?}, noise schedule {:?}",
+        arguments.out.display(),
+        checkpoint.network.num_params(),
+        sizes.layers,
+        sizes.width,
+        sizes.heads,
+        sizes.tokens,
+        model.objective,
+        model.noise_schedule
+    );
+    Ok(())
+}
+
+fn renames(texts: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+    let parse = |text: &String| {
+        let (from, to) = text.split_once('=').with_context(|| format!("--rename {text}: expected PATTERN=TEXT"))?;
+        Ok((from.to_string(), to.to_string()))
+    };
+    texts.iter().map(parse).collect()
+}
+
+/// The layout of the contract, and the normaliser that was given or that the recordings have.
+fn normaliser(arguments: &Import, config: &Config) -> anyhow::Result<(Layout, Option<Normaliser>)> {
+    let inputs = if arguments.bag.is_empty() { Vec::new() } else { data::inputs(&arguments.bag)? };
+    if !inputs.is_empty() && arguments.normaliser.is_none() {
+        let recording = data::load(config, &inputs, &arguments.cache.place())?;
+        recording.report.iter().for_each(|line| println!("{line}"));
+        if recording.episodes.is_empty() {
+            bail!("no episode could be read from {:?}", arguments.bag);
+        }
+        let recorded = &recording;
+        let frames = recorded.episodes.iter().flat_map(|e| (0..e.frames).map(move |k| recorded.frame(e, k)));
+        let normaliser = Normaliser::fit(&recording.layout, frames);
+        return Ok((recording.layout.clone(), Some(normaliser)));
+    }
+    let layout = match inputs.first() {
+        Some(input) => data::open_bound(config, &input.path)?.layout,
+        None => data::layout(config)?,
+    };
+    let Some(file) = &arguments.normaliser else { return Ok((layout, None)) };
+    let normaliser: Normaliser = read_yaml(file)?;
+    let (channels, means, deviations) = (layout.frame_channels(), normaliser.mean.len(), normaliser.deviation.len());
+    if means != channels || deviations != channels {
+        bail!(
+            "{}: expected {channels} values each, for {}; got {means} means and {deviations} deviations",
+            file.display(),
+            layout.labels.join(", ")
+        );
+    }
+    let finite = normaliser.mean.iter().chain(&normaliser.deviation).all(|value| value.is_finite());
+    if !finite || normaliser.deviation.iter().any(|deviation| *deviation <= 0.0) {
+        bail!("{}: means must be finite and deviations above 0", file.display());
+    }
+    Ok((layout, Some(normaliser)))
+}
+
+/// The weights' own normaliser, and what was given for the channels that they do not know.
+fn together(
+    own: Option<Normaliser>,
+    given: Option<Normaliser>,
+    layout: &Layout,
+    unseen: &[String],
+) -> anyhow::Result<Normaliser> {
+    let (mut normaliser, given) = match (own, given) {
+        (Some(own), Some(given)) => (own, given),
+        (Some(only), None) | (None, Some(only)) => return Ok(only),
+        (None, None) => bail!("the file has no data_mean and data_std: give --normaliser or --bag"),
+    };
+    println!(
+        "mean and deviation are those of the file{}",
+        if unseen.is_empty() { "; what was given is not used" } else { "" }
+    );
+    for modality in layout.modalities.iter().filter(|modality| unseen.contains(&modality.name)) {
+        for c in modality.channels.clone() {
+            (normaliser.mean[c], normaliser.deviation[c]) = (given.mean[c], given.deviation[c]);
+        }
+    }
+    Ok(normaliser)
+}

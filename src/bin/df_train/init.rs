@@ -1,0 +1,21 @@
+//! A starter configuration: arguments and wiring only.
+
+use df_planner::data;
+use df_planner::inspect::starter;
+
+/// Writes a configuration to begin with to the standard output, with what was measured beside each choice.
+#[derive(clap::Args)]
+pub struct Init {
+    /// Demonstrations, as for training: all of one kind.
+    #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
+    bag: Vec<String>,
+}
+
+pub fn run(arguments: &Init) -> anyhow::Result<()> {
+    let starter = starter(&data::inputs(&arguments.bag)?)?;
+    print!("{}", starter.yaml);
+    for note in &starter.notes {
+        eprintln!("{note}");
+    }
+    Ok(())
+}

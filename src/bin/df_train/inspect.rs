@@ -1,0 +1,48 @@
+//! Inspection of demonstrations: arguments and wiring only.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use df_planner::config::Config;
+use df_planner::data;
+use df_planner::inspect::{Report, inspect};
+
+/// Says what is in demonstrations and, with a configuration, what training would make of them.
+#[derive(clap::Args)]
+pub struct Inspect {
+    /// Demonstrations, as for training.
+    #[arg(long, required = true, num_args = 1.., value_name = "PATH[@WEIGHT]")]
+    bag: Vec<String>,
+    /// The configuration whose contract is held against them.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Where pictures and inspect.json go; it is made if it is not there.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// The same for machines.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+pub fn run(arguments: &Inspect) -> anyhow::Result<()> {
+    let config = arguments.config.as_deref().map(Config::load).transpose()?;
+    let report = inspect(&data::inputs(&arguments.bag)?, config.as_ref())?;
+    print!("{}", report.text());
+    if let Some(folder) = &arguments.out {
+        std::fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
+        for file in report.pictures.write(folder)? {
+            println!("wrote {}", file.display());
+        }
+        if arguments.json.is_none() {
+            write_json(&report, &folder.join("inspect.json"))?;
+        }
+    }
+    arguments.json.as_ref().map_or(Ok(()), |file| write_json(&report, file))
+}
+
+fn write_json(report: &Report, file: &Path) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(report).context("the report as JSON")?;
+    std::fs::write(file, text + "\n").with_context(|| format!("{}", file.display()))?;
+    println!("wrote {}", file.display());
+    Ok(())
+}

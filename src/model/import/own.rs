@@ -1,0 +1,24 @@
+//! Our own network, trained elsewhere: the same names and layout as `benches/pytorch_model.py`.
+
+use burn::tensor::Device;
+
+use super::{ForeignWeights, ImportError, fill};
+use crate::model::{Network, NetworkConfig};
+
+/// A tensor that every file of our network has.
+const MARKER: &str = "query_key_value.weight";
+const FIRST_BLOCK: &str = "blocks.0.";
+
+/// The network of these sizes with the weights below `prefix` (found by itself if there is one set of weights only).
+///
+/// # Errors
+/// [`ImportError`]: what is missing, not expected, or of another shape.
+pub fn import_own(
+    weights: &ForeignWeights,
+    prefix: Option<&str>,
+    sizes: &NetworkConfig,
+    device: &Device,
+) -> Result<Network, ImportError> {
+    let found = prefix.map_or_else(|| weights.prefix_of(&format!("{FIRST_BLOCK}{MARKER}")), |p| Ok(p.into()))?;
+    fill(sizes.init(device), &weights.below(&found)?, str::to_string, &|_| None)
+}

@@ -1,0 +1,168 @@
+//! Ranks that are the processes of an MPI program, on one machine or many. Only this file names the crate `mpi`.
+//!
+//! A thread of its own makes all calls of MPI, so that waiting for the others can end: MPI itself would wait for ever for a rank
+//! that hangs. A rank that dies is the launcher's business: it names it and ends the others.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::Builder;
+use std::time::{Duration, Instant};
+
+use mpi::collective::SystemOperation;
+use mpi::environment::{Threading, initialize_with_threading};
+use mpi::topology::SimpleCommunicator;
+use mpi::traits::{Communicator, CommunicatorCollectives, Equivalence};
+
+use super::{ParallelError, Ranks, launched};
+
+/// How often a waiting rank looks whether it was told to stop.
+const LOOK: Duration = Duration::from_millis(50);
+/// How much later than rank 0 the others may come once it was told to stop. OpenMPI's launcher gives the ranks that survive
+/// another two seconds (twice odls_base_sigkill_timeout): the rest is for the last checkpoint. Other ranks have nothing to save.
+const LAST_PATIENCE: Duration = Duration::from_millis(300);
+
+/// What the thread does with the communicator of all processes; nothing: it leaves in order.
+type Job = Option<Box<dyn FnOnce(&SimpleCommunicator) + Send>>;
+
+/// This process among the processes of the run.
+pub struct Mpi {
+    rank: usize,
+    size: usize,
+    patience: Duration,
+    stop: Arc<AtomicBool>,
+    /// When the last sum came.
+    answered: Cell<Instant>,
+    waited: Cell<Duration>,
+    jobs: Sender<Job>,
+    left: Receiver<()>,
+}
+
+impl Mpi {
+    /// Joins the other processes. `patience`: how long they may keep this one waiting before it gives up; `stop`: whether this
+    /// process was told to end.
+    ///
+    /// # Errors
+    /// MPI does not start, or not with the number of processes that the launcher says.
+    pub fn start(patience: Duration, stop: Arc<AtomicBool>) -> Result<Self, ParallelError> {
+        let (jobs, incoming) = channel();
+        let (greet, greeting) = channel();
+        let (leave, left) = channel();
+        Builder::new()
+            .name("mpi".into())
+            .spawn(move || {
+                serve(&incoming, &greet);
+                let _ = leave.send(());
+            })
+            .map_err(|e| ParallelError::Mpi(e.to_string()))?;
+        let (rank, size) = greeting.recv().map_err(|_| ParallelError::Mpi("it does not start".into()))?;
+        match launched() {
+            Some((_, started)) if started != size => Err(ParallelError::Mpi(format!(
+                "it sees {size} ranks, {started} were started: Slurm needs `srun --mpi=pmix`, and mpirun must belong to the MPI that this program was built with"
+            ))),
+            _ => Ok(Self {
+                rank,
+                size,
+                patience,
+                stop,
+                answered: Cell::new(Instant::now()),
+                waited: Cell::default(),
+                jobs,
+                left,
+            }),
+        }
+    }
+
+    /// Leaves in order, when all ranks are done. A process that ends without it has failed: the launcher then ends the others.
+    pub fn finish(self) {
+        // While rank 0 writes, nobody goes.
+        let _ = self.any(false);
+        let _ = self.jobs.send(None);
+        // OpenMPI's launcher, once told to end, lets nobody leave in order any more.
+        let patience = if self.stop.load(Ordering::Relaxed) { LAST_PATIENCE } else { self.patience };
+        let _ = self.left.recv_timeout(patience);
+    }
+
+    fn sum_of<T>(&self, values: &mut [T]) -> Result<(), ParallelError>
+    where
+        T: Equivalence + Copy + Send + 'static,
+    {
+        let (answer, answered) = channel();
+        let mine = values.to_vec();
+        let job: Job = Some(Box::new(move |world| {
+            let mut sum = mine.clone();
+            world.all_reduce_into(&mine[..], &mut sum[..], SystemOperation::sum());
+            let _ = answer.send(sum);
+        }));
+        self.jobs.send(job).map_err(|_| ended())?;
+        values.copy_from_slice(&self.wait(&answered)?);
+        Ok(())
+    }
+
+    fn wait<T>(&self, answered: &Receiver<T>) -> Result<T, ParallelError> {
+        // The others had as much to do as this rank since then.
+        let last_patience = LAST_PATIENCE + self.answered.get().elapsed();
+        let started = Instant::now();
+        let mut told = None;
+        loop {
+            match answered.recv_timeout(LOOK) {
+                Ok(answer) => {
+                    self.answered.set(Instant::now());
+                    self.waited.set(self.waited.get() + started.elapsed());
+                    return Ok(answer);
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(ended()),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if told.is_none() && self.rank == 0 && self.stop.load(Ordering::Relaxed) {
+                told = Some(Instant::now());
+            }
+            let waited = started.elapsed();
+            if waited >= self.patience || told.is_some_and(|told| told.elapsed() >= last_patience) {
+                return Err(ParallelError::Silent { rank: self.rank, waited_s: waited.as_secs_f64() });
+            }
+        }
+    }
+}
+
+impl Ranks for Mpi {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    fn sum(&self, values: &mut [f32]) -> Result<(), ParallelError> {
+        self.sum_of(values)
+    }
+
+    fn sum_f64(&self, values: &mut [f64]) -> Result<(), ParallelError> {
+        self.sum_of(values)
+    }
+
+    fn waited(&self) -> Duration {
+        self.waited.get()
+    }
+}
+
+fn ended() -> ParallelError {
+    ParallelError::Mpi("its thread has ended".into())
+}
+
+/// All calls of MPI.
+fn serve(jobs: &Receiver<Job>, greet: &Sender<(usize, usize)>) {
+    let Some((universe, _)) = initialize_with_threading(Threading::Funneled) else { return };
+    let world = universe.world();
+    let _ = greet.send((world.rank() as usize, world.size() as usize));
+    while let Ok(job) = jobs.recv() {
+        match job {
+            Some(job) => job(&world),
+            None => return,
+        }
+    }
+    // This process has failed. To leave MPI would be to wait for the others, which wait for this one.
+    std::mem::forget(universe);
+}

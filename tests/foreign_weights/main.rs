@@ -1,0 +1,112 @@
+//! Weights of other programs: what PyTorch saved gives here what it gave there; what is damaged or foreign is refused with what is
+//! wrong. The files beside this test were made by `weights.py`; with `DF_TEST_TORCH`, a Python that has torch, they are made
+//! anew, and safetensors files too.
+#![cfg(feature = "import")]
+
+mod program;
+mod refusals;
+
+use std::path::Path;
+use std::process::Command;
+
+use burn::tensor::Device;
+use df_planner::config::{NoiseScheduleKind, ObjectiveKind};
+use df_planner::diffusion::{Denoiser, Levels, NoiseSchedule, Objective, TokenSpec, Tokens};
+use df_planner::model::import::{Asked, ForeignWeights, import_own, import_reference};
+use df_planner::model::{AnyNetwork, Engine, NetworkConfig, NetworkDenoiser};
+use df_planner::signal::Layout;
+use serde_json::Value;
+
+/// Sizes of `weights.py`.
+const TOKENS: usize = 8;
+const BATCH: usize = 3;
+const LENGTH: usize = 5;
+const HEADS: usize = 2;
+const OWN: [usize; 6] = [16, 2, HEADS, 6, 4, TOKENS];
+
+fn layout() -> Layout {
+    let labels = |labels: &[&str]| labels.iter().map(ToString::to_string).collect::<Vec<_>>();
+    Layout::new(2, [("action".into(), labels(&["a"])), ("seen".into(), labels(&["x", "y"]))])
+}
+
+fn own_sizes() -> NetworkConfig {
+    let [width, layers, heads, channels, slots, tokens] = OWN;
+    NetworkConfig::new(width, layers, heads, channels, slots, tokens)
+}
+
+fn asked(causal: bool) -> Asked<'static> {
+    Asked { prefix: None, channels: &[], heads: HEADS, tokens: TOKENS, causal }
+}
+
+fn beside() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign_weights"))
+}
+
+fn numbers(value: &Value) -> Vec<f32> {
+    value.as_array().expect("an array").iter().map(|v| v.as_f64().expect("a number") as f32).collect()
+}
+
+/// The farthest value, relative to the largest.
+fn farthest(got: &[f32], expected: &[f32]) -> f32 {
+    assert_eq!(got.len(), expected.len());
+    let largest = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    got.iter().zip(expected).fold(0.0f32, |m, (a, b)| m.max((a - b).abs())) / largest
+}
+
+/// What a network predicts, beside what PyTorch gave.
+fn compare(what: &str, network: impl Into<AnyNetwork>, engine: &Engine, expected: &Value, key: &str) {
+    let (spec, schedule) = (TokenSpec::new(&[0, 1, 1], 2), NoiseSchedule(NoiseScheduleKind::Cosine));
+    let objective = Objective(ObjectiveKind::X0);
+    let mut denoiser = NetworkDenoiser::new(network, engine, spec, schedule, objective, TOKENS);
+    let x = Tokens { batch: BATCH, tokens: LENGTH, channels: 6, data: numbers(&expected["x"]) };
+    let levels = Levels { batch: BATCH, tokens: LENGTH, slots: 4, data: numbers(&expected["levels"]) };
+    let clean = denoiser.denoise(&x, &levels).unwrap();
+    let (off, size) = (farthest(&clean.data, &numbers(&expected[key])), clean.data.len());
+    println!("{what}: {off:.1e} of the largest of {size} values");
+    assert!(off < 1e-4, "{what}: {off}");
+}
+
+fn all_agree(directory: &Path, own: &[&str], reference: &[&str]) {
+    let text = std::fs::read_to_string(directory.join("expected.json")).unwrap();
+    let expected: Value = serde_json::from_str(&text).unwrap();
+    for file in own {
+        let weights = ForeignWeights::open(&directory.join(file)).unwrap();
+        let network = import_own(&weights, None, &own_sizes(), &Device::flex()).unwrap();
+        for engine in [Engine::Native, Engine::Burn(Device::flex())] {
+            compare(&format!("{file}, {engine:?}"), network.clone(), &engine, &expected["own"], "clean");
+        }
+    }
+    for (file, causal) in reference.iter().flat_map(|file| [(file, false), (file, true)]) {
+        let weights = ForeignWeights::open(&directory.join(file)).unwrap();
+        let imported = import_reference(&weights, &asked(causal), &layout(), &Device::flex()).unwrap();
+        // There: x, y, a. Here: a, x, y.
+        let normaliser = imported.normaliser.unwrap();
+        assert_eq!((normaliser.mean, normaliser.deviation), (vec![0.5, 3.5, 3.25], vec![0.75, 1.5, 2.0]));
+        assert!(imported.unseen.is_empty());
+        let key = if causal { "causal" } else { "clean" };
+        compare(
+            &format!("{file}, {key}"),
+            AnyNetwork::Reference(imported.network),
+            &Engine::Native,
+            &expected["reference"],
+            key,
+        );
+    }
+}
+
+#[test]
+fn what_pytorch_saved_gives_what_it_gave_there() {
+    all_agree(beside(), &["own.pt"], &["reference.ckpt"]);
+}
+
+#[test]
+fn what_pytorch_saves_now_gives_what_it_gives_there() {
+    let Some(python) = std::env::var_os("DF_TEST_TORCH") else {
+        println!("skipped: DF_TEST_TORCH, a Python with torch, is not set");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(&python).arg(beside().join("weights.py")).arg(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{python:?}: {}", String::from_utf8_lossy(&output.stderr));
+    all_agree(folder.path(), &["own.pt", "own.safetensors"], &["reference.ckpt", "reference.safetensors"]);
+}

@@ -1,0 +1,321 @@
+//! `df_train inspect` and `df_train init` on recordings of many kinds, sound and not: what is said, and that what `init` writes
+//! trains.
+
+mod recordings;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use df_planner::config::Config;
+use df_planner::data::{BagWriter, Input};
+use df_planner::inspect::{Kind, Report, inspect};
+use df_planner::message::{Definitions, Encoder, SchemaDefinitions};
+use recordings::{FORCE, HEADER, MS, ODOM, POINT_MAZE, START, drive, odometry, wrench, write};
+
+fn df_train(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_df_train")).args(arguments).env("AMENT_PREFIX_PATH", "").output().unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn looked_at(path: &Path, config: Option<&Config>) -> Report {
+    inspect(&[Input { path: path.into(), weight: 1.0 }], config).unwrap()
+}
+
+/// The shipped contract without its goal, of which the bags here know nothing.
+fn contract() -> Config {
+    let (before, rest) = POINT_MAZE.split_once("\ngoal:").unwrap();
+    let (_, after) = rest.split_once("# --- settings").unwrap();
+    let text = format!("{before}\n# --- settings{after}").replace("  - {kind: goal, weight: 1.0}\n", "");
+    Config::parse(&text, Path::new("c.yaml")).unwrap()
+}
+
+fn kinds(report: &Report) -> Vec<Kind> {
+    report.warnings.iter().map(|warning| warning.kind).collect()
+}
+
+/// Writes what `init` says, makes it small, and trains two steps on it. Gives the configuration.
+fn begins(folder: &Path, bag: &Path) -> String {
+    let begun = df_train(&["init", "--bag", text(bag)]);
+    assert!(begun.status.success(), "{}", String::from_utf8_lossy(&begun.stderr));
+    let yaml = String::from_utf8(begun.stdout).unwrap();
+    let mut small = yaml.clone();
+    for (from, to) in [("width: 128, layers: 4, heads: 4", "width: 16, layers: 1, heads: 2"), ("batch: 64", "batch: 4")]
+    {
+        assert!(small.contains(from), "{yaml}");
+        small = small.replacen(from, to, 1);
+    }
+    let (config, model) = (folder.join("mine.yaml"), folder.join("model"));
+    fs::write(&config, small).unwrap();
+    Config::load(&config).unwrap_or_else(|error| panic!("{error}\n{yaml}"));
+    let trained = df_train(&["--config", text(&config), "--bag", text(bag), "--out", text(&model), "--steps", "2"]);
+    let said = [trained.stdout, trained.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+    assert!(trained.status.success(), "{said}\n{yaml}");
+    assert!(model.join("checkpoint.json").is_file(), "{said}");
+    yaml
+}
+
+#[test]
+fn the_maze_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let bag = folder.path().join("demos");
+    let recorded = Command::new(env!("CARGO_BIN_EXE_df_sim"))
+        .args(["record", "--minutes", "0.25", "--episode-s", "15", "--seed", "5", "--out", text(&bag)])
+        .output()
+        .unwrap();
+    assert!(recorded.status.success());
+    let yaml = begins(folder.path(), &bag);
+    for line in ["period_s: 0.02", "topic: /force", "fields: [wrench.force.x, wrench.force.y]", "units: [N, N]"] {
+        assert!(yaml.contains(line), "{line} is not in\n{yaml}");
+    }
+    assert!(yaml.contains("#   /goal: it "), "{yaml}");
+
+    // What a person sees, what a machine reads, and the pictures.
+    let out = folder.path().join("look");
+    let said = df_train(&["inspect", "--bag", text(&bag), "--config", "config/point_maze.yaml", "--out", text(&out)]);
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.contains("episodes  1: 15") && said.contains("wrench.force.x [N]"), "{said}");
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(out.join("inspect.json")).unwrap()).unwrap();
+    assert_eq!(json["contract"]["coverage"]["episodes"], 1);
+    for picture in ["distributions.png", "episodes.png"] {
+        assert_eq!(fs::read(out.join(picture)).unwrap()[1..4], *b"PNG");
+    }
+}
+
+/// A wheeled robot with an arm: odometry, joints, a scan, and commands.
+fn robot_bag(folder: &Path) -> PathBuf {
+    let vector = "===\nMSG: geometry_msgs/Vector3\nfloat64 x\nfloat64 y\nfloat64 z\n";
+    let joints = format!(
+        "std_msgs/Header header\nstring[] name\nfloat64[] position\nfloat64[] velocity\nfloat64[] effort\n{HEADER}"
+    );
+    let scan = format!(
+        "std_msgs/Header header\nfloat32 angle_min\nfloat32 range_max\nfloat32[] ranges\nfloat32[] intensities\n{HEADER}"
+    );
+    let twist = format!("geometry_msgs/Vector3 linear\ngeometry_msgs/Vector3 angular\n{vector}");
+    let own = recordings::definitions();
+    let texts = [
+        ("/odom", "nav_msgs/msg/Odometry", own.text("nav_msgs/msg/Odometry").unwrap()),
+        ("/joint_states", "sensor_msgs/msg/JointState", joints),
+        ("/scan", "sensor_msgs/msg/LaserScan", scan),
+        ("/cmd_vel", "geometry_msgs/msg/Twist", twist),
+    ];
+    let definitions = SchemaDefinitions::new(texts.iter().map(|(_, message_type, text)| (*message_type, text)));
+    let fields: [Vec<String>; 4] = [
+        ["pose.pose.position.x", "pose.pose.position.y", "twist.twist.linear.x"].map(String::from).into(),
+        (0..3).flat_map(|k| [format!("position[{k}]"), format!("velocity[{k}]")]).collect(),
+        (0..40).map(|k| format!("ranges[{k}]")).collect(),
+        ["linear.x", "angular.z"].map(String::from).into(),
+    ];
+    let bag = folder.join("robot");
+    let mut writer = BagWriter::create(&bag).unwrap();
+    // Periods of 20, 10, 100 and 50 ms.
+    let periods = [20, 10, 100, 50];
+    let encoders: Vec<(usize, Encoder)> = texts
+        .iter()
+        .zip(&fields)
+        .map(|((name, message_type, text), fields)| {
+            let encoder = Encoder::new(&definitions.schema(message_type).unwrap(), fields).unwrap();
+            (writer.topic(name, message_type, text).unwrap(), encoder)
+        })
+        .collect();
+    for ms in 0..10_000i64 {
+        for ((number, encoder), period) in encoders.iter().zip(periods) {
+            if ms % period == 0 {
+                let time = START + ms * MS;
+                let values: Vec<f64> =
+                    (0..encoder.labels().len()).map(|k| (ms as f64 / 700.0 + k as f64).sin() + k as f64).collect();
+                writer.write(*number, time, &encoder.encode(time, "base", &values).unwrap()).unwrap();
+            }
+        }
+    }
+    writer.finish().unwrap();
+    bag
+}
+
+#[test]
+fn a_robot_with_joints_and_a_scan_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = begins(folder.path(), &robot_bag(folder.path()));
+    for line in [
+        "period_s: 0.05",
+        "topic: /cmd_vel",
+        "units: [m/s, rad/s]",
+        "fields: ['position[0]', 'position[1]', 'position[2]']",
+        "fields: ['velocity[0]', 'velocity[1]', 'velocity[2]']",
+        // 40 rays, every second one: 40 / 36 rounded up.
+        "fields: ['ranges[0:40:2]']",
+        "slower than the ticks: 2.0 of them see the same message",
+    ] {
+        assert!(yaml.contains(line), "{line} is not in\n{yaml}");
+    }
+}
+
+#[cfg(feature = "lerobot")]
+#[test]
+fn a_lerobot_set_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = folder.path().join("set");
+    let rows = [200, 150].map(|count| recordings::rows(count, 0.5));
+    recordings::lerobot::write_dataset(&set, "v2.1", &rows);
+    let yaml = begins(folder.path(), &set);
+    assert!(yaml.contains("lerobot: {state: [observation.state], action: [action]}"), "{yaml}");
+    // fps 20.
+    assert!(yaml.contains("period_s: 0.05") && yaml.contains("the dataset calls them x, y, vx, vy"), "{yaml}");
+    let said = df_train(&["inspect", "--bag", text(&set)]);
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.contains("LeRobot, 3 columns, 350 rows, 2 episodes, rows every 50 ms"), "{said}");
+    assert!(said.contains("observation.state[name=vx]"), "{said}");
+}
+
+#[cfg(feature = "hdf5")]
+#[test]
+fn a_d4rl_file_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("d4rl.hdf5");
+    let rows = [200, 150].map(|count| recordings::rows(count, 0.5));
+    recordings::hdf5::write_d4rl(&file, &rows, Some(64));
+    let yaml = begins(folder.path(), &file);
+    assert!(yaml.contains("hdf5: {observations: [observations], action: [actions]}"), "{yaml}");
+    assert!(yaml.contains("50 ms is a guess, set what is true") && yaml.contains("#   rewards: "), "{yaml}");
+}
+
+#[test]
+fn a_bag_without_commands_cannot_begin() {
+    let folder = tempfile::tempdir().unwrap();
+    let bag = folder.path().join("bag");
+    let only_odometry: Vec<_> = drive(50).into_iter().filter(|(topic, ..)| *topic == ODOM).collect();
+    write(&bag, &only_odometry);
+    let begun = df_train(&["init", "--bag", text(&bag)]);
+    let said = String::from_utf8(begun.stderr).unwrap();
+    assert!(!begun.status.success() && begun.stdout.is_empty());
+    assert!(said.contains("no topic can be the action") && said.contains("/odom (nav_msgs/msg/Odometry)"), "{said}");
+}
+
+#[test]
+fn a_bag_that_was_cut_or_damaged_is_shown_as_far_as_it_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let bag = folder.path().join("bag");
+    write(&bag, &drive(12_000));
+    let contract = contract();
+    let whole = looked_at(&bag, Some(&contract));
+    let file = fs::read_dir(&bag)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|p| p.extension().is_some_and(|e| e == "mcap"));
+    let file = file.unwrap();
+    let bytes = fs::read(&file).unwrap();
+    // The last chunk (opcode 6): records are an opcode, eight bytes of length, and so many bytes.
+    let (mut at, mut chunk) = (8, 0..0);
+    while at < bytes.len() - 8 {
+        let end = at + 9 + u64::from_le_bytes(bytes[at + 1..at + 9].try_into().unwrap()) as usize;
+        chunk = if bytes[at] == 6 { at..end } else { chunk };
+        at = end;
+    }
+    let middle = (chunk.start + chunk.end) / 2;
+    let mut flipped = bytes.clone();
+    flipped[middle] ^= 0x55;
+    for (what, bytes) in [("was cut off", bytes[..middle].to_vec()), ("damaged", flipped)] {
+        fs::write(&file, bytes).unwrap();
+        for config in [None, Some(&contract)] {
+            let part = looked_at(&bag, config);
+            assert!(
+                part.warnings.iter().any(|w| w.kind == Kind::CutOff && w.text.contains(what)),
+                "{:?}",
+                part.warnings
+            );
+            let messages = match &part.contract {
+                None => part.inputs[0].topics.iter().map(|topic| topic.clock.messages).sum(),
+                Some(_) => part.contract.as_ref().unwrap().inputs[0].messages,
+            };
+            let all = whole.contract.as_ref().unwrap().inputs[0].messages;
+            assert!(messages > 0 && messages < all, "{what}: {messages} of {all}");
+            if config.is_some() {
+                let frames = part.contract.as_ref().unwrap().coverage.frames;
+                assert!(frames > 0, "{what}: {frames} frames");
+            }
+            assert!(part.text().contains(what));
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_and_a_channel_that_rests_are_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let bag = folder.path().join("bag");
+    // 20 s; then the same stamps again, recorded later. The force's y is 1 throughout, as is the velocity's y 0.5.
+    let first = drive(1000).into_iter().filter(|(_, log_ns, _)| *log_ns < START + 20_000 * MS);
+    let first: Vec<_> = first.collect();
+    let again = first.iter().map(|(topic, log_ns, bytes)| (*topic, log_ns + 20_000 * MS, bytes.clone()));
+    write(&bag, &first.iter().cloned().chain(again).collect::<Vec<_>>());
+    let raw = looked_at(&bag, None);
+    assert_eq!(kinds(&raw).iter().filter(|kind| **kind == Kind::ClockJump).count(), 4, "{:?}", raw.warnings);
+    let report = looked_at(&bag, Some(&contract()));
+    let warned = |kind, about: &str| report.warnings.iter().any(|w| w.kind == kind && w.about.contains(about));
+    assert!(warned(Kind::ClockJump, "bag"), "{:?}", report.warnings);
+    assert!(warned(Kind::Constant, "action wrench.force.y") && warned(Kind::Constant, "velocity twist.twist.linear.y"));
+    let coverage = &report.contract.as_ref().unwrap().coverage;
+    // Two stretches of 20 s and the last sample's maximum age.
+    assert_eq!((coverage.stretches, coverage.episodes), (2, 2));
+    assert!((800..=806).contains(&coverage.frames), "{coverage:?}");
+}
+
+#[test]
+fn silence_messages_that_cannot_be_used_and_slow_topics_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let bag = folder.path().join("bag");
+    // Odometry every 120 ms with 3 s of silence at 30 s, of 60 s; every tenth message is torn; a command every 50 ms.
+    let mut messages = Vec::new();
+    for k in 0..500i64 {
+        let stamp = START + 120 * MS * k + if k >= 250 { 3000 * MS } else { 0 };
+        let mut bytes = odometry(stamp, (k as f64).sin());
+        if k % 10 == 5 {
+            bytes.truncate(40);
+        }
+        messages.push((ODOM, stamp, bytes));
+    }
+    messages.extend((0..1260i64).map(|k| (FORCE, START + 50 * MS * k, wrench(START + 50 * MS * k, (k as f64).cos()))));
+    messages.sort_by_key(|(_, log_ns, _)| *log_ns);
+    write(&bag, &messages);
+    let report = looked_at(&bag, Some(&contract()));
+    let said = |kind| {
+        report.warnings.iter().find(|w| w.kind == kind).unwrap_or_else(|| panic!("{:?}", report.warnings)).text.clone()
+    };
+    // 50 of 500 + 1,260 messages.
+    assert!(said(Kind::Refused).starts_with("50 messages or rows (2.8 %)"), "{}", said(Kind::Refused));
+    assert!(said(Kind::SlowTopic).contains("every 120 ms, 2.4 ticks"));
+    assert!(said(Kind::MaximumAge).contains("max_age_s is 100 ms, its messages come every 120 ms"));
+    assert!(
+        said(Kind::WindowsLost).contains("because of silence of all required groups"),
+        "{}",
+        said(Kind::WindowsLost)
+    );
+    let coverage = &report.contract.as_ref().unwrap().coverage;
+    let lost: u64 = coverage.lost_to_silence.iter().map(|(_, lost)| lost).sum();
+    let parts = lost + coverage.lost_to_cuts + coverage.lost_to_shortness;
+    assert_eq!(coverage.windows + parts, coverage.possible_windows, "{coverage:?}");
+}
+
+#[test]
+fn inputs_of_different_ranges_disagree() {
+    let folder = tempfile::tempdir().unwrap();
+    let bag = |name: &str, offset: f64| {
+        let path = folder.path().join(name);
+        let at = |k: i64| START + 20 * MS * k;
+        let messages: Vec<_> = (0..500)
+            .flat_map(|k| {
+                [(ODOM, at(k), odometry(at(k), offset + (k as f64).sin())), (FORCE, at(k), wrench(at(k), 0.1))]
+            })
+            .collect();
+        write(&path, &messages);
+        Input { path, weight: 1.0 }
+    };
+    let inputs = [bag("near", 0.0), bag("far", 500.0)];
+    let report = inspect(&inputs, Some(&contract())).unwrap();
+    let disagree: Vec<&str> =
+        report.warnings.iter().filter(|w| w.kind == Kind::InputsDisagree).map(|w| w.about.as_str()).collect();
+    assert!(disagree.contains(&"position pose.pose.position.x"), "{:?}", report.warnings);
+    assert!(!disagree.contains(&"action wrench.force.y"), "{disagree:?}");
+}

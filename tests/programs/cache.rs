@@ -1,0 +1,94 @@
+//! `df_train` and its cache of frames: within bounds, killed, on a full disk.
+
+use super::*;
+
+/// What a run said, as far as it is about inputs and the cache.
+fn said(output: &Output) -> Vec<String> {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().take_while(|line| !line.contains("training windows")).map(String::from).collect()
+}
+
+fn files(cache: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(cache.join("df_planner")).into_iter().flatten();
+    entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "frames")).collect()
+}
+
+#[test]
+fn a_run_that_was_killed_while_it_read_leaves_nothing_that_is_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bag, config) = (bag_of(folder.path(), "4"), config(folder.path(), &TINY));
+    let cache = folder.path().join("cache");
+    let mut while_reading = 0;
+    for delay_ms in [10, 30, 60, 100, 150] {
+        let out = folder.path().join(format!("killed_{delay_ms}"));
+        let mut child = train(&config, &bag, &out, "1").spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(delay_ms));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        while_reading += usize::from(files(&cache).is_empty());
+    }
+    assert!(while_reading > 0, "every run had read its bag already");
+    let run = |name| {
+        let output = train(&config, &bag, &folder.path().join(name), "1").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        said(&output)
+    };
+    let first = run("first");
+    assert!(first.len() == 1 && first[0].contains("demos: "), "{first:?}");
+    // What was said when the bag was read is said again.
+    assert_eq!(first, run("second"));
+    assert_eq!(files(&cache).len(), 1);
+}
+
+/// 102 channels of 1 kHz are 0.4 GB: twice what the program may take for everything that is not a file; it needs a quarter,
+/// most of it for its threads.
+#[test]
+fn memory_does_not_grow_with_the_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let bag = bag_of(folder.path(), "16");
+    let many = vec!["pose.pose.position.x"; 98].join(", ");
+    let wide = format!("fields: [pose.pose.position.y, {many}]\n    max_age_s: 0.1\n    required: true\n  velocity:");
+    let text = fs::read_to_string(config(folder.path(), &TINY)).unwrap();
+    let (before, rest) = text.split_once("fields: [pose.pose.position.x").unwrap();
+    let (_, after) = rest.split_once("velocity:").unwrap();
+    let text = format!("{before}{wide}{after}").replacen("period_s: 0.05", "period_s: 0.001", 1);
+    let (goal, costs) = (text.find("goal:  ").unwrap(), text.find("costs:").unwrap());
+    let (settings, training) = (text.find("# --- settings").unwrap(), text.find("training:").unwrap());
+    let text = [&text[..goal], &text[settings..costs], &text[training..]].concat();
+    let path = folder.path().join("wide.yaml");
+    fs::write(&path, text).unwrap();
+    let limited = |kib: u32, name: &str| {
+        let plain = train(&path, &bag, &folder.path().join(name), "2");
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("ulimit -d {kib} && exec \"$0\" \"$@\"")).arg(plain.get_program());
+        command.args(plain.get_args()).envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        command.env("RAYON_NUM_THREADS", "2").output().unwrap()
+    };
+    // Reading, then from the cache.
+    for run in ["reading", "mapped"] {
+        let output = limited(200_000, run);
+        assert!(output.status.success(), "{run}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let size = fs::metadata(&files(&folder.path().join("cache"))[0]).unwrap().len();
+    assert!(size > 390_000_000, "{size} bytes are no burden");
+}
+
+#[test]
+fn a_disk_that_is_full_is_said_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bag, config) = (bag_of(folder.path(), "1"), config(folder.path(), &TINY));
+    let plain = train(&config, &bag, &folder.path().join("model"), "1");
+    // No file may be longer than 16 blocks of 512 bytes: as on a full disk, a write is refused.
+    let mut command = Command::new("sh");
+    command.arg("-c").arg("trap '' XFSZ; ulimit -f 16 && exec \"$0\" \"$@\"").arg(plain.get_program());
+    command.args(plain.get_args()).envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    let output = command.output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    let place = folder.path().join("cache/df_planner");
+    assert!(!output.status.success() && message.contains("File too large"), "{message}");
+    assert!(
+        message.contains(&place.display().to_string()) && message.contains("--cache DIR, or --no-cache"),
+        "{message}"
+    );
+    assert_eq!(fs::read_dir(place).unwrap().count(), 0);
+}

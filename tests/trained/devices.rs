@@ -1,0 +1,79 @@
+//! Several devices of one process: each works on its share of every batch, and together they learn what one device learns.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use df_planner::config::Config;
+use df_planner::data::Recording;
+use df_planner::model::Engine;
+use df_planner::signal::Layout;
+use df_planner::training::parallel::{Alone, Devices, Ranks};
+use df_planner::training::{Line, Run, Start, TrainError, train};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use super::bench::{config, episode, turn};
+
+/// The losses of all steps.
+fn losses(out: &Path) -> Vec<f64> {
+    let mut name = out.as_os_str().to_os_string();
+    name.push(".run/log.jsonl");
+    let log = fs::read_to_string(name).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<Line>(line).unwrap());
+    lines.filter_map(|line| Some(line.training?.loss)).collect()
+}
+
+fn recording() -> Arc<Recording> {
+    let mut rng = ChaCha8Rng::seed_from_u64(13);
+    let mut normal = || -> f32 { StandardNormal.sample(&mut rng) };
+    let episodes = (0..5).map(|_| (episode((0..40).map(|_| [normal(), normal()])).frames, 1.0)).collect();
+    let data = || vec!["data".to_string()];
+    Recording::of(&Layout::new(2, [("action".into(), data()), ("seen".into(), data())]), episodes).unwrap()
+}
+
+fn course(config: &Config, recording: &Arc<Recording>, devices: &str, out: &Path) -> Result<Vec<f64>, TrainError> {
+    let work = |ranks: &dyn Ranks| {
+        let run = Run::open(out, Start::New, ranks)?;
+        let device = ("flex", &Engine::Native.device());
+        train(config, recording, &run, device, ranks, &AtomicBool::new(false), &mut |_| ())
+    };
+    if devices.contains(',') {
+        Devices::run(Devices::group(devices).unwrap(), |ranks| work(ranks))?;
+    } else {
+        work(&Alone)?;
+    }
+    Ok(losses(out))
+}
+
+#[test]
+fn devices_that_share_a_batch_learn_as_one() {
+    let _turn = turn();
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(5, 120, "{independent: 0.3, planning: 0.4, variable_length: 0.3}");
+    config.training.log_every = 1;
+    config.training.batch = 10;
+    let recording = recording();
+    // Parts of 3, 3 and 4 windows; of 2, 3, 2 and 3, two for each device or one.
+    for (accumulate, groups) in [(3, &["flex,flex,flex"][..]), (4, &["flex,flex", "flex,flex,flex,flex"])] {
+        config.training.accumulate = accumulate;
+        let alone = course(&config, &recording, "flex", &folder.path().join(format!("alone in {accumulate}"))).unwrap();
+        assert_eq!(alone.len(), 120);
+        for devices in groups {
+            let together = course(&config, &recording, devices, &folder.path().join(devices)).unwrap();
+            // The same bits, which is more than was asked for: 1e-5 of each loss.
+            assert_eq!(alone, together, "{devices}");
+        }
+    }
+}
+
+#[test]
+fn more_devices_than_windows_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(5, 120, "{independent: 1}");
+    config.training.batch = 1;
+    let refused = course(&config, &recording(), "flex,flex", &folder.path().join("out")).unwrap_err().to_string();
+    assert!(refused.contains("a batch of 1 windows cannot be shared by 2 ranks in 2 parts"), "{refused}");
+}
