@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use burn::module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use df_planner::config::{NoiseScheduleKind, ObjectiveKind};

@@ -1,5 +1,6 @@
 //! Which demonstrations are meant: paths, patterns, and how often each is drawn.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use super::RecordingError;
@@ -11,6 +12,13 @@ pub struct Input {
     pub path: PathBuf,
     /// How often its windows are drawn, relative to those of weight 1.
     pub weight: f64,
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        if self.weight == 1.0 { Ok(()) } else { write!(f, "@{}", self.weight) }
+    }
 }
 
 /// Reads `PATH`, `PATTERN` (`*`, `?`, `[ab]`, `**`), each with `@WEIGHT` behind it or not. A pattern gives its matches in the

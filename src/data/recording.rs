@@ -31,6 +31,8 @@ pub enum RecordingError {
 pub struct Recording {
     pub layout: Layout,
     pub episodes: Vec<Span>,
+    /// The inputs as people name them.
+    pub inputs: Vec<String>,
     /// What was read and what was left out, line by line.
     pub report: Vec<String>,
     /// One per input.
@@ -77,7 +79,7 @@ impl Recording {
             }
             files.push(writer.finish(Vec::new())?);
         }
-        Ok(Arc::new(Self { layout: layout.clone(), episodes: spans, report: Vec::new(), files }))
+        Ok(Arc::new(Self { layout: layout.clone(), episodes: spans, inputs: Vec::new(), report: Vec::new(), files }))
     }
 
     /// From now on frames are read here and there, not one after the other.
@@ -188,7 +190,8 @@ pub fn load(config: &Config, inputs: &[Input], place: &CachePlace) -> Result<Rec
     let footer = files.first().map(|file| &file.footer).ok_or(RecordingError::None)?;
     let (modalities, labels) = (footer.modalities.clone(), footer.labels.clone());
     let layout = Layout { modalities, labels, frame_stack: config.contract.frame_stack };
-    Ok(Recording { layout, episodes, report, files })
+    let inputs = inputs.iter().map(Input::to_string).collect();
+    Ok(Recording { layout, episodes, inputs, report, files })
 }
 
 /// Reads inputs that the cache lacks.

@@ -189,7 +189,6 @@ pub fn level_feature_tensor(levels: &Levels, schedule: NoiseSchedule, device: &D
 mod tests {
     use super::*;
     use crate::model::network_denoiser::tests::Fill;
-    use burn::module::Module as _;
     use burn::optim::GradientsParams;
     use burn::tensor::TensorData;
 

@@ -172,3 +172,95 @@ fn embedding(number: usize, width: usize) -> impl Iterator<Item = f32> + Clone {
     let angle = move |i: usize| number as f32 * (i as f32 * -fall).exp();
     (0..half).map(move |i| angle(i).sin()).chain((0..half).map(move |i| angle(i).cos()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{NoiseScheduleKind, ObjectiveKind};
+    use crate::diffusion::{Denoiser, Objective, TokenSpec, Tokens};
+    use crate::model::network_denoiser::tests::Fill;
+    use crate::model::{AnyNetwork, Engine, NetworkDenoiser};
+
+    const COSINE: NoiseSchedule = NoiseSchedule(NoiseScheduleKind::Cosine);
+
+    /// Four steps with three, one, a third and a tenth of the noise's variance as signal; 2 slots, of which one was not seen.
+    fn config(seen: Vec<bool>) -> ReferenceConfig {
+        let signal = vec![3.0 / 4.0, 1.0 / 2.0, 1.0 / 4.0, 1.0 / 11.0];
+        ReferenceConfig { hidden: 12, causal: false, signal, seen }
+    }
+
+    #[test]
+    fn a_level_is_the_step_of_the_nearest_ratio() {
+        let config = config(vec![true]);
+        // Cosine: the ratio of variances is cot^2(pi/2 level): 3 at level 1/3, 1 at 1/2, 1/3 at 2/3.
+        let steps = [0.0, 0.2, 1.0 / 3.0, 0.5, 2.0 / 3.0, 1.0].map(|level| config.step(level, COSINE));
+        assert_eq!(steps, [0, 0, 0, 1, 2, 3]);
+        // Half way between 3 and 1, as logarithms, is sqrt(3): level 2/pi atan(3^-1/4) = 0.4138.
+        assert_eq!([0.41, 0.42].map(|level| config.step(level, COSINE)), [0, 1]);
+        // The published schedule: beta linear from 1e-4 to 0.02. Its first and last step are not far from the ends.
+        let mut product = 1.0f64;
+        let signal = (0..1000).map(|k| {
+            product *= 1.0 - (1e-4 + (0.02 - 1e-4) * f64::from(k) / 999.0);
+            product as f32
+        });
+        let published = ReferenceConfig { signal: signal.collect(), ..config };
+        assert_eq!([0.0, 1e-3, 1.0].map(|level| published.step(level, COSINE)), [0, 0, 999]);
+        let round_trip = |step: usize| COSINE.level_of((1.0 / published.signal[step] - 1.0).sqrt());
+        assert!((0..1000).all(|step| published.step(round_trip(step), COSINE) == step));
+    }
+
+    #[test]
+    fn a_token_is_told_the_highest_level_of_what_it_has_seen() {
+        let levels = Levels { batch: 1, tokens: 2, slots: 3, data: vec![0.1, 0.9, 0.3, 0.0, 1.0, 0.0] };
+        let told = config(vec![true, false, true]).told(&levels);
+        assert_eq!(told.data, [0.3, 0.9, 0.3, 0.0, 1.0, 0.0]);
+    }
+
+    /// Two channels, one slot each, tokens of mixed levels; what is known in them.
+    fn denoiser(causal: bool) -> (NetworkDenoiser, Tokens, Levels) {
+        let sizes = NetworkConfig::new(16, 2, 2, 2, 2, 4);
+        let config = ReferenceConfig { causal, ..config(vec![true, true]) };
+        let network = config.init(&sizes, &Device::flex()).map(&mut Fill(0.0));
+        let x = Tokens { batch: 1, tokens: 3, channels: 2, data: vec![0.3, -0.8, 0.5, 1.2, -0.4, 0.9] };
+        let levels = Levels { batch: 1, tokens: 3, slots: 2, data: vec![0.0, 0.0, 0.2, 0.6, 0.0, 0.8] };
+        let (spec, objective) = (TokenSpec::new(&[0, 1], 1), Objective(ObjectiveKind::V));
+        let network = AnyNetwork::Reference(network);
+        (NetworkDenoiser::new(network, &Engine::Native, spec, COSINE, objective, 4), x, levels)
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_a_finite_difference_in_tokens_of_mixed_levels() {
+        let (mut denoiser, x, levels) = denoiser(false);
+        let weights: Vec<f32> = (0..6).map(|i| (i as f32 * 1.3).cos()).collect();
+        let cotangent = Tokens { data: weights.clone(), ..x.clone() };
+        let (clean, gradient) = denoiser.denoise_with_gradient(&x, &levels, &mut |_| cotangent.clone()).unwrap();
+        assert_eq!([clean.data[0], clean.data[1], clean.data[4]], [0.3, -0.8, -0.4], "known values are their own");
+        let mut scalar = |x: &Tokens| -> f64 {
+            let clean = denoiser.denoise(x, &levels).unwrap();
+            clean.data.iter().zip(&weights).map(|(c, w)| f64::from(c * w)).sum()
+        };
+        for i in 0..6 {
+            let step = 1e-2;
+            let moved = |by: f32| {
+                let mut x = x.clone();
+                x.data[i] += by;
+                x
+            };
+            let difference = (scalar(&moved(step)) - scalar(&moved(-step))) / (2.0 * f64::from(step));
+            let off = (difference - f64::from(gradient.data[i])).abs();
+            assert!(off < 2e-2 * difference.abs().max(1.0), "value {i}: {difference}, {}", gradient.data[i]);
+        }
+    }
+
+    #[test]
+    fn with_the_mask_the_past_does_not_see_the_future() {
+        let changed = |causal: bool| {
+            let (mut denoiser, mut x, levels) = denoiser(causal);
+            let before = denoiser.denoise(&x, &levels).unwrap();
+            x.data[5] += 1.0;
+            let after = denoiser.denoise(&x, &levels).unwrap();
+            [2, 3, 5].map(|i| before.data[i] != after.data[i])
+        };
+        assert_eq!((changed(true), changed(false)), ([false, false, true], [true, true, true]));
+    }
+}

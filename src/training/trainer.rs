@@ -50,14 +50,13 @@ static TURN: Mutex<()> = Mutex::new(());
 pub fn train(
     config: &Config,
     recording: &Arc<Recording>,
-    bags: Vec<String>,
     run: &Run,
     device: (&str, &Device),
     ranks: &dyn Ranks,
     stop: &AtomicBool,
     report: &mut dyn FnMut(Event),
 ) -> Result<Summary, TrainError> {
-    let mut trainer = Trainer::new(config, recording, bags, run, device, ranks, report)?;
+    let mut trainer = Trainer::new(config, recording, run, device, ranks, report)?;
     trainer.run(stop, report).map_err(|error| trainer.rescued(error))
 }
 
@@ -91,7 +90,6 @@ impl<'a> Trainer<'a> {
     fn new(
         config: &'a Config,
         recording: &Arc<Recording>,
-        bags: Vec<String>,
         run: &'a Run,
         (device_name, device): (&str, &'a Device),
         ranks: &'a dyn Ranks,
@@ -111,7 +109,7 @@ impl<'a> Trainer<'a> {
         let goal = config.goal.as_ref().and_then(|goal| layout.modality(&goal.group));
         let maker = BatchMaker::new(spec, normaliser.clone(), model, settings, goal);
         let frames = training.frames() + validation.as_ref().map_or(0, Dataset::frames);
-        let data = Data { bags: bags.clone(), episodes, frames };
+        let data = Data { bags: recording.inputs.clone(), episodes, frames };
         let mut progress = Progress::new(config, data, device_name);
 
         let (batch, parts) = (settings.batch, settings.accumulate.next_multiple_of(ranks.size()));
@@ -149,7 +147,7 @@ impl<'a> Trainer<'a> {
         let log = log.map_err(|source| TrainError::Log { place: path, source })?;
         let provenance = Provenance {
             version: env!("CARGO_PKG_VERSION").into(),
-            bags,
+            bags: recording.inputs.clone(),
             episodes,
             frames,
             device: device_name.into(),

@@ -45,6 +45,11 @@ fn saved(folder: &Path, tensors: &Tensors) -> PathBuf {
     path
 }
 
+/// Those of our network, each name with something before it.
+fn below(prefix: &'static str) -> impl Iterator<Item = (String, (Vec<usize>, Vec<f32>))> {
+    tensors("own.pt").into_iter().map(move |(name, tensor)| (format!("{prefix}{name}"), tensor))
+}
+
 fn own(path: &Path, sizes: &NetworkConfig, prefix: Option<&str>) -> Result<(), ImportError> {
     import_own(&ForeignWeights::open(path)?, prefix, sizes, &Device::flex()).map(|_| ())
 }
@@ -73,12 +78,10 @@ fn what_does_not_fit_is_listed_with_both_shapes() {
 #[test]
 fn a_prefix_is_found_or_asked_for_and_names_can_be_changed() {
     let folder = tempfile::tempdir().unwrap();
-    let below =
-        |prefix: &'static str| tensors("own.pt").into_iter().map(move |(name, t)| (format!("{prefix}{name}"), t));
     let path = saved(folder.path(), &below("net.model.").collect());
     own(&path, &own_sizes(), None).unwrap();
     let message = own(&path, &own_sizes(), Some("other.")).unwrap_err().to_string();
-    assert!(message.contains("no tensor's name begins with `other.`; it holds 32 tensors: `net.model."), "{message}");
+    assert!(message.contains("no tensor's name begins with `other.`; it holds 35 tensors: `net.model."), "{message}");
 
     let path = saved(folder.path(), &below("model.").chain(below("ema.")).collect());
     let message = own(&path, &own_sizes(), None).unwrap_err().to_string();

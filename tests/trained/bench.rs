@@ -68,7 +68,7 @@ pub fn trained_and_validated(config: &Config, episodes: Vec<Episode>, out: &Path
             newest = Some(validation);
         }
     };
-    train(config, &recording, Vec::new(), &run, ("flex", &device), &Alone, &stop, &mut report).unwrap();
+    train(config, &recording, &run, ("flex", &device), &Alone, &stop, &mut report).unwrap();
     (Checkpoint::load(out, &device).unwrap(), newest)
 }
 

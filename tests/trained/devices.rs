@@ -38,7 +38,7 @@ fn course(config: &Config, recording: &Arc<Recording>, devices: &str, out: &Path
     let work = |ranks: &dyn Ranks| {
         let run = Run::open(out, Start::New, ranks)?;
         let device = ("flex", &Engine::Native.device());
-        train(config, recording, Vec::new(), &run, device, ranks, &AtomicBool::new(false), &mut |_| ())
+        train(config, recording, &run, device, ranks, &AtomicBool::new(false), &mut |_| ())
     };
     if devices.contains(',') {
         Devices::run(Devices::group(devices).unwrap(), |ranks| work(ranks))?;

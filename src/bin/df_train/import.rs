@@ -140,8 +140,7 @@ fn normaliser(arguments: &Import, config: &Config) -> anyhow::Result<(Layout, Op
             bail!("no episode could be read from {:?}", arguments.bag);
         }
         let recorded = &recording;
-        let episodes = recording.episodes.iter();
-        let frames = episodes.flat_map(|episode| (0..episode.frames).map(move |k| recorded.frame(episode, k)));
+        let frames = recorded.episodes.iter().flat_map(|e| (0..e.frames).map(move |k| recorded.frame(e, k)));
         let normaliser = Normaliser::fit(&recording.layout, frames);
         return Ok((recording.layout.clone(), Some(normaliser)));
     }

@@ -151,11 +151,6 @@ impl Work<'_> {
         let run = Run::open(&arguments.out, start, ranks)?;
         let inputs = data::inputs(&arguments.bag)?;
         let recording = self.recording(&inputs, ranks)?;
-        let name = |input: &data::Input| match input.weight {
-            1.0 => input.path.display().to_string(),
-            weight => format!("{}@{weight}", input.path.display()),
-        };
-        let bags = inputs.iter().map(name).collect();
         let bar = ProgressBar::new(self.config.training.steps as u64).with_style(
             ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}  ETA {eta}  elapsed {elapsed}")
                 .context("progress bar")?,
@@ -191,7 +186,7 @@ impl Work<'_> {
             size => format!("{}, {size} ranks", arguments.device),
         };
         let device = (name.as_str(), device);
-        let summary = training::train(&self.config, &recording, bags, &run, device, ranks, &self.stop, &mut report)?;
+        let summary = training::train(&self.config, &recording, &run, device, ranks, &self.stop, &mut report)?;
         if ranks.rank() > 0 {
             return Ok(());
         }

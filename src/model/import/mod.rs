@@ -30,6 +30,9 @@ pub enum ImportError {
     Unfit { path: PathBuf, problems: String },
 }
 
+/// The values of a tensor and its shape.
+type Shaped = (Vec<f32>, Vec<usize>);
+
 /// Fills every parameter of a network from tensors in PyTorch's layout, `name_of` theirs for each of ours (in PyTorch's terms: a
 /// linear layer's `weight` is `[output, input]`, a layer norm has `weight` and `bias`).
 ///
@@ -38,7 +41,7 @@ fn fill<M: Module>(
     mut network: M,
     weights: &ForeignWeights,
     name_of: impl Fn(&str) -> String,
-    instead: &dyn Fn(&str) -> Option<(Vec<f32>, Vec<usize>)>,
+    instead: &dyn Fn(&str) -> Option<Shaped>,
 ) -> Result<M, ImportError> {
     let wanted = network.collect(None, Some(Box::new(BurnToPyTorchAdapter)), false);
     let mut problems = Vec::new();
