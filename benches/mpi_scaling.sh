@@ -47,7 +47,7 @@ for n in ranks:
           f"| {step_s[ranks[0]] / step_s[n]:.0%} | {sums} |")
 
 # Ring all-reduce of S bytes over n ranks (Thakur, Rabenseifner, Gropp 2005, section 4.4, without the additions):
-# 2 (n - 1) (latency + S / (n B)). Small sums: recursive doubling, log2(n) latency; four of them a step.
+# 2 (n - 1) (latency + S / (n B)). Small sums: recursive doubling, log2(n) latency; four of them a step, two flags, weights, losses.
 nodes, small = 64, 4
 step = step_s[ranks[0]]
 print(f"\nOn {nodes} nodes, on paper: a step of {1e3 * step:.1f} ms and then the exchange, nothing overlapped\n")

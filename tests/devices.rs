@@ -143,8 +143,8 @@ impl ModuleVisitor for Collect<'_> {
 
 /// Loss and gradients of one training step, as `training` computes them.
 fn step(network: &Network, device: &Device) -> (f32, Vec<Vec<f32>>) {
+    let network = network.clone().to_device(device).train();
     let device = device.clone().autodiff();
-    let network = network.clone().to_device(&device);
     let (x, levels, target) = question(&spec(), 8, 16);
     let tensor = |of: &Tokens| {
         Tensor::<3>::from_data(TensorData::new(of.data.clone(), [of.batch, of.tokens, of.channels]), &device)

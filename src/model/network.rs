@@ -195,8 +195,7 @@ mod tests {
     /// The gradient of one weight matrix, in some precision.
     fn gradient(precision: Precision) -> Vec<f32> {
         let device = Device::flex().autodiff();
-        let network =
-            NetworkConfig::new(32, 2, 2, 3, 1, 4).init(&Device::flex()).map(&mut Fill(0.0)).to_device(&device);
+        let network = NetworkConfig::new(32, 2, 2, 3, 1, 4).init(&Device::flex()).map(&mut Fill(0.0)).train();
         let network = network.in_precision(precision, &device, "flex").unwrap();
         let wave = |count: usize, step: f32| (0..count).map(|i| (i as f32 * step).sin()).collect::<Vec<_>>();
         let x = Tensor::from_data(TensorData::new(wave(24, 0.7), [2, 4, 3]), &device);
