@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use df_planner::config::Config;
-use df_planner::sim::{Maze, Recording, STEP_S, Topics};
+use df_planner::sim::maze2d::{self, Maze2d};
+use df_planner::sim::{Demonstration, Maze, Recording, STEP_S, Topics};
 use indicatif::{ProgressBar, ProgressStyle};
 #[cfg(feature = "ros")]
 use {
@@ -44,9 +45,15 @@ struct RecordArguments {
     /// The directory to create
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// point_maze, maze2d_u, maze2d_medium or maze2d_large
+    #[arg(long, default_value = "point_maze", value_parser = world)]
+    world: World,
     /// Simulated time to record
     #[arg(long, default_value_t = 20.0)]
     minutes: f64,
+    /// Steps of 10 ms to record, in place of --minutes
+    #[arg(long, conflicts_with = "minutes", value_parser = clap::value_parser!(u64).range(1..))]
+    steps: Option<u64>,
     /// Length of one episode, seconds; each starts at another place
     #[arg(long, default_value_t = 60.0)]
     episode_s: f64,
@@ -56,6 +63,17 @@ struct RecordArguments {
     /// Take the topics from this contract
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+/// Whose expert is recorded.
+#[derive(Clone, Copy)]
+enum World {
+    PointMaze,
+    Maze2d(Maze2d),
+}
+
+fn world(name: &str) -> Result<World, String> {
+    if name == "point_maze" { Ok(World::PointMaze) } else { name.parse().map(World::Maze2d) }
 }
 
 /// Be the robot over ROS 2 topics: odometry and a goal out, force in, until the goal is reached
@@ -101,18 +119,23 @@ fn main() -> ExitCode {
 }
 
 fn record(arguments: RecordArguments) -> Result<()> {
-    let RecordArguments { out, minutes, episode_s, seed, config } = arguments;
+    let RecordArguments { out, world, minutes, steps, episode_s, seed, config } = arguments;
     for (name, value) in [("--minutes", minutes * 60.0), ("--episode-s", episode_s)] {
         if !(value.is_finite() && value >= STEP_S) {
             bail!("{name}: a positive length of time is needed");
         }
     }
-    let recording = Recording { minutes, episode_s, seed, topics: topics(config)? };
-    let bar = ProgressBar::new((minutes * 60.0) as u64);
-    bar.set_style(ProgressStyle::with_template("recording {bar:40} {pos}/{len} s of simulated time, {eta} left")?);
-    let recorded = recording
-        .write(&Maze::demo(), &out, |seconds| bar.set_position(seconds as u64))
-        .with_context(|| format!("recording into {}", out.display()))?;
+    let steps_of = |seconds: f64| (seconds / STEP_S).round() as u64;
+    let steps = steps.unwrap_or(steps_of(minutes * 60.0));
+    let recording = Recording { steps, episode_steps: steps_of(episode_s), seed, topics: topics(config)? };
+    let bar = ProgressBar::new(steps);
+    bar.set_style(ProgressStyle::with_template("recording {bar:40} {pos}/{len} steps, {eta} left")?);
+    let tell = |steps| bar.set_position(steps);
+    let recorded = match world {
+        World::PointMaze => recording.write(&out, |seed| Demonstration::new(Maze::demo(), seed), tell),
+        World::Maze2d(maze) => recording.write(&out, |seed| maze2d::Demonstration::new(maze, seed), tell),
+    }
+    .with_context(|| format!("recording into {}", out.display()))?;
     bar.finish_and_clear();
     println!(
         "{}: {} episodes, {} steps of {} ms, {} goals",

@@ -106,6 +106,12 @@ const CATALOGUE: &[Description] = &[
         "the gradient of a sequence is shortened to this norm (normalised units)",
     ),
     says("planner.goal_as_observation", Range::Any, "the goal also as a known future observation"),
+    says("planner.goal_hold_s", POSITIVE, "how long a candidate stays at the goal that it takes as known, seconds"),
+    says(
+        "planner.goal_every_s",
+        NOT_NEGATIVE,
+        "how far apart the moments are in which it does, seconds; 0: throughout",
+    ),
     says("safety.rest_s", NOT_NEGATIVE, "how old a plan may be that is followed while there is no newer one, seconds"),
     says("safety.policy", Range::OneOf(&["hold", "ramp", "safe"]), "what is sent where no plan may be followed"),
     says("safety.policy_s", NOT_NEGATIVE, "how long hold and ramp last before the safe action, seconds"),

@@ -144,6 +144,10 @@ pub struct PlannerConfig {
     pub deadline: f64,
     pub guidance: GuidanceConfig,
     pub goal_as_observation: bool,
+    /// How long a candidate stays at the goal, seconds.
+    pub goal_hold_s: f64,
+    /// How far apart the moments of that stay are in which the goal is known, seconds; below two periods: all of it.
+    pub goal_every_s: f64,
 }
 
 impl Default for PlannerConfig {
@@ -168,6 +172,8 @@ impl Default for PlannerConfig {
             deadline: 0.9,
             guidance: GuidanceConfig::default(),
             goal_as_observation: true,
+            goal_hold_s: 0.8,
+            goal_every_s: 0.0,
         }
     }
 }

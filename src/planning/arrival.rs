@@ -2,13 +2,12 @@
 
 use std::ops::Range;
 
-/// How long a candidate stays at the goal once there, seconds; what it does after that is left open.
-const HOLD_S: f64 = 0.8;
 /// The earliest arrival, seconds: sooner than this no command of the plan could matter.
 const EARLIEST_S: f64 = 0.1;
 /// Alternatives to the arrival of the last plan: a share of its time to go, and seconds.
 const ALTERNATIVES: [(f64, f64); 4] = [(1.0, 0.0), (0.9, -0.1), (1.1, 0.1), (1.2, 0.3)];
-/// Each further alternative is this much of the next later one; the latest is the end of the horizon.
+/// Each further alternative is this much of the next later one, or more where there are so many that they would run into the
+/// earliest arrival; the latest is the end of the horizon.
 const SPREAD: f64 = 0.7;
 
 /// Proposes arrival times and remembers the one that was chosen.
@@ -24,24 +23,36 @@ impl Arrivals {
     }
 
     /// For each of `candidates`: the future frames in which the goal holds. The last of several knows no goal (an empty
-    /// range): it is led by the costs alone, for a goal that lies beyond the horizon. Of the others, up to half of them stay near
+    /// range): it is led by the costs alone, for a goal that lies beyond the horizon. Of the others, half of them stay near
     /// the arrival that was chosen last, the others are spread over the horizon, so that a better one is always on offer.
     ///
-    /// `first_ns`: the time of the first future frame. `frames`: future frames in the horizon.
-    pub fn propose(&self, first_ns: i64, period_ns: i64, frames: usize, candidates: usize) -> Vec<Range<usize>> {
+    /// `first_ns`: the time of the first future frame. `frames`: future frames in the horizon. `hold`: frames of the stay at the
+    /// goal; what comes after it is left open.
+    pub fn propose(
+        &self,
+        first_ns: i64,
+        period_ns: i64,
+        frames: usize,
+        hold: usize,
+        candidates: usize,
+    ) -> Vec<Range<usize>> {
         let period_s = period_ns as f64 * 1e-9;
         let earliest = (EARLIEST_S / period_s).ceil();
         let last = (frames - 1) as f64;
         let kept = self.chosen_ns.map(|at| ((at - first_ns) as f64 / period_ns as f64).max(earliest));
-        let near = kept.map_or(0, |_| ALTERNATIVES.len().min(candidates.div_ceil(2)));
-        let hold = (HOLD_S / period_s).round() as usize;
+        let near = kept.map_or(0, |_| candidates.div_ceil(2));
         let free = usize::from(candidates > 1);
         let candidates = candidates - free;
+        let evenly = (earliest / last).powf(1.0 / (candidates - near).saturating_sub(1).max(1) as f64);
+        let spread = evenly.clamp(SPREAD, 1.0);
         (0..candidates)
             .map(|c| {
                 let arrival = match kept {
-                    Some(kept) if c < near => kept * ALTERNATIVES[c].0 + ALTERNATIVES[c].1 / period_s,
-                    _ => last * SPREAD.powi((candidates - 1 - c) as i32),
+                    Some(kept) if c < near => {
+                        let (share, later_s) = ALTERNATIVES[c % ALTERNATIVES.len()];
+                        kept * share + later_s / period_s
+                    }
+                    _ => last * spread.powi((candidates - 1 - c) as i32),
                 };
                 let arrival = arrival.clamp(earliest.min(last), last).round() as usize;
                 arrival..arrival + hold
@@ -66,15 +77,31 @@ mod tests {
         let period = 50_000_000;
         let starts = |ranges: &[Range<usize>]| ranges.iter().map(|r| r.start).collect::<Vec<_>>();
         // 96 frames: 95, 0.7 * 95 = 66.5, 0.49 * 95 = 46.6, 0.343 * 95 = 32.6, and none; each holds for 16 frames (0.8 s).
-        let first = arrivals.propose(0, period, 96, 5);
+        let first = arrivals.propose(0, period, 96, 16, 5);
         assert_eq!((starts(&first), first[0].len()), (vec![33, 47, 67, 95, 0], 16));
         arrivals.choose(&first[1], 0, period);
         // 7 ticks later: 40 frames to go; 0.9 * 40 - 2 = 34, 1.1 * 40 + 2 = 46; and the end of the spread.
-        assert_eq!(starts(&arrivals.propose(7 * period, period, 96, 5)), [40, 34, 46, 95, 0]);
+        assert_eq!(starts(&arrivals.propose(7 * period, period, 96, 16, 5)), [40, 34, 46, 95, 0]);
         // A time that has passed: the earliest, 2 frames, and 1.1 * 2 + 2 = 4 of eight.
-        assert_eq!(starts(&arrivals.propose(80 * period, period, 96, 9))[..3], [2, 2, 4]);
+        assert_eq!(starts(&arrivals.propose(80 * period, period, 96, 16, 9))[..3], [2, 2, 4]);
         // Another goal: from the start.
         arrivals.reset();
-        assert_eq!(starts(&arrivals.propose(0, period, 96, 5)), [33, 47, 67, 95, 0]);
+        assert_eq!(starts(&arrivals.propose(0, period, 96, 16, 5)), [33, 47, 67, 95, 0]);
+    }
+
+    #[test]
+    fn many_candidates_are_spread_from_the_earliest_arrival_on() {
+        let mut arrivals = Arrivals::default();
+        let period = 50_000_000;
+        // 32: 31 from frame 2 to frame 67 by equal ratios, (2 / 67)^(1 / 30) = 0.8896.
+        let all = arrivals.propose(0, period, 68, 1, 32);
+        let starts: Vec<usize> = all.iter().map(|range| range.start).collect();
+        assert_eq!((starts[0], starts[29], starts[30], all[31].len()), (2, 60, 67, 0));
+        assert!(starts[..31].is_sorted());
+        // Half of them near the chosen one, four ways in turn: 20, 16, 24, 30 frames.
+        arrivals.choose(&(20..21), 0, period);
+        let starts: Vec<usize> = arrivals.propose(0, period, 68, 1, 32).iter().map(|range| range.start).collect();
+        assert_eq!(starts[..8], [20, 16, 24, 30, 20, 16, 24, 30]);
+        assert_eq!((starts[16], starts[30]), (2, 67));
     }
 }

@@ -19,6 +19,8 @@ pub struct KnownObservation<'a> {
     pub values: &'a [f64],
     /// Per sequence: the future frames in which it holds.
     pub frames: &'a [std::ops::Range<usize>],
+    /// Of these, every so many-th.
+    pub every: usize,
 }
 
 impl Conditioning<'_> {
@@ -53,7 +55,7 @@ impl Conditioning<'_> {
         let values: Vec<f32> = observation.values.iter().map(|&v| v as f32).collect();
         let frames = known.tokens() * self.layout.frame_stack;
         for (b, range) in observation.frames.iter().enumerate() {
-            for frame in range.clone().map(|f| first + f).filter(|f| *f < frames) {
+            for frame in range.clone().step_by(observation.every).map(|f| first + f).filter(|f| *f < frames) {
                 self.hold(known, b, frame, observation.modality, 0.0, &values)?;
             }
         }
@@ -92,5 +94,38 @@ impl Conditioning<'_> {
         let channels = self.layout.modalities[m].channels.clone();
         let normalised = channels.zip(values).map(|(c, &value)| self.normaliser.apply(c, value));
         known.hold((b, token, slot), level, normalised)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::NoiseScheduleKind;
+
+    #[test]
+    fn a_goal_is_known_at_the_moments_of_its_range() {
+        let layout = Layout::new(2, [("action".into(), vec!["u".into()]), ("x".into(), vec!["x".into()])]);
+        let normaliser = Normaliser { mean: vec![0.0, 1.0], deviation: vec![1.0, 2.0] };
+        let spec = TokenSpec::new(&layout.modality_of_channel(), layout.frame_stack);
+        let schedule = NoiseSchedule(NoiseScheduleKind::Cosine);
+        let conditioning = Conditioning { layout: &layout, normaliser: &normaliser, schedule, spec: &spec };
+        let mut known = Known::nothing(2, 4, &spec);
+        // Two frames a token. Of 3..7 after frame 2 every third, 5 and 8, which is beyond the end; of the other sequence none.
+        let frames = [3..7, 0..0];
+        let goal = KnownObservation { modality: 1, values: &[5.0], frames: &frames, every: 3 };
+        conditioning.know(&mut known, 2, &goal).unwrap();
+        let held = |b: usize| -> Vec<usize> {
+            (0..8).filter(|frame| !known.is_sampled(b, frame / 2, frame % 2 * 2 + 1)).collect()
+        };
+        assert_eq!((held(0), held(1)), (vec![5], vec![]));
+        // Of 0..4 every one: 2 to 5.
+        let frames = [0..0, 0..4];
+        conditioning.know(&mut known, 2, &KnownObservation { every: 1, frames: &frames, ..goal }).unwrap();
+        let held: Vec<usize> = (0..8).filter(|frame| !known.is_sampled(1, frame / 2, frame % 2 * 2 + 1)).collect();
+        assert_eq!(held, [2, 3, 4, 5]);
+        let mut x = crate::diffusion::Tokens::zeros(2, 4, spec.channels());
+        known.put(&mut x, schedule);
+        // (5 - 1) / 2, in the second frame of token 2.
+        assert_eq!(x.at_mut(0, 2)[3], 2.0);
     }
 }

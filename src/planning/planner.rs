@@ -226,9 +226,11 @@ impl Planner {
         if let (true, Some(modality), false) =
             (settings.goal_as_observation, self.goal_modality, request.goal.is_empty())
         {
-            arrivals = self.arrivals.propose(first_ns, self.period_ns, frames, settings.candidates);
+            let in_frames = |seconds: f64| ((seconds * 1e9 / self.period_ns as f64).round() as usize).max(1);
+            let (hold, every) = (in_frames(settings.goal_hold_s), in_frames(settings.goal_every_s));
+            arrivals = self.arrivals.propose(first_ns, self.period_ns, frames, hold, settings.candidates);
             let of_sequence: Vec<_> = (0..batch).map(|b| arrivals[b / settings.futures].clone()).collect();
-            let goal = KnownObservation { modality, values: &request.goal, frames: &of_sequence };
+            let goal = KnownObservation { modality, values: &request.goal, frames: &of_sequence, every };
             conditioning.know(&mut known, first * stack, &goal)?;
             let end = |range: &Range<usize>| if range.is_empty() { frames } else { range.end.min(frames) };
             counted = of_sequence.iter().map(|range| seen + end(range)).collect();

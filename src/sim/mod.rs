@@ -1,5 +1,5 @@
-//! The embedded demo world: a maze, a point robot with wall contact, and an expert that drives it. Knows no ROS and no
-//! planner.
+//! The embedded worlds, each with an expert that drives it: the demo's, a point robot in a maze; and Maze2D, the benchmark. Know
+//! no ROS and no planner.
 //!
 //! ```text
 //! maze -> world (force -> motion, 100 Hz) -> trial: one drive to one goal -> picture
@@ -12,6 +12,7 @@ mod demonstration;
 mod disturbance;
 mod expert;
 mod maze;
+pub mod maze2d;
 mod picture;
 mod recorder;
 mod summary;

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use nalgebra::Vector2;
 
-use super::demonstration::{Demonstration, Step};
-use super::maze::Maze;
+use super::demonstration::Step;
 use super::world::STEP_S;
 use crate::data::{BagError, BagWriter};
 use crate::message::{Definitions, Encoder, MessageError, SchemaDefinitions};
@@ -45,9 +44,10 @@ impl Default for Topics {
 /// What is recorded, how much, and from which seed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recording {
-    pub minutes: f64,
-    /// Length of one episode, seconds; the last one may be shorter.
-    pub episode_s: f64,
+    /// Of [`STEP_S`] each.
+    pub steps: u64,
+    /// Steps of one episode, at least 1; the last one may be shorter.
+    pub episode_steps: u64,
     pub seed: u64,
     pub topics: Topics,
 }
@@ -70,12 +70,17 @@ pub enum RecordError {
 }
 
 impl Recording {
-    /// Lets the expert drive and writes what is seen into a new rosbag2 directory, as fast as it goes. `tell` gets the
-    /// seconds of simulated time so far.
+    /// Lets an expert drive and writes what is seen into a new rosbag2 directory, as fast as it goes. `demonstration` gives the
+    /// steps that follow from a seed, one seed per episode; `tell` gets the steps so far.
     ///
     /// # Errors
     /// The directory exists or cannot be written.
-    pub fn write(&self, maze: &Maze, directory: &Path, mut tell: impl FnMut(f64)) -> Result<Recorded, RecordError> {
+    pub fn write<D: Iterator<Item = Step>>(
+        &self,
+        directory: &Path,
+        demonstration: impl Fn(u64) -> D,
+        mut tell: impl FnMut(u64),
+    ) -> Result<Recorded, RecordError> {
         let definitions = definitions();
         let encoder = |message_type, fields: &[&str], texts: &[(&str, &str)]| {
             let fields: Vec<String> = fields.iter().map(|field| (*field).into()).collect();
@@ -101,11 +106,10 @@ impl Recording {
         let goal_topic = bag.topic(&absolute(&self.topics.goal), POSE.0, POSE.1)?;
 
         let mut recorded = Recorded { episodes: 0, steps: 0, goals: 0 };
-        let total = steps_of(self.minutes * 60.0);
-        while recorded.steps < total {
+        while recorded.steps < self.steps {
             let start_ns = EPOCH_NS + self.start_of(recorded.episodes);
-            let steps = steps_of(self.episode_s).max(1).min(total - recorded.steps);
-            let demonstration = Demonstration::new(maze.clone(), self.episode_seed(recorded.episodes));
+            let steps = self.episode_steps.max(1).min(self.steps - recorded.steps);
+            let demonstration = demonstration(self.episode_seed(recorded.episodes));
             let mut last_goal: Option<Vector2<f64>> = None;
             for (k, Step { state, force: f, goal }) in (0..steps).zip(demonstration) {
                 let now_ns = start_ns + nanoseconds(k as f64 * STEP_S);
@@ -120,7 +124,7 @@ impl Recording {
             }
             recorded.steps += steps;
             recorded.episodes += 1;
-            tell(recorded.steps as f64 * STEP_S);
+            tell(recorded.steps);
         }
         bag.finish()?;
         Ok(recorded)
@@ -128,7 +132,7 @@ impl Recording {
 
     /// Nanoseconds from the first stamp to that of an episode.
     fn start_of(&self, episode: u64) -> i64 {
-        episode as i64 * nanoseconds(steps_of(self.episode_s).max(1) as f64 * STEP_S + PAUSE_S)
+        episode as i64 * nanoseconds(self.episode_steps.max(1) as f64 * STEP_S + PAUSE_S)
     }
 
     /// Seeds of neighbouring recordings must not share episodes: the episode is mixed in, not added.
@@ -143,29 +147,31 @@ fn absolute(topic: &str) -> String {
     if topic.starts_with('/') { topic.into() } else { format!("/{topic}") }
 }
 
-fn steps_of(seconds: f64) -> u64 {
-    (seconds / STEP_S).round() as u64
-}
-
 fn nanoseconds(seconds: f64) -> i64 {
     (seconds * 1e9).round() as i64
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::demonstration::Demonstration;
+    use super::super::maze::Maze;
     use super::*;
     use crate::data::open;
     use crate::message::Extractor;
 
     fn recording(seed: u64) -> Recording {
-        Recording { minutes: 0.1, episode_s: 2.5, seed, topics: Topics::default() }
+        Recording { steps: 600, episode_steps: 250, seed, topics: Topics::default() }
+    }
+
+    fn of_the_demo(seed: u64) -> Demonstration {
+        Demonstration::new(Maze::demo(), seed)
     }
 
     #[test]
     fn what_is_written_can_be_read() {
         let folder = tempfile::tempdir().unwrap();
         let directory = folder.path().join("bag");
-        let recorded = recording(3).write(&Maze::demo(), &directory, |_| ()).unwrap();
+        let recorded = recording(3).write(&directory, of_the_demo, |_| ()).unwrap();
         // 6 s in episodes of 2.5 s: 250 + 250 + 100 steps.
         assert_eq!((recorded.episodes, recorded.steps), (3, 600));
 
@@ -186,7 +192,7 @@ mod tests {
         .unwrap();
         // The second episode starts 2.5 + 2 s after the first one.
         let start_ns = EPOCH_NS + 4_500_000_000;
-        let steps = Demonstration::new(Maze::demo(), recording(3).episode_seed(1));
+        let steps = of_the_demo(recording(3).episode_seed(1));
         for (k, step) in steps.take(250).enumerate() {
             let stamp_ns = start_ns + k as i64 * 10_000_000;
             assert_eq!(seen[0][250 + k], (stamp_ns, vec![step.state.position.x, step.state.velocity.y]));
@@ -200,7 +206,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let bytes = |name: &str, seed| {
             let directory = folder.path().join(name);
-            recording(seed).write(&Maze::demo(), &directory, |_| ()).unwrap();
+            recording(seed).write(&directory, of_the_demo, |_| ()).unwrap();
             let mut messages = Vec::new();
             let bag = open(&directory).unwrap();
             bag.read(&["/odom", "/force", "/goal"], &mut |message| messages.push(message.clone())).unwrap();

@@ -16,8 +16,10 @@ const COMMITTED_ACTION: f64 = 0.7;
 const KNOWN_FUTURE: f64 = 0.75;
 /// Share of the known future observations that are of the goal's modality, where there is a goal.
 const GOAL_MODALITY: f64 = 0.8;
-/// Share of the known future observations that last one frame only.
-const SINGLE_MOMENT: f64 = 0.2;
+/// Share of the known future observations that are single frames, one or some.
+const MOMENTS: f64 = 0.4;
+/// The most of these.
+const MOST_MOMENTS: usize = 4;
 /// Rows of scheduling matrices, as shares: all future tokens at one level; one after the other; both ends first. The
 /// rest are rows of pyramids.
 const FULL_SEQUENCE: f64 = 0.2;
@@ -145,10 +147,17 @@ impl<'a> Window<'a> {
         if self.spec.modalities > 1 && rng.random_bool(KNOWN_FUTURE) {
             let any = rng.random_range(1..self.spec.modalities);
             let modality = goal.filter(|_| rng.random_bool(GOAL_MODALITY)).unwrap_or(any);
-            let from = rng.random_range(first..end);
-            // One moment, or from a moment on for a while.
-            let until = if rng.random_bool(SINGLE_MOMENT) { from + 1 } else { rng.random_range(from + 1..=end) };
-            self.fill(from..until, modality, 0.0);
+            // Moments, or from a moment on for a while.
+            if rng.random_bool(MOMENTS) {
+                for _ in 0..rng.random_range(1..=MOST_MOMENTS) {
+                    let at = rng.random_range(first..end);
+                    self.fill(at..at + 1, modality, 0.0);
+                }
+            } else {
+                let from = rng.random_range(first..end);
+                let until = rng.random_range(from + 1..=end);
+                self.fill(from..until, modality, 0.0);
+            }
         }
         first
     }
