@@ -216,8 +216,8 @@ mod tests {
         let (exact, rounded) = (gradient(Precision::F32), gradient(Precision::Bf16));
         let norm = |v: &mut dyn Iterator<Item = f32>| v.map(|v| v * v).sum::<f32>().sqrt();
         let off = norm(&mut exact.iter().zip(&rounded).map(|(a, b)| a - b)) / norm(&mut exact.iter().copied());
-        // bf16 has 8 bits: each of some ten products in a row is off by up to 2^-9 = 0.2 %, in random directions.
-        println!("bf16: {off}");
-        assert!((1e-4..3e-2).contains(&off), "{off}");
+        // bf16 has 8 bits: each of some ten products in a row is off by up to 2^-9 = 0.2 %, in random directions; sums that cancel
+        // and a ReLU that flips make it more, 1 to 4 % by the order of the sums. Another gradient would be off by its own size.
+        assert!((1e-4..0.1).contains(&off), "{off}");
     }
 }
