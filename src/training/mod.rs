@@ -5,5 +5,6 @@ mod dataset;
 mod ema;
 mod trainer;
 
+pub use batch::{Batch, BatchMaker};
 pub use dataset::{Dataset, DatasetError};
 pub use trainer::{Event, Summary, TrainError, train};
