@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build programs demo demo-10 test test-without-ros test-mpi check-cuda lint bench bench-mpi soak clean
+.PHONY: help setup build programs demo demo-10 test test-without-ros test-mpi check-cuda lint bench bench-mpi soak fuzz clean
 
 # One profile (dev, with optimised dependencies) for demo, tests and benches: everything is compiled once.
 in_ros := . .ros/env.sh &&
@@ -53,8 +53,11 @@ lint: setup ## formatting and lints, with and without ROS
 soak: setup ## an hour of simulated time in lock step: one action per tick, flat memory; takes about 15 minutes
 	@$(in_ros) DF_SOAK_S=3600 cargo test --test ros_lock_step -- --nocapture every_tick
 
-bench: setup ## how long planning, training and decoding take here
-	@$(in_ros) cargo bench --profile dev
+bench: setup ## how long planning, training and decoding take here; training beside PyTorch where LIBTORCH and DF_TORCH_PYTHON say where it is
+	@$(in_ros) cargo bench --profile dev $(if $(LIBTORCH),--features tch)
+
+fuzz: ## every decoder on bytes that nobody wrote, FUZZ_S seconds each (600); needs `cargo install cargo-fuzz`
+	@scripts/fuzz.sh $(or $(FUZZ_S),600)
 
 bench-mpi: setup ## weak scaling of training over MPI, on a machine with nothing else to do
 	@$(in_ros) cargo build --no-default-features --features mpi --bin df_train --bin df_sim

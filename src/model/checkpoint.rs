@@ -2,6 +2,7 @@
 //! it is written beside its place and renamed.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
@@ -16,6 +17,8 @@ use crate::signal::{Layout, Normaliser};
 pub(super) const WEIGHTS: &str = "weights.bpk";
 pub(super) const DESCRIPTION: &str = "checkpoint.json";
 pub(super) const CONTRACT: &str = "contract.yaml";
+/// The bytes of a weight at least: half precision.
+const LEAST_WEIGHT: f64 = 2.0;
 /// Raised when an older program could misread a newer checkpoint: it knows one architecture.
 const FORMAT: u32 = 2;
 /// Programs that know one architecture read those of our own network still.
@@ -49,6 +52,37 @@ struct Description {
     layout: Layout,
     normaliser: Normaliser,
     provenance: Provenance,
+}
+
+impl Description {
+    /// Do the parts fit each other, and the file of weights, of so many bytes? Asked first: a network takes its memory before its
+    /// weights are read.
+    fn check(&self, weights: u64) -> Result<(), String> {
+        let Self { network, layout, normaliser, .. } = self;
+        let frame = layout.frame_channels();
+        let next =
+            |start, channels: &Range<usize>| (channels.start == start && channels.end >= start).then_some(channels.end);
+        let covered = layout.modalities.iter().try_fold(0, |start, modality| next(start, &modality.channels));
+        let in_token = |count: usize| count.checked_mul(layout.frame_stack);
+        let fits = !layout.modalities.is_empty()
+            && covered == Some(frame)
+            && Some(network.channels) == in_token(frame)
+            && Some(network.slots) == in_token(layout.modalities.len())
+            && normaliser.mean.len() == frame
+            && normaliser.deviation.len() == frame;
+        if !fits {
+            return Err("network, layout and normaliser do not fit each other".into());
+        }
+        if network.width == 0 || network.heads == 0 || !network.width.is_multiple_of(network.heads) {
+            return Err(format!("a network of width {} has no {} heads of equal width", network.width, network.heads));
+        }
+        let needed = network.weights() * LEAST_WEIGHT;
+        // Of the other architecture the sizes are not counted here.
+        if is_own(&self.architecture) && needed > weights as f64 {
+            return Err(format!("the network needs {needed:.3e} bytes of weights; {WEIGHTS} has {weights}"));
+        }
+        Ok(())
+    }
 }
 
 fn is_own(architecture: &Architecture) -> bool {
@@ -137,14 +171,9 @@ impl Checkpoint {
             let message = format!("format {} is none of 1 to {FORMAT}, which this program reads", description.format);
             return Err(malformed(DESCRIPTION, message));
         }
-        let layout = &description.layout;
-        let fits = description.network.channels == layout.token_channels()
-            && description.network.slots == layout.modalities.len() * layout.frame_stack
-            && description.normaliser.mean.len() == layout.frame_channels()
-            && description.normaliser.deviation.len() == layout.frame_channels();
-        if !fits {
-            return Err(malformed(DESCRIPTION, "network, layout and normaliser do not fit each other".into()));
-        }
+        let path = directory.join(WEIGHTS);
+        let weights = fs::metadata(&path).map_err(|source| CheckpointError::File { path, source })?.len();
+        description.check(weights).map_err(|message| malformed(DESCRIPTION, message))?;
         let configuration = read(CONTRACT)?;
         let contract = Contract::parse(&configuration, &directory.join(CONTRACT))?;
         let weights = directory.join(WEIGHTS);
@@ -248,5 +277,55 @@ impl ModuleMapper for Number {
         self.0 += 1;
         param.id = ParamId::from(self.0);
         param
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_that_do_not_fit_are_refused_before_memory_is_taken() {
+        let modality = |name: &str, start: usize, end: usize| {
+            format!(r#"{{"name": "{name}", "channels": {{"start": {start}, "end": {end}}}}}"#)
+        };
+        let describe = |sizes: [usize; 6], stack: usize, modalities: [String; 2]| -> Result<(), String> {
+            let [width, layers, heads, channels, slots, tokens] = sizes;
+            let text = format!(
+                r#"{{"format": 1, "network": {{"width": {width}, "layers": {layers}, "heads": {heads}, "channels": {channels},
+                "slots": {slots}, "tokens": {tokens}}}, "model": {{"width": 2, "layers": 1, "heads": 1, "objective": "v",
+                "noise_schedule": "cosine"}}, "layout": {{"modalities": [{}], "labels": ["u", "x"], "frame_stack": {stack}}},
+                "normaliser": {{"mean": [0, 0], "deviation": [1, 1]}}, "provenance": {}}}"#,
+                modalities.join(", "),
+                serde_json::to_string(&Provenance::default()).unwrap()
+            );
+            // Weights of the least network, width 2, one layer, 4 channels, 4 slots, 3 tokens: values 4 * 2 + 2, levels 16 * 2 + 2,
+            // mixed 4 + 2, position 6, block 12 * 4 + 13 * 2, norm 4, output 2 * 4 + 4: 146, of two bytes.
+            serde_json::from_str::<Description>(&text).unwrap().check(292)
+        };
+        let two = || [modality("action", 0, 1), modality("x", 1, 2)];
+        let least = [2, 1, 1, 4, 4, 3];
+        assert_eq!(describe(least, 2, two()), Ok(()));
+        for (sizes, expected) in [
+            ([2, 2, 1, 4, 4, 3], "needs 4.400e2 bytes"),
+            ([2, usize::MAX, 1, 4, 4, 3], "needs"),
+            ([1 << 40, 1, 1, 4, 4, 3], "needs"),
+            ([2, 1, 1, 4, 4, usize::MAX], "needs"),
+            ([0, usize::MAX, 1, 4, 4, 3], "no 1 heads"),
+            ([2, 1, 0, 4, 4, 3], "no 0 heads"),
+            ([2, 1, 3, 4, 4, 3], "no 3 heads"),
+            ([2, 1, 1, 5, 4, 3], "do not fit each other"),
+        ] {
+            let message = describe(sizes, 2, two()).unwrap_err();
+            assert!(message.contains(expected), "{sizes:?}: {message}");
+        }
+        // Layouts: overflow, a range that runs on, a gap.
+        for (stack, modalities) in [
+            (usize::MAX, two()),
+            (2, [modality("action", 0, 1), modality("x", 1, usize::MAX)]),
+            (2, [modality("action", 0, 1), modality("x", 0, 2)]),
+        ] {
+            assert!(describe(least, stack, modalities).unwrap_err().contains("do not fit each other"));
+        }
     }
 }

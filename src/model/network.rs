@@ -60,6 +60,20 @@ pub(super) struct Block {
 }
 
 impl NetworkConfig {
+    /// How many weights it has; of any sizes, so not exact beyond 2^53.
+    pub(super) fn weights(&self) -> f64 {
+        let [width, layers, channels, slots, tokens] =
+            [self.width, self.layers, self.channels, self.slots, self.tokens].map(|size| size as f64);
+        let (features, expansion) = (FEATURES as f64, EXPANSION as f64);
+        // A matrix and its bias, from so many to so many.
+        let linear = |from: f64, to: f64| (from + 1.0) * to;
+        let norm = 2.0 * width;
+        let attention = linear(width, 3.0 * width) + linear(width, width);
+        let hidden = linear(width, expansion * width) + linear(expansion * width, width);
+        let ends = linear(channels, width) + linear(slots * features, width) + linear(width, channels);
+        ends + linear(width, width) + tokens * width + layers * (attention + hidden + 2.0 * norm) + norm
+    }
+
     /// A network with random weights; its output layer is zero, so that it starts by predicting zero.
     pub fn init(&self, device: &Device) -> Network {
         Network {
@@ -219,5 +233,12 @@ mod tests {
         // bf16 has 8 bits: each of some ten products in a row is off by up to 2^-9 = 0.2 %, in random directions; sums that cancel
         // and a ReLU that flips make it more, 1 to 4 % by the order of the sums. Another gradient would be off by its own size.
         assert!((1e-4..0.1).contains(&off), "{off}");
+    }
+
+    #[test]
+    fn weights_are_counted_as_they_are_made() {
+        for sizes in [NetworkConfig::new(8, 2, 2, 3, 5, 7), NetworkConfig::new(6, 1, 3, 4, 2, 1)] {
+            assert_eq!(sizes.weights(), sizes.init(&Device::flex()).num_params() as f64);
+        }
     }
 }

@@ -1,0 +1,26 @@
+#!/bin/bash
+# Runs every fuzz target for some seconds, one after the other, from the corpora in fuzz/corpus and into them; then leaves out
+# of each corpus what another input of it reaches too. What breaks a decoder is kept in fuzz/artifacts, and the rest goes on.
+#
+#     scripts/fuzz.sh SECONDS [TARGET...]
+#
+# The inputs that a corpus began with: cargo run --manifest-path fuzz/Cargo.toml --example seeds -- fuzz/corpus
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seconds=$1
+shift
+cargo fuzz --version >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz" >&2; exit 1; }
+# Without a sanitizer: this is safe Rust, and the targets count memory themselves. So the stable compiler will do.
+options=(--dev --sanitizer none)
+# Beside what a target counts (256 MiB above the start of an input), what zstd and sqlite take for themselves.
+limits=(-timeout=20 -rss_limit_mb=512)
+targets=("$@")
+[ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(cargo fuzz list)
+failed=()
+for target in "${targets[@]}"; do
+    echo "== $target"
+    cargo fuzz run "${options[@]}" "$target" -- "${limits[@]}" -max_total_time="$seconds" -print_final_stats=1 ||
+        failed+=("$target")
+    cargo fuzz cmin "${options[@]}" "$target" -- "${limits[@]}" || true
+done
+[ ${#failed[@]} -eq 0 ] || { echo "broken: ${failed[*]} (fuzz/artifacts)" >&2; exit 1; }
