@@ -107,12 +107,13 @@ impl Place {
         serde_json::from_slice::<serde_json::Value>(&text).unwrap()["step"].as_u64().unwrap()
     }
 
-    /// Starts a run and waits until it has done `done` steps.
+    /// Starts a run and waits until it has done `done` steps and has been saved once.
     fn started(&self, ranks: usize, out: &str, steps: usize, done: usize, more: &[&str]) -> Child {
         let child = self.train(ranks, out, steps, more).spawn().unwrap();
         let deadline = Instant::now() + PATIENCE;
-        while self.log(out).len() < done {
-            assert!(Instant::now() < deadline, "no {done} steps");
+        let saved = self.at(&format!("{out}.run/last/progress.json"));
+        while self.log(out).len() < done || !saved.exists() {
+            assert!(Instant::now() < deadline, "no {done} steps, or no save");
             sleep(Duration::from_millis(5));
         }
         child
