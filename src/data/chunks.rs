@@ -1,40 +1,99 @@
 //! Chunks of an MCAP file: records that are packed together. The sizes that they state are not believed.
+//!
+//! Unpacking is most of what reading takes, so it goes on ahead of the reader, on as many threads as there are. What is on its way is
+//! bounded, and given in the order of the file.
 
+use std::collections::VecDeque;
 use std::io::Read;
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, channel};
 
 use mcap::sans_io::{LinearReadEvent, LinearReader, LinearReaderOptions};
 
-use super::records::{Body, CHUNK, CHUNK_MAX, Each, PREFIX_LENGTH, give};
+use super::records::{Body, Broken, CHUNK, CHUNK_MAX, Each, PREFIX_LENGTH, give};
 
-/// Unpacks chunks, into memory that is used again.
+/// What the chunks on their way may take together, packed and unpacked, bytes; a larger one goes alone. Recorders write chunks
+/// of up to 4 MiB.
+const AHEAD_MAX: u64 = 32 << 20;
+/// Chunks on their way: more than threads can work on at a time would only wait.
+const AHEAD_COUNT: usize = 4;
+
+/// A chunk, whose memory is used again for later ones.
 #[derive(Default)]
-pub struct Chunks {
+pub struct Chunk {
+    /// Its first byte in the file.
+    offset: u64,
+    /// The record's body.
+    pub body: Vec<u8>,
     decoder: Option<zstd::bulk::Decompressor<'static>>,
     unpacked: Vec<u8>,
 }
 
-impl Chunks {
-    /// Gives the records of a chunk. `length`: what the record's prefix says; `whole`: all of it is there.
-    pub fn give(&mut self, body: &[u8], length: u64, whole: bool, each: Each) -> Result<(), String> {
-        let short = || "the chunk ends too early".to_string();
-        let mut header = Body(body);
-        header.take(8 + 8).ok_or_else(short)?; // First and last time.
-        let (size, checksum) = (header.u64().ok_or_else(short)?, header.u32().ok_or_else(short)?);
-        let compression = header.text().ok_or_else(short)?;
-        let packed = header.u64().ok_or_else(short)?;
+/// Where the records of a chunk are.
+enum Place {
+    Body(Range<usize>),
+    Unpacked,
+    /// In a compression that is left to the `mcap` crate.
+    Foreign,
+}
+
+/// What the head of a chunk says.
+struct Head<'a> {
+    size: u64,
+    checksum: u32,
+    compression: &'a str,
+    packed: u64,
+    /// Where the records begin in the body.
+    start: usize,
+}
+
+impl<'a> Head<'a> {
+    fn parse(body: &'a [u8]) -> Option<Self> {
+        let mut rest = Body(body);
+        rest.take(8 + 8)?; // First and last time.
+        let (size, checksum, compression, packed) = (rest.u64()?, rest.u32()?, rest.text()?, rest.u64()?);
+        Some(Self { size, checksum, compression, packed, start: body.len() - rest.0.len() })
+    }
+}
+
+fn short() -> String {
+    "the chunk ends too early".to_string()
+}
+
+impl Chunk {
+    /// Finds the records; unpacks and checks them. `whole`: all of the chunk is there.
+    fn unpack(&mut self, whole: bool) -> Result<Place, String> {
+        let Head { size, checksum, compression, packed, start } = Head::parse(&self.body).ok_or_else(short)?;
         if size > CHUNK_MAX {
             return Err(format!("expected a chunk of at most {CHUNK_MAX} bytes, got {size}"));
         }
-        let packed = if whole { header.take(packed as usize).ok_or_else(short)? } else { header.0 };
-        let records = match compression {
-            "" => packed,
-            "zstd" => self.unpack(packed, size as usize, whole)?,
-            _ => return decompress(body, length, whole, each),
+        let there = (self.body.len() - start) as u64;
+        if whole && packed > there {
+            return Err(short());
+        }
+        let range = start..start + if whole { packed as usize } else { there as usize };
+        let (place, records) = match compression {
+            "" => (Place::Body(range.clone()), &self.body[range]),
+            "zstd" => {
+                decompress(&self.body[range], size as usize, whole, &mut self.decoder, &mut self.unpacked)?;
+                (Place::Unpacked, &self.unpacked[..])
+            }
+            _ => return Ok(Place::Foreign),
         };
         let got = if whole && checksum != 0 { crc32fast::hash(records) } else { checksum };
         if got != checksum {
             return Err(format!("expected the checksum {checksum:08x} of the chunk, got {got:08x}"));
         }
+        Ok(place)
+    }
+
+    /// Gives the records. `length`: what the prefix of the chunk's record says.
+    fn give(&self, place: Place, length: u64, whole: bool, each: Each) -> Result<(), String> {
+        let records = match place {
+            Place::Body(range) => &self.body[range],
+            Place::Unpacked => &self.unpacked[..],
+            Place::Foreign => return foreign(&self.body, length, whole, each),
+        };
         let mut records = Body(records);
         while !records.0.is_empty() {
             let (opcode, length) = records.u8().zip(records.u64()).ok_or_else(short)?;
@@ -44,29 +103,111 @@ impl Chunks {
         Ok(())
     }
 
-    /// What zstd packed; of a chunk that was cut off, as much as can be unpacked.
-    fn unpack(&mut self, packed: &[u8], size: usize, whole: bool) -> Result<&[u8], String> {
-        self.unpacked.clear();
-        if !whole {
-            let _ = zstd::Decoder::with_buffer(packed)
-                .and_then(|decoder| decoder.take(size as u64).read_to_end(&mut self.unpacked));
-            return Ok(&self.unpacked);
+    /// Gives what is there of a chunk that was cut off. `length`: what it should have had.
+    pub fn give_cut(&mut self, length: u64, each: Each) -> Result<(), String> {
+        let place = self.unpack(false)?;
+        self.give(place, length, false, each)
+    }
+}
+
+/// Chunks on their way, in the order of the file.
+#[derive(Default)]
+pub struct Ahead {
+    /// What each takes, bytes, and where it comes back.
+    chunks: VecDeque<(u64, Receiver<(Chunk, Result<Place, String>)>)>,
+    spare: Vec<Chunk>,
+}
+
+impl Ahead {
+    /// A chunk to be filled.
+    pub fn spare(&mut self) -> Chunk {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    /// Takes a chunk whose body was read. Chunks before it are given where there is no more room.
+    ///
+    /// # Errors
+    /// The first chunk that makes no sense; later ones are dropped.
+    pub fn push(&mut self, mut chunk: Chunk, offset: u64, each: Each) -> Result<(), Broken> {
+        chunk.offset = offset;
+        let size = Head::parse(&chunk.body).map_or(0, |head| head.size.min(CHUNK_MAX));
+        let takes = chunk.body.capacity() as u64 + size;
+        while self.chunks.len() >= AHEAD_COUNT || (!self.chunks.is_empty() && self.takes() + takes > AHEAD_MAX) {
+            self.give_first(each)?;
         }
-        self.unpacked.reserve(size);
-        let decoder = match &mut self.decoder {
-            Some(decoder) => decoder,
-            none => none.insert(zstd::bulk::Decompressor::new().map_err(|error| error.to_string())?),
+        let (sender, receiver) = channel();
+        self.chunks.push_back((takes, receiver));
+        let work = move || {
+            let place = chunk.unpack(true);
+            // Nobody waits for it after an error.
+            let _ = sender.send((chunk, place));
         };
-        match decoder.decompress_to_buffer(packed, &mut self.unpacked) {
-            Ok(got) if got == size => Ok(&self.unpacked),
-            Ok(got) => Err(format!("expected a chunk of {size} bytes, got {got}")),
-            Err(error) => Err(format!("a packed chunk: {error}")),
+        // A thread of the pool that waits for the pool could wait for ever.
+        if rayon::current_thread_index().is_some() {
+            work()
+        } else {
+            rayon::spawn(work)
         }
+        Ok(())
+    }
+
+    /// Gives all that is on its way.
+    ///
+    /// # Errors
+    /// As [`Ahead::push`].
+    pub fn give_all(&mut self, each: Each) -> Result<(), Broken> {
+        while !self.chunks.is_empty() {
+            self.give_first(each)?;
+        }
+        Ok(())
+    }
+
+    fn takes(&self) -> u64 {
+        self.chunks.iter().map(|(takes, _)| takes).sum()
+    }
+
+    fn give_first(&mut self, each: Each) -> Result<(), Broken> {
+        let Some((_, first)) = self.chunks.pop_front() else { return Ok(()) };
+        let lost = |_| Broken::Io(std::io::Error::other("a thread that unpacked a chunk has ended"));
+        let (chunk, place) = first.recv().map_err(lost)?;
+        let outcome = place.and_then(|place| chunk.give(place, chunk.body.len() as u64, true, each));
+        let offset = chunk.offset;
+        self.spare.push(chunk);
+        outcome.map_err(|reason| {
+            // What lies behind damage is not given.
+            self.chunks.clear();
+            Broken::Damaged { offset, reason }
+        })
+    }
+}
+
+/// Unpacks what zstd packed; of a chunk that was cut off, as much as can be unpacked.
+fn decompress(
+    packed: &[u8],
+    size: usize,
+    whole: bool,
+    decoder: &mut Option<zstd::bulk::Decompressor<'static>>,
+    unpacked: &mut Vec<u8>,
+) -> Result<(), String> {
+    unpacked.clear();
+    if !whole {
+        let _ = zstd::Decoder::with_buffer(packed).and_then(|decoder| decoder.take(size as u64).read_to_end(unpacked));
+        return Ok(());
+    }
+    unpacked.reserve(size);
+    let decoder = match decoder {
+        Some(decoder) => decoder,
+        none => none.insert(zstd::bulk::Decompressor::new().map_err(|error| error.to_string())?),
+    };
+    match decoder.decompress_to_buffer(packed, unpacked) {
+        Ok(got) if got == size => Ok(()),
+        Ok(got) => Err(format!("expected a chunk of {size} bytes, got {got}")),
+        Err(error) => Err(format!("a packed chunk: {error}")),
     }
 }
 
 /// Gives the records of a chunk in another compression (lz4). The `mcap` crate's reader is shown a file that is this one chunk.
-fn decompress(body: &[u8], length: u64, whole: bool, each: Each) -> Result<(), String> {
+fn foreign(body: &[u8], length: u64, whole: bool, each: Each) -> Result<(), String> {
     let options = LinearReaderOptions::default()
         .with_skip_start_magic(true)
         .with_skip_end_magic(true)

@@ -25,10 +25,14 @@ const BATCH: u64 = 1 << 16;
 const DEPTH_MAX: usize = 3;
 /// Wider elements, such as strings, are no numbers.
 const NUMBER_MAX: u64 = 8;
+/// A larger chunk, unpacked, is refused, bytes: h5py makes chunks of up to 1 MiB by itself.
+const CHUNK_MAX: u64 = 64 << 20;
 
 /// A D4RL or Minari file.
 pub struct Hdf5 {
     path: PathBuf,
+    /// Of the file, bytes.
+    length: u64,
     /// Minari's groups in order; empty: the file is one table.
     episodes: Vec<String>,
     columns: Vec<Column>,
@@ -41,7 +45,8 @@ impl Hdf5 {
     /// No HDF5 file, or one without a table.
     pub fn open(path: &Path) -> Result<Self, BagError> {
         let path = if path.is_dir() { path.join(MINARI_FILE) } else { path.into() };
-        std::fs::File::open(&path).map_err(|source| BagError::Unreadable { path: path.clone(), source })?;
+        let unreadable = |source| BagError::Unreadable { path: path.clone(), source };
+        let length = std::fs::File::open(&path).and_then(|file| file.metadata()).map_err(unreadable)?.len();
         let not_a_table = |error: Error| BagError::NotABag { path: path.clone(), reason: error.to_string() };
         let file = File::open_streaming(&path).map_err(not_a_table)?;
         let mut episodes = file.root().groups().map_err(not_a_table)?;
@@ -52,12 +57,12 @@ impl Hdf5 {
             None => file.root(),
         };
         let mut columns = Vec::new();
-        columns_of(&table, "", DEPTH_MAX, &mut columns).map_err(not_a_table)?;
+        columns_of((&table, length), "", DEPTH_MAX, &mut columns).map_err(not_a_table)?;
         if columns.is_empty() {
             let reason = format!("it holds no datasets of numbers, neither below `{EPISODE}0` nor at the root");
             return Err(BagError::NotABag { path, reason });
         }
-        Ok(Self { path, episodes, columns })
+        Ok(Self { path, length, episodes, columns })
     }
 
     fn damaged(&self, row: u64, reason: impl ToString) -> BagError {
@@ -73,13 +78,13 @@ impl Hdf5 {
         to: &mut dyn FnMut(Event),
     ) -> Result<u64, BagError> {
         to(Event::Break);
-        let open = |name: &str| Numbers::open(table, name).map_err(|reason| self.damaged(row, reason));
+        let open = |name: &str| Numbers::open((table, self.length), name).map_err(|reason| self.damaged(row, reason));
         let columns = selection.columns.iter().map(|column| open(&column.name)).collect::<Result<Vec<_>, _>>()?;
-        let ends = match self.episodes.is_empty() {
-            true => ENDS.iter().filter(|name| self.columns.iter().any(|c| c.name == **name)).map(|n| open(n)).collect(),
-            false => Ok(Vec::new()),
-        };
-        let ends: Vec<Numbers> = ends?;
+        // By name, not by column: one that cannot be read would otherwise join all episodes without a word.
+        let there = if self.episodes.is_empty() { table.datasets() } else { Ok(Vec::new()) };
+        let there = there.map_err(|error| self.damaged(row, error))?;
+        let ends = ENDS.iter().filter(|name| there.iter().any(|there| there == **name));
+        let ends = ends.map(|name| open(name)).collect::<Result<Vec<_>, _>>()?;
         let rows = columns.iter().map(|column| column.rows).max().unwrap_or(0);
         let widest = columns.iter().map(|column| column.width as u64).max().unwrap_or(1).max(1);
         let (step, mut in_episode, mut sample) = ((BATCH / widest).max(1), 0, Vec::new());
@@ -136,17 +141,22 @@ impl Source for Hdf5 {
     }
 }
 
-/// The datasets of numbers below a group, by their path.
-fn columns_of(group: &Group, prefix: &str, depth: usize, columns: &mut Vec<Column>) -> Result<(), Error> {
+/// The datasets of numbers below a group, by their path. `length`: of the file.
+fn columns_of(
+    (group, length): (&Group, u64),
+    prefix: &str,
+    depth: usize,
+    columns: &mut Vec<Column>,
+) -> Result<(), Error> {
     for name in group.datasets()? {
         // What cannot be read is no column: nobody may want it.
-        if let Ok(numbers) = Numbers::open(group, &name) {
+        if let Ok(numbers) = Numbers::open((group, length), &name) {
             columns.push(Column { name: format!("{prefix}{name}"), width: numbers.width, labels: Vec::new() });
         }
     }
     if depth > 0 {
         for name in group.groups()?.iter().filter(|name| !name.starts_with(EPISODE)) {
-            columns_of(&group.group(name)?, &format!("{prefix}{name}/"), depth - 1, columns)?;
+            columns_of((&group.group(name)?, length), &format!("{prefix}{name}/"), depth - 1, columns)?;
         }
     }
     Ok(())
@@ -161,7 +171,8 @@ struct Numbers {
 }
 
 impl Numbers {
-    fn open(group: &Group, name: &str) -> Result<Self, String> {
+    /// `length`: of the file.
+    fn open((group, length): (&Group, u64), name: &str) -> Result<Self, String> {
         let text = |error: Error| format!("`{name}`: {error}");
         let dataset = group.dataset(name).map_err(text)?;
         let (shape, kind) = (dataset.shape().map_err(text)?, dataset.dtype().map_err(text)?);
@@ -182,9 +193,18 @@ impl Numbers {
         match numbers.dataset.chunk_shape().map_err(text)? {
             None => Ok(numbers),
             Some(chunk) => {
-                let most = numbers.dataset.chunks().map_err(text)?.len() as u64;
+                let chunks = numbers.dataset.chunks().map_err(text)?;
+                // Memory is taken by these sizes, before anything is read.
+                let is_there = |at: u64, size: u64| at.checked_add(size).is_some_and(|end| end <= length);
+                if let Some(lost) = chunks.iter().find(|chunk| !is_there(chunk.address, chunk.storage_size)) {
+                    let (at, size) = (lost.address, lost.storage_size);
+                    return Err(format!("`{name}`: a chunk of {size} bytes at {at} in a file of {length} bytes"));
+                }
                 let in_chunk = chunk.iter().try_fold(1u64, |all, &length| all.checked_mul(length));
-                let stored = in_chunk.and_then(|in_chunk| in_chunk.checked_mul(most)).unwrap_or(u64::MAX);
+                let in_chunk = in_chunk.filter(|count| count.saturating_mul(size) <= CHUNK_MAX);
+                let in_chunk = in_chunk
+                    .ok_or_else(|| format!("`{name}`: expected chunks of at most {CHUNK_MAX} bytes, got {chunk:?}"))?;
+                let stored = in_chunk.saturating_mul(chunks.len() as u64);
                 let stated = rows.saturating_mul(width);
                 if stated > stored {
                     return Err(format!("`{name}`: expected {stated} values, at most {stored} are stored"));

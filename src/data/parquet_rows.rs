@@ -21,6 +21,7 @@ const BATCH: usize = 1024;
 /// No Parquet file, a column that is not there or not of numbers, damage; what came before it has been given.
 pub fn read_rows(path: &Path, columns: &[Column], each: &mut dyn FnMut(u64, &[&[f64]])) -> Result<(), BagError> {
     let source = File::open(path).map_err(|source| BagError::Unreadable { path: path.into(), source })?;
+    let length = source.metadata().map_err(|source| BagError::Unreadable { path: path.into(), source })?.len();
     let mut row = 0;
     let damaged = |row: u64, reason: String| BagError::Damaged { path: path.into(), at: Place::Row(row), reason };
     let broken = |row: u64, error: ParquetError| damaged(row, error.to_string());
@@ -30,7 +31,8 @@ pub fn read_rows(path: &Path, columns: &[Column], each: &mut dyn FnMut(u64, &[&[
     let places = places.map_err(|reason| BagError::NotABag { path: path.into(), reason })?;
     for group in 0..reader.num_row_groups() {
         let group = reader.get_row_group(group).map_err(|error| broken(row, error))?;
-        let leaves: Result<Vec<Leaf>, ParquetError> = places.iter().map(|&place| Leaf::new(&*group, place)).collect();
+        let leaves: Result<Vec<Leaf>, ParquetError> =
+            places.iter().map(|&place| Leaf::new(&*group, place, length)).collect();
         let mut leaves = leaves.map_err(|error| broken(row, error))?;
         loop {
             let mut rows = None;
@@ -79,8 +81,18 @@ struct Leaf {
 }
 
 impl Leaf {
-    fn new(group: &dyn RowGroupReader, place: usize) -> Result<Self, ParquetError> {
-        let descriptor = group.metadata().column(place).column_descr_ptr();
+    /// `length`: of the file.
+    fn new(group: &dyn RowGroupReader, place: usize, length: u64) -> Result<Self, ParquetError> {
+        let column = group.metadata().column(place);
+        // The crate panics on negative numbers.
+        let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+        let end = u64::try_from(start).ok().zip(u64::try_from(column.compressed_size()).ok());
+        if end.and_then(|(start, size)| start.checked_add(size)).is_none_or(|end| end > length) {
+            let (name, size) = (column.column_path().string(), column.compressed_size());
+            let got = format!("`{name}` has {size} bytes at {start} in a file of {length} bytes");
+            return Err(ParquetError::General(got));
+        }
+        let descriptor = column.column_descr_ptr();
         Ok(Self {
             reader: group.get_column_reader(place)?,
             definition_max: descriptor.max_def_level(),

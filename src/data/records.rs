@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::chunks::Chunks;
+use super::chunks::{Ahead, Chunk};
 use super::packed::{MESSAGE_MAX, is_packed, unpacking};
 
 pub const MAGIC: [u8; 8] = *b"\x89MCAP0\r\n";
@@ -143,7 +143,17 @@ pub struct Records {
     /// Of the file; of one that is packed, more than it can be.
     length: u64,
     body: Vec<u8>,
-    chunks: Chunks,
+}
+
+/// What was read.
+enum Next {
+    /// On its way.
+    Chunk,
+    /// Opcode and offset; its body is loaded.
+    Record(u8, u64),
+    /// A chunk that the file ends in, its length and offset.
+    Cut(Chunk, u64, u64),
+    End,
 }
 
 impl Records {
@@ -156,7 +166,7 @@ impl Records {
             let length = file.metadata()?.len();
             (Source::Plain(BufReader::with_capacity(1 << 16, file)), length)
         };
-        let mut records = Self { source, offset: 0, length, body: Vec::new(), chunks: Chunks::default() };
+        let mut records = Self { source, offset: 0, length, body: Vec::new() };
         let mut magic = [0; MAGIC.len()];
         records.fill(&mut magic)?;
         if magic != MAGIC {
@@ -172,25 +182,50 @@ impl Records {
     /// Reads the data section: every schema, channel and message, chunks unpacked, in the order of the file.
     /// Returns at its end.
     pub fn data(&mut self, each: Each) -> Result<(), Broken> {
-        loop {
-            let offset = self.offset;
-            let (opcode, length) = self.prefix()?;
-            if matches!(opcode, DATA_END | FOOTER) {
-                return Ok(());
-            }
-            match self.load(length) {
-                Err(Broken::Cut { .. }) if opcode == CHUNK => {
+        let mut ahead = Ahead::default();
+        let outcome = loop {
+            match self.read_chunk(&mut ahead, each) {
+                Ok(Next::Chunk) => {}
+                Ok(Next::Record(opcode, offset)) => {
+                    ahead.give_all(each)?;
+                    give(opcode, &self.body, each).map_err(|reason| Broken::Damaged { offset, reason })?;
+                }
+                Ok(Next::End) => break Ok(()),
+                Ok(Next::Cut(mut chunk, length, offset)) => {
+                    ahead.give_all(each)?;
                     // The messages that lie before the cut are given; their checksum lies behind it.
-                    let _ = self.chunks.give(&self.body, length, false, each);
+                    let _ = chunk.give_cut(length, each);
                     return Err(Broken::Cut { offset });
                 }
-                loaded => loaded.map_err(|broken| broken.at(offset))?,
+                Err(broken) => break Err(broken),
             }
-            let outcome = match opcode {
-                CHUNK => self.chunks.give(&self.body, length, true, each),
-                _ => give(opcode, &self.body, each),
-            };
-            outcome.map_err(|reason| Broken::Damaged { offset, reason })?;
+        };
+        // What is wrong there lies behind what is still on its way.
+        ahead.give_all(each)?;
+        outcome
+    }
+
+    /// Reads one record; a chunk is sent on its way.
+    fn read_chunk(&mut self, ahead: &mut Ahead, each: Each) -> Result<Next, Broken> {
+        let offset = self.offset;
+        let (opcode, length) = self.prefix()?;
+        if matches!(opcode, DATA_END | FOOTER) {
+            return Ok(Next::End);
+        }
+        if opcode != CHUNK {
+            self.load(length).map_err(|broken| broken.at(offset))?;
+            return Ok(Next::Record(opcode, offset));
+        }
+        let mut chunk = ahead.spare();
+        std::mem::swap(&mut chunk.body, &mut self.body);
+        let loaded = self.load(length);
+        std::mem::swap(&mut chunk.body, &mut self.body);
+        match loaded {
+            Err(Broken::Cut { .. }) => Ok(Next::Cut(chunk, length, offset)),
+            loaded => {
+                loaded?;
+                ahead.push(chunk, offset, each).map(|()| Next::Chunk)
+            }
         }
     }
 

@@ -46,3 +46,38 @@ fn damaged_files_never_panic() {
         })
         .unwrap();
 }
+
+/// Chunks are unpacked ahead of the reader; what is given, and what is said, is as if they were not.
+#[test]
+fn of_a_damaged_chunk_and_those_behind_it_nothing_is_given() {
+    use mcap::{Compression, WriteOptions};
+    for compression in [Some(Compression::Zstd), Some(Compression::Lz4), None] {
+        let folder = tempfile::tempdir().unwrap();
+        let path =
+            bare(folder.path(), WriteOptions::new().compression(compression).chunk_size(Some(2048)), &drive(100));
+        let whole = std::fs::read(&path).unwrap();
+        // Where the chunks begin: records of one byte of opcode and eight of length, behind eight bytes of magic.
+        let (mut at, mut chunks) = (8, Vec::new());
+        while whole[at] != 0x0F {
+            let length = u64::from_le_bytes(whole[at + 1..at + 9].try_into().unwrap()) as usize;
+            chunks.extend((whole[at] == 6).then_some((at, length)));
+            at += 9 + length;
+        }
+        assert!(chunks.len() > 8, "{} chunks", chunks.len());
+        for (at, length) in chunks {
+            std::fs::write(&path, &whole[..at]).unwrap();
+            // Cut before the first chunk it is refused: it has not one topic.
+            let before = open(&path).map_or(Vec::new(), |bag| read(&*bag).0);
+            let mut damaged = whole.clone();
+            damaged[at + 9 + length / 2] ^= 0x55;
+            std::fs::write(&path, damaged).unwrap();
+            let (got, outcome) = read(&*open(&path).unwrap());
+            assert!(
+                matches!(outcome, Err(BagError::Damaged { at: Place::Byte(place), .. }) if place == at as u64),
+                "{outcome:?}"
+            );
+            assert_eq!(got.len(), before.len());
+            assert_eq!(got, before);
+        }
+    }
+}

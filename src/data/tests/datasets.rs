@@ -101,6 +101,17 @@ mod lerobot {
         std::fs::remove_dir_all(path.join("data/chunk-000")).unwrap();
         assert!(read_source(&contract, path).unwrap_err().to_string().contains("holds no .parquet file"));
     }
+
+    /// Found by the fuzz target `lerobot_parquet`: a column that starts before the file does, on which the crate panics.
+    #[test]
+    fn a_column_beyond_the_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        write_dataset(folder.path(), "v3.0", &[rows(8, 0.0), rows(8, 1.0), rows(8, 2.0)]);
+        let damaged = include_bytes!("../../../fuzz/found/lerobot_parquet_negative_start");
+        std::fs::write(folder.path().join("data/chunk-000/file-000.parquet"), damaged).unwrap();
+        let error = read_source(&Contract::new(&[COLUMNS]), folder.path()).unwrap_err().to_string();
+        assert!(error.contains("file-000.parquet, row ") && error.contains("in a file of 2847 bytes"), "{error}");
+    }
 }
 
 #[cfg(not(feature = "lerobot"))]
@@ -174,6 +185,16 @@ mod hdf5 {
                 assert!(k == 0 || frame.values[..2] == rows[k].1, "episode {i}, frame {k}");
             }
         }
+    }
+
+    /// Found by the fuzz target `hdf5`: a chunk that is said to have 1.8 GB, in a file of 18 kB.
+    #[test]
+    fn a_chunk_beyond_the_file_is_refused_before_memory_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.h5");
+        std::fs::write(&path, include_bytes!("../../../fuzz/found/hdf5_chunk_size")).unwrap();
+        let error = read_source(&Contract::new(&[COLUMNS]), &path).unwrap_err().to_string();
+        assert!(error.contains("a chunk of"), "{error}");
     }
 
     #[test]
