@@ -55,8 +55,8 @@ struct Description {
 }
 
 impl Description {
-    /// Do the parts fit each other, and the file of weights, of so many bytes? Asked first: a network takes its memory before its
-    /// weights are read.
+    /// Do the parts fit each other, and the file of weights, of so many bytes? Asked before a network of these sizes is made:
+    /// products of them must not overflow, and layers are listed one by one.
     fn check(&self, weights: u64) -> Result<(), String> {
         let Self { network, layout, normaliser, .. } = self;
         let frame = layout.frame_channels();
