@@ -127,7 +127,8 @@ fn a_peer_that_vanishes_and_returns() {
 fn a_planner_that_panics_leads_through_error_processing_and_starts_anew() {
     let stage = Stage::new();
     let (config, model) = (config_file(), model());
-    let mut node = stage.node_in(&[("DF_TEST_PANIC_AFTER_PLANS", "20")], &["--config", &config, "--model", &model]);
+    // Three seconds of plans: diagnostics, one a second, see them before the second panic as well.
+    let mut node = stage.node_in(&[("DF_TEST_PANIC_AFTER_PLANS", "60")], &["--config", &config, "--model", &model]);
     let mut robot = stage.robot(&[]);
     let mut operator = stage.peer("lifecycle.py", &[]);
     robot.ask(&format!("odom {PLACE}"));
