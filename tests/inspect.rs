@@ -228,9 +228,9 @@ fn a_bag_that_was_cut_or_damaged_is_shown_as_far_as_it_goes() {
             );
             let messages = match &part.contract {
                 None => part.inputs[0].topics.iter().map(|topic| topic.clock.messages).sum(),
-                Some(_) => part.contract.as_ref().unwrap().inputs[0].messages,
+                Some(_) => part.contract.as_ref().unwrap().inputs[0].read.messages,
             };
-            let all = whole.contract.as_ref().unwrap().inputs[0].messages;
+            let all = whole.contract.as_ref().unwrap().inputs[0].read.messages;
             assert!(messages > 0 && messages < all, "{what}: {messages} of {all}");
             if config.is_some() {
                 let frames = part.contract.as_ref().unwrap().coverage.frames;

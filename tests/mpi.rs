@@ -1,6 +1,8 @@
 //! `df_train` as the ranks of an MPI program: the same course as one process, a rank that dies, hangs or is told to stop, and
 //! going on with another number of ranks. Needs the feature `mpi` and an `mpirun` (OpenMPI): `make test-mpi`.
 
+mod demonstrations;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -11,6 +13,8 @@ use std::time::{Duration, Instant};
 use df_planner::training::Line;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+use demonstrations::{configure, record};
 
 /// How long a run may take to end once a rank has died, or it was told to stop.
 const SOON: Duration = Duration::from_secs(60);
@@ -31,26 +35,16 @@ struct Place(tempfile::TempDir);
 impl Place {
     fn new(checkpoint_every_s: &str) -> Self {
         let place = Self(tempfile::tempdir().unwrap());
-        let recorded = Command::new(env!("CARGO_BIN_EXE_df_sim"))
-            .args(["record", "--minutes", "1", "--episode-s", "15", "--seed", "5", "--out"])
-            .arg(place.at("demos"))
-            .output()
-            .unwrap();
-        assert!(recorded.status.success(), "{}", stderr(&recorded));
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/point_maze.yaml");
-        let mut text = fs::read_to_string(shipped).unwrap();
+        record(place.0.path(), "1");
         let every = format!("checkpoint_every_s: {checkpoint_every_s}");
-        for (from, to) in [
+        let changes = [
             ("width: 128, layers: 3, heads: 4", "width: 32, layers: 2, heads: 2"),
             // Four parts, of one and of two windows, for 1, 2 or 4 ranks.
             ("batch: 64", "batch: 6\n  accumulate: 4\n  validate_every: 60\n  log_every: 1"),
             ("warmup_steps: 500", "warmup_steps: 5"),
             ("checkpoint_every_s: 300", every.as_str()),
-        ] {
-            assert!(text.contains(from), "the shipped configuration no longer has `{from}`");
-            text = text.replacen(from, to, 1);
-        }
-        fs::write(place.at("config.yaml"), text).unwrap();
+        ];
+        configure(place.0.path(), &changes);
         place
     }
 

@@ -3,43 +3,21 @@
 #[path = "programs/cache.rs"]
 mod cache;
 
+mod demonstrations;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use demonstrations::{configure, record};
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A bag of a quarter of a minute.
-fn bag(folder: &Path) -> PathBuf {
-    bag_of(folder, "0.25")
-}
-
-fn bag_of(folder: &Path, minutes: &str) -> PathBuf {
-    let bag = folder.join("demos");
-    let out = Command::new(env!("CARGO_BIN_EXE_df_sim"))
-        .args(["record", "--minutes", minutes, "--episode-s", "15", "--seed", "5", "--out"])
-        .arg(&bag)
-        .output()
-        .unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    bag
-}
-
-/// The shipped configuration with changes.
-fn config(folder: &Path, changes: &[(&str, &str)]) -> PathBuf {
-    let mut text = fs::read_to_string(root().join("config/point_maze.yaml")).unwrap();
-    for (from, to) in changes {
-        assert!(text.contains(from), "the shipped configuration no longer has `{from}`");
-        text = text.replacen(from, to, 1);
-    }
-    let path = folder.join("config.yaml");
-    fs::write(&path, text).unwrap();
-    path
-}
-
+/// Minutes.
+const QUARTER: &str = "0.25";
 const TINY: [(&str, &str); 3] = [
     ("width: 128, layers: 3, heads: 4", "width: 16, layers: 1, heads: 2"),
     ("batch: 64", "batch: 4"),
@@ -77,7 +55,8 @@ fn ask(config: &Path, model: &Path, bag: &Path, out: &Path, more: &[&str]) -> Ou
 #[test]
 fn replay_is_deterministic_close_to_the_expert_and_refuses_another_contract() {
     let folder = tempfile::tempdir().unwrap();
-    let (bag, model, config) = (bag(folder.path()), root().join("models/point_maze"), config(folder.path(), &[]));
+    let (bag, model, config) =
+        (record(folder.path(), QUARTER), root().join("models/point_maze"), configure(folder.path(), &[]));
     let run = |name: &str, seed| {
         let out = folder.path().join(name);
         let output = replay(&config, &model, &bag, &out, seed);
@@ -97,7 +76,7 @@ fn replay_is_deterministic_close_to_the_expert_and_refuses_another_contract() {
     let rmse = (rows.iter().map(error).sum::<f64>() / 24.0).sqrt();
     assert!(rmse < 1.5, "{rmse} N");
 
-    let other = self::config(folder.path(), &[("period_s: 0.05", "period_s: 0.1")]);
+    let other = self::configure(folder.path(), &[("period_s: 0.05", "period_s: 0.1")]);
     let refused = replay(&other, &model, &bag, &folder.path().join("d"), "7");
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && message.contains("period_s is 0.05"), "{message}");
@@ -106,7 +85,7 @@ fn replay_is_deterministic_close_to_the_expert_and_refuses_another_contract() {
 #[test]
 fn training_is_reproducible_and_ctrl_c_leaves_a_usable_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
-    let (bag, config) = (bag(folder.path()), config(folder.path(), &TINY));
+    let (bag, config) = (record(folder.path(), QUARTER), configure(folder.path(), &TINY));
     let weights = |name: &str| {
         let out = folder.path().join(name);
         let output = train(&config, &bag, &out, "8").output().unwrap();
@@ -151,7 +130,8 @@ fn training_is_reproducible_and_ctrl_c_leaves_a_usable_checkpoint() {
 #[test]
 fn questions_to_a_recording_are_answered_the_same_way_twice() {
     let folder = tempfile::tempdir().unwrap();
-    let (bag, config, model) = (bag(folder.path()), config(folder.path(), &TINY), folder.path().join("tiny"));
+    let (bag, config, model) =
+        (record(folder.path(), QUARTER), configure(folder.path(), &TINY), folder.path().join("tiny"));
     assert!(train(&config, &bag, &model, "8").output().unwrap().status.success());
     let (force, pose) = (["wrench.force.x", "wrench.force.y"], ["pose.pose.position.x", "pose.pose.position.y"]);
     let speed = ["twist.twist.linear.x", "twist.twist.linear.y"];
@@ -204,7 +184,8 @@ fn questions_to_a_recording_are_answered_the_same_way_twice() {
 #[test]
 fn the_shipped_model_foretells_and_infers_better_than_a_naive_answer() {
     let folder = tempfile::tempdir().unwrap();
-    let (bag, model, config) = (bag(folder.path()), root().join("models/point_maze"), config(folder.path(), &[]));
+    let (bag, model, config) =
+        (record(folder.path(), QUARTER), root().join("models/point_maze"), configure(folder.path(), &[]));
     for name in ["observations", "actions"] {
         let out = folder.path().join(name);
         let output = ask(&config, &model, &bag, &out, &["--ask", name]);
@@ -233,7 +214,7 @@ fn the_shipped_model_foretells_and_infers_better_than_a_naive_answer() {
 fn a_question_longer_than_the_recording_is_refused_with_both_lengths() {
     let folder = tempfile::tempdir().unwrap();
     // 3 s: some 60 frames.
-    let (bag, config) = (bag_of(folder.path(), "0.05"), config(folder.path(), &[]));
+    let (bag, config) = (record(folder.path(), "0.05"), configure(folder.path(), &[]));
     let out = folder.path().join("rows");
     let refused = ask(&config, &root().join("models/point_maze"), &bag, &out, &["--ask", "observations"]);
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
@@ -244,7 +225,7 @@ fn a_question_longer_than_the_recording_is_refused_with_both_lengths() {
 #[test]
 fn a_bad_configuration_is_refused_before_anything_is_read() {
     let folder = tempfile::tempdir().unwrap();
-    let config = config(folder.path(), &[("period_s: 0.05", "period_s: -1")]);
+    let config = configure(folder.path(), &[("period_s: 0.05", "period_s: -1")]);
     let refused = train(&config, Path::new("no-such-bag"), &folder.path().join("out"), "1").output().unwrap();
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
     let line = 1 + fs::read_to_string(&config).unwrap().lines().position(|l| l.starts_with("period_s")).unwrap();

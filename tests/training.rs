@@ -1,6 +1,8 @@
 //! A training run survives what happens to processes and disks: it is killed, stopped, out of room, out of numbers; nothing is lost,
 //! and going on gives the same weights, bit for bit.
 
+mod demonstrations;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -8,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+use demonstrations::{configure, record};
 
 /// Kills without warning.
 const KILLS: usize = 20;
@@ -19,12 +23,7 @@ struct Place(tempfile::TempDir);
 impl Place {
     fn new(changes: &[(&str, &str)]) -> Self {
         let place = Self(tempfile::tempdir().unwrap());
-        let recorded = Command::new(env!("CARGO_BIN_EXE_df_sim"))
-            .args(["record", "--minutes", "1", "--episode-s", "15", "--seed", "5", "--out"])
-            .arg(place.at("demos"))
-            .output()
-            .unwrap();
-        assert!(recorded.status.success(), "{}", stderr(&recorded));
+        record(place.0.path(), "1");
         place.configure(changes);
         place
     }
@@ -34,19 +33,12 @@ impl Place {
     }
 
     fn configure(&self, changes: &[(&str, &str)]) {
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/point_maze.yaml");
-        let mut text = fs::read_to_string(shipped).unwrap();
         let small = [
             ("width: 128, layers: 3, heads: 4", "width: 16, layers: 1, heads: 2"),
-            ("batch: 64", "batch: 4, validate_every: 40"),
+            ("batch: 64", "batch: 4\n  validate_every: 40\n  log_every: 1"),
             ("warmup_steps: 500", "warmup_steps: 5"),
-            ("  batch: 4, validate_every: 40\n", "  batch: 4\n  validate_every: 40\n  log_every: 1\n"),
         ];
-        for (from, to) in small.iter().chain(changes) {
-            assert!(text.contains(from), "the shipped configuration no longer has `{from}`");
-            text = text.replacen(from, to, 1);
-        }
-        fs::write(self.at("config.yaml"), text).unwrap();
+        configure(self.0.path(), &[&small[..], changes].concat());
     }
 
     fn train(&self, out: &str, steps: usize, more: &[&str]) -> Command {

@@ -1,23 +1,7 @@
 //! A Parquet file of a LeRobot dataset.
 #![no_main]
 
-use std::cell::LazyCell;
-
-use df_planner_fuzz::{Scratch, limit_memory};
+use df_planner_fuzz::read_dataset_with;
 use libfuzzer_sys::fuzz_target;
 
-thread_local! {
-    static SCRATCH: LazyCell<Scratch> = LazyCell::new(|| {
-        let scratch = Scratch::new();
-        scratch.dataset();
-        scratch
-    });
-}
-
-fuzz_target!(|data: &[u8]| {
-    limit_memory();
-    SCRATCH.with(|scratch| {
-        scratch.write("dataset/data/chunk-000/file-000.parquet", data);
-        scratch.read(&scratch.at("dataset"));
-    });
-});
+fuzz_target!(|data: &[u8]| read_dataset_with("data/chunk-000/file-000.parquet", data));

@@ -3,12 +3,13 @@
 #[path = "../../tests/recordings/mod.rs"]
 pub mod recordings;
 
+use std::cell::LazyCell;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use df_planner::data::{open_source, read_episodes};
 use df_planner::message::{Definitions, Extractor, SchemaDefinitions, bind};
-use df_planner::model::{Checkpoint, NetworkConfig, Provenance};
+use df_planner::model::{Checkpoint, CheckpointError, NetworkConfig, Provenance};
 use df_planner::signal::Normaliser;
 use recordings::{COLUMNS, Contract, HEADER, POINT_MAZE};
 
@@ -97,7 +98,7 @@ impl Scratch {
         let slots = layout.modalities.len() * layout.frame_stack;
         let sizes = NetworkConfig::new(2, 1, 1, layout.token_channels(), slots, 2);
         let checkpoint = Checkpoint {
-            network: sizes.init(&Device::flex()),
+            network: sizes.init(&Device::flex()).into(),
             sizes,
             model: config.model.clone(),
             layout: layout.clone(),
@@ -106,9 +107,28 @@ impl Scratch {
             configuration: POINT_MAZE.into(),
             provenance: Provenance::default(),
         };
-        checkpoint.save(&self.at("checkpoint")).expect("a checkpoint");
+        checkpoint.save(&self.at("checkpoint"), |_| Ok::<_, CheckpointError>(())).expect("a checkpoint");
         self.at("checkpoint")
     }
+}
+
+/// Reads a LeRobot dataset in which the bytes stand in place of one of its files.
+///
+/// # Panics
+/// As [`Scratch::read`].
+pub fn read_dataset_with(file: &str, bytes: &[u8]) {
+    thread_local! {
+        static SCRATCH: LazyCell<Scratch> = LazyCell::new(|| {
+            let scratch = Scratch::new();
+            scratch.dataset();
+            scratch
+        });
+    }
+    limit_memory();
+    SCRATCH.with(|scratch| {
+        scratch.write(&format!("dataset/{file}"), bytes);
+        scratch.read(&scratch.at("dataset"));
+    });
 }
 
 /// A message type with everything that fields may name, and with everything that they may not.

@@ -13,6 +13,18 @@ pub struct Dataset<'a> {
     pub kind: &'static str,
     pub columns: &'a Columns,
     pub has: &'a [Column],
+    /// Columns that cannot be read, and why.
+    pub unreadable: &'a [(String, String)],
+}
+
+impl Dataset<'_> {
+    fn pick(&self, text: &str) -> Result<(&Column, std::ops::Range<usize>), String> {
+        let named = |name: &str| text.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('['));
+        match self.unreadable.iter().find(|(name, _)| named(name)) {
+            Some((_, reason)) => Err(format!("cannot be read: {reason}")),
+            None => pick(text, self.has),
+        }
+    }
 }
 
 /// The columns that the contract needs.
@@ -72,9 +84,8 @@ impl Selection {
         };
         let mut values = Vec::new();
         for (i, text) in wanted.iter().enumerate() {
-            let picked = pick(text, dataset.has)
-                .map_err(|rule| config.refuse(&format!("columns.{kind}.{name}[{i}]"), text, rule))?;
-            let (column, range) = picked;
+            let (column, range) =
+                dataset.pick(text).map_err(|rule| config.refuse(&format!("columns.{kind}.{name}[{i}]"), text, rule))?;
             let place = self.columns.iter().position(|known| known == column).unwrap_or_else(|| {
                 self.columns.push(column.clone());
                 self.columns.len() - 1

@@ -1,5 +1,7 @@
 //! Demonstrations to episodes: decoded, aligned to ticks, split at gaps and at backward jumps of time.
 
+use serde::Serialize;
+
 use super::assemble::{Assembler, Step};
 use super::{BagError, Source};
 use crate::config::Config;
@@ -18,7 +20,7 @@ pub struct Episode {
 }
 
 /// What was read and what was left out, for people.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct EpisodeReport {
     /// Messages of the contract's topics; rows of a dataset.
     pub messages: u64,

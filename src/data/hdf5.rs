@@ -37,6 +37,8 @@ pub struct Hdf5 {
     /// Minari's groups in order; empty: the file is one table.
     episodes: Vec<String>,
     columns: Vec<Column>,
+    /// Datasets that cannot be read, and why: nobody may want them.
+    unreadable: Vec<(String, String)>,
 }
 
 impl Hdf5 {
@@ -57,13 +59,13 @@ impl Hdf5 {
             Some(first) => file.group(first).map_err(not_a_table)?,
             None => file.root(),
         };
-        let mut columns = Vec::new();
-        columns_of((&table, length), "", DEPTH_MAX, &mut columns).map_err(not_a_table)?;
+        let (mut columns, mut unreadable) = (Vec::new(), Vec::new());
+        columns_of((&table, length), "", DEPTH_MAX, (&mut columns, &mut unreadable)).map_err(not_a_table)?;
         if columns.is_empty() {
             let reason = format!("it holds no datasets of numbers, neither below `{EPISODE}0` nor at the root");
             return Err(BagError::NotABag { path, reason });
         }
-        Ok(Self { path, length, episodes, columns })
+        Ok(Self { path, length, episodes, columns, unreadable })
     }
 
     fn damaged(&self, row: u64, reason: impl ToString) -> BagError {
@@ -124,7 +126,8 @@ impl Source for Hdf5 {
         report: &mut EpisodeReport,
         to: &mut dyn FnMut(Event),
     ) -> Result<(), BagError> {
-        let dataset = Dataset { kind: "hdf5", columns: &config.columns.hdf5, has: &self.columns };
+        let (columns, unreadable) = (&config.columns.hdf5, &self.unreadable);
+        let dataset = Dataset { kind: "hdf5", columns, has: &self.columns, unreadable };
         let selection = Selection::new(config, bound, &dataset, report)?;
         report.notices.push(format!(
             "HDF5 rows carry no time: taken to be one tick of the contract apart ({} s)",
@@ -179,22 +182,24 @@ impl Table for Hdf5 {
     }
 }
 
-/// The datasets of numbers below a group, by their path. `length`: of the file.
+/// The datasets of numbers below a group, by their path, and those that cannot be read. `length`: of the file.
 fn columns_of(
     (group, length): (&Group, u64),
     prefix: &str,
     depth: usize,
-    columns: &mut Vec<Column>,
+    (columns, unreadable): (&mut Vec<Column>, &mut Vec<(String, String)>),
 ) -> Result<(), Error> {
     for name in group.datasets()? {
-        // What cannot be read is no column: nobody may want it.
-        if let Ok(numbers) = Numbers::open((group, length), &name) {
-            columns.push(Column { name: format!("{prefix}{name}"), width: numbers.width, labels: Vec::new() });
+        let path = format!("{prefix}{name}");
+        match Numbers::open((group, length), &name) {
+            Ok(numbers) => columns.push(Column { name: path, width: numbers.width, labels: Vec::new() }),
+            Err(reason) => unreadable.push((path, reason)),
         }
     }
     if depth > 0 {
         for name in group.groups()?.iter().filter(|name| !name.starts_with(EPISODE)) {
-            columns_of((&group.group(name)?, length), &format!("{prefix}{name}/"), depth - 1, columns)?;
+            let within = (&group.group(name)?, length);
+            columns_of(within, &format!("{prefix}{name}/"), depth - 1, (&mut *columns, &mut *unreadable))?;
         }
     }
     Ok(())

@@ -155,7 +155,8 @@ impl Source for LeRobot {
         report: &mut EpisodeReport,
         to: &mut dyn FnMut(Event),
     ) -> Result<(), BagError> {
-        let dataset = Dataset { kind: "lerobot", columns: &config.columns.lerobot, has: &self.columns };
+        let dataset =
+            Dataset { kind: "lerobot", columns: &config.columns.lerobot, has: &self.columns, unreadable: &[] };
         let selection = Selection::new(config, bound, &dataset, report)?;
         report.notices.extend(self.notices(config));
         let (mut episodes, mut rows, mut off_grid, mut sample) = (0, 0, 0, Vec::new());

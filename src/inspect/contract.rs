@@ -40,13 +40,8 @@ pub struct InputReport {
     pub path: PathBuf,
     /// It says itself where episodes end.
     pub has_episodes: bool,
-    /// Messages or rows.
-    pub messages: u64,
-    pub refused: u64,
-    pub reasons: Vec<String>,
-    pub splits_at_gaps: u64,
-    pub splits_at_jumps: u64,
-    pub notices: Vec<String>,
+    #[serde(flatten)]
+    pub read: EpisodeReport,
     /// Damage that ended it.
     pub damage: Option<String>,
     pub episodes: u64,
@@ -140,12 +135,7 @@ pub fn inspect(config: &Config, inputs: &[Input]) -> Result<Report, InspectError
         report.inputs.push(InputReport {
             path: input.path.clone(),
             has_episodes: opened.source.has_episodes(),
-            messages: read.messages,
-            refused: read.refused,
-            reasons: read.reasons,
-            splits_at_gaps: read.splits_at_gaps,
-            splits_at_jumps: read.splits_at_jumps,
-            notices: read.notices,
+            read,
             damage: tap.damage.into_inner(),
             episodes: watch.episodes - episodes,
             frames: watch.frames - frames,

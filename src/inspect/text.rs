@@ -168,13 +168,13 @@ fn contract_text(report: &ContractReport) -> String {
         text += &format!(
             "{}: {} messages or rows, {} episodes, {} frames, {} splits at gaps, {} at jumps of time\n",
             input.path.display(),
-            input.messages,
+            input.read.messages,
             input.episodes,
             input.frames,
-            input.splits_at_gaps,
-            input.splits_at_jumps
+            input.read.splits_at_gaps,
+            input.read.splits_at_jumps
         );
-        for notice in &input.notices {
+        for notice in &input.read.notices {
             text += &format!("  {notice}\n");
         }
     }

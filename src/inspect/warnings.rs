@@ -99,19 +99,19 @@ pub fn of_contract(report: &ContractReport, config: &Config) -> Vec<Warning> {
                 format!("{damage}; what came before it is counted, training refuses it"),
             ));
         }
-        let cut = input.notices.iter().filter(|notice| notice.contains("cut off"));
+        let cut = input.read.notices.iter().filter(|notice| notice.contains("cut off"));
         found.extend(cut.map(|notice| Warning::new(Kind::CutOff, &name, notice.clone())));
-        if input.refused > 0 {
-            let share = percent(input.refused as f64 / input.messages.max(1) as f64);
+        if input.read.refused > 0 {
+            let share = percent(input.read.refused as f64 / input.read.messages.max(1) as f64);
             let text = format!(
                 "{} messages or rows ({share}) cannot be used, such as: {}",
-                input.refused,
-                input.reasons.join("; ")
+                input.read.refused,
+                input.read.reasons.join("; ")
             );
             found.push(Warning::new(Kind::Refused, &name, text));
         }
-        if input.splits_at_jumps > 0 && !input.has_episodes {
-            let text = format!("time jumps back {}: each time an episode ends", times(input.splits_at_jumps));
+        if input.read.splits_at_jumps > 0 && !input.has_episodes {
+            let text = format!("time jumps back {}: each time an episode ends", times(input.read.splits_at_jumps));
             found.push(Warning::new(Kind::ClockJump, &name, text));
         }
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::contract::InputReport;
 use super::*;
-use crate::data::{BagError, Place};
+use crate::data::{BagError, EpisodeReport, Place};
 
 const POINT_MAZE: &str = include_str!("../../config/point_maze.yaml");
 
@@ -119,7 +119,11 @@ fn clocks_that_jump_or_go_back() {
     assert_eq!(only(|r| r.streams[1].clock.log_backward = 1).0, Kind::ClockJump);
     // Ages from 0 to 2 s: the clocks drift apart.
     assert_eq!(only(|r| r.streams[1].clock.age_s = Some([1.0, 0.0, 2.0])).0, Kind::ClockJump);
-    let jumps = InputReport { path: PathBuf::from("bag"), splits_at_jumps: 2, ..InputReport::default() };
+    let jumps = InputReport {
+        path: PathBuf::from("bag"),
+        read: EpisodeReport { splits_at_jumps: 2, ..EpisodeReport::default() },
+        ..InputReport::default()
+    };
     let (kind, text) = only(|r| r.inputs.push(jumps));
     assert_eq!((kind, text.as_str()), (Kind::ClockJump, "bag: time jumps back 2 times: each time an episode ends"));
     // 1.1 % of the stamps are those before again.
@@ -243,13 +247,24 @@ fn inputs_that_disagree() {
 
 #[test]
 fn what_was_cut_off_damaged_or_refused() {
-    let input = InputReport { path: "bag".into(), messages: 200, ..InputReport::default() };
-    let (kind, text) =
-        only(|r| r.inputs.push(InputReport { refused: 3, reasons: vec!["odd".into()], ..input.clone() }));
+    let read = EpisodeReport { messages: 200, ..EpisodeReport::default() };
+    let input = InputReport { path: "bag".into(), read: read.clone(), ..InputReport::default() };
+    let (kind, text) = only(|r| {
+        r.inputs.push(InputReport {
+            read: EpisodeReport { refused: 3, reasons: vec!["odd".into()], ..read.clone() },
+            ..input.clone()
+        })
+    });
     assert_eq!((kind, text.as_str()), (Kind::Refused, "bag: 3 messages or rows (1.5 %) cannot be used, such as: odd"));
     // The warning goes by what a bag says that was cut off.
     let cut = BagError::Unfinished { path: "bag".into(), at: Place::Byte(5) }.to_string();
-    assert_eq!(only(|r| r.inputs.push(InputReport { notices: vec![cut], ..input.clone() })).0, Kind::CutOff);
+    assert_eq!(
+        only(|r| r
+            .inputs
+            .push(InputReport { read: EpisodeReport { notices: vec![cut], ..read.clone() }, ..input.clone() }))
+        .0,
+        Kind::CutOff
+    );
     assert_eq!(only(|r| r.inputs.push(InputReport { damage: Some("torn".into()), ..input.clone() })).0, Kind::CutOff);
 }
 

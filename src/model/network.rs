@@ -221,6 +221,45 @@ mod tests {
         gradients.get::<2>(weight.id).unwrap().into_data().try_to_vec::<f32>().unwrap()
     }
 
+    /// Rounding to 8 significant bits is off by at most 2^-8 of a number; in a product both factors and the result are rounded. So
+    /// each sum is off by at most 3 2^-8 (and a little of higher order) of the sum of what it adds up, without signs.
+    #[test]
+    fn a_product_in_half_precision_is_off_by_its_rounding() {
+        const ROWS: usize = 6;
+        const INPUTS: usize = 16;
+        const OUTPUTS: usize = 5;
+        let device = Device::flex().autodiff();
+        let wave = |count: usize, step: f32| (0..count).map(|i| (i as f32 * step).sin()).collect::<Vec<_>>();
+        let (x, weights, pull) = (wave(ROWS * INPUTS, 0.7), wave(INPUTS * OUTPUTS, 1.3), wave(ROWS * OUTPUTS, 1.1));
+        let tensor = |values: &[f32], shape: [usize; 3]| {
+            Tensor::<3>::from_data(TensorData::new(values.to_vec(), shape), &device)
+        };
+        let computed = |precision| {
+            let mut layer = LinearConfig::new(INPUTS, OUTPUTS).with_bias(false).init(&device);
+            layer.weight = Param::from_data(TensorData::new(weights.clone(), [INPUTS, OUTPUTS]), &device);
+            let y = product(&layer, tensor(&x, [1, ROWS, INPUTS]), precision);
+            let gradients = (y.clone() * tensor(&pull, [1, ROWS, OUTPUTS])).sum().backward();
+            let host = |tensor: TensorData| tensor.try_to_vec::<f32>().unwrap();
+            (host(y.into_data()), host(layer.weight.val().grad(&gradients).unwrap().into_data()))
+        };
+        let (exact, rounded) = (computed(Precision::F32), computed(Precision::Bf16));
+        let within = |exact: &[f32], rounded: &[f32], terms: &dyn Fn(usize) -> f32| {
+            for (i, (a, b)) in exact.iter().zip(rounded).enumerate() {
+                assert!((a - b).abs() <= 3.1 / 256.0 * terms(i), "{i}: {a}, {b}");
+            }
+            assert!(exact != rounded, "nothing was rounded");
+        };
+        // y[r, o] = sum over i of x[r, i] w[i, o]; the gradient of w[i, o] is the sum over r of x[r, i] pull[r, o].
+        within(&exact.0, &rounded.0, &|at| {
+            let (r, o) = (at / OUTPUTS, at % OUTPUTS);
+            (0..INPUTS).map(|i| (x[r * INPUTS + i] * weights[i * OUTPUTS + o]).abs()).sum()
+        });
+        within(&exact.1, &rounded.1, &|at| {
+            let (i, o) = (at / OUTPUTS, at % OUTPUTS);
+            (0..ROWS).map(|r| (x[r * INPUTS + i] * pull[r * OUTPUTS + o]).abs()).sum()
+        });
+    }
+
     #[test]
     fn half_precision_changes_the_gradient_of_f32_weights_by_its_rounding_only() {
         if !Device::flex().supports_dtype(FloatDType::BF16) {
@@ -230,8 +269,8 @@ mod tests {
         let (exact, rounded) = (gradient(Precision::F32), gradient(Precision::Bf16));
         let norm = |v: &mut dyn Iterator<Item = f32>| v.map(|v| v * v).sum::<f32>().sqrt();
         let off = norm(&mut exact.iter().zip(&rounded).map(|(a, b)| a - b)) / norm(&mut exact.iter().copied());
-        // bf16 has 8 bits: each of some ten products in a row is off by up to 2^-9 = 0.2 %, in random directions; sums that cancel
-        // and a ReLU that flips make it more, 1 to 4 % by the order of the sums. Another gradient would be off by its own size.
+        // Some ten products in a row, each off as the test below bounds it; what their sums cancel and a ReLU that flips add has no
+        // bound: 1 to 4 % by the order of the sums. Another gradient would be off by its own size.
         assert!((1e-4..0.1).contains(&off), "{off}");
     }
 

@@ -28,7 +28,7 @@ const PROGRESS: &str = "progress.json";
 const FORMAT: u32 = 1;
 
 /// What may change when a run goes on: how it goes on, not what it is about.
-const FREE: [&str; 11] = [
+const FREE: [&str; 12] = [
     "--device",
     "training.steps",
     "training.learning_rate",
@@ -40,6 +40,7 @@ const FREE: [&str; 11] = [
     "training.patience",
     "training.log_every",
     "training.checkpoint_every_s",
+    "training.cache_gb",
 ];
 
 /// What a run does with one that is there.

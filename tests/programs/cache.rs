@@ -16,7 +16,7 @@ fn files(cache: &Path) -> Vec<PathBuf> {
 #[test]
 fn a_run_that_was_killed_while_it_read_leaves_nothing_that_is_believed() {
     let folder = tempfile::tempdir().unwrap();
-    let (bag, config) = (bag_of(folder.path(), "4"), config(folder.path(), &TINY));
+    let (bag, config) = (record(folder.path(), "4"), configure(folder.path(), &TINY));
     let cache = folder.path().join("cache");
     let mut while_reading = 0;
     for delay_ms in [10, 30, 60, 100, 150] {
@@ -45,10 +45,10 @@ fn a_run_that_was_killed_while_it_read_leaves_nothing_that_is_believed() {
 #[test]
 fn memory_does_not_grow_with_the_data() {
     let folder = tempfile::tempdir().unwrap();
-    let bag = bag_of(folder.path(), "16");
+    let bag = record(folder.path(), "16");
     let many = vec!["pose.pose.position.x"; 98].join(", ");
     let wide = format!("fields: [pose.pose.position.y, {many}]\n    max_age_s: 0.1\n    required: true\n  velocity:");
-    let text = fs::read_to_string(config(folder.path(), &TINY)).unwrap();
+    let text = fs::read_to_string(configure(folder.path(), &TINY)).unwrap();
     let (before, rest) = text.split_once("fields: [pose.pose.position.x").unwrap();
     let (_, after) = rest.split_once("velocity:").unwrap();
     let text = format!("{before}{wide}{after}").replacen("period_s: 0.05", "period_s: 0.001", 1);
@@ -76,7 +76,7 @@ fn memory_does_not_grow_with_the_data() {
 #[test]
 fn a_disk_that_is_full_is_said_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let (bag, config) = (bag_of(folder.path(), "1"), config(folder.path(), &TINY));
+    let (bag, config) = (record(folder.path(), "1"), configure(folder.path(), &TINY));
     let plain = train(&config, &bag, &folder.path().join("model"), "1");
     // No file may be longer than 16 blocks of 512 bytes: as on a full disk, a write is refused.
     let mut command = Command::new("sh");
