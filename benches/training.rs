@@ -85,6 +85,8 @@ fn runners() -> Vec<Runner> {
         command: Box::new(move |shape| {
             let mut command = Command::new(std::env::current_exe().expect("this program"));
             command.args(["--reading", name, &shape.to_string()]);
+            // As df_train does (src/bin/df_train/heap.rs).
+            command.envs(["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"].map(|name| (name, "8589934592")));
             command
         }),
     };

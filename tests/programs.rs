@@ -102,6 +102,8 @@ fn training_is_reproducible_and_ctrl_c_leaves_a_usable_checkpoint() {
     let out = folder.path().join("interrupted");
     let mut child = train(&config, &bag, &out, "100000000").spawn().unwrap();
     std::thread::sleep(Duration::from_secs(3));
+    let environment = fs::read(format!("/proc/{}/environ", child.id())).unwrap();
+    assert!(String::from_utf8_lossy(&environment).contains("MALLOC_TRIM_THRESHOLD_="), "freed memory is kept");
     let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(killed.success());
     let deadline = Instant::now() + Duration::from_secs(60);

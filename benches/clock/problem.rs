@@ -3,11 +3,11 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use burn::store::{ModuleSnapshot, SafetensorsStore};
 use df_planner::config::MatrixKind;
 use df_planner::diffusion::{Known, Levels, NoiseSchedule, SchedulingMatrix, Tokens};
-use df_planner::model::{Checkpoint, Engine};
+use df_planner::model::{AnyNetwork, Checkpoint, Engine};
 
 /// Sequences of a step: a candidate with one future, and with sixteen.
 const FUTURES: [usize; 2] = [1, 16];
@@ -76,7 +76,8 @@ impl Problem {
     pub fn write(&self, folder: &Path) -> Result<()> {
         let checkpoint = self.checkpoint(&Engine::Native)?;
         let mut store = SafetensorsStore::from_file(folder.join("weights.safetensors"));
-        checkpoint.network.save_into(&mut store).map_err(|e| anyhow!("{e}"))?;
+        let AnyNetwork::Own(network) = &checkpoint.network else { bail!("only our own network is compared") };
+        network.save_into(&mut store).map_err(|e| anyhow!("{e}"))?;
         let rows: Vec<Vec<f32>> = (0..=self.matrix.steps())
             .map(|row| {
                 let known = std::iter::repeat_n(0.0, HISTORY);

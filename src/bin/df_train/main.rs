@@ -1,5 +1,6 @@
 //! df_train: trains a model offline from recorded demonstrations, and what belongs to it. Arguments and wiring only.
 
+mod heap;
 #[cfg(feature = "import")]
 mod import;
 mod init;
@@ -36,6 +37,9 @@ fn main() -> anyhow::Result<()> {
         Some(Command::Init(arguments)) => init::run(&arguments),
         #[cfg(feature = "import")]
         Some(Command::Import(arguments)) => import::run(&arguments),
-        None => train::run(&arguments.train.context("nothing to train: give --config, --bag and --out")?),
+        None => {
+            heap::keep();
+            train::run(&arguments.train.context("nothing to train: give --config, --bag and --out")?)
+        }
     }
 }
