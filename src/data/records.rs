@@ -186,6 +186,8 @@ impl Records {
         let outcome = loop {
             match self.read_chunk(&mut ahead, each) {
                 Ok(Next::Chunk) => {}
+                // Every chunk is followed by its index: what is on its way need not wait for that.
+                Ok(Next::Record(opcode, _)) if !matches!(opcode, SCHEMA | CHANNEL | MESSAGE | STATISTICS) => {}
                 Ok(Next::Record(opcode, offset)) => {
                     ahead.give_all(each)?;
                     give(opcode, &self.body, each).map_err(|reason| Broken::Damaged { offset, reason })?;
