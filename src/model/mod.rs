@@ -5,6 +5,7 @@ mod bundle;
 mod checkpoint;
 mod device;
 mod digest;
+mod gradient;
 #[cfg(feature = "import")]
 pub mod import;
 mod native;

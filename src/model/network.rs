@@ -3,10 +3,10 @@
 use burn::config::Config as BurnConfig;
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::module::{attention, linear};
 use burn::tensor::{Device, FloatDType, Tensor, activation};
 
 use super::DeviceError;
+use super::gradient::{attention, layer_norm, linear, relu};
 use crate::config::Precision;
 use crate::diffusion::{Levels, NoiseSchedule};
 
@@ -112,18 +112,25 @@ impl Network {
     /// - `features`: `[batch, token, slot * 4]`, see [`level_features`]
     /// - output: `[batch, token, channel]`
     pub fn forward(&self, x: Tensor<3>, features: Tensor<3>) -> Tensor<3> {
-        let [_, tokens, _] = x.dims();
+        let [batch, tokens, _] = x.dims();
+        // All tokens are the rows of one matrix, so that each layer is one product, and the gradient of its weights another: of
+        // batches of matrices Burn makes a gradient of the weights for each, and adds them up.
+        let [x, features] = [x, features].map(|tensor| tensor.flatten::<2>(0, 1));
         let position = self.position.val().narrow(0, 0, tokens).unsqueeze::<3>();
         let mixed = activation::silu(self.of(&self.values, x) + self.of(&self.levels, features));
-        let mut hidden = self.of(&self.mixed, mixed) + position;
+        let mixed = self.of(&self.mixed, mixed);
+        let width = mixed.dims()[1];
+        let mut hidden = (mixed.reshape([batch, tokens, width]) + position).flatten(0, 1);
         for block in &self.blocks {
-            hidden = block.forward(hidden);
+            hidden = block.forward(hidden, batch);
         }
-        self.of(&self.output, self.norm.forward(hidden))
+        let output = self.of(&self.output, layer_norm(&self.norm, hidden));
+        let channels = output.dims()[1];
+        output.reshape([batch, tokens, channels])
     }
 
-    fn of(&self, layer: &Linear, x: Tensor<3>) -> Tensor<3> {
-        product(layer, x, self.precision)
+    fn of(&self, layer: &Linear, rows: Tensor<2>) -> Tensor<2> {
+        product(layer, rows, self.precision)
     }
 }
 
@@ -141,36 +148,37 @@ impl Block {
         }
     }
 
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = x.clone() + self.attend(self.before_attention.forward(x));
+    /// `[batch * token, width]` to the same.
+    fn forward(&self, x: Tensor<2>, batch: usize) -> Tensor<2> {
+        let x = x.clone() + self.attend(layer_norm(&self.before_attention, x), batch);
         // ReLU: on the CPU backends the cheapest activation by far, and its gradient too.
-        let hidden = activation::relu(self.of(&self.hidden, self.before_hidden.forward(x.clone())));
+        let hidden = relu(self.of(&self.hidden, layer_norm(&self.before_hidden, x.clone())));
         x + self.of(&self.back, hidden)
     }
 
-    fn attend(&self, x: Tensor<3>) -> Tensor<3> {
-        let [batch, tokens, width] = x.dims();
-        let head = width / self.heads;
-        // [batch, token, 3 * width] -> [3, batch, head, token, width / heads]
+    fn attend(&self, x: Tensor<2>, batch: usize) -> Tensor<2> {
+        let [rows, width] = x.dims();
+        let (tokens, head) = (rows / batch, width / self.heads);
+        // [batch * token, 3 * width] -> [3, batch, head, token, width / heads]
         let all =
             self.of(&self.query_key_value, x).reshape([batch, tokens, 3, self.heads, head]).permute([2, 0, 3, 1, 4]);
         let [query, key, value] = [0, 1, 2].map(|i| all.clone().narrow(0, i, 1).squeeze_dim::<4>(0));
-        let attended = attention(query, key, value, None, None, Default::default());
-        self.of(&self.attended, attended.swap_dims(1, 2).reshape([batch, tokens, width]))
+        let attended = attention(query, key, value);
+        self.of(&self.attended, attended.swap_dims(1, 2).reshape([rows, width]))
     }
 
-    fn of(&self, layer: &Linear, x: Tensor<3>) -> Tensor<3> {
-        product(layer, x, self.precision)
+    fn of(&self, layer: &Linear, rows: Tensor<2>) -> Tensor<2> {
+        product(layer, rows, self.precision)
     }
 }
 
 /// A linear layer, evaluated in some precision; input, output and weights are f32.
-fn product(layer: &Linear, x: Tensor<3>, precision: Precision) -> Tensor<3> {
+fn product(layer: &Linear, rows: Tensor<2>, precision: Precision) -> Tensor<2> {
     match precision {
-        Precision::F32 => layer.forward(x),
+        Precision::F32 => linear(layer, rows),
         Precision::Bf16 => {
             let weight = layer.weight.val().cast(FloatDType::BF16);
-            let product = linear(x.cast(FloatDType::BF16), weight, None).cast(FloatDType::F32);
+            let product = burn::tensor::module::linear(rows.cast(FloatDType::BF16), weight, None).cast(FloatDType::F32);
             match &layer.bias {
                 Some(bias) => product + bias.val().unsqueeze(),
                 None => product,
@@ -231,14 +239,14 @@ mod tests {
         let device = Device::flex().autodiff();
         let wave = |count: usize, step: f32| (0..count).map(|i| (i as f32 * step).sin()).collect::<Vec<_>>();
         let (x, weights, pull) = (wave(ROWS * INPUTS, 0.7), wave(INPUTS * OUTPUTS, 1.3), wave(ROWS * OUTPUTS, 1.1));
-        let tensor = |values: &[f32], shape: [usize; 3]| {
-            Tensor::<3>::from_data(TensorData::new(values.to_vec(), shape), &device)
+        let tensor = |values: &[f32], shape: [usize; 2]| {
+            Tensor::<2>::from_data(TensorData::new(values.to_vec(), shape), &device)
         };
         let computed = |precision| {
             let mut layer = LinearConfig::new(INPUTS, OUTPUTS).with_bias(false).init(&device);
             layer.weight = Param::from_data(TensorData::new(weights.clone(), [INPUTS, OUTPUTS]), &device);
-            let y = product(&layer, tensor(&x, [1, ROWS, INPUTS]), precision);
-            let gradients = (y.clone() * tensor(&pull, [1, ROWS, OUTPUTS])).sum().backward();
+            let y = product(&layer, tensor(&x, [ROWS, INPUTS]), precision);
+            let gradients = (y.clone() * tensor(&pull, [ROWS, OUTPUTS])).sum().backward();
             let host = |tensor: TensorData| tensor.try_to_vec::<f32>().unwrap();
             (host(y.into_data()), host(layer.weight.val().grad(&gradients).unwrap().into_data()))
         };
