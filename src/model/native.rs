@@ -10,7 +10,7 @@ mod attention;
 mod buffer;
 mod dispatch;
 mod layer_norm;
-mod matrix_product;
+pub(super) mod matrix_product;
 mod sum;
 mod tile;
 mod weights;

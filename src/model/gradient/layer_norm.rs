@@ -9,9 +9,10 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::nn::LayerNorm;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use rayon::prelude::*;
 
+use super::flex::{add, tensor};
 use super::is_extended;
 
 /// As of burn-nn, which keeps it to itself.
@@ -118,8 +119,7 @@ impl NormGradients for Flex {
             add(&mut of_weights.0, &gamma);
             add(&mut of_weights.1, &beta);
         }
-        let tensor = |values, shape: &[usize]| FlexTensor::from_data(TensorData::new(values, shape.to_vec()));
-        (tensor(of_x, &shape), Some([of_weights.0, of_weights.1].map(|values| tensor(values, &[width]))))
+        (tensor(of_x, shape.dims::<2>()), Some([of_weights.0, of_weights.1].map(|values| tensor(values, [width]))))
     }
 }
 
@@ -148,10 +148,6 @@ fn sum(values: impl ExactSizeIterator<Item = f32>) -> f32 {
     sums.iter().sum()
 }
 
-fn add(to: &mut [f32], values: &[f32]) {
-    to.iter_mut().zip(values).for_each(|(to, value)| *to += value);
-}
-
 #[cfg(feature = "tch")]
 impl NormGradients for burn::backend::LibTorch {
     fn gradients(
@@ -177,7 +173,7 @@ mod tests {
     use crate::model::devices;
     use burn::module::Param;
     use burn::nn::LayerNormConfig;
-    use burn::tensor::Device;
+    use burn::tensor::{Device, TensorData};
 
     /// Norm, and the gradients of input, gamma and beta, on rows that no part of the loops fits.
     fn norm_and_gradients(device: &Device, norm: fn(&LayerNorm, Tensor<2>) -> Tensor<2>) -> [Vec<f32>; 4] {

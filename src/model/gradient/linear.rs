@@ -1,16 +1,17 @@
-//! A linear layer, which libtorch has in one pass with its bias.
+//! A linear layer, of which `flex` has products of ours, and libtorch one pass with its bias.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::autodiff::{Autodiff, NodeId};
+use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
 use burn::nn;
 use burn::tensor::Tensor;
 
-use super::is_extended;
+use super::{flex, is_extended};
 
 /// `rows weight + bias`, `[row, in]` to `[row, out]`.
 pub fn linear(layer: &nn::Linear, rows: Tensor<2>) -> Tensor<2> {
@@ -28,7 +29,40 @@ pub trait Linear: Backend {
     }
 }
 
-impl Linear for Flex {}
+/// How a loss changes with `x`, the weight and the bias, when it changes by `gradient` with the product.
+pub trait LinearGradients: Backend {
+    fn of_x(weight: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::linear_x_backward(weight, gradient)
+    }
+
+    fn of_weight(x: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::linear_weight_backward(x, gradient)
+    }
+
+    fn of_bias(gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::linear_bias_backward(gradient)
+    }
+}
+
+impl Linear for Flex {
+    fn product(x: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
+        flex::forward(x, weight, bias)
+    }
+}
+
+impl LinearGradients for Flex {
+    fn of_x(weight: FlexTensor, gradient: FlexTensor) -> FlexTensor {
+        flex::of_x(weight, gradient)
+    }
+
+    fn of_weight(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
+        flex::of_weight(x, gradient)
+    }
+
+    fn of_bias(gradient: FlexTensor) -> FlexTensor {
+        flex::of_bias(gradient)
+    }
+}
 
 #[cfg(feature = "tch")]
 impl Linear for burn::backend::LibTorch {
@@ -37,7 +71,10 @@ impl Linear for burn::backend::LibTorch {
     }
 }
 
-impl<B: Backend + Linear, C: CheckpointStrategy> Linear for Autodiff<B, C> {
+#[cfg(feature = "tch")]
+impl LinearGradients for burn::backend::LibTorch {}
+
+impl<B: Backend + Linear + LinearGradients, C: CheckpointStrategy> Linear for Autodiff<B, C> {
     fn product(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
         let [x_value, weight_value, bias_value] = [&x, &weight, &bias].map(|tensor| tensor.primitive().clone());
         let product = B::product(x_value, weight_value, bias_value);
@@ -58,7 +95,7 @@ impl<B: Backend + Linear, C: CheckpointStrategy> Linear for Autodiff<B, C> {
 #[derive(Debug)]
 struct Step;
 
-impl<B: Backend + Linear> Backward<B, 3> for Step {
+impl<B: Backend + LinearGradients> Backward<B, 3> for Step {
     /// `x` and the weight.
     type State = (Option<NodeId>, Option<NodeId>);
 
@@ -68,14 +105,14 @@ impl<B: Backend + Linear> Backward<B, 3> for Step {
         let (x, weight) = ops.state;
         if let (Some(node), Some(weight)) = (to_x, weight) {
             let weight = checkpointer.retrieve_node_output(weight);
-            gradients.register::<B>(node.id, B::linear_x_backward(weight, gradient.clone()));
+            gradients.register::<B>(node.id, B::of_x(weight, gradient.clone()));
         }
         if let (Some(node), Some(x)) = (to_weight, x) {
             let x = checkpointer.retrieve_node_output(x);
-            gradients.register::<B>(node.id, B::linear_weight_backward(x, gradient.clone()));
+            gradients.register::<B>(node.id, B::of_weight(x, gradient.clone()));
         }
         if let Some(node) = to_bias {
-            gradients.register::<B>(node.id, B::linear_bias_backward(gradient));
+            gradients.register::<B>(node.id, B::of_bias(gradient));
         }
     }
 }

@@ -8,6 +8,7 @@
 #![allow(missing_docs, deprecated)]
 
 mod attention;
+mod flex;
 mod layer_norm;
 mod linear;
 mod relu;

@@ -1,10 +1,12 @@
-//! Matrix products of planning's sizes (some 50 rows, at most 512 columns) on the calling thread, vectorised at run time.
+//! Matrix products of planning's sizes (some 50 rows, at most 512 columns) on the calling thread, vectorised at run time. Training
+//! on `flex` makes its larger ones of parts of that size (`super::super::gradient`).
 //!
-//! Weights do not change, so they are packed once. At these sizes this reaches 95 % of what a core can do, where `gemm` reaches
+//! While planning weights do not change, so they are packed once. At these sizes this reaches 95 % of what a core can do, where `gemm` reaches
 //! 30 % (docs/performance.md). Every element is one sum in ascending order of the inner index, whatever the number of rows:
 //! how sequences are dealt out to threads does not change a bit of the result.
 
 use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
 
 use super::buffer::Buffer;
 pub use super::tile::Start;
@@ -14,6 +16,9 @@ use super::tile::{ROWS, Tile, vectors_of_a_tile};
 const PANEL: usize = 64;
 /// Inner indices of one pass: a panel of them, 32 KiB, stays in the first-level cache.
 const INNER: usize = 128;
+
+/// Values in a cache line: what is turned, is in blocks of them.
+const LINE: usize = 16;
 
 /// The left operand: `rows x inner`, row `r` at `r * stride`.
 #[derive(Clone, Copy)]
@@ -59,15 +64,34 @@ impl<'a> Right<'a> {
 }
 
 impl Packed {
-    /// From `value(inner index, column)`.
-    pub fn new(inner: usize, columns: usize, value: impl Fn(usize, usize) -> f32) -> Self {
-        let mut values = Buffer::zeros(inner * columns.next_multiple_of(PANEL));
-        for column in 0..columns {
-            let panel = column / PANEL * PANEL * inner;
-            for k in 0..inner {
-                values[panel + k * PANEL + column % PANEL] = value(k, column);
+    /// Of an operand `[inner, column]`, on all threads.
+    pub fn of_rows(values: &[f32], inner: usize, columns: usize) -> Self {
+        Self::panels(inner, columns, |panel, first, count| {
+            for (k, to) in panel.chunks_mut(PANEL).enumerate() {
+                to[..count].copy_from_slice(&values[k * columns + first..][..count]);
             }
-        }
+        })
+    }
+
+    /// Of an operand `[column, inner]`, on all threads.
+    pub fn of_columns(values: &[f32], inner: usize, columns: usize) -> Self {
+        Self::panels(inner, columns, |panel, first, count| {
+            for (k, rows) in panel.chunks_mut(LINE * PANEL).enumerate() {
+                for c in 0..count {
+                    let column = &values[(first + c) * inner + k * LINE..];
+                    rows.chunks_mut(PANEL).zip(column).for_each(|(row, &value)| row[c] = value);
+                }
+            }
+        })
+    }
+
+    /// `fill(panel, its first column, how many it has)`.
+    fn panels(inner: usize, columns: usize, fill: impl Fn(&mut [f32], usize, usize) + Sync) -> Self {
+        let mut values = Buffer::zeros(inner * columns.next_multiple_of(PANEL));
+        values.par_chunks_mut(PANEL * inner).enumerate().for_each(|(i, panel)| {
+            let first = i * PANEL;
+            fill(panel, first, PANEL.min(columns - first));
+        });
         Self { values, inner, columns }
     }
 
@@ -172,8 +196,11 @@ mod tests {
                 let (stride, out_stride) = (inner + 3, columns + 2);
                 let (a, b) = (sequence(rows * stride, 0.7), sequence(inner * columns, 1.3));
                 let (bias, old) = (sequence(columns, 0.3), sequence(rows * out_stride, 0.9));
-                let packed = Packed::new(inner, columns, |k, c| b[k * columns + c]);
-                for right in [packed.right(), Right::in_place(&b, inner, columns, columns)] {
+                let by_rows = Packed::of_rows(&b, inner, columns);
+                let turned: Vec<f32> = (0..b.len()).map(|i| b[i % inner * columns + i / inner]).collect();
+                let by_columns = Packed::of_columns(&turned, inner, columns);
+                let in_place = Right::in_place(&b, inner, columns, columns);
+                for right in [by_rows.right(), by_columns.right(), in_place] {
                     for (number, start) in
                         [Start::Zero, Start::Bias(&bias), Start::Old, Start::OldAndBias(&bias)].into_iter().enumerate()
                     {
@@ -209,7 +236,7 @@ mod tests {
     #[test]
     fn a_row_is_the_same_bit_for_bit_among_any_number_of_rows() {
         let (inner, columns) = (130, 100);
-        let (a, packed) = (sequence(20 * inner, 0.7), Packed::new(inner, columns, |k, c| ((k * 7 + c) as f32).sin()));
+        let (a, packed) = (sequence(20 * inner, 0.7), Packed::of_rows(&sequence(inner * columns, 1.3), inner, columns));
         let of = |rows: usize| {
             let mut values = vec![0.0; rows * columns];
             let left = Left { values: &a[..rows * inner], rows, inner, stride: inner };

@@ -156,8 +156,8 @@ impl Raw {
     fn packed(self) -> Affine {
         let Self { weight, bias, inputs, outputs } = self;
         Affine {
-            weight: Packed::new(inputs, outputs, |i, o| weight[i * outputs + o]),
-            transposed: Packed::new(outputs, inputs, |o, i| weight[i * outputs + o]),
+            weight: Packed::of_rows(&weight, inputs, outputs),
+            transposed: Packed::of_columns(&weight, outputs, inputs),
             bias,
             inputs,
             outputs,
