@@ -112,6 +112,11 @@ const CATALOGUE: &[Description] = &[
         NOT_NEGATIVE,
         "how far apart the moments are in which it does, seconds; 0: throughout",
     ),
+    says(
+        "planner.goal_free",
+        Range::Any,
+        "whether the last of several candidates is led by the costs alone, for goals beyond the horizon",
+    ),
     says("safety.rest_s", NOT_NEGATIVE, "how old a plan may be that is followed while there is no newer one, seconds"),
     says("safety.policy", Range::OneOf(&["hold", "ramp", "safe"]), "what is sent where no plan may be followed"),
     says("safety.policy_s", NOT_NEGATIVE, "how long hold and ramp last before the safe action, seconds"),

@@ -148,6 +148,8 @@ pub struct PlannerConfig {
     pub goal_hold_s: f64,
     /// How far apart the moments of that stay are in which the goal is known, seconds; below two periods: all of it.
     pub goal_every_s: f64,
+    /// Whether the last of several candidates takes no goal as known.
+    pub goal_free: bool,
 }
 
 impl Default for PlannerConfig {
@@ -174,6 +176,7 @@ impl Default for PlannerConfig {
             goal_as_observation: true,
             goal_hold_s: 0.8,
             goal_every_s: 0.0,
+            goal_free: true,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How much the error of one slot counts in training, by the signal-to-noise ratio of its level and of its past.
 
-use super::{NoiseSchedule, TokenSpec};
+use super::{NoiseSchedule, RecentLevels, TokenSpec};
 use crate::config::{LossWeightKind, ObjectiveKind, TrainingConfig};
 
 /// A loss weight over the slots of a window.
@@ -49,6 +49,7 @@ impl LossWeight {
     ) -> Vec<f32> {
         let mut weights = Vec::with_capacity(levels.len());
         let mut past: Option<f32> = None;
+        let mut schedule = RecentLevels::new(schedule);
         for frame in levels.chunks(spec.modalities) {
             let decay = if self.kind == LossWeightKind::FusedSnr { self.snr_decay } else { 0.0 };
             let told = decay * past.unwrap_or(0.0);

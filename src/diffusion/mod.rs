@@ -20,7 +20,7 @@ pub use denoiser::{Denoiser, DenoiserError};
 pub use known::{Known, LevelError};
 pub use loss_weight::LossWeight;
 pub use matrix::{MatrixError, SchedulingMatrix};
-pub use noise_schedule::NoiseSchedule;
+pub use noise_schedule::{NoiseSchedule, RecentLevels};
 pub use objective::Objective;
 pub use sampler::{Sampled, Step, sample};
 pub use solver::{Solver, SolverKind};

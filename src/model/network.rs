@@ -8,7 +8,7 @@ use burn::tensor::{Device, FloatDType, Tensor, activation};
 use super::DeviceError;
 use super::gradient::{attention, layer_norm, linear, relu};
 use crate::config::Precision;
-use crate::diffusion::{Levels, NoiseSchedule};
+use crate::diffusion::{Levels, NoiseSchedule, RecentLevels};
 
 /// Features that describe one level: the level itself, alpha, sigma, and whether it is exactly known.
 const FEATURES: usize = 4;
@@ -190,13 +190,10 @@ fn product(layer: &Linear, rows: Tensor<2>, precision: Precision) -> Tensor<2> {
 /// What the network is told about noise levels: level, alpha, sigma and "known" per slot, `[batch, token, slot * 4]`.
 pub fn level_features(levels: &Levels, schedule: NoiseSchedule) -> Vec<f32> {
     let mut features = Vec::with_capacity(levels.data.len() * FEATURES);
-    let mut memo = (f32::NAN, [0.0; FEATURES]);
+    let mut schedule = RecentLevels::new(schedule);
     for &level in &levels.data {
-        if memo.0 != level {
-            let (alpha, sigma) = schedule.alpha_sigma(level);
-            memo = (level, [level, alpha, sigma, if level <= 0.0 { 1.0 } else { 0.0 }]);
-        }
-        features.extend(memo.1);
+        let (alpha, sigma) = schedule.alpha_sigma(level);
+        features.extend([level, alpha, sigma, if level <= 0.0 { 1.0 } else { 0.0 }]);
     }
     features
 }

@@ -22,8 +22,8 @@ impl Arrivals {
         self.chosen_ns = None;
     }
 
-    /// For each of `candidates`: the future frames in which the goal holds. The last of several knows no goal (an empty
-    /// range): it is led by the costs alone, for a goal that lies beyond the horizon. Of the others, half of them stay near
+    /// For each of `candidates`: the future frames in which the goal holds. If one is to be `free`, the last of several knows no
+    /// goal (an empty range): it is led by the costs alone, for a goal that lies beyond the horizon. Of the others, half stay near
     /// the arrival that was chosen last, the others are spread over the horizon, so that a better one is always on offer.
     ///
     /// `first_ns`: the time of the first future frame. `frames`: future frames in the horizon. `hold`: frames of the stay at the
@@ -35,13 +35,14 @@ impl Arrivals {
         frames: usize,
         hold: usize,
         candidates: usize,
+        free: bool,
     ) -> Vec<Range<usize>> {
         let period_s = period_ns as f64 * 1e-9;
         let earliest = (EARLIEST_S / period_s).ceil();
         let last = (frames - 1) as f64;
         let kept = self.chosen_ns.map(|at| ((at - first_ns) as f64 / period_ns as f64).max(earliest));
         let near = kept.map_or(0, |_| candidates.div_ceil(2));
-        let free = usize::from(candidates > 1);
+        let free = usize::from(free && candidates > 1);
         let candidates = candidates - free;
         let evenly = (earliest / last).powf(1.0 / (candidates - near).saturating_sub(1).max(1) as f64);
         let spread = evenly.clamp(SPREAD, 1.0);
@@ -77,16 +78,18 @@ mod tests {
         let period = 50_000_000;
         let starts = |ranges: &[Range<usize>]| ranges.iter().map(|r| r.start).collect::<Vec<_>>();
         // 96 frames: 95, 0.7 * 95 = 66.5, 0.49 * 95 = 46.6, 0.343 * 95 = 32.6, and none; each holds for 16 frames (0.8 s).
-        let first = arrivals.propose(0, period, 96, 16, 5);
+        let first = arrivals.propose(0, period, 96, 16, 5, true);
         assert_eq!((starts(&first), first[0].len()), (vec![33, 47, 67, 95, 0], 16));
         arrivals.choose(&first[1], 0, period);
         // 7 ticks later: 40 frames to go; 0.9 * 40 - 2 = 34, 1.1 * 40 + 2 = 46; and the end of the spread.
-        assert_eq!(starts(&arrivals.propose(7 * period, period, 96, 16, 5)), [40, 34, 46, 95, 0]);
+        assert_eq!(starts(&arrivals.propose(7 * period, period, 96, 16, 5, true)), [40, 34, 46, 95, 0]);
         // A time that has passed: the earliest, 2 frames, and 1.1 * 2 + 2 = 4 of eight.
-        assert_eq!(starts(&arrivals.propose(80 * period, period, 96, 16, 9))[..3], [2, 2, 4]);
+        assert_eq!(starts(&arrivals.propose(80 * period, period, 96, 16, 9, true))[..3], [2, 2, 4]);
+        // All with the goal: the spread begins one step earlier, 0.2401 * 95 = 22.8.
+        assert_eq!(starts(&Arrivals::default().propose(0, period, 96, 16, 5, false)), [23, 33, 47, 67, 95]);
         // Another goal: from the start.
         arrivals.reset();
-        assert_eq!(starts(&arrivals.propose(0, period, 96, 16, 5)), [33, 47, 67, 95, 0]);
+        assert_eq!(starts(&arrivals.propose(0, period, 96, 16, 5, true)), [33, 47, 67, 95, 0]);
     }
 
     #[test]
@@ -94,13 +97,13 @@ mod tests {
         let mut arrivals = Arrivals::default();
         let period = 50_000_000;
         // 32: 31 from frame 2 to frame 67 by equal ratios, (2 / 67)^(1 / 30) = 0.8896.
-        let all = arrivals.propose(0, period, 68, 1, 32);
+        let all = arrivals.propose(0, period, 68, 1, 32, true);
         let starts: Vec<usize> = all.iter().map(|range| range.start).collect();
         assert_eq!((starts[0], starts[29], starts[30], all[31].len()), (2, 60, 67, 0));
         assert!(starts[..31].is_sorted());
         // Half of them near the chosen one, four ways in turn: 20, 16, 24, 30 frames.
         arrivals.choose(&(20..21), 0, period);
-        let starts: Vec<usize> = arrivals.propose(0, period, 68, 1, 32).iter().map(|range| range.start).collect();
+        let starts: Vec<usize> = arrivals.propose(0, period, 68, 1, 32, true).iter().map(|range| range.start).collect();
         assert_eq!(starts[..8], [20, 16, 24, 30, 20, 16, 24, 30]);
         assert_eq!((starts[16], starts[30]), (2, 67));
     }

@@ -228,7 +228,8 @@ impl Planner {
         {
             let in_frames = |seconds: f64| ((seconds * 1e9 / self.period_ns as f64).round() as usize).max(1);
             let (hold, every) = (in_frames(settings.goal_hold_s), in_frames(settings.goal_every_s));
-            arrivals = self.arrivals.propose(first_ns, self.period_ns, frames, hold, settings.candidates);
+            arrivals =
+                self.arrivals.propose(first_ns, self.period_ns, frames, hold, settings.candidates, settings.goal_free);
             let of_sequence: Vec<_> = (0..batch).map(|b| arrivals[b / settings.futures].clone()).collect();
             let goal = KnownObservation { modality, values: &request.goal, frames: &of_sequence, every };
             conditioning.know(&mut known, first * stack, &goal)?;

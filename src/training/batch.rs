@@ -10,7 +10,7 @@ use super::Dataset;
 use super::chance::{Purpose, generator};
 use super::dataset::Window;
 use crate::config::{ModelConfig, NoiseMix, TrainingConfig};
-use crate::diffusion::{Levels, LossWeight, NoiseSchedule, Objective, TokenSpec, Tokens, mix};
+use crate::diffusion::{Levels, LossWeight, NoiseSchedule, Objective, RecentLevels, TokenSpec, Tokens, mix};
 use crate::signal::Normaliser;
 
 /// What one step needs, on the host; or a part of it.
@@ -120,10 +120,11 @@ impl BatchMaker {
             levels.iter_mut().zip(present).filter(|(_, present)| **present == 0).for_each(|(level, _)| *level = 1.0);
         }
         let weights = self.weight.of_window(row.levels, &self.spec, self.schedule, self.objective.0);
-        let mut total = 0.0;
+        let (mut total, mut schedule) = (0.0, RecentLevels::new(self.schedule));
         // The frames of a token lie one after the other, and so do tokens: frame by frame is the order of the row.
         for (k, (values, present)) in window.frames().take(tokens * self.spec.frame_stack).enumerate() {
-            let amplitudes = row.levels[k * modalities..][..modalities].iter().map(|&l| self.schedule.alpha_sigma(l));
+            let amplitudes =
+                row.levels[k * modalities..][..modalities].iter().map(|&level| schedule.alpha_sigma(level));
             let of_modality: Vec<(f32, f32, f32)> = amplitudes
                 .zip(&weights[k * modalities..])
                 .zip(present)
