@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::path::Path;
 
-use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::basic::Encoding;
+use parquet::column::page::{Page, PageMetadata, PageReader};
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
 use parquet::data_type::DataType;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
@@ -94,9 +96,12 @@ impl Leaf {
         }
         let descriptor = column.column_descr_ptr();
         Ok(Self {
-            reader: group.get_column_reader(place)?,
             definition_max: descriptor.max_def_level(),
             repeats: descriptor.max_rep_level() > 0,
+            reader: get_column_reader(
+                descriptor,
+                Box::new(Pages { pages: group.get_column_page_reader(place)?, dictionary: false }),
+            ),
             definitions: Vec::new(),
             repetitions: Vec::new(),
             values: Vec::new(),
@@ -148,6 +153,47 @@ impl Leaf {
         }
         Ok(self.ends.len())
     }
+}
+
+/// The pages of a column. The crate panics on one that refers to a dictionary which has not come.
+struct Pages {
+    pages: Box<dyn PageReader>,
+    dictionary: bool,
+}
+
+impl Iterator for Pages {
+    type Item = Result<Page, ParquetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.get_next_page().transpose()
+    }
+}
+
+impl PageReader for Pages {
+    fn get_next_page(&mut self) -> Result<Option<Page>, ParquetError> {
+        let page = self.pages.get_next_page()?;
+        match &page {
+            Some(Page::DictionaryPage { .. }) => self.dictionary = true,
+            Some(page) if !self.dictionary && refers(page.encoding()) => {
+                return Err(ParquetError::General("a page refers to a dictionary that is not there".into()));
+            }
+            _ => {}
+        }
+        Ok(page)
+    }
+
+    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>, ParquetError> {
+        self.pages.peek_next_page()
+    }
+
+    fn skip_next_page(&mut self) -> Result<(), ParquetError> {
+        self.pages.skip_next_page()
+    }
+}
+
+/// Whether values of this encoding stand in a dictionary.
+fn refers(encoding: Encoding) -> bool {
+    matches!(encoding, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY)
 }
 
 fn fill<T: DataType>(

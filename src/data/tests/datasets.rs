@@ -102,6 +102,20 @@ mod lerobot {
         assert!(read_source(&contract, path).unwrap_err().to_string().contains("holds no .parquet file"));
     }
 
+    /// Found by the fuzz target `lerobot_parquet`: a page of a dictionary that never comes, on which the crate panics.
+    #[test]
+    fn a_page_without_its_dictionary_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        write_dataset(folder.path(), "v3.0", &[rows(8, 0.0), rows(8, 1.0), rows(8, 2.0)]);
+        let damaged = include_bytes!("../../../fuzz/found/lerobot_parquet_no_dictionary");
+        std::fs::write(folder.path().join("data/chunk-000/file-000.parquet"), damaged).unwrap();
+        let error = read_source(&Contract::new(&[COLUMNS]), folder.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("file-000.parquet, row ") && error.contains("a dictionary that is not there"),
+            "{error}"
+        );
+    }
+
     /// Found by the fuzz target `lerobot_parquet`: a column that starts before the file does, on which the crate panics.
     #[test]
     fn a_column_beyond_the_file_is_refused() {
