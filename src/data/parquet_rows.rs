@@ -95,13 +95,11 @@ impl Leaf {
             return Err(ParquetError::General(got));
         }
         let descriptor = column.column_descr_ptr();
+        let pages = Pages { pages: group.get_column_page_reader(place)?, dictionary: false };
         Ok(Self {
             definition_max: descriptor.max_def_level(),
             repeats: descriptor.max_rep_level() > 0,
-            reader: get_column_reader(
-                descriptor,
-                Box::new(Pages { pages: group.get_column_page_reader(place)?, dictionary: false }),
-            ),
+            reader: get_column_reader(descriptor, Box::new(pages)),
             definitions: Vec::new(),
             repetitions: Vec::new(),
             values: Vec::new(),

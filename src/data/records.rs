@@ -27,6 +27,7 @@ pub const SCHEMA: u8 = 0x03;
 pub const CHANNEL: u8 = 0x04;
 pub const MESSAGE: u8 = 0x05;
 pub const CHUNK: u8 = 0x06;
+pub const MESSAGE_INDEX: u8 = 0x07;
 pub const STATISTICS: u8 = 0x0B;
 pub const DATA_END: u8 = 0x0F;
 
@@ -186,8 +187,8 @@ impl Records {
         let outcome = loop {
             match self.read_chunk(&mut ahead, each) {
                 Ok(Next::Chunk) => {}
-                // Every chunk is followed by its index: what is on its way need not wait for that.
-                Ok(Next::Record(opcode, _)) if !matches!(opcode, SCHEMA | CHANNEL | MESSAGE | STATISTICS) => {}
+                // It follows every chunk: what is on its way need not wait for it.
+                Ok(Next::Record(MESSAGE_INDEX, _)) => {}
                 Ok(Next::Record(opcode, offset)) => {
                     ahead.give_all(each)?;
                     give(opcode, &self.body, each).map_err(|reason| Broken::Damaged { offset, reason })?;

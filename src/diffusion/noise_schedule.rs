@@ -13,8 +13,13 @@ use crate::config::NoiseScheduleKind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoiseSchedule(pub NoiseScheduleKind);
 
-/// A schedule that remembers its last answers: the frames of a token mostly have the same few levels, and a sine costs more than all else
-/// that is done with one.
+/// Ends of the linear schedule's beta (Song et al. 2021, appendix C).
+const BETA: (f64, f64) = (0.1, 20.0);
+/// Ends of the sigmoid schedule (Jabri et al. 2022).
+const SIGMOID_END: f64 = 3.0;
+
+/// A schedule that remembers its last answers: the frames of a token mostly have the same few levels, and a sine costs more than
+/// all else that is done with one.
 pub struct RecentLevels {
     schedule: NoiseSchedule,
     known: [(f32, (f32, f32)); RECENT],
@@ -23,11 +28,6 @@ pub struct RecentLevels {
 
 /// More than most contracts have modalities.
 const RECENT: usize = 4;
-
-/// Ends of the linear schedule's beta (Song et al. 2021, appendix C).
-const BETA: (f64, f64) = (0.1, 20.0);
-/// Ends of the sigmoid schedule (Jabri et al. 2022).
-const SIGMOID_END: f64 = 3.0;
 
 impl RecentLevels {
     pub fn new(schedule: NoiseSchedule) -> Self {
@@ -96,20 +96,21 @@ fn from_signal(alpha_squared: f64) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn remembered_answers_are_those_of_the_schedule() {
-        let schedule = NoiseSchedule(NoiseScheduleKind::Sigmoid);
-        let mut recent = RecentLevels::new(schedule);
-        for i in 0..100_u16 {
-            let level = f32::from(i * i % 7) / 7.0;
-            assert_eq!(recent.alpha_sigma(level), schedule.alpha_sigma(level));
-        }
-    }
     use proptest::prelude::*;
 
     const KINDS: [NoiseScheduleKind; 3] =
         [NoiseScheduleKind::Cosine, NoiseScheduleKind::Linear, NoiseScheduleKind::Sigmoid];
+
+    /// Eight levels, more than are remembered, in an order that meets each again while it is and when it no longer is.
+    #[test]
+    fn remembered_answers_are_those_of_the_schedule() {
+        let schedule = NoiseSchedule(NoiseScheduleKind::Sigmoid);
+        let mut recent = RecentLevels::new(schedule);
+        for i in 0..100_u32 {
+            let level = (i * i * i / 3 % 8) as f32 / 7.0;
+            assert_eq!(recent.alpha_sigma(level), schedule.alpha_sigma(level), "{level}");
+        }
+    }
 
     #[test]
     fn ends_are_exact() {

@@ -117,7 +117,8 @@ fn open(name: &str, native: Option<&str>) -> Result<Device, DeviceError> {
 fn present(kind: &str) -> Vec<Device> {
     let found = catch_unwind(|| match kind {
         "flex" => vec![Device::flex()],
-        // burn-tch is deprecated upstream, and still the fastest backend for training on CPUs (docs/performance.md).
+        // burn-tch is deprecated upstream, and still what planning with many futures is fastest on among Burn's CPU backends
+        // (docs/performance.md).
         #[cfg(feature = "tch")]
         #[allow(deprecated)]
         "tch" => vec![Device::libtorch()],

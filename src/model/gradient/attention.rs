@@ -74,7 +74,7 @@ fn of_inputs<B: Backend>(
     [query, key, value]: [B::FloatTensorPrimitive; 3],
     gradient: B::FloatTensorPrimitive,
 ) -> [B::FloatTensorPrimitive; 3] {
-    let scale = 1.0 / f64::from(query.shape()[3] as u32).sqrt();
+    let scale = 1.0 / (query.shape()[3] as f64).sqrt();
     let query = B::float_mul_scalar(query, scale.into());
     let scores = B::float_matmul(query.clone(), B::float_swap_dims(key.clone(), 2, 3));
     let weights = B::softmax(scores, 3);

@@ -1,10 +1,10 @@
 //! Layers whose gradient is one step. Burn takes the gradient of a layer apart into those of its operations: some 25 for a layer
-//! norm, 40 for an attention, each through all of its input and with its own overhead. On a CPU that was a quarter of a
-//! training step, and half of a guided planning step with one future (docs/performance.md).
+//! norm, 40 for an attention, each through all of its input and with its own overhead. On a CPU that was a tenth of a
+//! training step, and a quarter of a guided planning step with one future (docs/performance.md).
 //!
 //! Of Burn's backends `flex` and `tch` are extended by these; on others the layers are Burn's own.
 
-// Of what Burn's macro makes; and Burn's word about its libtorch backend, which stays the fastest on CPUs.
+// Of what Burn's macro makes; and Burn's word about its libtorch backend, which stays the one to compare with.
 #![allow(missing_docs, deprecated)]
 
 mod attention;

@@ -1,8 +1,8 @@
 //! Matrix products of planning's sizes (some 50 rows, at most 512 columns) on the calling thread, vectorised at run time. Training
-//! on `flex` makes its larger ones of parts of that size (`super::super::gradient`).
+//! on `flex` puts its larger ones together from such (src/model/gradient/flex.rs).
 //!
-//! While planning weights do not change, so they are packed once. At these sizes this reaches 95 % of what a core can do, where `gemm` reaches
-//! 30 % (docs/performance.md). Every element is one sum in ascending order of the inner index, whatever the number of rows:
+//! While planning, weights do not change, so they are packed once. At these sizes this reaches 95 % of what a core can do, where
+//! `gemm` reaches 30 % (docs/performance.md). Every element is one sum in ascending order of the inner index, whatever the number of rows:
 //! how sequences are dealt out to threads does not change a bit of the result.
 
 use pulp::{Arch, Simd, WithSimd};
