@@ -1,11 +1,10 @@
 //! The rows of a Parquet file, a few columns of numbers at a time. Only what LeRobot needs: scalars and lists of one level.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use parquet::basic::Encoding;
-use parquet::column::page::{Page, PageMetadata, PageReader};
-use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::DataType;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
@@ -27,19 +26,19 @@ pub fn read_rows(path: &Path, columns: &[Column], each: &mut dyn FnMut(u64, &[&[
     let mut row = 0;
     let damaged = |row: u64, reason: String| BagError::Damaged { path: path.into(), at: Place::Row(row), reason };
     let broken = |row: u64, error: ParquetError| damaged(row, error.to_string());
-    let reader = SerializedFileReader::new(source).map_err(|error| broken(0, error))?;
+    let reader = contained(|| SerializedFileReader::new(source)).map_err(|error| broken(0, error))?;
     let schema = reader.metadata().file_metadata().schema_descr();
     let places: Result<Vec<usize>, String> = columns.iter().map(|column| leaf(schema, &column.name)).collect();
     let places = places.map_err(|reason| BagError::NotABag { path: path.into(), reason })?;
     for group in 0..reader.num_row_groups() {
-        let group = reader.get_row_group(group).map_err(|error| broken(row, error))?;
+        let group = contained(|| reader.get_row_group(group)).map_err(|error| broken(row, error))?;
         let leaves: Result<Vec<Leaf>, ParquetError> =
-            places.iter().map(|&place| Leaf::new(&*group, place, length)).collect();
+            places.iter().map(|&place| contained(|| Leaf::new(&*group, place, length))).collect();
         let mut leaves = leaves.map_err(|error| broken(row, error))?;
         loop {
             let mut rows = None;
             for (leaf, column) in leaves.iter_mut().zip(columns) {
-                let got = leaf.read().map_err(|error| broken(row, error))?;
+                let got = contained(|| leaf.read()).map_err(|error| broken(row, error))?;
                 if *rows.get_or_insert(got) != got {
                     let reason = format!("`{}` has {got} rows where others have {rows:?}", column.name);
                     return Err(damaged(row, reason));
@@ -95,11 +94,10 @@ impl Leaf {
             return Err(ParquetError::General(got));
         }
         let descriptor = column.column_descr_ptr();
-        let pages = Pages { pages: group.get_column_page_reader(place)?, dictionary: false };
         Ok(Self {
+            reader: group.get_column_reader(place)?,
             definition_max: descriptor.max_def_level(),
             repeats: descriptor.max_rep_level() > 0,
-            reader: get_column_reader(descriptor, Box::new(pages)),
             definitions: Vec::new(),
             repetitions: Vec::new(),
             values: Vec::new(),
@@ -153,45 +151,10 @@ impl Leaf {
     }
 }
 
-/// The pages of a column. The crate panics on one that refers to a dictionary which has not come.
-struct Pages {
-    pages: Box<dyn PageReader>,
-    dictionary: bool,
-}
-
-impl Iterator for Pages {
-    type Item = Result<Page, ParquetError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.get_next_page().transpose()
-    }
-}
-
-impl PageReader for Pages {
-    fn get_next_page(&mut self) -> Result<Option<Page>, ParquetError> {
-        let page = self.pages.get_next_page()?;
-        match &page {
-            Some(Page::DictionaryPage { .. }) => self.dictionary = true,
-            Some(page) if !self.dictionary && refers(page.encoding()) => {
-                return Err(ParquetError::General("a page refers to a dictionary that is not there".into()));
-            }
-            _ => {}
-        }
-        Ok(page)
-    }
-
-    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>, ParquetError> {
-        self.pages.peek_next_page()
-    }
-
-    fn skip_next_page(&mut self) -> Result<(), ParquetError> {
-        self.pages.skip_next_page()
-    }
-}
-
-/// Whether values of this encoding stand in a dictionary.
-fn refers(encoding: Encoding) -> bool {
-    matches!(encoding, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY)
+/// Runs what the crate does with the file. It panics on some damage, and keeps nothing that another file would meet.
+fn contained<T>(run: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    catch_unwind(AssertUnwindSafe(run))
+        .unwrap_or_else(|_| Err(ParquetError::General("damage on which the crate `parquet` panicked".into())))
 }
 
 fn fill<T: DataType>(
