@@ -17,7 +17,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use df_planner::config::Config;
 use df_planner::data::{CachePlace, Input, Recording, load};
 use df_planner::diffusion::{TokenSpec, Tokens};
-use df_planner::model::{NetworkConfig, device, level_feature_tensor};
+use df_planner::model::{NetworkConfig, device};
 use df_planner::training::{BatchMaker, Dataset};
 
 /// Length of the bag, minutes: that of the shipped model.
@@ -99,6 +99,7 @@ fn steps(config: &Config, recording: &Arc<Recording>) {
     let mut network = sizes.init(&device);
     let goal = config.goal.as_ref().and_then(|goal| layout.modality(&goal.group));
     let maker = BatchMaker::new(spec, normaliser, model, settings, goal);
+    let told = network.told(maker.spec.clone(), maker.schedule);
     let mut optimiser = AdamWConfig::new().init();
     println!("{} windows of {window} frames, {} parameters", dataset.windows(), network.num_params());
     let size = settings.batch as u64;
@@ -112,7 +113,7 @@ fn steps(config: &Config, recording: &Arc<Recording>) {
             let mut batch = batch(step);
             timed(|| {
                 batch.normalise(batch.total);
-                let features = level_feature_tensor(&batch.levels, maker.schedule, &device);
+                let features = told.tensor(&batch.noisy, &batch.levels, &device);
                 let error = network.forward(tensor(&batch.noisy, &device), features) - tensor(&batch.target, &device);
                 let loss = (error.clone() * error * tensor(&batch.weight, &device)).sum();
                 let gradients = GradientsParams::from_grads(loss.backward(), &network);

@@ -47,10 +47,10 @@ class Block(nn.Module):
 class Network(nn.Module):
     """Sizes as in NetworkConfig; starts by predicting zero."""
 
-    def __init__(self, width, layers, heads, channels, slots, tokens):
+    def __init__(self, width, layers, heads, channels, slots, tokens, known_values=False):
         super().__init__()
         self.values = nn.Linear(channels, width)
-        self.levels = nn.Linear(slots * FEATURES, width)
+        self.levels = nn.Linear(slots * FEATURES + (channels if known_values else 0), width)
         self.mixed = nn.Linear(width, width)
         self.position = nn.Parameter(torch.randn(tokens, width) * POSITION_DEVIATION)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
@@ -60,7 +60,7 @@ class Network(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, x, features):
-        """`x`: [batch, token, channel]; `features`: [batch, token, slot * 4], see level_features. Gives the target."""
+        """`x`: [batch, token, channel]; `features`: level_features, with known_values if told. Gives the target."""
         hidden = self.mixed(functional.silu(self.values(x) + self.levels(features))) + self.position[: x.shape[1]]
         for block in self.blocks:
             hidden = block(hidden)
@@ -92,6 +92,11 @@ def level_features(levels, schedule="cosine"):
     """[batch, token, slot] -> [batch, token, slot * 4]: level, alpha, sigma and "known" of each slot."""
     alpha, sigma = alpha_sigma(levels, schedule)
     return torch.stack([levels, alpha, sigma, (levels <= 0).float()], -1).flatten(-2)
+
+
+def known_values(x, levels, slot_of_channel):
+    """[batch, token, channel]: x where its slot is known, else 0; constants, so without a gradient."""
+    return torch.where(levels[..., slot_of_channel] <= 0, x.detach(), 0.0)
 
 
 def loss(network, noisy, features, target, weight):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from pytorch_model import Network, alpha_sigma, level_features, load_weights
+from pytorch_model import Network, alpha_sigma, known_values, level_features, load_weights
 
 WARM_UP = 3
 LEAST_S = 0.25
@@ -23,7 +23,9 @@ class Denoiser:
 
     def __init__(self, problem, weights):
         sizes = problem["sizes"]
-        self.network = Network(**{key: sizes[key] for key in ("width", "layers", "heads", "channels", "slots", "tokens")})
+        names = ("width", "layers", "heads", "channels", "slots", "tokens", "known_values")
+        self.network = Network(**{key: sizes[key] for key in names})
+        self.known_values = sizes["known_values"]
         load_weights(self.network, weights)
         self.network.eval().requires_grad_(False)
         self.slot_of_channel = torch.tensor(problem["slot_of_channel"])
@@ -34,7 +36,10 @@ class Denoiser:
         return alpha_sigma(levels[..., self.slot_of_channel], self.schedule)
 
     def clean(self, x, levels):
-        prediction = self.network(x, level_features(levels, self.schedule))
+        features = level_features(levels, self.schedule)
+        if self.known_values:
+            features = torch.cat([features, known_values(x, levels, self.slot_of_channel)], -1)
+        prediction = self.network(x, features)
         alpha, sigma = self.amplitudes(levels)
         if self.objective == "x0":
             clean = prediction

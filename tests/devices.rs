@@ -10,7 +10,7 @@ use df_planner::config::{NoiseScheduleKind, ObjectiveKind};
 use df_planner::diffusion::{Denoiser, Levels, NoiseSchedule, Objective, TokenSpec, Tokens};
 use df_planner::model::{
     AnyNetwork, Architecture, Checkpoint, Engine, Network, NetworkConfig, NetworkDenoiser, ReferenceConfig, device,
-    devices, engine, level_feature_tensor,
+    devices, engine,
 };
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -149,7 +149,8 @@ fn step(network: &Network, device: &Device) -> (f32, Vec<Vec<f32>>) {
     let tensor = |of: &Tokens| {
         Tensor::<3>::from_data(TensorData::new(of.data.clone(), [of.batch, of.tokens, of.channels]), &device)
     };
-    let error = network.forward(tensor(&x), level_feature_tensor(&levels, SCHEDULE, &device)) - tensor(&target);
+    let features = network.told(spec(), SCHEDULE).tensor(&x, &levels, &device);
+    let error = network.forward(tensor(&x), features) - tensor(&target);
     let loss = (error.clone() * error).mean();
     let gradients = GradientsParams::from_grads(loss.backward(), &network);
     let mut collect = Collect { gradients: &gradients, found: Vec::new() };

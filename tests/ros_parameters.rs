@@ -344,8 +344,11 @@ fn two_nodes_in_two_namespaces_do_not_hear_each_other() {
         // Until they have found each other.
         let found = (0..20).any(|_| !robot.record(0.5).stamps.is_empty());
         assert!(found, "{namespace}: no action");
-        let actions = robot.record(1.0);
-        assert!((15..=25).contains(&actions.stamps.len()), "{namespace}: {} actions in 1 s", actions.stamps.len());
+        // By the actions' own time: how many a busy machine hands over within a second of ours says nothing.
+        let stamps = robot.record(2.0).stamps;
+        assert!(stamps.len() > 5, "{namespace}: {stamps:?}");
+        let rate = (stamps.len() - 1) as f64 / (stamps[stamps.len() - 1] - stamps[0]);
+        assert!((15.0..=25.0).contains(&rate), "{namespace}: {rate} actions a second: {stamps:?}");
     }
     drop(nodes);
 }

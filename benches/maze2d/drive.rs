@@ -1,6 +1,7 @@
 //! One episode, driven by the planner as the node does it, by the expert, or at random.
 
 use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use df_planner::config::{Config, Latency, PlannerConfig};
@@ -13,6 +14,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::disturbed::{Disturbances, Odometry};
+use super::pictures::Album;
 use super::plans::Coherence;
 
 /// What came of an episode.
@@ -65,11 +67,20 @@ pub struct Driver {
     layout: Layout,
     planner: Planner,
     disturbances: Disturbances,
+    pictures: Option<PathBuf>,
 }
 
 impl Driver {
-    pub fn new(config: &Config, layout: &Layout, planner: Planner, disturbances: Disturbances) -> Self {
-        Self { config: config.clone(), layout: layout.clone(), planner, disturbances }
+    /// `pictures`: the folder that gets a picture of every episode.
+    pub fn new(
+        config: &Config,
+        layout: &Layout,
+        planner: Planner,
+        disturbances: Disturbances,
+        pictures: Option<&Path>,
+    ) -> Self {
+        let pictures = pictures.map(Path::to_path_buf);
+        Self { config: config.clone(), layout: layout.clone(), planner, disturbances, pictures }
     }
 
     /// The planner's noise comes from the episode's seed, too. Planning takes no time of the world. Before the episode begins, the
@@ -90,6 +101,7 @@ impl Driver {
         let standing = (frames.saturating_sub(1) + planned_before) * steps_per_tick;
         let mut on_their_way = VecDeque::from(vec![Vector2::zeros(); self.disturbances.delay_ticks]);
         let (mut force, mut plan_ms, mut coherence) = (Vector2::zeros(), Vec::new(), Coherence::default());
+        let mut album = self.pictures.as_ref().map(|_| Album::default());
         for step in 0usize.. {
             let now_ns = step as i64 * step_ns;
             let ticks = step.is_multiple_of(steps_per_tick);
@@ -115,6 +127,7 @@ impl Driver {
                     plan_ms.push(started.elapsed().as_secs_f64() * 1e3);
                     if let Ok(plan) = &plan {
                         coherence.add(plan, episode.maze(), &self.layout, period_s);
+                        album.iter_mut().for_each(|album| album.plan(plan, &self.layout));
                     }
                     control.accept(plan);
                 }
@@ -124,9 +137,16 @@ impl Driver {
             }
             if step >= standing {
                 episode.step(force);
+                album.iter_mut().for_each(|album| album.step(&episode));
             }
             if episode.is_over() {
                 break;
+            }
+        }
+        if let (Some(album), Some(folder)) = (album, &self.pictures) {
+            let file = folder.join(format!("{}_{task:?}_{seed}.png", maze.name()).to_lowercase());
+            if let Err(error) = album.draw(&episode, seed, &file) {
+                eprintln!("{error:#}");
             }
         }
         Outcome { plan_ms, coherence, ..Outcome::of(seed, &episode) }

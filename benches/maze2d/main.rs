@@ -13,6 +13,7 @@
 mod ablations;
 mod disturbed;
 mod drive;
+mod pictures;
 mod plans;
 mod row;
 
@@ -61,6 +62,9 @@ struct Arguments {
     /// Write the rows, with every episode, as JSON
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Draw every episode, into this folder; with several rows, one folder each
+    #[arg(long, value_name = "FOLDER")]
+    pictures: Option<PathBuf>,
     /// Given by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -98,7 +102,7 @@ fn main() -> Result<()> {
                 TaskName::Multi => Task::Multi,
             };
             for variant in variants(&arguments)? {
-                let outcomes = run(&arguments, maze, task, &variant.changes)?;
+                let outcomes = run(&arguments, maze, task, &variant)?;
                 let expert = run_episodes(&arguments, |seed| drive::expert(maze, task, seed));
                 let row = Row::new(maze, task, variant.name, variant.changes, outcomes, &expert);
                 println!("{row}");
@@ -129,7 +133,7 @@ fn change(text: &str) -> Result<(String, String)> {
     Ok((key.trim().into(), value.trim().into()))
 }
 
-fn run(arguments: &Arguments, maze: Maze2d, task: Task, changes: &[(String, String)]) -> Result<Vec<Outcome>> {
+fn run(arguments: &Arguments, maze: Maze2d, task: Task, variant: &Variant) -> Result<Vec<Outcome>> {
     match arguments.driver {
         DriverName::Expert => return Ok(run_episodes(arguments, |seed| drive::expert(maze, task, seed))),
         DriverName::Random => return Ok(run_episodes(arguments, |seed| drive::random(maze, task, seed))),
@@ -139,7 +143,7 @@ fn run(arguments: &Arguments, maze: Maze2d, task: Task, changes: &[(String, Stri
     let named = |text: &str| root.join(text.replace("{maze}", maze.name()));
     let config = Config::load(&named(&arguments.config))?;
     let (of_the_world, of_the_planner): (Vec<_>, Vec<_>) =
-        changes.iter().partition(|(key, _)| key.starts_with("world."));
+        variant.changes.iter().partition(|(key, _)| key.starts_with("world."));
     let disturbances = Disturbances::new(of_the_world.into_iter().map(|(key, value)| (key.as_str(), value.as_str())))?;
     let settings = of_the_planner.into_iter().map(|(key, value)| Ok((key.clone(), setting(&config, key, value)?)));
     let mut config = config.changed(&settings.collect::<Result<Vec<_>>>()?)?;
@@ -152,7 +156,16 @@ fn run(arguments: &Arguments, maze: Maze2d, task: Task, changes: &[(String, Stri
     let planner = || Planner::load(&model, &config, &layout, "cpu");
     // Refused here rather than in a thread.
     planner()?;
-    let driver = || planner().ok().map(|planner| Driver::new(&config, &layout, planner, disturbances.clone()));
+    let pictures = arguments.pictures.as_ref().map(|folder| folder.join(variant.name.replace(' ', "_")));
+    if let Some(folder) = &pictures {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    let driver = || {
+        planner().ok().map(|planner| {
+            let disturbances = disturbances.clone();
+            Driver::new(&config, &layout, planner, disturbances, pictures.as_deref())
+        })
+    };
     Ok(side_by_side(arguments, driver, |driver: &mut Option<Driver>, seed| {
         driver.as_mut().map(|driver| driver.episode(maze, task, seed))
     })

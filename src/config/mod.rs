@@ -35,7 +35,7 @@ pub use raw::{
 };
 pub use rules::{Broken, is_frame_id};
 pub use safety::{FallbackPolicy, OperatingMode, OutOfDistributionConfig, SafetyConfig};
-pub use training::{LossWeightKind, NoiseMix, Precision, TrainingConfig};
+pub use training::{LossWeightKind, NoiseMix, OptimizerKind, Precision, TrainingConfig};
 pub use tunable::labels;
 
 /// The modality name that is reserved for the action.

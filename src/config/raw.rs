@@ -162,6 +162,8 @@ pub struct Goal {
     pub frame_id: Option<String>,
     /// The observation group whose channels the goal gives.
     pub group: String,
+    /// The observation group of its rates, if there is one: while the stay at the goal lasts, they are known to be 0.
+    pub rate: Option<String>,
     /// Reached when every channel's Euclidean distance is at most this, in the group's unit.
     pub tolerance: f64,
 }
@@ -235,10 +237,19 @@ pub struct ModelConfig {
     pub heads: usize,
     pub objective: ObjectiveKind,
     pub noise_schedule: NoiseScheduleKind,
+    /// Whether the network is told known values a second time, apart from noisy ones.
+    pub known_values: bool,
 }
 
 impl Default for ModelConfig {
     fn default() -> Self {
-        Self { width: 128, layers: 4, heads: 4, objective: ObjectiveKind::V, noise_schedule: NoiseScheduleKind::Cosine }
+        Self {
+            width: 128,
+            layers: 4,
+            heads: 4,
+            objective: ObjectiveKind::V,
+            noise_schedule: NoiseScheduleKind::Cosine,
+            known_values: false,
+        }
     }
 }

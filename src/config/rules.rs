@@ -156,7 +156,9 @@ fn check_goal(file: &File) -> Check {
     positive("goal.tolerance", goal.tolerance)?;
     let names: Vec<&str> = file.observations.0.iter().map(|g| g.name.as_str()).collect();
     require(names.contains(&goal.group.as_str()), "goal.group", &goal.group, format!("must be one of {names:?}"))?;
-    Ok(())
+    let Some(rate) = &goal.rate else { return Ok(()) };
+    let others: Vec<&str> = names.into_iter().filter(|name| *name != goal.group).collect();
+    require(others.contains(&rate.as_str()), "goal.rate", rate, format!("must be one of {others:?}"))
 }
 
 fn check_model(file: &File) -> Check {
@@ -242,6 +244,11 @@ mod tests {
                 "max_age_s: 0.1",
                 "frame_id: ''\n    max_age_s: 0.1",
                 "observations.position.frame_id: : must be a frame's",
+            ),
+            (
+                "group: position",
+                "group: position\n  rate: position",
+                "goal.rate: position: must be one of [\"velocity\"]",
             ),
             ("group: position", "group: position\n  qos: {depth: 0}", "goal.qos.depth: 0: must be at least 1"),
         ] {

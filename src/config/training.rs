@@ -66,6 +66,16 @@ pub enum Precision {
     Bf16,
 }
 
+/// What turns gradients into steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OptimizerKind {
+    #[serde(rename = "adamw")]
+    AdamW,
+    /// Muon for the matrices of the blocks, AdamW for all else.
+    #[serde(rename = "muon")]
+    Muon,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingConfig {
@@ -76,6 +86,7 @@ pub struct TrainingConfig {
     /// Parts that a batch is computed in, one after the other, to save memory. The gradient is that of the whole.
     pub accumulate: usize,
     pub steps: usize,
+    pub optimizer: OptimizerKind,
     pub learning_rate: f64,
     pub warmup_steps: usize,
     pub weight_decay: f64,
@@ -115,6 +126,7 @@ impl Default for TrainingConfig {
             batch: 128,
             accumulate: 1,
             steps: 20_000,
+            optimizer: OptimizerKind::AdamW,
             learning_rate: 5e-4,
             warmup_steps: 500,
             weight_decay: 0.01,
@@ -203,6 +215,7 @@ mod tests {
             ("noise_mix: {plannning: 1}", "unknown field `plannning`"),
             ("{window: 2, noise_mix: {variable_length: 1}}", "training.noise_mix.variable_length: 1: training.window"),
             ("loss_weight: snr", "unknown variant `snr`, expected one of `min_snr`, `fused_snr`, `uniform`"),
+            ("optimizer: adam", "unknown variant `adam`, expected `adamw` or `muon`"),
             ("{batch: 4, accumulate: 5}", "training.accumulate: 5: must be 1 to training.batch"),
             ("validate_every: 0", "training.validate_every: 0: must be at least 1"),
             ("snr_clip: 0", "training.snr_clip: 0: must be a finite number above 0"),

@@ -9,26 +9,31 @@ use super::cost::ROUNDING;
 use super::kinds::Kind;
 use super::{Cost, CostError, Future};
 
-/// `weight` times the time integral of the distance to the goal, `sqrt(d^2 + r^2) - r` with `r` = 0.1, in unit seconds.
+/// `weight` times the time integral of the distance to the goal, `min(sqrt(d^2 + r^2) - r, cap)` with `r` = 0.1, in unit seconds.
 /// The earlier the arrival the smaller, and every frame away from the goal after it costs again.
 pub struct Goal {
     pub weight: f64,
+    /// Farther away than this costs no more, unit: then it is the time away from the goal that counts, and the way does not.
+    pub cap: f64,
     /// The channels of the goal's group.
     pub channels: Range<usize>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {}
+pub struct Settings {
+    cap: Option<f64>,
+}
 
 impl Kind for Goal {
     const NAME: &'static str = "goal";
     type Settings = Settings;
 
-    fn bind(_: Settings, binding: &Binding) -> Result<Self, CostError> {
+    fn bind(settings: Settings, binding: &Binding) -> Result<Self, CostError> {
+        settings.cap.map_or(Ok(()), |cap| binding.positive("cap", cap))?;
         let channels =
             binding.goal.clone().ok_or_else(|| binding.refuse("kind", "goal", "needs the section `goal`"))?;
-        Ok(Self { weight: binding.config.weight, channels })
+        Ok(Self { weight: binding.config.weight, cap: settings.cap.unwrap_or(f64::INFINITY), channels })
     }
 }
 
@@ -51,7 +56,10 @@ impl Cost for Goal {
             let apart = |i: usize| f64::from(frame[self.channels.start + i]) - future.goal[i];
             let rounded = (0..future.goal.len()).map(|i| apart(i).powi(2)).sum::<f64>() + ROUNDING * ROUNDING;
             let distance = rounded.sqrt();
-            cost += per_frame * (distance - ROUNDING);
+            cost += per_frame * (distance - ROUNDING).min(self.cap);
+            if distance - ROUNDING > self.cap {
+                continue;
+            }
             for i in 0..future.goal.len() {
                 gradient[self.channels.start + i] += (per_frame * apart(i) / distance) as f32;
             }
@@ -65,7 +73,7 @@ mod tests {
     use super::*;
     use crate::guidance::cost::{assert_gradient, example};
 
-    const COST: fn() -> Goal = || Goal { weight: 2.0, channels: 1..3 };
+    const COST: fn() -> Goal = || Goal { weight: 2.0, cap: f64::INFINITY, channels: 1..3 };
 
     #[test]
     fn by_hand() {
@@ -85,6 +93,26 @@ mod tests {
         let passing = cost([3.0, 1.5, 0.0, -1.5, -3.0, -4.5]);
         let leaving_last = cost([3.0, 1.5, 0.0, 0.0, 0.0, 0.2]);
         assert!(early < late && early < leaving_last && late < passing, "{early} {late} {leaving_last} {passing}");
+    }
+
+    #[test]
+    fn beyond_the_cap_it_costs_no_more_and_pulls_no_more() {
+        // 3-4-5 away twice, then 0.3 away: 2 * 0.1 * (1 + 1 + sqrt(0.1) - 0.1); only the near frame has a gradient.
+        let values = [9.0, 3.0, 4.0, 9.0, -3.0, 4.0, 9.0, 0.3, 0.0];
+        let mut gradient = [0.0; 9];
+        let cost =
+            Goal { cap: 1.0, ..COST() }.evaluate(&Future { goal: &[0.0, 0.0], ..example(&values, 3) }, &mut gradient);
+        assert!((cost - 0.2 * (2.0 + 0.1f64.sqrt() - 0.1)).abs() < 1e-6, "{cost}");
+        assert_eq!(gradient[..7], [0.0; 7]);
+        assert!((f64::from(gradient[7]) - 0.2 * 0.3 / 0.1f64.sqrt()).abs() < 1e-6, "{gradient:?}");
+    }
+
+    #[test]
+    fn a_cap_of_nothing_is_refused() {
+        assert_eq!(
+            crate::guidance::kinds::tests::refusal("{kind: goal, weight: 1, cap: 0}"),
+            "costs[0].cap: 0: must be a finite number above 0"
+        );
     }
 
     #[test]

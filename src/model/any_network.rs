@@ -1,12 +1,12 @@
 //! A network of either architecture, and what of it is not the same for both.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::network::level_features;
+use super::network::Told;
 use super::{Network, NetworkConfig, ReferenceConfig, ReferenceNetwork};
-use crate::diffusion::{Levels, NoiseSchedule};
+use crate::diffusion::{Levels, Tokens};
 
 /// Which network a checkpoint holds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -60,6 +60,14 @@ impl AnyNetwork {
         }
     }
 
+    /// Whether it is told known values a second time.
+    pub(super) fn knows_values(&self) -> bool {
+        match self {
+            Self::Own(network) => network.known_values,
+            Self::Reference(_) => false,
+        }
+    }
+
     /// The level that each slot is told to have; `None`: its own.
     pub(super) fn told(&self, levels: &Levels) -> Option<Levels> {
         match self {
@@ -68,15 +76,11 @@ impl AnyNetwork {
         }
     }
 
-    /// What the network is told about noise levels, `[batch, token or more, feature]`; `levels` as told.
-    pub(super) fn features(&self, levels: &Levels, schedule: NoiseSchedule) -> TensorData {
+    /// What the network is told beside the values, `[batch, token or more, feature]`; `levels` as told.
+    pub(super) fn features(&self, told: &Told, x: &Tokens, levels: &Levels, device: &Device) -> Tensor<3> {
         match self {
-            Self::Own(_) => {
-                let features = level_features(levels, schedule);
-                let of_token = features.len() / (levels.batch * levels.tokens).max(1);
-                TensorData::new(features, [levels.batch, levels.tokens, of_token])
-            }
-            Self::Reference(network) => network.features(levels, schedule),
+            Self::Own(_) => told.tensor(x, levels, device),
+            Self::Reference(network) => Tensor::from_data(network.features(levels, told.schedule), device),
         }
     }
 }

@@ -18,6 +18,6 @@ pub use bundle::replace;
 pub use checkpoint::{Checkpoint, CheckpointError, Provenance, load_network, numbered, save_network};
 pub use device::{DeviceError, Engine, device, devices, engine};
 pub use digest::checkpoint_digest;
-pub use network::{Network, NetworkConfig, level_feature_tensor};
+pub use network::{Network, NetworkConfig, Told};
 pub use network_denoiser::NetworkDenoiser;
 pub use reference::{ReferenceConfig, ReferenceNetwork};

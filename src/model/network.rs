@@ -1,14 +1,15 @@
 //! The denoising network: a pre-norm transformer encoder over tokens, told the noise level of every slot.
 
-use burn::config::Config as BurnConfig;
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::{Device, FloatDType, Tensor, activation};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData, activation};
+
+use serde::{Deserialize, Serialize};
 
 use super::DeviceError;
 use super::gradient::{attention, layer_norm, linear, relu};
 use crate::config::Precision;
-use crate::diffusion::{Levels, NoiseSchedule, RecentLevels};
+use crate::diffusion::{Levels, NoiseSchedule, RecentLevels, TokenSpec, Tokens};
 
 /// Features that describe one level: the level itself, alpha, sigma, and whether it is exactly known.
 const FEATURES: usize = 4;
@@ -18,7 +19,7 @@ const EXPANSION: usize = 4;
 const POSITION_DEVIATION: f64 = 0.02;
 
 /// Sizes of the network.
-#[derive(BurnConfig, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NetworkConfig {
     pub width: usize,
     pub layers: usize,
@@ -29,6 +30,9 @@ pub struct NetworkConfig {
     pub slots: usize,
     /// The longest sequence.
     pub tokens: usize,
+    /// Whether known values are told a second time, beside the levels ([`Told`]). Checkpoints before this say nothing.
+    #[serde(default)]
+    pub known_values: bool,
 }
 
 /// Predicts the objective's target for every channel of every token.
@@ -41,6 +45,8 @@ pub struct Network {
     pub(super) blocks: Vec<Block>,
     pub(super) norm: LayerNorm,
     pub(super) output: Linear,
+    #[module(skip)]
+    pub(super) known_values: bool,
     #[module(skip)]
     precision: Precision,
 }
@@ -60,17 +66,27 @@ pub(super) struct Block {
 }
 
 impl NetworkConfig {
+    /// Of these sizes, in the order of the fields; known values are not told a second time.
+    pub fn new(width: usize, layers: usize, heads: usize, channels: usize, slots: usize, tokens: usize) -> Self {
+        Self { width, layers, heads, channels, slots, tokens, known_values: false }
+    }
+
+    /// Numbers by which a token is told of its levels.
+    fn features(&self) -> usize {
+        self.slots * FEATURES + if self.known_values { self.channels } else { 0 }
+    }
+
     /// How many weights it has; of any sizes, so not exact beyond 2^53.
     pub(super) fn weights(&self) -> f64 {
-        let [width, layers, channels, slots, tokens] =
-            [self.width, self.layers, self.channels, self.slots, self.tokens].map(|size| size as f64);
-        let (features, expansion) = (FEATURES as f64, EXPANSION as f64);
+        let [width, layers, channels, features, tokens] =
+            [self.width, self.layers, self.channels, self.features(), self.tokens].map(|size| size as f64);
+        let expansion = EXPANSION as f64;
         // A matrix and its bias, from so many to so many.
         let linear = |from: f64, to: f64| (from + 1.0) * to;
         let norm = 2.0 * width;
         let attention = linear(width, 3.0 * width) + linear(width, width);
         let hidden = linear(width, expansion * width) + linear(expansion * width, width);
-        let ends = linear(channels, width) + linear(slots * features, width) + linear(width, channels);
+        let ends = linear(channels, width) + linear(features, width) + linear(width, channels);
         ends + linear(width, width) + tokens * width + layers * (attention + hidden + 2.0 * norm) + norm
     }
 
@@ -78,19 +94,25 @@ impl NetworkConfig {
     pub fn init(&self, device: &Device) -> Network {
         Network {
             values: LinearConfig::new(self.channels, self.width).init(device),
-            levels: LinearConfig::new(self.slots * FEATURES, self.width).init(device),
+            levels: LinearConfig::new(self.features(), self.width).init(device),
             mixed: LinearConfig::new(self.width, self.width).init(device),
             position: Initializer::Normal { mean: 0.0, std: POSITION_DEVIATION }
                 .init([self.tokens, self.width], device),
             blocks: (0..self.layers).map(|_| Block::new(self.width, self.heads, device)).collect(),
             norm: LayerNormConfig::new(self.width).init(device),
             output: LinearConfig::new(self.width, self.channels).with_initializer(Initializer::Zeros).init(device),
+            known_values: self.known_values,
             precision: Precision::F32,
         }
     }
 }
 
 impl Network {
+    /// What it is told beside the values of tokens of this kind.
+    pub fn told(&self, spec: TokenSpec, schedule: NoiseSchedule) -> Told {
+        Told { spec, schedule, known_values: self.known_values }
+    }
+
     /// The same network, its products with weights computed in another precision. The weights stay as they are, and so do
     /// layer norms, attention and the sums between the layers.
     ///
@@ -109,7 +131,7 @@ impl Network {
     ///
     /// # Shapes
     /// - `x`: `[batch, token, channel]`
-    /// - `features`: `[batch, token, slot * 4]`, see [`level_features`]
+    /// - `features`: `[batch, token, feature]`, see [`Told::features`]
     /// - output: `[batch, token, channel]`
     pub fn forward(&self, x: Tensor<3>, features: Tensor<3>) -> Tensor<3> {
         let [batch, tokens, _] = x.dims();
@@ -187,26 +209,47 @@ fn product(layer: &Linear, rows: Tensor<2>, precision: Precision) -> Tensor<2> {
     }
 }
 
-/// What the network is told about noise levels: level, alpha, sigma and "known" per slot, `[batch, token, slot * 4]`.
-pub fn level_features(levels: &Levels, schedule: NoiseSchedule) -> Vec<f32> {
-    let mut features = Vec::with_capacity(levels.data.len() * FEATURES);
-    let mut schedule = RecentLevels::new(schedule);
-    for &level in &levels.data {
-        let (alpha, sigma) = schedule.alpha_sigma(level);
-        features.extend([level, alpha, sigma, if level <= 0.0 { 1.0 } else { 0.0 }]);
-    }
-    features
+/// What a network is told beside the values of its tokens.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub spec: TokenSpec,
+    pub schedule: NoiseSchedule,
+    pub known_values: bool,
 }
 
-/// [`level_features`] on a device.
-pub fn level_feature_tensor(levels: &Levels, schedule: NoiseSchedule, device: &Device) -> Tensor<3> {
-    let shape = [levels.batch, levels.tokens, levels.slots * FEATURES];
-    Tensor::from_data(burn::tensor::TensorData::new(level_features(levels, schedule), shape), device)
+impl Told {
+    /// Level, alpha, sigma and "known" (1 at level 0) of every slot. Then, if told, the values of the known slots, and 0 in place of
+    /// the others: so that what is known need not be told from noise by a product of value and level, which layers that add up are
+    /// slow to learn. `[batch, token, slot * 4 (+ channel)]`.
+    pub fn features(&self, x: &Tokens, levels: &Levels) -> Vec<f32> {
+        let values = if self.known_values { x.data.len() } else { 0 };
+        let mut features = Vec::with_capacity(levels.data.len() * FEATURES + values);
+        let mut schedule = RecentLevels::new(self.schedule);
+        for (of_token, x) in levels.data.chunks(levels.slots).zip(x.data.chunks(x.channels)) {
+            for &level in of_token {
+                let (alpha, sigma) = schedule.alpha_sigma(level);
+                features.extend([level, alpha, sigma, if level <= 0.0 { 1.0 } else { 0.0 }]);
+            }
+            if self.known_values {
+                let known = self.spec.slot_of_channel.iter().map(|&slot| of_token[slot] <= 0.0);
+                features.extend(x.iter().zip(known).map(|(&value, known)| if known { value } else { 0.0 }));
+            }
+        }
+        features
+    }
+
+    /// [`Told::features`] on a device.
+    pub fn tensor(&self, x: &Tokens, levels: &Levels, device: &Device) -> Tensor<3> {
+        let features = self.features(x, levels);
+        let of_token = features.len() / (levels.batch * levels.tokens).max(1);
+        Tensor::from_data(TensorData::new(features, [levels.batch, levels.tokens, of_token]), device)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::NoiseScheduleKind;
     use crate::model::network_denoiser::tests::Fill;
     use burn::optim::GradientsParams;
     use burn::tensor::TensorData;
@@ -280,8 +323,32 @@ mod tests {
     }
 
     #[test]
+    fn known_values_are_told_apart_from_noisy_ones() {
+        // Two frames a token, two modalities of one and two channels.
+        let spec = TokenSpec::new(&[0, 1, 1], 2);
+        let x = Tokens { batch: 1, tokens: 2, channels: 6, data: (1..=12).map(|v| v as f32).collect() };
+        let levels = Levels { data: vec![0.0, 1.0, 0.5, 0.0, 1.0, 1.0, 1.0, 1.0], ..Levels::filled(1, 2, 4, 0.0) };
+        let told = |known_values| Told {
+            spec: spec.clone(),
+            schedule: NoiseSchedule(NoiseScheduleKind::Linear),
+            known_values,
+        };
+        let (without, with) = (told(false).features(&x, &levels), told(true).features(&x, &levels));
+        assert_eq!((without.len(), with.len()), (2 * 16, 2 * 22));
+        for token in 0..2 {
+            assert_eq!(with[22 * token..22 * token + 16], without[16 * token..16 * (token + 1)]);
+        }
+        assert_eq!(without[..8], [0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0]);
+        assert_eq!(with[16..22], [1.0, 0.0, 0.0, 0.0, 5.0, 6.0]);
+        assert_eq!(with[38..], [0.0; 6]);
+    }
+
+    #[test]
     fn weights_are_counted_as_they_are_made() {
-        for sizes in [NetworkConfig::new(8, 2, 2, 3, 5, 7), NetworkConfig::new(6, 1, 3, 4, 2, 1)] {
+        let sizes = NetworkConfig::new(8, 2, 2, 3, 5, 7);
+        for sizes in
+            [NetworkConfig { known_values: true, ..sizes.clone() }, sizes, NetworkConfig::new(6, 1, 3, 4, 2, 1)]
+        {
             assert_eq!(sizes.weights(), sizes.init(&Device::flex()).num_params() as f64);
         }
     }

@@ -4,15 +4,14 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::native::NativeNetwork;
-use super::network::level_features;
+use super::network::Told;
 use super::{AnyNetwork, Engine};
 use crate::diffusion::{Denoiser, DenoiserError, Levels, NoiseSchedule, Objective, TokenSpec, Tokens};
 
 /// The network with all that turns its prediction into clean tokens.
 pub struct NetworkDenoiser {
     evaluator: Evaluator,
-    spec: TokenSpec,
-    schedule: NoiseSchedule,
+    told: Told,
     objective: Objective,
     most_tokens: usize,
 }
@@ -49,7 +48,9 @@ impl NetworkDenoiser {
         objective: Objective,
         most_tokens: usize,
     ) -> Self {
-        let evaluator = match (engine, network.into()) {
+        let network = network.into();
+        let told = Told { spec, schedule, known_values: network.knows_values() };
+        let evaluator = match (engine, network) {
             (Engine::Native, AnyNetwork::Own(network)) => Evaluator::Native(NativeNetwork::new(&network)),
             (engine, network) => {
                 let device = engine.device();
@@ -57,7 +58,7 @@ impl NetworkDenoiser {
                 Evaluator::Burn { network, differentiable, device }
             }
         };
-        Self { evaluator, spec, schedule, objective, most_tokens }
+        Self { evaluator, told, objective, most_tokens }
     }
 
     fn check(&self, x: &Tokens) -> Result<(), DenoiserError> {
@@ -72,7 +73,7 @@ impl NetworkDenoiser {
             Evaluator::Native(_) => None,
             Evaluator::Burn { network, .. } => network.told(levels),
         };
-        let values = levels.batch * levels.tokens * self.spec.channels();
+        let values = levels.batch * levels.tokens * self.told.spec.channels();
         let [mut scale, mut on_x, mut on_prediction] = [(); 3].map(|()| Vec::with_capacity(values));
         let mut of_slot = vec![[1.0, 0.0, 0.0]; levels.slots];
         let mut memo = ((f32::NAN, f32::NAN), [1.0, 0.0, 0.0]);
@@ -84,7 +85,7 @@ impl NetworkDenoiser {
                 }
                 *of_slot = memo.1;
             }
-            for &slot in &self.spec.slot_of_channel {
+            for &slot in &self.told.spec.slot_of_channel {
                 let [s, a, b] = of_slot[slot];
                 scale.push(s);
                 on_x.push(a);
@@ -96,9 +97,9 @@ impl NetworkDenoiser {
 
     /// Scale, share of x and share of the prediction of a value at `level` that the network is told to be at `told`.
     fn around_level(&self, level: f32, told: f32) -> [f32; 3] {
-        let (alpha, sigma) = self.schedule.alpha_sigma(told);
+        let (alpha, sigma) = self.told.schedule.alpha_sigma(told);
         // What is cleaner than its token is told to be gets the token's amplitude, without the noise.
-        let scale = if told > level { alpha / self.schedule.alpha_sigma(level).0 } else { 1.0 };
+        let scale = if told > level { alpha / self.told.schedule.alpha_sigma(level).0 } else { 1.0 };
         // A known value is its own clean value, whatever the network says.
         if level <= 0.0 {
             return [scale, 1.0, 0.0];
@@ -144,10 +145,10 @@ impl Denoiser for NetworkDenoiser {
         self.check(x)?;
         let around = self.around(levels);
         let mut clean = match &mut self.evaluator {
-            Evaluator::Native(network) => network.forward(&x.data, &level_features(levels, self.schedule), x.tokens),
+            Evaluator::Native(network) => network.forward(&x.data, &self.told.features(x, levels), x.tokens),
             Evaluator::Burn { network, device, .. } => {
-                let features = network.features(around.told.as_ref().unwrap_or(levels), self.schedule);
-                host(network.forward(tensor(around.given(x), x, device), Tensor::from_data(features, &*device)))?
+                let features = network.features(&self.told, x, around.told.as_ref().unwrap_or(levels), device);
+                host(network.forward(tensor(around.given(x), x, device), features))?
             }
         };
         for (i, value) in clean.iter_mut().enumerate() {
@@ -177,13 +178,14 @@ impl Denoiser for NetworkDenoiser {
         };
         let mut gradient = match &mut self.evaluator {
             Evaluator::Native(network) => {
-                network.forward_and_gradient(&x.data, &level_features(levels, self.schedule), x.tokens, pull).1
+                network.forward_and_gradient(&x.data, &self.told.features(x, levels), x.tokens, pull).1
             }
             Evaluator::Burn { differentiable, device, .. } => {
                 let device = device.clone().autodiff();
-                let features = differentiable.features(around.told.as_ref().unwrap_or(levels), self.schedule);
+                let levels = around.told.as_ref().unwrap_or(levels);
+                let features = differentiable.features(&self.told, x, levels, &device);
                 let input = tensor(around.given(x), x, &device).require_grad();
-                let prediction = differentiable.forward(input.clone(), Tensor::from_data(features, &device));
+                let prediction = differentiable.forward(input.clone(), features);
                 let cotangent = pull(&host(prediction.clone().inner())?);
                 let gradients = (prediction * tensor(cotangent, x, &device)).sum().backward();
                 let missing = || DenoiserError::Backend("no gradient was recorded".into());
@@ -221,11 +223,11 @@ pub(super) mod tests {
         }
     }
 
-    fn denoiser(engine: &Engine) -> (NetworkDenoiser, Tokens, Levels) {
+    fn denoiser(engine: &Engine, known_values: bool) -> (NetworkDenoiser, Tokens, Levels) {
         // Burn's generator is one for all tests, which run side by side: the weights come from a sequence of their own.
         let device = Device::flex();
         let spec = TokenSpec::new(&[0, 1, 1], 2);
-        let config = NetworkConfig::new(16, 2, 2, spec.channels(), spec.slots(), 5);
+        let config = NetworkConfig { known_values, ..NetworkConfig::new(16, 2, 2, spec.channels(), spec.slots(), 5) };
         let network = config.init(&device).map(&mut Fill(0.0));
         let x = Tokens { batch: 2, tokens: 4, channels: 6, data: (0..48).map(|i| (i as f32 * 0.7).sin()).collect() };
         let mut levels = Levels::filled(2, 4, 4, 0.4);
@@ -237,7 +239,7 @@ pub(super) mod tests {
 
     #[test]
     fn known_values_are_their_own_clean_values() {
-        let (mut denoiser, x, levels) = denoiser(&Engine::Native);
+        let (mut denoiser, x, levels) = denoiser(&Engine::Native, true);
         let clean = denoiser.denoise(&x, &levels).unwrap();
         assert_eq!(clean.data[..12], x.data[..12]);
         assert_ne!(clean.data[12..], x.data[12..]);
@@ -245,8 +247,14 @@ pub(super) mod tests {
 
     #[test]
     fn both_engines_agree() {
-        let (mut native, x, levels) = denoiser(&Engine::Native);
-        let (mut burn, ..) = denoiser(&Engine::Burn(Device::flex()));
+        for known_values in [false, true] {
+            engines_agree(known_values);
+        }
+    }
+
+    fn engines_agree(known_values: bool) {
+        let (mut native, x, levels) = denoiser(&Engine::Native, known_values);
+        let (mut burn, ..) = denoiser(&Engine::Burn(Device::flex()), known_values);
         let cotangent = Tokens { data: (0..48).map(|i| (i as f32 * 1.3).cos()).collect(), ..x.clone() };
         let (clean, gradient) = native.denoise_with_gradient(&x, &levels, &mut |_| cotangent.clone()).unwrap();
         let (clean_burn, gradient_burn) = burn.denoise_with_gradient(&x, &levels, &mut |_| cotangent.clone()).unwrap();
@@ -260,7 +268,13 @@ pub(super) mod tests {
 
     #[test]
     fn the_gradient_is_that_of_a_finite_difference() {
-        let (mut denoiser, x, levels) = denoiser(&Engine::Native);
+        // Values 0 to 11 are known.
+        finite_difference(false, &[0, 5, 13, 20, 30, 47]);
+        finite_difference(true, &[13, 20, 30, 47]);
+    }
+
+    fn finite_difference(known_values: bool, places: &[usize]) {
+        let (mut denoiser, x, levels) = denoiser(&Engine::Native, known_values);
         // The scalar: sum of weights * clean.
         let weights: Vec<f32> = (0..48).map(|i| (i as f32 * 1.3).cos()).collect();
         let cotangent = Tokens { data: weights.clone(), ..x.clone() };
@@ -271,7 +285,7 @@ pub(super) mod tests {
             let clean = denoiser.denoise(x, &levels).unwrap();
             clean.data.iter().zip(&weights).map(|(c, w)| f64::from(c * w)).sum()
         };
-        for i in [0, 5, 13, 20, 30, 47] {
+        for &i in places {
             let step = 1e-2;
             let moved = |by: f32| {
                 let mut x = x.clone();
@@ -289,7 +303,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_sequence_longer_than_the_network_is_refused() {
-        let (mut denoiser, ..) = denoiser(&Engine::Native);
+        let (mut denoiser, ..) = denoiser(&Engine::Native, false);
         let error = denoiser.denoise(&Tokens::zeros(1, 6, 6), &Levels::filled(1, 6, 4, 1.0)).unwrap_err();
         assert_eq!(error, DenoiserError::TooLong { tokens: 6, most: 5 });
     }

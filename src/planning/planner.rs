@@ -29,6 +29,8 @@ pub struct Planner {
     pub(super) normaliser: Normaliser,
     pub(super) settings: PlannerConfig,
     goal_modality: Option<usize>,
+    /// Of the goal's rates.
+    rate_modality: Option<usize>,
     /// A goal that moved less than this is the same one, in its group's unit.
     goal_tolerance: f64,
     period_ns: i64,
@@ -123,6 +125,11 @@ impl Planner {
         let mut planner = Self {
             generator: Generator { denoiser, spec, schedule, guidance, times: StepTimes::default() },
             goal_modality: goal_group.and_then(|group| layout.modality(group)),
+            rate_modality: config
+                .goal
+                .as_ref()
+                .and_then(|g| g.rate.as_deref())
+                .and_then(|group| layout.modality(group)),
             goal_tolerance: config.goal.as_ref().map_or(0.0, |goal| goal.tolerance),
             layout,
             normaliser,
@@ -233,6 +240,10 @@ impl Planner {
             let of_sequence: Vec<_> = (0..batch).map(|b| arrivals[b / settings.futures].clone()).collect();
             let goal = KnownObservation { modality, values: &request.goal, frames: &of_sequence, every };
             conditioning.know(&mut known, first * stack, &goal)?;
+            if let Some(modality) = self.rate_modality {
+                let rest = vec![0.0; self.layout.modalities[modality].channels.len()];
+                conditioning.know(&mut known, first * stack, &KnownObservation { modality, values: &rest, ..goal })?;
+            }
             let end = |range: &Range<usize>| if range.is_empty() { frames } else { range.end.min(frames) };
             counted = of_sequence.iter().map(|range| seen + end(range)).collect();
         }
@@ -398,5 +409,68 @@ impl Planner {
             .chunks_exact(channels)
             .map(|frame| frame.iter().enumerate().map(|(c, &v)| self.normaliser.invert(c, v)).collect())
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::NoiseScheduleKind;
+    use crate::diffusion::Levels;
+    use crate::signal::History;
+
+    /// Believes that everything is 0, in normalised units.
+    struct Nought;
+
+    impl Denoiser for Nought {
+        fn denoise(&mut self, x: &Tokens, _: &Levels) -> Result<Tokens, DenoiserError> {
+            Ok(Tokens::zeros(x.batch, x.tokens, x.channels))
+        }
+
+        fn denoise_with_gradient(
+            &mut self,
+            _: &Tokens,
+            _: &Levels,
+            _: &mut dyn FnMut(&Tokens) -> Tokens,
+        ) -> Result<(Tokens, Tokens), DenoiserError> {
+            unreachable!("nothing guides")
+        }
+    }
+
+    const CONFIG: &str = "
+period_s: 0.1
+frame_stack: 1
+observations:
+  place: {topic: x, type: p/msg/X, fields: [x], max_age_s: 60}
+  speed: {topic: x, type: p/msg/X, fields: [v], max_age_s: 60}
+action: {topic: u, type: p/msg/X, fields: [x], min: [-1], max: [1], safe: [0], max_age_s: 1}
+goal: {topic: g, type: p/msg/X, fields: [x], group: place, rate: speed, tolerance: 0.1}
+planner: {history: 1, horizon: 6, candidates: 2, futures: 1, guidance: {gradient: off}, goal_hold_s: 0.2, goal_free: false}
+";
+
+    /// At the goal, 7, for two frames, and at rest; before and after that where the denoiser believes it, at the means 3 and 1.
+    #[test]
+    fn rates_are_known_to_be_0_while_the_stay_at_the_goal_lasts() {
+        for (rate, at_rest) in [("rate: speed, ", 0.0), ("", 1.0)] {
+            let text = CONFIG.replace("rate: speed, ", rate);
+            let config = Config::parse(&text, Path::new("c.yaml")).unwrap();
+            let groups = ["action", "place", "speed"].map(|name| (name.to_string(), vec![name.to_string()]));
+            let layout = Layout::new(1, groups);
+            let normaliser = Normaliser { mean: vec![0.0, 3.0, 1.0], deviation: vec![1.0, 2.0, 0.5] };
+            let history = History::new(&layout, 1);
+            let schedule = NoiseSchedule(NoiseScheduleKind::Cosine);
+            let mut planner = Planner::new(Box::new(Nought), &config, layout, normaliser, schedule).unwrap();
+            let request = PlanRequest { tick_ns: 0, history, committed: None, goal: vec![7.0] };
+            let plan = planner.plan(&request, &Budget::unlimited()).unwrap();
+            for (future, meant) in plan.futures.iter().zip(&plan.meant) {
+                // The stay may be cut off by the end of the horizon.
+                let stay = future.iter().position(|frame| frame[1] == 7.0).unwrap();
+                assert_eq!(*meant, (stay + 2).min(6));
+                for (k, frame) in future.iter().enumerate() {
+                    let expected = if (stay..stay + 2).contains(&k) { [7.0, at_rest] } else { [3.0, 1.0] };
+                    assert_eq!(frame[1..], expected, "frame {k}, stay from {stay}");
+                }
+            }
+        }
     }
 }

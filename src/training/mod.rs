@@ -10,6 +10,7 @@ mod ema;
 mod error;
 mod events;
 mod log;
+mod optimizer;
 mod order;
 pub mod parallel;
 mod run;

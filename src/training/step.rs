@@ -9,8 +9,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::TrainError;
 use super::batch::Batch;
 use super::parallel::{GradientSum, ParallelError, Ranks};
-use crate::diffusion::{NoiseSchedule, Tokens};
-use crate::model::{Network, level_feature_tensor};
+use crate::diffusion::Tokens;
+use crate::model::{Network, Told};
 
 /// The gradient of a batch.
 pub struct Gradient {
@@ -60,13 +60,13 @@ pub fn gradient(
     network: &Network,
     (parts, batches): (&Parts, &[Batch]),
     ranks: &dyn Ranks,
-    schedule: NoiseSchedule,
+    told: &Told,
     device: &Device,
 ) -> Result<Gradient, TrainError> {
     let total = parts.total(batches.iter().map(|batch| batch.total), ranks)?.max(1.0);
     let (mut sum, mut losses) = (GradientSum::new(network), Vec::with_capacity(batches.len()));
     for batch in batches {
-        let features = level_feature_tensor(&batch.levels, schedule, device);
+        let features = told.tensor(&batch.noisy, &batch.levels, device);
         let error = network.forward(tensor(&batch.noisy, device), features) - tensor(&batch.target, device);
         let loss = (error.clone() * error * tensor(&batch.weight, device)).sum().mul_scalar(1.0 / total);
         losses.push(f64::from(host(loss.clone())?[0]));
@@ -109,13 +109,8 @@ pub fn weight_norm(network: &Network) -> Result<f64, TrainError> {
 ///
 /// # Errors
 /// The backend fails.
-pub fn predict(
-    network: &Network,
-    batch: &Batch,
-    schedule: NoiseSchedule,
-    device: &Device,
-) -> Result<Vec<f32>, TrainError> {
-    host(network.forward(tensor(&batch.noisy, device), level_feature_tensor(&batch.levels, schedule, device)))
+pub fn predict(network: &Network, batch: &Batch, told: &Told, device: &Device) -> Result<Vec<f32>, TrainError> {
+    host(network.forward(tensor(&batch.noisy, device), told.tensor(&batch.noisy, &batch.levels, device)))
 }
 
 fn tensor(tokens: &Tokens, device: &Device) -> Tensor<3> {

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::Module;
-use burn::optim::{AdamWConfig, ModuleOptimizer};
+use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
 
 use super::batch::{Batch, BatchMaker};
@@ -20,6 +20,7 @@ use super::ema::Ema;
 use super::error::TrainError;
 use super::events::{End, Event, Summary};
 use super::log::{Line, Log, StepLine};
+use super::optimizer::optimizer;
 use super::parallel::{self, ParallelError, Ranks};
 use super::run::{Best, Data, Progress, Run};
 use super::step;
@@ -104,8 +105,10 @@ impl<'a> Trainer<'a> {
             Dataset::split(recording, window, config.contract.period_s, settings.validation_share, settings.seed)?;
         let spec = TokenSpec::new(&layout.modality_of_channel(), layout.frame_stack);
         let model = &config.model;
-        let sizes =
-            NetworkConfig::new(model.width, model.layers, model.heads, spec.channels(), spec.slots(), settings.window);
+        let sizes = NetworkConfig {
+            known_values: model.known_values,
+            ..NetworkConfig::new(model.width, model.layers, model.heads, spec.channels(), spec.slots(), settings.window)
+        };
         let goal = config.goal.as_ref().and_then(|goal| layout.modality(&goal.group));
         let maker = BatchMaker::new(spec, normaliser.clone(), model, settings, goal);
         let frames = training.frames() + validation.as_ref().map_or(0, Dataset::frames);
@@ -124,8 +127,7 @@ impl<'a> Trainer<'a> {
         // Burn draws the weights when they are first read.
         parallel::fingerprint(&network)?;
         drop(turn);
-        let mut optimizer =
-            AdamWConfig::new().with_weight_decay(settings.weight_decay as f32).with_epsilon(1e-8).init();
+        let mut optimizer = optimizer(settings);
         let mut ema = Ema::new(&network, settings.ema_decay);
         network = network.in_precision(settings.precision, device, device_name)?;
         let parameters = network.num_params();
@@ -240,8 +242,8 @@ impl<'a> Trainer<'a> {
         let windows = parts.mine().map(|part| first + part.start..first + part.end);
         let batches: Vec<Batch> = windows.map(|windows| self.maker.batch(&self.training, done, windows)).collect();
         parts.mine().for_each(|part| self.training.fetch(first + size + part.start..first + size + part.end));
-        let (ranks, schedule) = (self.ranks, self.maker.schedule);
-        let mut gradient = step::gradient(&self.network, (&parts, &batches), ranks, schedule, &self.tracked)?;
+        let told = self.network.told(self.maker.spec.clone(), self.maker.schedule);
+        let mut gradient = step::gradient(&self.network, (&parts, &batches), self.ranks, &told, &self.tracked)?;
         let norm = step::clip(&mut gradient.of_weights, &self.network, settings.gradient_clip)?;
         let learning_rate = learning_rate(done as usize + 1, settings);
         if !gradient.loss.is_finite() || !norm.is_finite() {

@@ -72,7 +72,10 @@ pub fn run(arguments: &Import) -> anyhow::Result<()> {
         Architecture::Own => {
             let (channels, slots) = (layout.token_channels(), layout.modalities.len() * layout.frame_stack);
             let window = config.training.window;
-            let sizes = NetworkConfig::new(model.width, model.layers, model.heads, channels, slots, window);
+            let sizes = NetworkConfig {
+                known_values: model.known_values,
+                ..NetworkConfig::new(model.width, model.layers, model.heads, channels, slots, window)
+            };
             let normaliser = given.context("the network's inputs are normalised: give --normaliser or --bag")?;
             (import_own(&weights, prefix, &sizes, &flex)?.into(), sizes, normaliser)
         }

@@ -83,7 +83,7 @@ fn contract(config: &Config) -> String {
     // Limits do not change frames, but their number is checked where the contract is bound.
     let action = (topic, message_type, fields, [min.len(), max.len(), safe.len()], max_age_s);
     let goal = config.goal.as_ref().map(|goal| {
-        let Goal { topic: _, message_type, fields, qos: _, frame_id, group, tolerance: _ } = goal;
+        let Goal { topic: _, message_type, fields, qos: _, frame_id, group, rate: _, tolerance: _ } = goal;
         (message_type, fields, frame_id, group)
     });
     let program = (env!("CARGO_PKG_VERSION"), READING, cfg!(target_endian = "big"));

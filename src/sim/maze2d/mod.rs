@@ -99,6 +99,11 @@ fn place_of(cell: Cell) -> Vector2<f64> {
     Vector2::new(cell.row as f64, cell.column as f64) * CELL_M
 }
 
+/// Where a joint position lies on the map of [`Maze`]: x along the columns, y along the rows, the corner of the first cell at 0; metres.
+pub fn on_map(position: Vector2<f64>) -> Vector2<f64> {
+    Vector2::new(position.y, position.x).add_scalar(CENTRE_OFFSET_M + 0.5 * CELL_M)
+}
+
 /// The row and column of the cell that a joint position lies in, wall or not.
 fn indices_at(position: Vector2<f64>) -> (i64, i64) {
     let index = |x: f64| ((x + CENTRE_OFFSET_M) / CELL_M).round() as i64;
@@ -123,6 +128,13 @@ mod tests {
         assert_eq!(Maze2d::ALL.map(|maze| maze.maze().free_cells().len()), [7, 26, 46]);
         assert_eq!("maze2d_large".parse(), Ok(Maze2d::Large));
         assert!("maze2d_small".parse::<Maze2d>().unwrap_err().contains("maze2d_medium"));
+    }
+
+    #[test]
+    fn a_cells_centre_is_the_same_on_the_map() {
+        let cell = Cell { row: 2, column: 3 };
+        let centre = on_map(place_of(cell) - Vector2::repeat(CENTRE_OFFSET_M));
+        assert!((centre - cell.centre()).norm() < 1e-12, "{centre}");
     }
 
     #[test]

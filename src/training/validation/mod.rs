@@ -46,11 +46,12 @@ impl Validator<'_> {
     /// # Errors
     /// The backend fails.
     pub fn validate(&self, network: &Network) -> Result<Validation, TrainError> {
+        let told = network.told(self.maker.spec.clone(), self.maker.schedule);
         let mut bands = Bands::default();
         let (mut error, mut weight) = (0.0, 0.0);
         for number in 0..BATCHES {
             let batch = self.maker.validation_batch(self.dataset, number, self.batch);
-            let prediction = predict(network, &batch, self.maker.schedule, self.device)?;
+            let prediction = predict(network, &batch, &told, self.device)?;
             bands.add(&batch, &prediction, &self.maker.spec);
             for ((p, t), w) in prediction.iter().zip(&batch.target.data).zip(&batch.weight.data) {
                 error += f64::from(*w) * f64::from(p - t).powi(2);

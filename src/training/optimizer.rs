@@ -1,0 +1,116 @@
+//! What turns gradients into steps.
+
+use burn::module::ParamGroup;
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::{AdamWConfig, AdjustLrFn, ModuleOptimizer, MuonConfig};
+
+use crate::config::{OptimizerKind, TrainingConfig};
+
+/// What the paths of the matrices of the blocks hold; the gain of a layer norm is no `weight`.
+const MATRICES: [&str; 2] = ["blocks", "weight"];
+
+/// AdamW (Loshchilov and Hutter 2019) for all weights; or Muon (Jordan et al. 2024, <https://kellerjordan.github.io/posts/muon/>)
+/// for the matrices of the blocks, its steps scaled to the size of AdamW's (Liu et al. 2025, "Muon is scalable for LLM training",
+/// eq. 4), so that learning rate and decay mean the same.
+pub fn optimizer(settings: &TrainingConfig) -> ModuleOptimizer {
+    let decay = settings.weight_decay as f32;
+    let adam = AdamWConfig::new().with_weight_decay(decay).with_epsilon(1e-8).init();
+    match settings.optimizer {
+        OptimizerKind::AdamW => adam,
+        OptimizerKind::Muon => {
+            let muon = MuonConfig::new()
+                .with_weight_decay(Some(WeightDecayConfig::new(decay)))
+                .with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW);
+            adam.with_group(ParamGroup::from_predicates(MATRICES.into()), muon.build(), None)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Network, NetworkConfig, numbered};
+    use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
+    use burn::module::{Module, ModuleVisitor, Param};
+    use burn::optim::GradientsParams;
+    use burn::tensor::{Device, Distribution, Tensor};
+    use nalgebra::DMatrix;
+    use std::collections::BTreeMap;
+
+    const RATE: f64 = 1e-3;
+
+    /// Every matrix by its path: rows, columns, values.
+    #[derive(Default)]
+    struct Matrices {
+        path: Vec<String>,
+        found: BTreeMap<String, DMatrix<f32>>,
+    }
+
+    impl ModuleVisitor for Matrices {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.into());
+        }
+
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let tensor = param.val();
+            if let [rows, columns] = tensor.dims()[..] {
+                let values = tensor.into_data().try_to_vec::<f32>().unwrap();
+                self.found.insert(self.path.join("."), DMatrix::from_row_slice(rows, columns, &values));
+            }
+        }
+    }
+
+    fn matrices(network: &Network) -> BTreeMap<String, DMatrix<f32>> {
+        let mut matrices = Matrices::default();
+        network.visit(&mut matrices);
+        matrices.found
+    }
+
+    /// How far a step moves every matrix, in learning rates. It is the second one: the output layer is zero before the first, and
+    /// lets no gradient through to the blocks.
+    fn moved(kind: OptimizerKind) -> BTreeMap<String, DMatrix<f32>> {
+        let device = Device::flex().autodiff();
+        device.seed(1);
+        let network = numbered(NetworkConfig::new(16, 2, 2, 3, 2, 4).init(&device));
+        let settings = TrainingConfig { optimizer: kind, weight_decay: 0.0, ..TrainingConfig::default() };
+        let mut optimizer = optimizer(&settings);
+        let draw = |channels| Tensor::<3>::random([8, 4, channels], Distribution::Default, &device);
+        let (x, features, target) = (draw(3), draw(8), draw(3));
+        let mut step = |network: Network| {
+            let error = network.forward(x.clone(), features.clone()) - target.clone();
+            let gradients = GradientsParams::from_grads((error.clone() * error).mean().backward(), &network);
+            optimizer.step(ModuleLearningRate::from(RATE), network, gradients)
+        };
+        let network = step(network);
+        let before = matrices(&network);
+        let after = matrices(&step(network));
+        after.into_iter().map(|(path, matrix)| (path.clone(), (matrix - &before[&path]) / RATE as f32)).collect()
+    }
+
+    /// A step of Muon is an orthogonal matrix, more or less (five iterations take singular values to 0.68 to 1.13, says the
+    /// source), times 0.2 sqrt(larger side).
+    #[test]
+    fn muon_moves_the_matrices_of_blocks_and_adamw_all_else() {
+        let (adam, muon) = (moved(OptimizerKind::AdamW), moved(OptimizerKind::Muon));
+        let blocks = muon.keys().filter(|path| path.starts_with("blocks")).count();
+        assert_eq!(blocks, 8, "{:?}", muon.keys());
+        for (path, step) in &muon {
+            if path.starts_with("blocks") {
+                let scale = 0.2 * (step.nrows().max(step.ncols()) as f32).sqrt();
+                let singular = step.clone().svd(false, false).singular_values / scale;
+                assert!(singular.max() < 1.25, "{path}: {singular}");
+                // What the gradient says nothing about (its rank is that of 32 tokens at the most) stays.
+                assert!(
+                    singular.iter().filter(|value| (0.6..1.25).contains(*value)).count() >= 12,
+                    "{path}: {singular}"
+                );
+            } else {
+                assert_eq!(step, &adam[path], "{path}");
+            }
+        }
+    }
+}
