@@ -1,13 +1,14 @@
 //! The rows of a Parquet file, a few columns of numbers at a time. Only what LeRobot needs: scalars and lists of one level.
 
 use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::DataType;
 use parquet::errors::ParquetError;
-use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use parquet::file::reader::{ChunkReader, FileReader, Length, RowGroupReader, SerializedFileReader};
 use parquet::schema::types::SchemaDescriptor;
 
 use super::bag::Place;
@@ -26,7 +27,7 @@ pub fn read_rows(path: &Path, columns: &[Column], each: &mut dyn FnMut(u64, &[&[
     let mut row = 0;
     let damaged = |row: u64, reason: String| BagError::Damaged { path: path.into(), at: Place::Row(row), reason };
     let broken = |row: u64, error: ParquetError| damaged(row, error.to_string());
-    let reader = contained(|| SerializedFileReader::new(source)).map_err(|error| broken(0, error))?;
+    let reader = contained(|| SerializedFileReader::new(Ending(source))).map_err(|error| broken(0, error))?;
     let schema = reader.metadata().file_metadata().schema_descr();
     let places: Result<Vec<usize>, String> = columns.iter().map(|column| leaf(schema, &column.name)).collect();
     let places = places.map_err(|reason| BagError::NotABag { path: path.into(), reason })?;
@@ -148,6 +149,39 @@ impl Leaf {
             }
         }
         Ok(self.ends.len())
+    }
+}
+
+/// A file whose end is an error: at it the crate goes on to skip what a damaged header says, up to 2^31 things in each of many lists.
+struct Ending(File);
+
+impl Length for Ending {
+    fn len(&self) -> u64 {
+        Length::len(&self.0)
+    }
+}
+
+impl ChunkReader for Ending {
+    type T = BufReader<Self>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        let mut file = self.0.try_clone()?;
+        file.seek(SeekFrom::Start(start))?;
+        Ok(BufReader::new(Self(file)))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<bytes::Bytes, ParquetError> {
+        self.0.get_bytes(start, length)
+    }
+}
+
+impl Read for Ending {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let got = self.0.read(into)?;
+        if got == 0 && !into.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends within a page"));
+        }
+        Ok(got)
     }
 }
 

@@ -416,26 +416,8 @@ impl Planner {
 mod tests {
     use super::*;
     use crate::config::NoiseScheduleKind;
-    use crate::diffusion::Levels;
+    use crate::planning::settings::tests::Nought;
     use crate::signal::History;
-
-    /// Believes that everything is 0, in normalised units.
-    struct Nought;
-
-    impl Denoiser for Nought {
-        fn denoise(&mut self, x: &Tokens, _: &Levels) -> Result<Tokens, DenoiserError> {
-            Ok(Tokens::zeros(x.batch, x.tokens, x.channels))
-        }
-
-        fn denoise_with_gradient(
-            &mut self,
-            _: &Tokens,
-            _: &Levels,
-            _: &mut dyn FnMut(&Tokens) -> Tokens,
-        ) -> Result<(Tokens, Tokens), DenoiserError> {
-            unreachable!("nothing guides")
-        }
-    }
 
     const CONFIG: &str = "
 period_s: 0.1
@@ -445,7 +427,7 @@ observations:
   speed: {topic: x, type: p/msg/X, fields: [v], max_age_s: 60}
 action: {topic: u, type: p/msg/X, fields: [x], min: [-1], max: [1], safe: [0], max_age_s: 1}
 goal: {topic: g, type: p/msg/X, fields: [x], group: place, rate: speed, tolerance: 0.1}
-planner: {history: 1, horizon: 6, candidates: 2, futures: 1, guidance: {gradient: off}, goal_hold_s: 0.2, goal_free: false}
+planner: {history: 1, horizon: 5, candidates: 2, futures: 1, guidance: {gradient: off}, goal_hold_s: 0.2, goal_free: false}
 ";
 
     /// At the goal, 7, for two frames, and at rest; before and after that where the denoiser believes it, at the means 3 and 1.
@@ -465,7 +447,7 @@ planner: {history: 1, horizon: 6, candidates: 2, futures: 1, guidance: {gradient
             for (future, meant) in plan.futures.iter().zip(&plan.meant) {
                 // The stay may be cut off by the end of the horizon.
                 let stay = future.iter().position(|frame| frame[1] == 7.0).unwrap();
-                assert_eq!(*meant, (stay + 2).min(6));
+                assert_eq!(*meant, (stay + 2).min(5));
                 for (k, frame) in future.iter().enumerate() {
                     let expected = if (stay..stay + 2).contains(&k) { [7.0, at_rest] } else { [3.0, 1.0] };
                     assert_eq!(frame[1..], expected, "frame {k}, stay from {stay}");

@@ -60,15 +60,15 @@ impl Planner {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::config::{Config, NoiseScheduleKind, Setting};
     use crate::diffusion::{Denoiser, DenoiserError, Levels, NoiseSchedule, Tokens};
     use crate::planning::{Budget, Plan, PlanRequest};
     use crate::signal::{History, Layout, Normaliser};
 
-    /// Believes that everything is 0; takes 6 tokens.
-    struct Nought;
+    /// Believes that everything is 0, in normalised units; takes 6 tokens.
+    pub(in crate::planning) struct Nought;
 
     impl Denoiser for Nought {
         fn denoise(&mut self, x: &Tokens, _: &Levels) -> Result<Tokens, DenoiserError> {
