@@ -114,13 +114,15 @@ fn bigger_networks_of_both_architectures_answer_the_same_on_every_device() {
     let signal = (1..=100).map(|k| (-6.0 * (k as f32 / 100.0).powi(2)).exp()).collect();
     let reference = ReferenceConfig { hidden: 512, causal: false, signal, seen: vec![true; spec().slots()] };
     let causal = ReferenceConfig { causal: true, ..reference.clone() };
-    let architectures = [
-        ("own", Architecture::Own),
-        ("reference", Architecture::Reference(reference)),
-        ("reference, causal", Architecture::Reference(causal)),
+    let known_values = NetworkConfig { known_values: true, ..sizes() };
+    let networks = [
+        ("own", Architecture::Own, sizes()),
+        ("own, told known values", Architecture::Own, known_values),
+        ("reference", Architecture::Reference(reference), sizes()),
+        ("reference, causal", Architecture::Reference(causal), sizes()),
     ];
-    for (what, architecture) in architectures {
-        let network = random(&architecture, &sizes());
+    for (what, architecture, sizes) in networks {
+        let network = random(&architecture, &sizes);
         all_agree(what, &question(&spec(), 3, 20), |engine| {
             let network = network.clone().to_device(&engine.device());
             NetworkDenoiser::new(network, engine, spec(), SCHEDULE, Objective(ObjectiveKind::V), 32)

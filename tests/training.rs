@@ -54,6 +54,20 @@ impl Place {
         assert!(output.status.success(), "{}", stderr(&output));
     }
 
+    /// Trains for a few steps and is stopped politely.
+    fn stopped(&self, out: &str, steps: usize, start: &str) {
+        let before = self.logged(out);
+        let child = self.train(out, steps, &[start]).spawn().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while self.logged(out) < before + 3 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        signal(&child, "-INT");
+        let stopped = child.wait_with_output().unwrap();
+        assert!(stopped.status.success(), "{}", stderr(&stopped));
+        assert!(String::from_utf8_lossy(&stopped.stdout).contains("stopped, --resume goes on"));
+    }
+
     /// What must not differ: the best weights, the last ones, the raw ones, and the course.
     fn result(&self, out: &str) -> (Vec<u8>, Vec<u8>, Vec<u8>, Vec<serde_json::Value>) {
         let read = |path: PathBuf| fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -124,16 +138,17 @@ fn a_run_that_is_killed_at_any_moment_goes_on_to_the_same_weights() {
         child.wait().unwrap();
     }
     // And stopped politely once.
-    let child = place.train("torn", steps, &["--resume"]).spawn().unwrap();
-    let before = place.logged("torn");
-    let deadline = Instant::now() + PATIENCE;
-    while place.logged("torn") < before + 3 && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    signal(&child, "-INT");
-    let stopped = child.wait_with_output().unwrap();
-    assert!(stopped.status.success(), "{}", stderr(&stopped));
-    assert!(String::from_utf8_lossy(&stopped.stdout).contains("stopped, --resume goes on"));
+    place.stopped("torn", steps, "--resume");
+    place.trained("torn", steps, &["--resume"]);
+    place.assert_same("whole", "torn");
+}
+
+#[test]
+fn what_muon_remembers_survives_a_stop() {
+    let place = Place::new(&[("weight_decay: 0.01", "weight_decay: 0.01\n  optimizer: muon")]);
+    let steps = 200;
+    place.trained("whole", steps, &[]);
+    place.stopped("torn", steps, "--restart");
     place.trained("torn", steps, &["--resume"]);
     place.assert_same("whole", "torn");
 }

@@ -62,7 +62,7 @@ struct Arguments {
     /// Write the rows, with every episode, as JSON
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Draw every episode, into this folder; with several rows, one folder each
+    /// Draw every episode of the planner, into a folder for each row in this one
     #[arg(long, value_name = "FOLDER")]
     pictures: Option<PathBuf>,
     /// Given by cargo

@@ -17,8 +17,9 @@ pub trait Denoiser {
         None
     }
 
-    /// As [`Denoiser::denoise`], and the gradient with respect to `x`, where it is not known (level 0), of a scalar that depends on the clean tokens:
-    /// `cotangent` is given the clean tokens and returns that scalar's gradient with respect to them.
+    /// As [`Denoiser::denoise`], and the gradient with respect to `x` of a scalar that depends on the clean tokens: `cotangent` is
+    /// given the clean tokens and returns that scalar's gradient with respect to them. Where `x` is known (level 0) it is a constant
+    /// of the question, and what stands there in the gradient means nothing.
     ///
     /// # Errors
     /// [`DenoiserError`].

@@ -20,4 +20,6 @@ pub use device::{DeviceError, Engine, device, devices, engine};
 pub use digest::checkpoint_digest;
 pub use network::{Network, NetworkConfig, Told};
 pub use network_denoiser::NetworkDenoiser;
+#[cfg(test)]
+pub(crate) use network_denoiser::tests::Fill;
 pub use reference::{ReferenceConfig, ReferenceNetwork};

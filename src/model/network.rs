@@ -3,7 +3,6 @@
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::{Device, FloatDType, Tensor, TensorData, activation};
-
 use serde::{Deserialize, Serialize};
 
 use super::DeviceError;
@@ -78,8 +77,9 @@ impl NetworkConfig {
 
     /// How many weights it has; of any sizes, so not exact beyond 2^53.
     pub(super) fn weights(&self) -> f64 {
-        let [width, layers, channels, features, tokens] =
-            [self.width, self.layers, self.channels, self.features(), self.tokens].map(|size| size as f64);
+        let [width, layers, channels, slots, tokens] =
+            [self.width, self.layers, self.channels, self.slots, self.tokens].map(|size| size as f64);
+        let features = slots * FEATURES as f64 + if self.known_values { channels } else { 0.0 };
         let expansion = EXPANSION as f64;
         // A matrix and its bias, from so many to so many.
         let linear = |from: f64, to: f64| (from + 1.0) * to;

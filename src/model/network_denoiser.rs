@@ -208,7 +208,7 @@ pub(super) mod tests {
     use burn::module::{ModuleMapper, Param};
 
     /// Weights of some size everywhere, the output layer too: else the prediction is zero.
-    pub(in crate::model) struct Fill(pub f32);
+    pub(crate) struct Fill(pub f32);
     impl ModuleMapper for Fill {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             param.map(|t| {
