@@ -6,12 +6,14 @@
 //! safetensors; without them our side is timed alone.
 
 mod problem;
+mod roofline;
 mod sides;
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
 use problem::Problem;
+use roofline::Machine;
 use sides::{Measured, ours, python};
 
 const ROUNDS: usize = 5;
@@ -56,22 +58,44 @@ fn main() -> Result<()> {
         }
     }
 
+    let median = |of_case: &BTreeMap<String, Vec<f64>>, side: &str| {
+        let mut all = of_case[side].clone();
+        all.sort_by(f64::total_cmp);
+        all[all.len() / 2]
+    };
     println!("\n| what | {} |\n|---|{}", sides.join(" | "), "---|".repeat(sides.len()));
     for ((_, case), of_case) in &times {
-        let median = |side: &String| {
-            let mut all = of_case[side].clone();
-            all.sort_by(f64::total_cmp);
-            all[all.len() / 2]
-        };
-        let theirs = of_case.get("pytorch").map(|_| median(&"pytorch".to_string()));
+        let theirs = of_case.get("pytorch").map(|_| median(of_case, "pytorch"));
         let cell = |side: &String| match theirs {
-            Some(theirs) if side != "pytorch" => format!("{:.3} ({:.1}x)", median(side), theirs / median(side)),
-            _ => format!("{:.3}", median(side)),
+            Some(theirs) if side != "pytorch" => {
+                let ours = median(of_case, side);
+                format!("{ours:.3} ({:.1}x)", theirs / ours)
+            }
+            _ => format!("{:.3}", median(of_case, side)),
         };
         println!("| {case} | {} |", sides.iter().map(cell).collect::<Vec<_>>().join(" | "));
     }
     println!("\nIn brackets: how many times as fast as PyTorch.");
-    compare(&first)
+    compare(&first)?;
+
+    let machine = Machine::measured();
+    let (giga_flop, giga_byte) = (machine.flop_per_s * 1e-9, machine.bytes_per_s * 1e-9);
+    println!("\nPeaks, measured on {threads} threads: {giga_flop:.0} GFLOP/s, {giga_byte:.1} GB/s read from memory");
+    println!("\n| step | MFLOP | MB | FLOP a byte | roof, GFLOP/s | {} |", sides.join(" | "));
+    println!("|---|---|---|---|---|{}", "---|".repeat(sides.len()));
+    for ((_, case), of_case) in &times {
+        let Some(cost) = problem.cost(case) else { continue };
+        let roof = cost.roof(&machine);
+        let cell = |side: &String| {
+            let reached = cost.flop / (1e-3 * median(of_case, side));
+            format!("{:.0} ({:.0} %)", reached * 1e-9, 100.0 * reached / roof)
+        };
+        let (mega_flop, mega_byte, intensity) = (cost.flop * 1e-6, cost.bytes * 1e-6, cost.flop / cost.bytes);
+        let cells = sides.iter().map(cell).collect::<Vec<_>>().join(" | ");
+        println!("| {case} | {mega_flop:.1} | {mega_byte:.2} | {intensity:.0} | {:.0} | {cells} |", roof * 1e-9);
+    }
+    println!("\nReached, GFLOP/s, and as a share of the roof.");
+    Ok(())
 }
 
 /// All sides against the first.

@@ -7,7 +7,9 @@ use anyhow::{Result, anyhow, bail};
 use burn::store::{ModuleSnapshot, SafetensorsStore};
 use df_planner::config::MatrixKind;
 use df_planner::diffusion::{Known, Levels, NoiseSchedule, SchedulingMatrix, Tokens};
-use df_planner::model::{AnyNetwork, Checkpoint, Engine};
+use df_planner::model::{AnyNetwork, Checkpoint, Engine, NetworkConfig};
+
+use crate::roofline::Cost;
 
 /// Sequences of a step: a candidate with one future, and with sixteen.
 const FUTURES: [usize; 2] = [1, 16];
@@ -35,7 +37,9 @@ pub struct Problem {
     model: PathBuf,
     pub matrix: SchedulingMatrix,
     pub cases: Vec<Case>,
-    sizes: String,
+    sizes: NetworkConfig,
+    /// Numbers by which a token is told of its levels.
+    features: usize,
 }
 
 impl Problem {
@@ -63,9 +67,16 @@ impl Problem {
             Ok(Case { futures, x, levels: known.levels(&row), known, cotangent: waves(futures, 1.3) })
         };
         let cases = FUTURES.into_iter().map(case).collect::<Result<Vec<_>>>()?;
-        let sizes = &checkpoint.sizes;
-        let sizes = format!("{} layers of width {}, {} heads, {tokens} tokens", sizes.layers, sizes.width, sizes.heads);
-        Ok(Self { model, matrix, cases, sizes })
+        let AnyNetwork::Own(network) = &checkpoint.network else { bail!("only our own network is compared") };
+        let told = network.told(spec.clone(), NoiseSchedule(checkpoint.model.noise_schedule));
+        let features = told.features(&cases[0].x, &cases[0].levels).len() / (cases[0].futures * tokens);
+        Ok(Self { model, matrix, cases, sizes: checkpoint.sizes.clone(), features })
+    }
+
+    /// Of a case that is a single step.
+    pub fn cost(&self, what: &str) -> Option<Cost> {
+        let (kind, futures) = what.split_once(" step, futures ")?;
+        Some(Cost::of_step(&self.sizes, self.features, futures.parse().ok()?, kind == "guided"))
     }
 
     pub fn checkpoint(&self, engine: &Engine) -> Result<Checkpoint> {
@@ -104,6 +115,11 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}: {}; plans of {} denoising steps", self.model.display(), self.sizes, self.matrix.steps())
+        let NetworkConfig { layers, width, heads, tokens, .. } = self.sizes;
+        let (model, steps) = (self.model.display(), self.matrix.steps());
+        write!(
+            f,
+            "{model}: {layers} layers of width {width}, {heads} heads, {tokens} tokens; plans of {steps} denoising steps"
+        )
     }
 }

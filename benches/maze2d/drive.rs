@@ -1,7 +1,6 @@
 //! One episode, driven by the planner as the node does it, by the expert, or at random.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use df_planner::config::{Config, Latency, PlannerConfig};
@@ -14,7 +13,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::disturbed::{Disturbances, Odometry};
-use super::pictures::Album;
+use super::pictures::{Album, Pictures};
 use super::plans::Coherence;
 
 /// What came of an episode.
@@ -67,19 +66,17 @@ pub struct Driver {
     layout: Layout,
     planner: Planner,
     disturbances: Disturbances,
-    pictures: Option<PathBuf>,
+    pictures: Option<Pictures>,
 }
 
 impl Driver {
-    /// `pictures`: the folder that gets a picture of every episode.
     pub fn new(
         config: &Config,
         layout: &Layout,
         planner: Planner,
         disturbances: Disturbances,
-        pictures: Option<&Path>,
+        pictures: Option<Pictures>,
     ) -> Self {
-        let pictures = pictures.map(Path::to_path_buf);
         Self { config: config.clone(), layout: layout.clone(), planner, disturbances, pictures }
     }
 
@@ -143,9 +140,9 @@ impl Driver {
                 break;
             }
         }
-        if let (Some(album), Some(folder)) = (album, &self.pictures) {
-            let file = folder.join(format!("{}_{task:?}_{seed}.png", maze.name()).to_lowercase());
-            if let Err(error) = album.draw(&episode, seed, &file) {
+        if let (Some(album), Some(pictures)) = (album, &self.pictures) {
+            let name = format!("{}_{task:?}_{seed}", maze.name()).to_lowercase();
+            if let Err(error) = pictures.keep(&album, &episode, (seed, &name)) {
                 eprintln!("{error:#}");
             }
         }

@@ -31,6 +31,7 @@ use df_planner::sim::maze2d::{Maze2d, Task};
 
 use disturbed::Disturbances;
 use drive::{Driver, Outcome};
+use pictures::Pictures;
 use row::Row;
 
 #[derive(Parser)]
@@ -65,6 +66,9 @@ struct Arguments {
     /// Draw every episode of the planner, into a folder for each row in this one
     #[arg(long, value_name = "FOLDER")]
     pictures: Option<PathBuf>,
+    /// Beside each picture, the episode as it went on, as GIF
+    #[arg(long, requires = "pictures")]
+    animate: bool,
     /// Given by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -91,6 +95,9 @@ struct Variant {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if arguments.pictures.is_some() && arguments.driver != DriverName::Planner {
+        bail!("--pictures shows what the planner plans: it needs --driver planner");
+    }
     // Episodes run side by side; each plans on one thread.
     rayon::ThreadPoolBuilder::new().num_threads(1).build_global().context("the pool of threads")?;
     let mut rows = Vec::new();
@@ -163,7 +170,8 @@ fn run(arguments: &Arguments, maze: Maze2d, task: Task, variant: &Variant) -> Re
     let driver = || {
         planner().ok().map(|planner| {
             let disturbances = disturbances.clone();
-            Driver::new(&config, &layout, planner, disturbances, pictures.as_deref())
+            let pictures = pictures.clone().map(|folder| Pictures { folder, animate: arguments.animate });
+            Driver::new(&config, &layout, planner, disturbances, pictures)
         })
     };
     Ok(side_by_side(arguments, driver, |driver: &mut Option<Driver>, seed| {

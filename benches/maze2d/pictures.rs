@@ -1,24 +1,49 @@
-//! What an episode looked like: the way driven, and what was planned at some moments.
+//! What an episode looked like: the way driven, and what was planned at some moments; or all of it as it went on.
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use df_planner::planning::Plan;
 use df_planner::signal::Layout;
 use df_planner::sim::maze2d::{Episode, REACHED_M, on_map};
 use df_planner::sim::{Moment, Picture, STEP_S};
+use gif::{Encoder, Frame, Repeat};
 use nalgebra::Vector2;
+
+/// Between two frames of an animation.
+const FRAME_S: f64 = 0.1;
+
+/// What is kept of every episode.
+#[derive(Clone, Debug)]
+pub struct Pictures {
+    pub folder: PathBuf,
+    pub animate: bool,
+}
+
+impl Pictures {
+    pub fn keep(&self, album: &Album, episode: &Episode, (seed, name): (u64, &str)) -> Result<()> {
+        album.draw(episode, seed, &self.folder.join(name).with_extension("png"))?;
+        if self.animate {
+            album.animate(episode, seed, &self.folder.join(name).with_extension("gif"))?;
+        }
+        Ok(())
+    }
+}
 
 /// Kept while an episode is driven.
 #[derive(Clone, Debug, Default)]
 pub struct Album {
     trail: Vec<Vector2<f64>>,
+    /// The return after each step.
+    returns: Vec<usize>,
     moments: Vec<Moment>,
 }
 
 impl Album {
     pub fn step(&mut self, episode: &Episode) {
         self.trail.push(on_map(episode.state().position));
+        self.returns.push(episode.raw_return());
     }
 
     /// Every candidate up to the end of its stay at the goal.
@@ -32,23 +57,58 @@ impl Album {
         self.moments.push(Moment { time_s, futures: (0..plan.futures.len()).map(line).collect() });
     }
 
-    pub fn draw(&self, episode: &Episode, seed: u64, file: &Path) -> Result<()> {
-        let reached = episode.steps_to_goal();
+    /// The whole episode, as PNG.
+    fn draw(&self, episode: &Episode, seed: u64, file: &Path) -> Result<()> {
+        let moments = Moment::spread(&self.moments, &self.trail);
+        let drawn = self.picture(episode, (seed, self.trail.len(), &moments), |picture| picture.write(file));
+        drawn.with_context(|| format!("drawing {}", file.display()))
+    }
+
+    /// The episode in its own time, each plan until the next one that is shown, as GIF.
+    fn animate(&self, episode: &Episode, seed: u64, file: &Path) -> Result<()> {
+        let mut encoder: Option<Encoder<File>> = None;
+        let steps = (FRAME_S / STEP_S).round() as usize;
+        for shown in (1..=self.trail.len()).step_by(steps) {
+            let newest = self.moments.iter().rev().find(|moment| moment.time_s <= shown as f64 * STEP_S);
+            let image =
+                self.picture(episode, (seed, shown, newest.map_or(&[], std::slice::from_ref)), |p| p.image())?;
+            let (width, height) = (image.size().0 as u16, image.size().1 as u16);
+            if encoder.is_none() {
+                let file = File::create(file).with_context(|| file.display().to_string())?;
+                let mut new = Encoder::new(file, width, height, &[])?;
+                new.set_repeat(Repeat::Infinite)?;
+                encoder = Some(new);
+            }
+            let mut frame = Frame::from_rgb_speed(width, height, image.pixels(), 10);
+            frame.delay = (FRAME_S * 100.0).round() as u16;
+            encoder.iter_mut().try_for_each(|encoder| encoder.write_frame(&frame))?;
+        }
+        Ok(())
+    }
+
+    /// The episode up to a step, the first one at least.
+    fn picture<T>(
+        &self,
+        episode: &Episode,
+        (seed, shown, moments): (u64, usize, &[Moment]),
+        draw: impl FnOnce(&Picture) -> T,
+    ) -> T {
+        let reached = episode.steps_to_goal().filter(|&steps| steps <= shown);
         let facts = [
             ("seed", seed.to_string()),
-            ("return", episode.raw_return().to_string()),
+            ("return", self.returns[shown - 1].to_string()),
             ("steps to the goal", reached.map_or("-".into(), |steps| steps.to_string())),
         ];
-        let picture = Picture {
+        draw(&Picture {
             maze: episode.maze(),
-            trail: &self.trail,
+            trail: &self.trail[..shown],
             goal: on_map(episode.goal()),
             tolerance_m: REACHED_M,
-            moments: &Moment::spread(&self.moments, &self.trail),
+            end_s: self.trail.len().saturating_sub(1) as f64 * STEP_S,
+            moments,
             reached: reached.is_some(),
             headline: "df_planner",
             facts: &facts.map(|(name, value)| (name.into(), value)),
-        };
-        picture.write(file).with_context(|| format!("drawing {}", file.display()))
+        })
     }
 }

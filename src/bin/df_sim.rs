@@ -229,6 +229,7 @@ fn run(arguments: RunArguments) -> Result<ExitCode> {
             trail: trial.trail(),
             goal: trial.goal(),
             tolerance_m: GOAL_TOLERANCE_M,
+            end_s: trial.elapsed_s(),
             moments: &Moment::spread(&moments, trial.trail()),
             reached: trial.reached(),
             headline: "df_planner",

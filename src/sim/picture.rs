@@ -77,6 +77,8 @@ pub struct Picture<'a> {
     pub goal: Vector2<f64>,
     /// Radius of the goal, metres.
     pub tolerance_m: f64,
+    /// Where the scale of times ends, seconds; the trail may end before.
+    pub end_s: f64,
     pub moments: &'a [Moment],
     pub reached: bool,
     pub headline: &'a str,
@@ -96,7 +98,9 @@ impl Picture<'_> {
         self.image()?.write(file)
     }
 
-    fn image(&self) -> Result<Image, ChartError> {
+    /// # Errors
+    /// What is drawn does not fit; a font is damaged.
+    pub fn image(&self) -> Result<Image, ChartError> {
         Image::drawn(SIZE.0, SIZE.1, |area| {
             self.draw_maze(area)?;
             self.draw_futures(area)?;
@@ -232,7 +236,7 @@ impl Picture<'_> {
         y += 14.0;
         text(area, "the way driven, by time", (left, px(y)), 16, INK, HPos::Left)?;
         y += 30.0;
-        let end_s = self.end_s();
+        let end_s = self.end_s;
         for k in 0..SCALE_STEPS {
             let edge = |k: usize| px(TEXT_LEFT + TEXT_WIDTH * k as f64 / SCALE_STEPS as f64);
             let bar = [(edge(k), px(y)), (edge(k + 1), px(y + 12.0))];
@@ -252,12 +256,8 @@ impl Picture<'_> {
         position.min() >= CUT_M && position.x <= self.end().x && position.y <= self.end().y
     }
 
-    fn end_s(&self) -> f64 {
-        self.trail.len().saturating_sub(1) as f64 * STEP_S
-    }
-
     fn colour(&self, time_s: f64) -> RGBColor {
-        let share = if self.end_s() > 0.0 { (time_s / self.end_s()).clamp(0.0, 1.0) } else { 0.0 };
+        let share = if self.end_s > 0.0 { (time_s / self.end_s).clamp(0.0, 1.0) } else { 0.0 };
         let place = share * (TIME.len() - 1) as f64;
         let low = (place as usize).min(TIME.len() - 2);
         let (a, b, part) = (TIME[low], TIME[low + 1], place - low as f64);
@@ -326,6 +326,7 @@ mod tests {
                 trail: trial.trail(),
                 goal: trial.goal(),
                 tolerance_m: GOAL_TOLERANCE_M,
+                end_s: trial.elapsed_s(),
                 moments: &moments,
                 reached: false,
                 headline: "h",
@@ -377,6 +378,7 @@ mod tests {
             trail: trial.trail(),
             goal: trial.goal(),
             tolerance_m: GOAL_TOLERANCE_M,
+            end_s: trial.elapsed_s(),
             moments: &moments,
             reached: true,
             headline: "df_planner",
