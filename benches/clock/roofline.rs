@@ -103,11 +103,7 @@ impl WithSimd for MultiplyAdd {
                 sums[k] = simd.mul_add_e_f32s(sums[k], factor, factor);
             }
         }
-        let mut total = 0.0;
-        for k in 0..VECTORS {
-            total += simd.reduce_sum_f32s(sums[k]);
-        }
-        total
+        total(simd, sums)
     }
 }
 
@@ -117,7 +113,6 @@ impl WithSimd for Sum<'_> {
     type Output = f32;
 
     #[inline(always)]
-    #[expect(clippy::needless_range_loop)]
     fn with_simd<S: Simd>(self, simd: S) -> f32 {
         let mut sums = [simd.splat_f32s(0.0); VECTORS];
         let (vectors, _) = S::as_simd_f32s(self.0);
@@ -126,10 +121,16 @@ impl WithSimd for Sum<'_> {
                 sums[k] = simd.add_f32s(sums[k], some[k]);
             }
         }
-        let mut total = 0.0;
-        for k in 0..VECTORS {
-            total += simd.reduce_sum_f32s(sums[k]);
-        }
-        total
+        total(simd, sums)
     }
+}
+
+#[inline(always)]
+#[expect(clippy::needless_range_loop)]
+fn total<S: Simd>(simd: S, sums: [S::f32s; VECTORS]) -> f32 {
+    let mut total = 0.0;
+    for k in 0..VECTORS {
+        total += simd.reduce_sum_f32s(sums[k]);
+    }
+    total
 }

@@ -13,6 +13,8 @@ use nalgebra::Vector2;
 
 /// Between two frames of an animation.
 const FRAME_S: f64 = 0.1;
+/// How quickly the colours of a frame are chosen, 1 (best) to 30 (quickest).
+const SPEED: i32 = 10;
 
 /// What is kept of every episode.
 #[derive(Clone, Debug)]
@@ -25,7 +27,8 @@ impl Pictures {
     pub fn keep(&self, album: &Album, episode: &Episode, (seed, name): (u64, &str)) -> Result<()> {
         album.draw(episode, seed, &self.folder.join(name).with_extension("png"))?;
         if self.animate {
-            album.animate(episode, seed, &self.folder.join(name).with_extension("gif"))?;
+            let file = self.folder.join(name).with_extension("gif");
+            album.animate(episode, seed, &file).with_context(|| format!("drawing {}", file.display()))?;
         }
         Ok(())
     }
@@ -66,22 +69,17 @@ impl Album {
 
     /// The episode in its own time, each plan until the next one that is shown, as GIF.
     fn animate(&self, episode: &Episode, seed: u64, file: &Path) -> Result<()> {
-        let mut encoder: Option<Encoder<File>> = None;
+        let [width, height] = [Picture::SIZE.0, Picture::SIZE.1].map(|side| side as u16);
+        let mut encoder = Encoder::new(File::create(file)?, width, height, &[])?;
+        encoder.set_repeat(Repeat::Infinite)?;
         let steps = (FRAME_S / STEP_S).round() as usize;
         for shown in (1..=self.trail.len()).step_by(steps) {
             let newest = self.moments.iter().rev().find(|moment| moment.time_s <= shown as f64 * STEP_S);
-            let image =
-                self.picture(episode, (seed, shown, newest.map_or(&[], std::slice::from_ref)), |p| p.image())?;
-            let (width, height) = (image.size().0 as u16, image.size().1 as u16);
-            if encoder.is_none() {
-                let file = File::create(file).with_context(|| file.display().to_string())?;
-                let mut new = Encoder::new(file, width, height, &[])?;
-                new.set_repeat(Repeat::Infinite)?;
-                encoder = Some(new);
-            }
-            let mut frame = Frame::from_rgb_speed(width, height, image.pixels(), 10);
+            let moments = newest.map_or(&[][..], std::slice::from_ref);
+            let image = self.picture(episode, (seed, shown, moments), |picture| picture.image())?;
+            let mut frame = Frame::from_rgb_speed(width, height, image.pixels(), SPEED);
             frame.delay = (FRAME_S * 100.0).round() as u16;
-            encoder.iter_mut().try_for_each(|encoder| encoder.write_frame(&frame))?;
+            encoder.write_frame(&frame)?;
         }
         Ok(())
     }

@@ -67,11 +67,6 @@ impl Image {
         }
     }
 
-    /// Width and height.
-    pub fn size(&self) -> (usize, usize) {
-        self.size
-    }
-
     /// Red, green and blue of every pixel, row by row.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels

@@ -90,6 +90,9 @@ pub struct Picture<'a> {
 type Sign = fn(&Area, (i32, i32)) -> Drawn;
 
 impl Picture<'_> {
+    /// Width and height, pixels.
+    pub const SIZE: (usize, usize) = SIZE;
+
     /// Writes a PNG.
     ///
     /// # Errors
@@ -98,8 +101,10 @@ impl Picture<'_> {
         self.image()?.write(file)
     }
 
+    /// What [`Picture::write`] writes.
+    ///
     /// # Errors
-    /// What is drawn does not fit; a font is damaged.
+    /// It cannot be drawn.
     pub fn image(&self) -> Result<Image, ChartError> {
         Image::drawn(SIZE.0, SIZE.1, |area| {
             self.draw_maze(area)?;
