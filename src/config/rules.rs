@@ -149,6 +149,8 @@ fn check_action(action: &Action) -> Check {
 }
 
 fn check_goal(file: &File) -> Check {
+    let (rate, stays) = (file.goal.as_ref().and_then(|goal| goal.rate.as_ref()), file.training.stays);
+    require(stays == 0.0 || rate.is_some(), "training.stays", stays, "needs goal.rate beside it")?;
     let Some(goal) = &file.goal else { return Ok(()) };
     check_topic("goal", &goal.topic, &goal.message_type, &goal.fields, &[])?;
     at_least_one("goal.qos.depth", goal.qos.depth)?;
@@ -250,6 +252,7 @@ mod tests {
                 "group: position\n  rate: position",
                 "goal.rate: position: must be one of [\"velocity\"]",
             ),
+            ("window: 16", "window: 16\n  stays: 0.1", "training.stays: 0.1: needs goal.rate beside it"),
             ("group: position", "group: position\n  qos: {depth: 0}", "goal.qos.depth: 0: must be at least 1"),
         ] {
             let message = refusal(from, to);

@@ -112,6 +112,8 @@ pub struct TrainingConfig {
     pub seed: u64,
     pub precision: Precision,
     pub noise_mix: NoiseMix,
+    /// Share of the windows that leave their demonstration and end in a stay (`training::stays`); needs `goal.rate`.
+    pub stays: f64,
     pub loss_weight: LossWeightKind,
     /// Signal-to-noise ratio beyond which a cleaner slot counts no more.
     pub snr_clip: f64,
@@ -151,6 +153,7 @@ impl Default for TrainingConfig {
                 noisy_history: 0.05,
                 questions: 0.2,
             },
+            stays: 0.0,
             loss_weight: LossWeightKind::MinSnr,
             // Hang et al. 2023; and the planning configuration of Chen et al. 2024 (df_planning.yaml), as is the decay.
             snr_clip: 5.0,
@@ -179,6 +182,7 @@ impl TrainingConfig {
         not_negative("training.cache_gb", self.cache_gb)?;
         positive("training.snr_clip", self.snr_clip)?;
         share("training.snr_decay", self.snr_decay)?;
+        share("training.stays", self.stays)?;
         let cut = self.noise_mix.variable_length;
         let key = "training.noise_mix.variable_length";
         require(cut == 0.0 || self.window > 2, key, cut, "training.window must be above 2: 2 tokens cannot be cut")?;

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::Dataset;
 use super::chance::{Purpose, generator};
-use super::dataset::Window;
+use super::stays::Stays;
 use crate::config::{ModelConfig, NoiseMix, TrainingConfig};
 use crate::diffusion::{Levels, LossWeight, NoiseSchedule, Objective, RecentLevels, TokenSpec, Tokens, mix};
 use crate::signal::Normaliser;
@@ -46,6 +46,8 @@ pub struct BatchMaker {
     /// Tokens of a window that is not cut.
     pub tokens: usize,
     pub seed: u64,
+    /// Training windows that end in a stay.
+    pub stays: Option<Stays>,
 }
 
 impl BatchMaker {
@@ -66,6 +68,7 @@ impl BatchMaker {
             goal,
             tokens: training.window,
             seed: training.seed,
+            stays: None,
         }
     }
 
@@ -103,7 +106,15 @@ impl BatchMaker {
             .map(|(b, (((noisy, levels), target), weight))| {
                 let position = positions.start + b as u64;
                 let rng = &mut generator(self.seed, purpose, position);
-                self.noisy_window(&dataset.window(position), Row { noisy, levels, target, weight }, rng)
+                let window = dataset.window(position);
+                let stays = self.stays.as_ref().filter(|_| matches!(purpose, Purpose::Window));
+                let stay =
+                    stays.and_then(|stays| stays.draw(&window, &mut generator(self.seed, Purpose::Stay, position)));
+                let frames: Vec<_> = match &stay {
+                    Some(stay) => stay.iter().collect(),
+                    None => window.frames().collect(),
+                };
+                self.noisy_window(&frames, Row { noisy, levels, target, weight }, rng)
             })
             .collect();
         // In the order of windows, whoever made which.
@@ -112,17 +123,17 @@ impl BatchMaker {
     }
 
     /// Tells the sum of the weights.
-    fn noisy_window(&self, window: &Window, row: Row, rng: &mut ChaCha8Rng) -> f64 {
+    fn noisy_window(&self, frames: &[(&[f32], &[u8])], row: Row, rng: &mut ChaCha8Rng) -> f64 {
         let (modalities, channels) = (self.spec.modalities, self.spec.channels() / self.spec.frame_stack);
         let tokens = row.levels.len() / self.spec.slots();
         row.levels.copy_from_slice(&mix::levels(mix::pick(&self.mix, rng), &self.spec, self.goal, tokens, rng));
-        for (levels, (_, present)) in row.levels.chunks_mut(modalities).zip(window.frames()) {
+        for (levels, &(_, present)) in row.levels.chunks_mut(modalities).zip(frames) {
             levels.iter_mut().zip(present).filter(|(_, present)| **present == 0).for_each(|(level, _)| *level = 1.0);
         }
         let weights = self.weight.of_window(row.levels, &self.spec, self.schedule, self.objective.0);
         let (mut total, mut schedule) = (0.0, RecentLevels::new(self.schedule));
         // The frames of a token lie one after the other, and so do tokens: frame by frame is the order of the row.
-        for (k, (values, present)) in window.frames().take(tokens * self.spec.frame_stack).enumerate() {
+        for (k, &(values, present)) in frames.iter().take(tokens * self.spec.frame_stack).enumerate() {
             let amplitudes =
                 row.levels[k * modalities..][..modalities].iter().map(|&level| schedule.alpha_sigma(level));
             let of_modality: Vec<(f32, f32, f32)> = amplitudes

@@ -15,6 +15,8 @@ pub enum Purpose {
     Window,
     /// The same in validation.
     Validation,
+    /// Whether and how the window at a position ends in a stay.
+    Stay,
 }
 
 /// The generator of one thing.

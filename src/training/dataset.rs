@@ -51,6 +51,11 @@ pub struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
+    /// The same window, begun `earlier` frames before, which its episode must have.
+    pub fn from_earlier(self, earlier: usize) -> Self {
+        Self { first: self.first - earlier, frames: self.frames + earlier, ..self }
+    }
+
     /// Frame by frame: a value per channel in units, a byte per modality that is 0 where it is missing.
     pub fn frames(&self) -> impl Iterator<Item = (&'a [f32], &'a [u8])> + use<'a> {
         let Self { recording, episode, first, frames } = *self;
@@ -124,6 +129,14 @@ impl Dataset {
         let order = Order::new(seed, weighed);
         let groups = by_weight.into_values().collect();
         Self { recording: recording.clone(), groups, order, window, episodes: episodes.len(), frames }
+    }
+
+    /// Every two consecutive frames, a value per channel in units and a byte per modality.
+    pub fn pairs(&self) -> impl Iterator<Item = [(&[f32], &[u8]); 2]> {
+        let frame = |span, k| self.recording.frame(span, k);
+        self.groups.iter().flatten().flat_map(move |episode| {
+            (1..episode.span.frames).map(move |k| [frame(&episode.span, k - 1), frame(&episode.span, k)])
+        })
     }
 
     pub fn episodes(&self) -> usize {

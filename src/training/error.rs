@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::dataset::DatasetError;
 use super::parallel::ParallelError;
 use crate::charts::ChartError;
+use crate::config::ConfigError;
 use crate::model::{CheckpointError, DeviceError};
 
 /// Why training stopped; what was saved before stays.
@@ -42,6 +43,9 @@ pub enum TrainError {
         "{}: the run cannot go on: {what} was {was} and is {is}. Undo the change, or start anew with another --out or --restart", place.display()
     )]
     OtherRun { place: PathBuf, what: String, was: String, is: String },
+    /// A setting that the data do not bear.
+    #[error(transparent)]
+    Setting(#[from] ConfigError),
     #[error(transparent)]
     Chart(#[from] ChartError),
     #[error("{}: {source}", place.display())]

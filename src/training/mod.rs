@@ -14,6 +14,7 @@ mod optimizer;
 mod order;
 pub mod parallel;
 mod run;
+mod stays;
 mod step;
 mod trainer;
 mod validation;

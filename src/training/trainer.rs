@@ -23,6 +23,7 @@ use super::log::{Line, Log, StepLine};
 use super::optimizer::optimizer;
 use super::parallel::{self, ParallelError, Ranks};
 use super::run::{Best, Data, Progress, Run};
+use super::stays::Stays;
 use super::step;
 use super::validation::{Validation, Validator};
 use crate::config::{Config, TrainingConfig};
@@ -110,7 +111,8 @@ impl<'a> Trainer<'a> {
             ..NetworkConfig::new(model.width, model.layers, model.heads, spec.channels(), spec.slots(), settings.window)
         };
         let goal = config.goal.as_ref().and_then(|goal| layout.modality(&goal.group));
-        let maker = BatchMaker::new(spec, normaliser.clone(), model, settings, goal);
+        let stays = Stays::fit(config, &training, &layout)?;
+        let maker = BatchMaker { stays, ..BatchMaker::new(spec, normaliser.clone(), model, settings, goal) };
         let frames = training.frames() + validation.as_ref().map_or(0, Dataset::frames);
         let data = Data { bags: recording.inputs.clone(), episodes, frames };
         let mut progress = Progress::new(config, data, device_name);
