@@ -112,7 +112,7 @@ pub struct TrainingConfig {
     pub seed: u64,
     pub precision: Precision,
     pub noise_mix: NoiseMix,
-    /// Share of the windows that leave their demonstration and end in a stay (`training::stays`); needs `goal.rate`.
+    /// Share of the windows that leave their demonstration for a stay, or begin with one (`training::stays`); needs `goal.rate`.
     pub stays: f64,
     pub loss_weight: LossWeightKind,
     /// Signal-to-noise ratio beyond which a cleaner slot counts no more.

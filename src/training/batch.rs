@@ -46,7 +46,7 @@ pub struct BatchMaker {
     /// Tokens of a window that is not cut.
     pub tokens: usize,
     pub seed: u64,
-    /// Training windows that end in a stay.
+    /// Puts stays into training windows.
     pub stays: Option<Stays>,
 }
 

@@ -15,7 +15,7 @@ pub enum Purpose {
     Window,
     /// The same in validation.
     Validation,
-    /// Whether and how the window at a position ends in a stay.
+    /// Whether and how the window at a position has a stay.
     Stay,
 }
 

@@ -84,15 +84,12 @@ impl Stays {
     /// The action does not drive the goal's rate, channel by channel; says where in the configuration.
     pub fn fit(config: &Config, dataset: &Dataset, layout: &Layout) -> Result<Option<Self>, ConfigError> {
         let share = config.training.stays;
-        let Some((goal, rate)) = config.goal.as_ref().and_then(|goal| Some((goal, goal.rate.as_deref()?))) else {
-            return Ok(None);
-        };
-        let (Some(position), Some(rate)) = (layout.modality(&goal.group), layout.modality(rate)) else {
-            return Ok(None);
-        };
-        if share == 0.0 {
-            return Ok(None);
-        }
+        let goal = config.goal.as_ref().filter(|_| share > 0.0);
+        let named = goal.and_then(|goal| {
+            Some((goal, layout.modality(&goal.group)?, goal.rate.as_deref().and_then(|rate| layout.modality(rate))?))
+        });
+        // The configuration's rules see to it that a share above 0 has both.
+        let Some((goal, position, rate)) = named else { return Ok(None) };
         let driven = [ACTION_MODALITY, position, rate];
         let [actions, positions, rates] = driven.map(|modality| layout.modalities[modality].channels.clone());
         let refuse = |rule: String| config.refuse("training.stays", share, rule);
@@ -165,12 +162,13 @@ impl Stays {
         }
         let mut frames = Frames { values: Vec::new(), present: Vec::new(), count: window.frames };
         longer.frames().take(leave + 1).skip(earlier).for_each(|(values, present)| frames.push(values, present));
+        let known = self.known(present);
         let mut robot = Robot::new(self, values, rng);
         let settled = rng.random_range(leave..longer.frames);
         for k in leave + 1..longer.frames {
             robot.stay(k < settled, rng)?;
             if k >= earlier {
-                frames.push(&robot.state, &self.present(present));
+                frames.push(&robot.state, &known);
             }
         }
         Some(frames)
@@ -187,16 +185,21 @@ impl Stays {
         self.axes.iter().for_each(|axis| at_rest[axis.rate] = 0.0);
         let mut robot = Robot::new(self, &at_rest, rng);
         let mut frames = Frames { values: Vec::new(), present: Vec::new(), count: window.frames };
-        let settled = rng.random_range(0..join);
+        let (known, settled) = (self.known(present[0]), rng.random_range(0..join));
         for (k, values) in values.iter().enumerate() {
             if k < join {
                 robot.stay(k < settled, rng)?;
             } else {
                 robot.follow(values, rng)?;
             }
-            frames.push(&robot.state, &self.present(present[0]));
+            frames.push(&robot.state, &known);
         }
         Some(frames)
+    }
+
+    /// How far from where braking leads, in one channel.
+    fn elsewhere(&self, rng: &mut impl Rng) -> f64 {
+        rng.random_range(-self.aside..=self.aside)
     }
 
     fn is_driven(&self, present: &[u8]) -> bool {
@@ -204,7 +207,7 @@ impl Stays {
     }
 
     /// What is known of a frame that was not recorded.
-    fn present(&self, recorded: &[u8]) -> Vec<u8> {
+    fn known(&self, recorded: &[u8]) -> Vec<u8> {
         (0..recorded.len()).map(|modality| u8::from(self.driven.contains(&modality))).collect()
     }
 }
@@ -229,7 +232,7 @@ impl<'a> Robot<'a> {
         let elsewhere = restless && rng.random_bool(SENT_ELSEWHERE);
         for (axis, servo) in self.stays.axes.iter().zip(&mut self.servos) {
             if elsewhere {
-                servo.to = servo.near + rng.random_range(-servo.aside..=servo.aside);
+                servo.to = servo.near + self.stays.elsewhere(rng);
             }
             axis.step(servo, (servo.to, 0.0), servo.limits, &mut self.state, rng);
         }
@@ -255,7 +258,6 @@ impl<'a> Robot<'a> {
 struct Servo {
     /// Where braking leads.
     near: f64,
-    aside: f64,
     to: f64,
     /// Lowest and highest action.
     limits: (f64, f64),
@@ -276,8 +278,7 @@ impl Axis {
         let near = position + rate * rate.abs() / (2.0 * brake);
         Servo {
             near,
-            aside: stays.aside,
-            to: near + rng.random_range(-stays.aside..=stays.aside),
+            to: near + stays.elsewhere(rng),
             limits: (middle - half, middle + half),
             brake,
             closing_s: stays.period_s * rng.random_range(CLOSING),
@@ -394,6 +395,7 @@ training: {stays: 0.5}
         let dataset = dataset(true);
         let stays = Stays::fit(&config(), &dataset, &layout()).unwrap().unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let been: Vec<f32> = dataset.pairs().flatten().map(|(values, _)| values[2]).collect();
         let (mut drawn, mut rested, mut followed) = (0, 0, 0);
         for position in 0..1000 {
             let window = dataset.window(position);
@@ -408,6 +410,8 @@ training: {stays: 0.5}
                 assert_eq!(k < left, recorded(k));
                 assert!(k >= left || *frames[k].0 == *values);
             }
+            // A box is as long as the goal's tolerance is half.
+            assert!(frames.iter().all(|(values, _)| been.iter().any(|x| (x - values[2]).abs() <= 0.2)));
             for pair in frames[left.saturating_sub(1)..].windows(2) {
                 let ([_, _, x, v], [u, _, to, next]) = (pair[0].0, pair[1].0) else { panic!("four channels") };
                 let law = |got: f32, expected: f64| (f64::from(got) - expected).abs() < 1e-3;
