@@ -69,6 +69,11 @@ const CATALOGUE: &[Description] = &[
     says("planner.candidates", SEQUENCES, "alternative plans"),
     says("planner.futures", SEQUENCES, "sampled continuations of each candidate"),
     says("planner.shared_tokens", TOKENS, "near tokens that the futures of a candidate share"),
+    says(
+        "planner.blend",
+        NOT_NEGATIVE,
+        "the actions are a mean of the candidates', which weigh exp(-cost / blend); 0: those of the cheapest",
+    ),
     says("planner.solver", Range::OneOf(&["ddim", "dpm_solver"]), "what takes a token from one level to the next"),
     says("planner.eta", UNIT, "fresh noise of ddim: 0 none, 1 as much as ancestral sampling; 0 with dpm_solver"),
     says("planner.temperature", NOT_NEGATIVE, "size of the noise that plans start from"),

@@ -135,6 +135,8 @@ pub struct PlannerConfig {
     pub candidates: usize,
     pub futures: usize,
     pub shared_tokens: usize,
+    /// Difference of costs by which a candidate weighs 1/e of the cheapest one in the plan's actions; 0: it alone counts.
+    pub blend: f64,
     pub solver: SolverName,
     pub eta: f64,
     pub temperature: f64,
@@ -166,6 +168,7 @@ impl Default for PlannerConfig {
             candidates: 4,
             futures: 2,
             shared_tokens: 2,
+            blend: 0.0,
             solver: SolverName::Ddim,
             eta: 0.0,
             temperature: 1.0,

@@ -42,7 +42,7 @@ pub struct BatchMaker {
     pub mix: NoiseMix,
     pub weight: LossWeight,
     /// The modality that planning may take as known in the future.
-    pub goal: Option<usize>,
+    pub goal: Vec<usize>,
     /// Tokens of a window that is not cut.
     pub tokens: usize,
     pub seed: u64,
@@ -56,7 +56,7 @@ impl BatchMaker {
         normaliser: Normaliser,
         model: &ModelConfig,
         training: &TrainingConfig,
-        goal: Option<usize>,
+        goal: Vec<usize>,
     ) -> Self {
         Self {
             spec,
@@ -126,7 +126,7 @@ impl BatchMaker {
     fn noisy_window(&self, frames: &[(&[f32], &[u8])], row: Row, rng: &mut ChaCha8Rng) -> f64 {
         let (modalities, channels) = (self.spec.modalities, self.spec.channels() / self.spec.frame_stack);
         let tokens = row.levels.len() / self.spec.slots();
-        row.levels.copy_from_slice(&mix::levels(mix::pick(&self.mix, rng), &self.spec, self.goal, tokens, rng));
+        row.levels.copy_from_slice(&mix::levels(mix::pick(&self.mix, rng), &self.spec, &self.goal, tokens, rng));
         for (levels, &(_, present)) in row.levels.chunks_mut(modalities).zip(frames) {
             levels.iter_mut().zip(present).filter(|(_, present)| **present == 0).for_each(|(level, _)| *level = 1.0);
         }
@@ -185,7 +185,7 @@ mod tests {
         let mix = NoiseMix { variable_length: 0.5, planning: 0.25, questions: 0.25, ..NoiseMix::default() };
         let training = TrainingConfig { window: 5, noise_mix: mix, seed: 4, ..TrainingConfig::default() };
         let spec = TokenSpec::new(&layout.modality_of_channel(), 2);
-        (dataset, BatchMaker::new(spec, normaliser, &ModelConfig::default(), &training, Some(1)))
+        (dataset, BatchMaker::new(spec, normaliser, &ModelConfig::default(), &training, vec![1]))
     }
 
     fn numbers(batch: &Batch) -> Vec<&[f32]> {

@@ -2,7 +2,7 @@
 //! planner must nevertheless be at its goal.
 //!
 //! From some frame of a window on, the demonstration is left: the robot brakes, goes to points near by and stays at the last. Or it
-//! stays at first, and then follows the demonstration. It moves by the law of motion that the demonstrations obey, fitted to them
+//! stays at first, and then follows the demonstration; or both. It moves by the law of motion that the demonstrations obey, fitted to them
 //! channel by channel, as corrective labels are made from fitted dynamics by Ke et al. 2024 ("CCIL", section IV):
 //! `v' = v + c + d v + g u`, `p' = p + b v + e v'`.
 
@@ -35,6 +35,8 @@ const ASIDE: f64 = 0.5;
 pub struct Stays {
     /// Share of the windows.
     share: f64,
+    /// The longest stay that a window begins with, frames: the planner's history. What it sees at rest sets out at once, or stays.
+    pause: usize,
     axes: Vec<Axis>,
     /// Modalities of action, position and rate; others say nothing of where the robot would be, and are missing.
     driven: [usize; 3],
@@ -131,7 +133,8 @@ impl Stays {
             axes.push(axis);
         }
         let (aside, period_s) = (ASIDE * goal.tolerance, config.contract.period_s);
-        let mut stays = Self { share, axes, driven, aside, visited: HashSet::new(), period_s };
+        let pause = config.planner.history.max(1) * layout.frame_stack;
+        let mut stays = Self { share, pause, axes, driven, aside, visited: HashSet::new(), period_s };
         let been = dataset.pairs().flatten().filter(|(_, present)| present[position] != 0);
         stays.visited = been.map(|(values, _)| stays.place(values)).collect();
         Ok(Some(stays))
@@ -142,59 +145,49 @@ impl Stays {
         self.axes.iter().map(|axis| (f64::from(values[axis.position]) / self.aside).floor() as i64).collect()
     }
 
-    /// The frames of a window that ends in a stay, or begins with one; `None` for one that stays as it is, by chance or because
-    /// the robot would come to where no demonstration has been.
+    /// The frames of a window that ends in a stay, or begins with one, or both; `None` for one that stays as it is, by chance or
+    /// because the robot would come to where no demonstration has been.
     pub fn draw(&self, window: &Window, rng: &mut impl Rng) -> Option<Frames> {
         if !rng.random_bool(self.share) {
             return None;
         }
-        if rng.random_bool(0.5) { self.ends(window, rng) } else { self.begins(window, rng) }
-    }
-
-    /// The demonstration may have been left before the window begins, by up to its length.
-    fn ends(&self, window: &Window, rng: &mut impl Rng) -> Option<Frames> {
-        let earlier = window.first.min(window.frames);
-        let leave = rng.random_range(0..earlier + window.frames);
-        let longer = window.from_earlier(earlier);
-        let (values, present) = longer.frames().nth(leave)?;
-        if !self.is_driven(present) {
-            return None;
-        }
+        let begins = rng.random_bool(0.5);
+        let ends = !begins || rng.random_bool(0.5);
+        // A demonstration that is only left may have been so before the window begins.
+        let earlier = if begins { 0 } else { window.first.min(window.frames.div_ceil(4)) };
+        let demonstrated: Vec<(&[f32], &[u8])> = window.from_earlier(earlier).frames().collect();
+        let join = if begins { rng.random_range(1..=self.pause.min(window.frames - 1)) } else { 0 };
+        let leave = if ends { rng.random_range(join..demonstrated.len()) } else { demonstrated.len() };
+        let settled = if ends { rng.random_range(leave..demonstrated.len()) } else { leave };
+        let mut robot = begins.then(|| self.at_rest(demonstrated[join].0, rng));
+        let known = self.known(demonstrated[0].1.len());
         let mut frames = Frames { values: Vec::new(), present: Vec::new(), count: window.frames };
-        longer.frames().take(leave + 1).skip(earlier).for_each(|(values, present)| frames.push(values, present));
-        let known = self.known(present);
-        let mut robot = Robot::new(self, values, rng);
-        let settled = rng.random_range(leave..longer.frames);
-        for k in leave + 1..longer.frames {
-            robot.stay(k < settled, rng)?;
+        for (k, &(values, present)) in demonstrated.iter().enumerate() {
+            if (join..=leave).contains(&k) && (robot.is_some() || k == leave) && !self.is_driven(present) {
+                return None;
+            }
+            match &mut robot {
+                Some(robot) if k < join => robot.stay(true, rng)?,
+                Some(robot) if k <= leave => robot.follow(values, rng)?,
+                Some(robot) => robot.stay(k < settled, rng)?,
+                None => {}
+            }
+            let (state, present) = robot.as_ref().map_or((values, present), |robot| (&robot.state, &known));
             if k >= earlier {
-                frames.push(&robot.state, &known);
+                frames.push(state, present);
+            }
+            if k == leave {
+                robot = Some(Robot::new(self, &state.to_vec(), rng));
             }
         }
         Some(frames)
     }
 
-    /// The robot stays near a frame of the first half of the window, and follows the demonstration from there on.
-    fn begins(&self, window: &Window, rng: &mut impl Rng) -> Option<Frames> {
-        let join = rng.random_range(1..window.frames.div_ceil(2) + 1);
-        let (values, present): (Vec<&[f32]>, Vec<&[u8]>) = window.frames().unzip();
-        if !present.iter().skip(join).all(|present| self.is_driven(present)) {
-            return None;
-        }
-        let mut at_rest = values.get(join)?.to_vec();
-        self.axes.iter().for_each(|axis| at_rest[axis.rate] = 0.0);
-        let mut robot = Robot::new(self, &at_rest, rng);
-        let mut frames = Frames { values: Vec::new(), present: Vec::new(), count: window.frames };
-        let (known, settled) = (self.known(present[0]), rng.random_range(0..join));
-        for (k, values) in values.iter().enumerate() {
-            if k < join {
-                robot.stay(k < settled, rng)?;
-            } else {
-                robot.follow(values, rng)?;
-            }
-            frames.push(&robot.state, &known);
-        }
-        Some(frames)
+    /// A robot that rests where a frame of the demonstration is.
+    fn at_rest(&self, values: &[f32], rng: &mut impl Rng) -> Robot<'_> {
+        let mut values = values.to_vec();
+        self.axes.iter().for_each(|axis| values[axis.rate] = 0.0);
+        Robot::new(self, &values, rng)
     }
 
     /// How far from where braking leads, in one channel.
@@ -207,8 +200,8 @@ impl Stays {
     }
 
     /// What is known of a frame that was not recorded.
-    fn known(&self, recorded: &[u8]) -> Vec<u8> {
-        (0..recorded.len()).map(|modality| u8::from(self.driven.contains(&modality))).collect()
+    fn known(&self, modalities: usize) -> Vec<u8> {
+        (0..modalities).map(|modality| u8::from(self.driven.contains(&modality))).collect()
     }
 }
 

@@ -55,8 +55,9 @@ pub fn pick(mix: &NoiseMix, rng: &mut impl Rng) -> Pattern {
     Pattern::Planning
 }
 
-/// Levels of one window of `tokens` tokens, `[token, slot]`. `goal`: the modality that planning may take as known.
-pub fn levels(pattern: Pattern, spec: &TokenSpec, goal: Option<usize>, tokens: usize, rng: &mut impl Rng) -> Vec<f32> {
+/// Levels of one window of `tokens` tokens, `[token, slot]`. `goal`: the modality that planning may take as known, and, where it
+/// has one, that of its rate.
+pub fn levels(pattern: Pattern, spec: &TokenSpec, goal: &[usize], tokens: usize, rng: &mut impl Rng) -> Vec<f32> {
     let mut window = Window::unknown(spec, tokens);
     match pattern {
         Pattern::Independent => window.per_token(false, rng),
@@ -127,7 +128,7 @@ mod tests {
         // One modality (the action alone), two, three; one frame in a token or two; one token to seven.
         for (modalities, frame_stack) in [(&[0][..], 1), (&[0, 1], 2), (&[0, 0, 1, 2], 2)] {
             let spec = TokenSpec::new(modalities, frame_stack);
-            let goal = (spec.modalities > 1).then_some(1);
+            let goal = &[1, 2][..(spec.modalities - 1).min(2)];
             for pattern in patterns {
                 for draw in 0..700 {
                     let tokens = 1 + draw % 7;

@@ -16,6 +16,8 @@ const COMMITTED_ACTION: f64 = 0.7;
 const KNOWN_FUTURE: f64 = 0.75;
 /// Share of the known future observations that are of the goal's modality, where there is a goal.
 const GOAL_MODALITY: f64 = 0.8;
+/// Share of these in which its rate is known with it, where it has one: as planning takes the rest at the goal.
+const WITH_RATE: f64 = 0.5;
 /// Share of the known future observations that are single frames, one or some.
 const MOMENTS: f64 = 0.4;
 /// The most of these.
@@ -68,19 +70,19 @@ impl<'a> Window<'a> {
     }
 
     /// What planning uses.
-    pub fn planning(&mut self, goal: Option<usize>, rng: &mut impl Rng) {
+    pub fn planning(&mut self, goal: &[usize], rng: &mut impl Rng) {
         self.plan(0, goal, rng);
     }
 
     /// Planning without one modality.
-    pub fn hidden_modality(&mut self, goal: Option<usize>, rng: &mut impl Rng) {
+    pub fn hidden_modality(&mut self, goal: &[usize], rng: &mut impl Rng) {
         self.plan(0, goal, rng);
         let hidden = rng.random_range(0..self.spec.modalities);
         self.fill(0..self.frames(), hidden, 1.0);
     }
 
     /// A sensor that is noisy throughout the history, or since a while; or silent.
-    pub fn noisy_history(&mut self, goal: Option<usize>, rng: &mut impl Rng) {
+    pub fn noisy_history(&mut self, goal: &[usize], rng: &mut impl Rng) {
         let first = self.plan(1, goal, rng);
         let least = ACTION + usize::from(self.spec.modalities > 1);
         let modality = rng.random_range(least..self.spec.modalities);
@@ -136,7 +138,7 @@ impl<'a> Window<'a> {
     }
 
     /// [`Window::schedule`], a committed action, a known future. Returns the first future frame.
-    fn plan(&mut self, least_history: usize, goal: Option<usize>, rng: &mut impl Rng) -> usize {
+    fn plan(&mut self, least_history: usize, goal: &[usize], rng: &mut impl Rng) -> usize {
         let (first, end) = (self.schedule(least_history, rng) * self.spec.frame_stack, self.frames());
         if first == end {
             return first;
@@ -146,17 +148,26 @@ impl<'a> Window<'a> {
         }
         if self.spec.modalities > 1 && rng.random_bool(KNOWN_FUTURE) {
             let any = rng.random_range(1..self.spec.modalities);
-            let modality = goal.filter(|_| rng.random_bool(GOAL_MODALITY)).unwrap_or(any);
+            let known = match goal {
+                [_, ..] if rng.random_bool(GOAL_MODALITY) => {
+                    let with_rate = goal.len() > 1 && rng.random_bool(WITH_RATE);
+                    &goal[..if with_rate { goal.len() } else { 1 }]
+                }
+                _ => &[any],
+            };
+            let mut know = |frames: Range<usize>| {
+                known.iter().for_each(|&modality| self.fill(frames.clone(), modality, 0.0));
+            };
             // Moments, or from a moment on for a while.
             if rng.random_bool(MOMENTS) {
                 for _ in 0..rng.random_range(1..=MOST_MOMENTS) {
                     let at = rng.random_range(first..end);
-                    self.fill(at..at + 1, modality, 0.0);
+                    know(at..at + 1);
                 }
             } else {
                 let from = rng.random_range(first..end);
                 let until = rng.random_range(from + 1..=end);
-                self.fill(from..until, modality, 0.0);
+                know(from..until);
             }
         }
         first
@@ -243,14 +254,14 @@ mod tests {
 
     #[test]
     fn a_hidden_modality_is_hidden_throughout() {
-        for window in windows(|w, rng| w.hidden_modality(Some(1), rng)) {
+        for window in windows(|w, rng| w.hidden_modality(&[1], rng)) {
             assert!((0..MODALITIES).any(|m| of(&window, m).iter().all(|l| *l == 1.0)));
         }
     }
 
     #[test]
     fn planning_windows_know_future_observations_and_committed_actions() {
-        let all = windows(|w, rng| w.planning(Some(1), rng));
+        let all = windows(|w, rng| w.planning(&[1], rng));
         // The goal's modality is known in the future, beyond some frame in which the action is not: 0.75 * (0.8 + 0.2 / 2)
         // = 0.675 of the windows, less those whose action there is at level 0, too.
         let knows_goal = |w: &&Vec<f32>| {
@@ -262,6 +273,18 @@ mod tests {
         // A committed action: 0.7 of the windows, less those whose first future frame is at level 0 or known.
         let committed = all.iter().filter(|w| (0..12).any(|f| w[f * 3] == 0.0 && w[f * 3 + 1] > 0.0)).count();
         assert!((150..350).contains(&committed), "{committed}");
+    }
+
+    #[test]
+    fn a_goal_is_known_with_its_rate_and_without() {
+        let all = windows(|w, rng| w.planning(&[1, 2], rng));
+        // Frames in which the modality is known and the action is not; both are at once or neither, in whole windows.
+        let known = |w: &Vec<f32>, m: usize| (0..12).filter(|&f| of(w, m)[f] == 0.0 && of(w, 0)[f] > 0.0).count();
+        let both = all.iter().filter(|w| known(w, 1) > 0 && known(w, 1) == known(w, 2)).count();
+        let alone = all.iter().filter(|w| known(w, 1) > 0 && known(w, 2) == 0).count();
+        // 0.75 * 0.8 / 2 = 0.3 of the windows each; alone also where any observation is drawn.
+        assert!((100..180).contains(&both) && (110..210).contains(&alone), "{both} {alone}");
+        assert!(windows(|w, rng| w.planning(&[1], rng)).iter().all(|w| known(w, 1) == 0 || known(w, 2) == 0));
     }
 
     #[test]
@@ -288,7 +311,7 @@ mod tests {
     fn a_noisy_history_is_noisy_up_to_its_end_in_one_observation() {
         let mut silent = 0;
         let all = windows(|w, rng| {
-            w.noisy_history(None, rng);
+            w.noisy_history(&[], rng);
             assert!(of(&w.levels, 0)[..2].iter().all(|l| *l == 0.0), "the action of the history is known");
         });
         for window in &all {
