@@ -1,22 +1,24 @@
 //! The rows of `--ablations`.
 
-/// Of the configured plans: 32 candidates of one future, unguided, sampled cool and with fresh noise. Rows of several futures
-/// sample as many sequences.
+/// Of the configured plans: 16 candidates of one future, unguided, noise of full size, actions blended over candidates. Rows of
+/// several futures sample as many sequences.
 pub const ALL: &[&str] = &[
+    "the cheapest candidate's action: planner.blend=0",
+    "the same, sampled cool: planner.blend=0, planner.temperature=0.3",
     "no fresh noise: planner.eta=0",
-    "warm: planner.temperature=1",
-    "warm, no fresh noise: planner.temperature=1, planner.eta=0",
-    "jumps count little on the way: costs.consistency.weight=1",
-    "jumps count much at the goal: costs.consistency_2.weight=10",
+    "12 denoising steps: planner.denoising_steps=12",
+    "jumps count little: costs.consistency.weight=1",
     "cheap gradient: planner.guidance.gradient=cheap",
     "exact gradient: planner.guidance.gradient=exact",
     "goal not as observation: planner.goal_as_observation=false",
-    "8 candidates: planner.candidates=8",
+    "32 candidates: planner.candidates=32",
+    "4 candidates: planner.candidates=4",
     "1 candidate: planner.candidates=1",
-    "8 candidates of 4 futures: planner.candidates=8, planner.futures=4",
-    "2 candidates of 16 futures: planner.candidates=2, planner.futures=16",
+    "4 candidates of 4 futures: planner.candidates=4, planner.futures=4",
+    "1 candidate of 16 futures: planner.candidates=1, planner.futures=16",
     "1 candidate of 32 futures: planner.candidates=1, planner.futures=32",
     "streaming: planner.mode=streaming",
+    "streaming, 1 step a tick: planner.mode=streaming, planner.streaming.steps_per_tick=1",
     "no history: planner.history=0",
     "history of 2 tokens: planner.history=2, planner.horizon=16",
     "immediate, 1 tick late: planner.latency=immediate, world.delay_ticks=1",

@@ -5,6 +5,7 @@
 //!     ... --set planner.candidates=32                  another setting, in every row
 //!     ... --vary '4 futures: planner.futures=4'        one more row, with these settings
 //!     ... --ablations                                  the rows of `ablations.rs`
+//!     ... --alone                                      one episode at a time, for the times of plans
 //!     ... --driver expert                              the expert in place of the planner; `random`: random controls
 //!
 //! Settings are the keys that may change while the node runs (docs/configuration.md), and `world.*` (`disturbed.rs`). The same
@@ -60,6 +61,9 @@ struct Arguments {
     vary: Vec<String>,
     #[arg(long)]
     ablations: bool,
+    /// One episode at a time, each plan on all cores as in the node: for its times
+    #[arg(long)]
+    alone: bool,
     /// Write the rows, with every episode, as JSON
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -98,8 +102,9 @@ fn main() -> Result<()> {
     if arguments.pictures.is_some() && arguments.driver != DriverName::Planner {
         bail!("--pictures shows what the planner plans: it needs --driver planner");
     }
-    // Episodes run side by side; each plans on one thread.
-    rayon::ThreadPoolBuilder::new().num_threads(1).build_global().context("the pool of threads")?;
+    // Episodes run side by side, and each plans on one thread; one by one, each plans on all (0).
+    let threads = if arguments.alone { 0 } else { 1 };
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("the pool of threads")?;
     let mut rows = Vec::new();
     println!("{}", row::HEADER);
     for &maze in &arguments.maze {
@@ -200,7 +205,7 @@ fn run_episodes(arguments: &Arguments, episode: impl Fn(u64) -> Outcome + Sync) 
     side_by_side(arguments, || (), |(), seed| episode(seed))
 }
 
-/// Every episode once, on all cores; in the order of their seeds.
+/// Every episode once, on all cores or `alone`; in the order of their seeds.
 fn side_by_side<D, T: Send>(
     arguments: &Arguments,
     driver: impl Fn() -> D + Sync,
@@ -218,7 +223,7 @@ fn side_by_side<D, T: Send>(
             done.push((index, episode(&mut driver, arguments.seed + index)));
         }
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = if arguments.alone { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) };
     let mut all: Vec<(u64, T)> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
         threads.into_iter().flat_map(|thread| thread.join().expect("an episode panicked")).collect()

@@ -151,7 +151,7 @@ impl Stays {
         if !rng.random_bool(self.share) {
             return None;
         }
-        let begins = rng.random_bool(0.5);
+        let begins = rng.random_bool(0.5) && window.frames > 1;
         let ends = !begins || rng.random_bool(0.5);
         // A demonstration that is only left may have been so before the window begins.
         let earlier = if begins { 0 } else { window.first.min(window.frames.div_ceil(4)) };
@@ -177,7 +177,7 @@ impl Stays {
                 frames.push(state, present);
             }
             if k == leave {
-                robot = Some(Robot::new(self, &state.to_vec(), rng));
+                robot = Some(Robot::new(self, state, rng));
             }
         }
         Some(frames)
