@@ -7,6 +7,7 @@
 //! Where there is no plan in time, `ladder` says what is wanted instead; whatever is wanted leaves through `last_gate`.
 
 mod arrival;
+mod blend;
 mod budget;
 mod command;
 mod conditioning;

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::arrival::Arrivals;
+use super::blend;
 use super::budget::{Budget, StepTimes};
 use super::conditioning::{Conditioning, KnownObservation};
 use super::sampling::{Generated, Generator, Task};
@@ -368,20 +369,10 @@ impl Planner {
         if futures.iter().flatten().flatten().any(|v| !v.is_finite()) {
             return Err(PlanError::NotFinite);
         }
-        // A frame holds the action that led to it.
-        let action = self.layout.action();
         let own = chosen * futures_per_candidate..(chosen + 1) * futures_per_candidate;
-        let weights = weights(&candidate_costs, chosen, self.settings.blend);
-        let actions = (prepared.acting..futures[own.start].len())
-            .map(|k| {
-                let of_channel = |channel: usize| {
-                    let of_candidate =
-                        |(c, weight): (usize, &f64)| weight * f64::from(futures[c * futures_per_candidate][k][channel]);
-                    weights.iter().enumerate().map(of_candidate).sum()
-                };
-                action.clone().map(of_channel).collect()
-            })
-            .collect();
+        let weights = blend::weights(&candidate_costs, chosen, self.settings.blend);
+        let of_candidates = || futures.iter().step_by(futures_per_candidate).map(|future| &future[prepared.acting..]);
+        let actions = blend::actions(of_candidates, &weights, self.layout.action());
         let seen = prepared.first.min(1) * self.layout.frame_stack;
         let meant = prepared.counted.iter().step_by(futures_per_candidate).map(|counted| counted - seen).collect();
         let of_cost = |(name, parts): (&'static str, &Vec<f64>)| CostStatistics::of(name, &parts[own.clone()]);
@@ -419,22 +410,10 @@ impl Planner {
     }
 }
 
-/// What each candidate's actions weigh in those of the plan, in sum 1: `exp(-cost / blend)`, as in model predictive path
-/// integral control (Williams et al. 2017); without blending the cheapest alone.
-fn weights(costs: &[f64], cheapest: usize, blend: f64) -> Vec<f64> {
-    if blend == 0.0 {
-        return (0..costs.len()).map(|c| f64::from(u8::from(c == cheapest))).collect();
-    }
-    let weights: Vec<f64> = costs.iter().map(|cost| ((costs[cheapest] - cost) / blend).exp()).collect();
-    let sum: f64 = weights.iter().sum();
-    weights.iter().map(|weight| weight / sum).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::NoiseScheduleKind;
-    use crate::diffusion::Levels;
     use crate::planning::settings::tests::Nought;
     use crate::signal::History;
 
@@ -473,53 +452,5 @@ planner: {history: 1, horizon: 5, candidates: 2, futures: 1, guidance: {gradient
                 }
             }
         }
-    }
-
-    /// Takes noise for the truth, so that candidates differ.
-    struct Echo;
-
-    impl Denoiser for Echo {
-        fn denoise(&mut self, x: &Tokens, _: &Levels) -> Result<Tokens, DenoiserError> {
-            Ok(x.clone())
-        }
-
-        fn denoise_with_gradient(
-            &mut self,
-            x: &Tokens,
-            _: &Levels,
-            _: &mut dyn FnMut(&Tokens) -> Tokens,
-        ) -> Result<(Tokens, Tokens), DenoiserError> {
-            Ok((x.clone(), Tokens::zeros(x.batch, x.tokens, x.channels)))
-        }
-    }
-
-    #[test]
-    fn blended_actions_are_the_candidates_weighed_by_their_costs() {
-        let plan = |blend: &str| {
-            let text = CONFIG.replace("candidates: 2", &format!("candidates: 3, blend: {blend}"));
-            let config = Config::parse(&(text + "costs: [{kind: goal, weight: 5}]"), Path::new("c.yaml")).unwrap();
-            let groups = ["action", "place", "speed"].map(|name| (name.to_string(), vec![name.to_string()]));
-            let layout = Layout::new(1, groups);
-            let normaliser = Normaliser { mean: vec![0.0; 3], deviation: vec![1.0; 3] };
-            let history = History::new(&layout, 1);
-            let schedule = NoiseSchedule(NoiseScheduleKind::Cosine);
-            let mut planner = Planner::new(Box::new(Echo), &config, layout, normaliser, schedule).unwrap();
-            let request = PlanRequest { tick_ns: 0, history, committed: None, goal: vec![7.0] };
-            planner.plan(&request, &Budget::unlimited()).unwrap()
-        };
-        let mean = |plan: &Plan, weights: &[f64], k: usize| -> f64 {
-            weights.iter().zip(&plan.futures).map(|(weight, future)| weight * f64::from(future[k][0])).sum()
-        };
-        let alone = plan("0");
-        let of_chosen: Vec<f64> = alone.futures[alone.chosen].iter().map(|frame| f64::from(frame[0])).collect();
-        assert_eq!(alone.actions.concat(), of_chosen);
-        let blended = plan("4");
-        let shares: Vec<f64> = blended.candidate_costs.iter().map(|cost| (-cost / 4.0).exp()).collect();
-        let weights: Vec<f64> = shares.iter().map(|share| share / shares.iter().sum::<f64>()).collect();
-        assert!(weights.iter().all(|weight| (0.02..0.95).contains(weight)), "{weights:?}");
-        for (k, action) in blended.actions.iter().enumerate() {
-            assert!((action[0] - mean(&blended, &weights, k)).abs() < 1e-9, "{k}");
-        }
-        assert!((blended.actions[0][0] - of_chosen[0]).abs() > 1e-3);
     }
 }

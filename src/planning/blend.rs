@@ -1,0 +1,53 @@
+//! The plan's actions: a mean over candidates.
+
+use std::ops::Range;
+
+/// What each candidate's actions weigh in those of the plan, in sum 1: `exp(-cost / blend)`, as in model predictive path
+/// integral control (Williams et al. 2017); without blending the cheapest alone.
+pub fn weights(costs: &[f64], cheapest: usize, blend: f64) -> Vec<f64> {
+    if blend == 0.0 {
+        return (0..costs.len()).map(|c| f64::from(u8::from(c == cheapest))).collect();
+    }
+    let weights: Vec<f64> = costs.iter().map(|cost| ((costs[cheapest] - cost) / blend).exp()).collect();
+    let sum: f64 = weights.iter().sum();
+    weights.iter().map(|weight| weight / sum).collect()
+}
+
+/// The mean of the candidates' actions, frame by frame: a frame holds the action that led to it. `candidates`: each one's first
+/// future from the plan's first action on, `[frame][channel]`, of one length.
+pub fn actions<'a, I: Iterator<Item = &'a [Vec<f32>]>>(
+    candidates: impl Fn() -> I,
+    weights: &[f64],
+    action: Range<usize>,
+) -> Vec<Vec<f64>> {
+    let frames = candidates().next().map_or(0, <[_]>::len);
+    let mean = |k: usize, channel: usize| {
+        candidates().zip(weights).map(|(frames, weight)| weight * f64::from(frames[k][channel])).sum()
+    };
+    (0..frames).map(|k| action.clone().map(|channel| mean(k, channel)).collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cheapest_weighs_most_and_alone_without_blending() {
+        assert_eq!(weights(&[2.0, 1.0, 3.0], 1, 0.0), [0.0, 1.0, 0.0]);
+        // exp(-1 / 0.5), 1, exp(-2 / 0.5), over their sum.
+        let shares = [(-2f64).exp(), 1.0, (-4f64).exp()];
+        let sum: f64 = shares.iter().sum();
+        let got = weights(&[2.0, 1.0, 3.0], 1, 0.5);
+        assert!(got.iter().zip(shares).all(|(weight, share)| (weight - share / sum).abs() < 1e-12), "{got:?}");
+        // Costs that only differ by a constant are the same; huge ones do not overflow.
+        assert_eq!(weights(&[1e9, 1e9 + 1e6], 0, 0.1), [1.0, 0.0]);
+    }
+
+    #[test]
+    fn actions_are_means_of_the_action_channels() {
+        let candidates = [vec![vec![9.0, 1.0], vec![9.0, 2.0]], vec![vec![9.0, 5.0], vec![9.0, -2.0]]];
+        let of_candidates = || candidates.iter().map(|frames: &Vec<Vec<f32>>| &frames[..]);
+        assert_eq!(actions(of_candidates, &[0.75, 0.25], 1..2), [[2.0], [1.0]]);
+        assert_eq!(actions(|| candidates[..0].iter().map(|c| &c[..]), &[], 1..2), Vec::<Vec<f64>>::new());
+    }
+}
