@@ -18,7 +18,7 @@ pub const ALL: &[&str] = &[
     "1 candidate of 16 futures: planner.candidates=1, planner.futures=16",
     "1 candidate of 32 futures: planner.candidates=1, planner.futures=32",
     "streaming: planner.mode=streaming",
-    "streaming, 1 step a tick: planner.mode=streaming, planner.streaming.steps_per_tick=1",
+    "streaming, 3 steps a tick: planner.mode=streaming, planner.streaming.steps_per_tick=3",
     "no history: planner.history=0",
     "history of 2 tokens: planner.history=2, planner.horizon=16",
     "immediate, 1 tick late: planner.latency=immediate, world.delay_ticks=1",
