@@ -3,12 +3,15 @@
 use std::ops::Range;
 
 /// What each candidate's actions weigh in those of the plan, in sum 1: `exp(-cost / blend)`, as in model predictive path
-/// integral control (Williams et al. 2017); without blending the cheapest alone.
+/// integral control (Williams et al. 2017); without blending the cheapest alone. A cost that is not finite weighs nothing beside
+/// the cheapest.
 pub fn weights(costs: &[f64], cheapest: usize, blend: f64) -> Vec<f64> {
-    if blend == 0.0 {
-        return (0..costs.len()).map(|c| f64::from(u8::from(c == cheapest))).collect();
-    }
-    let weights: Vec<f64> = costs.iter().map(|cost| ((costs[cheapest] - cost) / blend).exp()).collect();
+    let weight = |(c, cost): (usize, &f64)| match ((costs[cheapest] - cost) / blend).exp() {
+        _ if c == cheapest => 1.0,
+        weight if blend > 0.0 && cost.is_finite() && weight.is_finite() => weight,
+        _ => 0.0,
+    };
+    let weights: Vec<f64> = costs.iter().enumerate().map(weight).collect();
     let sum: f64 = weights.iter().sum();
     weights.iter().map(|weight| weight / sum).collect()
 }
@@ -41,6 +44,11 @@ mod tests {
         assert!(got.iter().zip(shares).all(|(weight, share)| (weight - share / sum).abs() < 1e-12), "{got:?}");
         // Costs that only differ by a constant are the same; huge ones do not overflow.
         assert_eq!(weights(&[1e9, 1e9 + 1e6], 0, 0.1), [1.0, 0.0]);
+        // A plan's actions are numbers, whatever its costs are.
+        let none = f64::NAN;
+        assert_eq!(weights(&[2.0, none, f64::INFINITY], 0, 0.5), [1.0, 0.0, 0.0]);
+        assert_eq!(weights(&[none, none], 0, 0.5), [1.0, 0.0]);
+        assert_eq!(weights(&[f64::INFINITY; 2], 1, 0.5), [0.0, 1.0]);
     }
 
     #[test]

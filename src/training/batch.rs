@@ -9,9 +9,9 @@ use rayon::prelude::*;
 use super::Dataset;
 use super::chance::{Purpose, generator};
 use super::stays::Stays;
-use crate::config::{ModelConfig, NoiseMix, TrainingConfig};
+use crate::config::{Config, ModelConfig, NoiseMix, TrainingConfig};
 use crate::diffusion::{Levels, LossWeight, NoiseSchedule, Objective, RecentLevels, TokenSpec, Tokens, mix};
-use crate::signal::Normaliser;
+use crate::signal::{Layout, Normaliser};
 
 /// What one step needs, on the host; or a part of it.
 pub struct Batch {
@@ -70,6 +70,12 @@ impl BatchMaker {
             seed: training.seed,
             stays: None,
         }
+    }
+
+    /// The modalities that planning takes as known at the goal: its group, and that of its rate if there is one.
+    pub fn goal(config: &Config, layout: &Layout) -> Vec<usize> {
+        let groups = config.goal.iter().flat_map(|goal| [Some(&goal.group), goal.rate.as_ref()]).flatten();
+        groups.filter_map(|group| layout.modality(group)).collect()
     }
 
     /// The windows at these positions of the run, which belong to this step, each with its own levels and noise; in some steps
@@ -169,7 +175,7 @@ struct Row<'a> {
 mod tests {
     use super::*;
     use crate::data::Recording;
-    use crate::signal::{Frame, Layout};
+    use crate::signal::Frame;
 
     fn house() -> (Dataset, BatchMaker) {
         let layout =

@@ -7,6 +7,7 @@
 //!   log.jsonl
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -73,6 +74,9 @@ pub struct Progress {
     model: ModelConfig,
     /// What the data are, to refuse others.
     data: Data,
+    /// Of what planning asks, that which decides what training shows, by key; runs of earlier versions do not say.
+    #[serde(default)]
+    asked: BTreeMap<String, String>,
 }
 
 /// The best validation.
@@ -106,12 +110,15 @@ impl Progress {
             training: config.training.clone(),
             model: config.model.clone(),
             data,
+            asked: asked(config),
         }
     }
 
     /// What all ranks must have in common, as a number: settings and data.
     pub fn fingerprint(&self, normaliser: &Normaliser) -> u32 {
-        crc32fast::hash(serde_json::json!([self.training, self.model, self.data, normaliser]).to_string().as_bytes())
+        crc32fast::hash(
+            serde_json::json!([self.training, self.model, self.data, self.asked, normaliser]).to_string().as_bytes(),
+        )
     }
 }
 
@@ -259,7 +266,22 @@ fn facts(progress: &Progress) -> Vec<(String, String)> {
         let keys = keys.as_object().into_iter().flatten();
         facts.extend(keys.map(|(key, value)| (format!("{section}.{key}"), value.to_string())));
     }
+    facts.extend(progress.asked.clone());
     facts
+}
+
+/// The same keys in every run, so that [`facts`] of two stand beside each other.
+fn asked(config: &Config) -> BTreeMap<String, String> {
+    const NONE: &str = "none";
+    let goal = config.goal.as_ref();
+    let of_stays = |value: Option<String>| value.filter(|_| config.training.stays > 0.0);
+    let facts = [
+        ("goal.group", goal.map(|goal| goal.group.clone())),
+        ("goal.rate", goal.and_then(|goal| goal.rate.clone())),
+        ("goal.tolerance", of_stays(goal.map(|goal| goal.tolerance.to_string()))),
+        ("planner.history", of_stays(Some(config.planner.history.to_string()))),
+    ];
+    facts.map(|(key, value)| (key.to_string(), value.unwrap_or_else(|| NONE.into()))).into()
 }
 
 fn at(path: &Path, source: std::io::Error) -> TrainError {
@@ -276,4 +298,48 @@ fn read_progress(last: &Path) -> Result<Progress, TrainError> {
         return Err(CheckpointError::Malformed { path, message }.into());
     }
     Ok(progress)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = "
+period_s: 0.1
+frame_stack: 1
+observations:
+  x: {topic: x, type: p/msg/X, fields: [x], max_age_s: 1}
+  v: {topic: x, type: p/msg/X, fields: [v], max_age_s: 1}
+action: {topic: u, type: p/msg/X, fields: [x], min: [-1], max: [1], safe: [0], max_age_s: 1}
+goal: {topic: g, type: p/msg/X, fields: [x], group: x, rate: v, tolerance: 0.4}
+planner: {history: 1}
+training: {stays: 0.5}
+";
+
+    fn progress(text: &str) -> Progress {
+        let config = Config::parse(text, Path::new("c.yaml")).unwrap();
+        Progress::new(&config, Data { bags: Vec::new(), episodes: 1, frames: 9 }, "flex")
+    }
+
+    #[test]
+    fn what_the_windows_depend_on_may_not_change() {
+        let resume = |before: Progress, now: &str| {
+            let run = Run { out: "m".into(), directory: "m.run".into(), resumed: Some(before) };
+            run.resumed(&progress(now)).map(|_| ()).map_err(|error| error.to_string())
+        };
+        let longer = CONFIG.replace("history: 1", "history: 2");
+        let message = resume(progress(CONFIG), &longer).unwrap_err();
+        assert!(message.contains("planner.history") && message.contains('1') && message.contains('2'), "{message}");
+        let wider = CONFIG.replace("tolerance: 0.4", "tolerance: 0.5");
+        assert!(resume(progress(CONFIG), &wider).unwrap_err().contains("goal.tolerance"));
+        // Without stays no window depends on these, and one that knows the goal depends on its groups.
+        let plain = |text: &str| text.replace("stays: 0.5", "stays: 0");
+        assert_eq!(resume(progress(&plain(CONFIG)), &plain(&longer)), Ok(()));
+        assert_eq!(resume(progress(&plain(CONFIG)), &plain(&wider)), Ok(()));
+        let without = plain(CONFIG).replace("rate: v, ", "");
+        assert!(resume(progress(&plain(CONFIG)), &without).unwrap_err().contains("goal.rate"));
+        // A run of an earlier version does not say.
+        let earlier = Progress { asked: BTreeMap::new(), ..progress(CONFIG) };
+        assert_eq!(resume(earlier, &longer), Ok(()));
+    }
 }

@@ -388,7 +388,7 @@ training: {stays: 0.5}
         let dataset = dataset(true);
         let stays = Stays::fit(&config(), &dataset, &layout()).unwrap().unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let (mut drawn, mut rested, mut followed) = (0, 0, 0);
+        let (mut drawn, mut rested, mut followed, mut both) = (0, 0, 0, 0);
         for position in 0..1000 {
             let window = dataset.window(position);
             let Some(stay) = stays.draw(&window, &mut rng) else { continue };
@@ -413,8 +413,12 @@ training: {stays: 0.5}
             assert!(!rests(&window.frames().collect::<Vec<_>>()));
             rested += usize::from(rests(&frames));
             let (last, demonstrated) = (frames[19].0[2], window.frames().nth(19).unwrap().0[2]);
+            let far = (last - frames[0].0[2]).abs() > 0.6;
+            both += usize::from(left == 0 && frames[0].0[3].abs() < 0.5 && far && rests(&frames));
             followed += usize::from(left == 0 && frames[0].0[3].abs() < 0.5 && (last - demonstrated).abs() < 0.1);
         }
+        // A stay keeps within 0.2 m to either side of where it was braked to: these went from one to another.
+        assert!(both > 20, "{both}");
         // Half of them, less those that would leave where the data have been; the later ones have no time to come to rest.
         assert!(
             (300..560).contains(&drawn) && rested > drawn / 5 && followed > drawn / 5,

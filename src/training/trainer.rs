@@ -110,8 +110,7 @@ impl<'a> Trainer<'a> {
             known_values: model.known_values,
             ..NetworkConfig::new(model.width, model.layers, model.heads, spec.channels(), spec.slots(), settings.window)
         };
-        let goal = config.goal.iter().flat_map(|goal| [Some(&goal.group), goal.rate.as_ref()]).flatten();
-        let goal = goal.filter_map(|group| layout.modality(group)).collect();
+        let goal = BatchMaker::goal(config, &layout);
         let stays = Stays::fit(config, &training, &layout)?;
         let maker = BatchMaker { stays, ..BatchMaker::new(spec, normaliser.clone(), model, settings, goal) };
         let frames = training.frames() + validation.as_ref().map_or(0, Dataset::frames);
