@@ -56,7 +56,7 @@ costs: [{kind: goal, weight: 1.0}]
         let network = NetworkConfig::new(8, 1, 2, spec.channels(), spec.slots(), 6).init(&engine.device());
         let (schedule, objective) = (NoiseSchedule(NoiseScheduleKind::Cosine), Objective(ObjectiveKind::V));
         let denoiser = NetworkDenoiser::new(network, &engine, spec, schedule, objective, 6);
-        let normaliser = Normaliser { mean: vec![0.0; 3], deviation: vec![1.0; 3] };
+        let normaliser = Normaliser::new(vec![0.0; 3], vec![1.0; 3]);
         let mut planner = Planner::new(Box::new(denoiser), &config, layout.clone(), normaliser, schedule).unwrap();
         let mut control = ControlLoop::new(&config, &layout, planner.normaliser());
         let mut live = Vec::new();

@@ -249,6 +249,28 @@ fn a_run_that_gets_no_better_ends_early() {
 }
 
 #[test]
+fn the_noise_scale_is_kept_with_the_weights() {
+    let scale = |scale: &str| ("warmup_steps: 5", format!("warmup_steps: 5\n  noise_scale: {{position: {scale}}}"));
+    let place = Place::new(&[(scale("0.25").0, &scale("0.25").1)]);
+    place.trained("m", 5, &[]);
+    let text = fs::read_to_string(place.at("m/checkpoint.json")).unwrap();
+    let checkpoint: serde_json::Value = serde_json::from_str(&text).unwrap();
+    // A program that does not know of it refuses format 3.
+    assert_eq!(checkpoint["format"], 3, "{text}");
+    let normaliser = &checkpoint["normaliser"];
+    for (c, scaled) in [false, false, true, true, false, false].into_iter().enumerate() {
+        let (scale, deviation) = (normaliser["noise_scale"][c].as_f64(), normaliser["deviation"][c].as_f64());
+        assert!(
+            if scaled { scale == Some(0.25) && deviation != scale } else { scale == deviation },
+            "{c}: {normaliser}"
+        );
+    }
+    place.configure(&[(scale("0.5").0, &scale("0.5").1)]);
+    let other = place.train("m", 9, &["--resume"]).output().unwrap();
+    assert!(!other.status.success() && stderr(&other).contains("training.noise_scale was"), "{}", stderr(&other));
+}
+
+#[test]
 fn a_batch_in_parts_has_the_gradient_of_the_whole() {
     let place = Place::new(&[]);
     place.trained("whole", 40, &[]);

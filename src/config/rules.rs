@@ -55,6 +55,7 @@ pub fn check(file: &File) -> Check {
     }
     check_action(&file.action)?;
     check_goal(file)?;
+    check_noise_scale(file)?;
     costs::check(&file.costs, file.goal.is_some())?;
     check_model(file)?;
     file.planner.check()?;
@@ -163,6 +164,14 @@ fn check_goal(file: &File) -> Check {
     require(others.contains(&rate.as_str()), "goal.rate", rate, format!("must be one of {others:?}"))
 }
 
+fn check_noise_scale(file: &File) -> Check {
+    let names: Vec<&str> = std::iter::once(ACTION).chain(file.observations.0.iter().map(|g| g.name.as_str())).collect();
+    file.training.noise_scale.iter().try_for_each(|(name, scale)| {
+        require(names.contains(&name.as_str()), "training.noise_scale", name, format!("must be one of {names:?}"))?;
+        positive(format!("training.noise_scale.{name}"), *scale)
+    })
+}
+
 fn check_model(file: &File) -> Check {
     let model = &file.model;
     for (key, value) in [("width", model.width), ("layers", model.layers), ("heads", model.heads)] {
@@ -253,6 +262,16 @@ mod tests {
                 "goal.rate: position: must be one of [\"velocity\"]",
             ),
             ("window: 16", "window: 16\n  stays: 0.1", "training.stays: 0.1: needs goal.rate beside it"),
+            (
+                "window: 16",
+                "window: 16\n  noise_scale: {place: 1}",
+                "training.noise_scale: place: must be one of [\"action\", \"position\"",
+            ),
+            (
+                "window: 16",
+                "window: 16\n  noise_scale: {position: 0}",
+                "training.noise_scale.position: 0: must be a finite",
+            ),
             ("group: position", "group: position\n  qos: {depth: 0}", "goal.qos.depth: 0: must be at least 1"),
         ] {
             let message = refusal(from, to);

@@ -1,5 +1,7 @@
 //! The section `training`: its keys, their defaults and their rules.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::rules::{Check, at_least_one, not_negative, positive, require, share};
@@ -112,6 +114,8 @@ pub struct TrainingConfig {
     pub seed: u64,
     pub precision: Precision,
     pub noise_mix: NoiseMix,
+    /// The deviation of noise of size 1 on the channels of a group (or the action), in their units; that of the data for others.
+    pub noise_scale: BTreeMap<String, f64>,
     /// Share of the windows that leave their demonstration for a stay, or begin with one (`training::stays`); needs `goal.rate`.
     pub stays: f64,
     pub loss_weight: LossWeightKind,
@@ -153,6 +157,7 @@ impl Default for TrainingConfig {
                 noisy_history: 0.05,
                 questions: 0.2,
             },
+            noise_scale: BTreeMap::new(),
             stays: 0.0,
             loss_weight: LossWeightKind::MinSnr,
             // Hang et al. 2023; and the planning configuration of Chen et al. 2024 (df_planning.yaml), as is the decay.

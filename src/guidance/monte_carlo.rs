@@ -88,7 +88,7 @@ impl Guidance {
             }
             evaluation.totals.push(total);
             // Per unit of the channel -> per normalised unit.
-            gradient.iter_mut().enumerate().for_each(|(i, g)| *g *= self.normaliser.deviation[i % channels]);
+            gradient.iter_mut().enumerate().for_each(|(i, g)| *g *= self.normaliser.noise_scale[i % channels]);
         }
         (evaluation, gradient)
     }

@@ -19,9 +19,11 @@ pub(super) const DESCRIPTION: &str = "checkpoint.json";
 pub(super) const CONTRACT: &str = "contract.yaml";
 /// The bytes of a weight at least: half precision.
 const LEAST_WEIGHT: f64 = 2.0;
-/// Raised when an older program could misread a newer checkpoint: it knows one architecture.
-const FORMAT: u32 = 2;
-/// Programs that know one architecture read those of our own network still.
+/// Raised when an older program could misread a newer checkpoint. Those of before know no noise scale other than the data's.
+const FORMAT: u32 = 3;
+/// Those of before this know one architecture.
+const FORMAT_OF_OTHERS: u32 = 2;
+/// What every program reads: our own network.
 const FORMAT_OF_OWN: u32 = 1;
 
 /// Where the weights come from.
@@ -69,7 +71,8 @@ impl Description {
             && Some(network.channels) == in_token(frame)
             && Some(network.slots) == in_token(layout.modalities.len())
             && normaliser.mean.len() == frame
-            && normaliser.deviation.len() == frame;
+            && normaliser.deviation.len() == frame
+            && normaliser.noise_scale.len() == frame;
         if !fits {
             return Err("network, layout and normaliser do not fit each other".into());
         }
@@ -134,7 +137,11 @@ impl Checkpoint {
     fn write(&self, directory: &Path) -> Result<(), CheckpointError> {
         let architecture = self.network.architecture();
         let description = Description {
-            format: if is_own(&architecture) { FORMAT_OF_OWN } else { FORMAT },
+            format: match is_own(&architecture) {
+                _ if self.normaliser.is_scaled() => FORMAT,
+                true => FORMAT_OF_OWN,
+                false => FORMAT_OF_OTHERS,
+            },
             architecture,
             network: self.sizes.clone(),
             model: self.model.clone(),

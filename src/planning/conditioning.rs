@@ -76,7 +76,7 @@ impl Conditioning<'_> {
     /// The channels of a modality share a level: that of the least certain one.
     fn level(&self, frame: &Frame, m: usize) -> f32 {
         let channels = self.layout.modalities[m].channels.clone();
-        let normalised = |c: usize| frame.deviation.get(c).map_or(0.0, |d| d / self.normaliser.deviation[c]);
+        let normalised = |c: usize| frame.deviation.get(c).map_or(0.0, |d| d / self.normaliser.noise_scale[c]);
         self.schedule.level_of(channels.map(normalised).fold(0.0, f32::max))
     }
 
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn a_goal_is_known_at_the_moments_of_its_range() {
         let layout = Layout::new(2, [("action".into(), vec!["u".into()]), ("x".into(), vec!["x".into()])]);
-        let normaliser = Normaliser { mean: vec![0.0, 1.0], deviation: vec![1.0, 2.0] };
+        let normaliser = Normaliser::new(vec![0.0, 1.0], vec![1.0, 2.0]);
         let spec = TokenSpec::new(&layout.modality_of_channel(), layout.frame_stack);
         let schedule = NoiseSchedule(NoiseScheduleKind::Cosine);
         let conditioning = Conditioning { layout: &layout, normaliser: &normaliser, schedule, spec: &spec };

@@ -123,7 +123,7 @@ planner: {{history: 1}}
     let config = Config::parse(&text, Path::new("c.yaml")).unwrap_or_else(|error| panic!("{error}"));
     let group = |name: &str| (name.to_string(), vec!["x".to_string(), "y".to_string()]);
     let layout = Layout::new(2, ["action", "pose", "scan"].map(group));
-    ControlLoop::new(&config, &layout, &Normaliser { mean: vec![0.0; 6], deviation: vec![2.0; 6] })
+    ControlLoop::new(&config, &layout, &Normaliser::new(vec![0.0; 6], vec![2.0; 6]))
 }
 
 /// What left last, as the robot sees it.

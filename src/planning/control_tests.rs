@@ -21,7 +21,7 @@ action: {{topic: u, type: p/msg/X, fields: [x], min: [-1], max: [1], safe: [0], 
     );
     let config = Config::parse(&text, Path::new("c.yaml")).unwrap_or_else(|error| panic!("{error}"));
     let layout = Layout::new(1, [("action".into(), vec!["u".into()]), ("x".into(), vec!["x".into()])]);
-    ControlLoop::new(&config, &layout, &Normaliser { mean: vec![0.0; 2], deviation: vec![1.0; 2] })
+    ControlLoop::new(&config, &layout, &Normaliser::new(vec![0.0; 2], vec![1.0; 2]))
 }
 
 fn plan(first_ms: i64, actions: &[f64]) -> Plan {
@@ -138,7 +138,7 @@ fn samples_that_are_no_numbers_are_none_and_variances_of_that_kind_are_unknown()
     let config = Config::parse(&text, Path::new("c.yaml")).unwrap();
     let pair = |name: &str| (name.to_string(), vec!["x".to_string(), "y".to_string()]);
     let layout = Layout::new(1, [pair("action"), pair("position"), pair("velocity")]);
-    let normaliser = Normaliser { mean: vec![0.0; 6], deviation: vec![1.0; 6] };
+    let normaliser = Normaliser::new(vec![0.0; 6], vec![1.0; 6]);
     let mut control = ControlLoop::new(&config, &layout, &normaliser);
     control.set_goal(&[0.0, 0.0]);
     control.observe(0, 0, &[1.0, 2.0, f64::INFINITY, 0.25]);

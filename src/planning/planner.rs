@@ -436,7 +436,7 @@ planner: {history: 1, horizon: 5, candidates: 2, futures: 1, guidance: {gradient
             let config = Config::parse(&text, Path::new("c.yaml")).unwrap();
             let groups = ["action", "place", "speed"].map(|name| (name.to_string(), vec![name.to_string()]));
             let layout = Layout::new(1, groups);
-            let normaliser = Normaliser { mean: vec![0.0, 3.0, 1.0], deviation: vec![1.0, 2.0, 0.5] };
+            let normaliser = Normaliser::new(vec![0.0, 3.0, 1.0], vec![1.0, 2.0, 0.5]);
             let history = History::new(&layout, 1);
             let schedule = NoiseSchedule(NoiseScheduleKind::Cosine);
             let mut planner = Planner::new(Box::new(Nought), &config, layout, normaliser, schedule).unwrap();

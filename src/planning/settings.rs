@@ -116,7 +116,7 @@ costs: [{kind: target, weight: 2.0, of: x, value: 1}, {kind: target, weight: 0.0
                 committed: Some(vec![0.0]),
                 goal: Vec::new(),
             };
-            let normaliser = Normaliser { mean: vec![0.0; 2], deviation: vec![1.0; 2] };
+            let normaliser = Normaliser::new(vec![0.0; 2], vec![1.0; 2]);
             let schedule = NoiseSchedule(NoiseScheduleKind::Cosine);
             let planner = Planner::new(Box::new(Nought), &config, layout, normaliser, schedule).unwrap();
             Self { planner, config, request }

@@ -65,7 +65,7 @@ mod tests {
     fn the_farthest_channel_counts_and_a_while_of_calm_is_needed() {
         let pair = |name: &str| (name.to_string(), vec![format!("{name}.x"), format!("{name}.y")]);
         let layout = Layout::new(1, [("action".into(), vec!["u".into()]), pair("pose"), pair("speed")]);
-        let normaliser = Normaliser { mean: vec![0.0, 1.0, 0.0, 0.0, 0.0], deviation: vec![1.0, 2.0, 1.0, 1.0, 0.5] };
+        let normaliser = Normaliser::new(vec![0.0, 1.0, 0.0, 0.0, 0.0], vec![1.0, 2.0, 1.0, 1.0, 0.5]);
         let mut strangeness = Strangeness::new(normaliser);
         let settings = OutOfDistributionConfig { enabled: true, enter: 6.0, leave: 5.0 };
         let mut judge = |values: [f32; 4], present: [bool; 2], deviation: Vec<f32>, settings: &_| {

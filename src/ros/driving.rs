@@ -276,7 +276,7 @@ planner: {history: 1, horizon: 8}
         let layout = Layout::new(1, [("action".into(), vec!["u".into()]), ("x".into(), vec!["x".into()])]);
         let (notices, inbox) = notice::channel();
         let (faults, died) = mpsc::channel(1);
-        let normaliser = Normaliser { mean: vec![0.0; 2], deviation: vec![1.0; 2] };
+        let normaliser = Normaliser::new(vec![0.0; 2], vec![1.0; 2]);
         let mut control = ControlLoop::new(&config, &layout, &normaliser);
         control.observe(0, if simulated { 0 } else { system_ns() }, &[0.0]);
         let shared = Shared {

@@ -178,7 +178,7 @@ goal: {topic: goal, type: geometry_msgs/msg/PoseStamped, fields: [pose.position.
             let layout = Layout::new(1, bound.modalities(&config));
             let (notices, inbox) = notice::channel();
             let channels = layout.frame_channels();
-            let normaliser = Normaliser { mean: vec![0.0; channels], deviation: vec![1.0; channels] };
+            let normaliser = Normaliser::new(vec![0.0; channels], vec![1.0; channels]);
             let control = Arc::new(Mutex::new(ControlLoop::new(&config, &layout, &normaliser)));
             let heard = Arc::new(Mutex::new(Heard { newest_ns: vec![None], ..Heard::default() }));
             let inbound = Inbound { control, heard, notices: notices.clone(), ahead_s: 0.1 };

@@ -1,18 +1,59 @@
-//! Units to normalised channels and back: one mean and one deviation per channel of a frame, fitted on training data.
+//! Units to normalised channels and back: one mean and one deviation per channel of a frame, fitted on training data, and how much
+//! noise is mixed in.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::Layout;
 
-/// `normalised = (value - mean) / deviation`, per channel of a frame.
+/// `normalised = (value - mean) / noise_scale`, per channel of a frame.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Stored")]
 pub struct Normaliser {
     pub mean: Vec<f32>,
-    /// Never 0: a constant channel gets 1.
+    /// Of the data. Never 0: a constant channel gets 1.
     pub deviation: Vec<f32>,
+    /// The deviation, in units, of noise of size 1: that of the data, unless it was said otherwise ([`Normaliser::scaled`]).
+    pub noise_scale: Vec<f32>,
+}
+
+/// As it is written; without `noise_scale` before there was one.
+#[derive(Deserialize)]
+struct Stored {
+    mean: Vec<f32>,
+    deviation: Vec<f32>,
+    noise_scale: Option<Vec<f32>>,
+}
+
+impl From<Stored> for Normaliser {
+    fn from(Stored { mean, deviation, noise_scale }: Stored) -> Self {
+        let noise_scale = noise_scale.unwrap_or_else(|| deviation.clone());
+        Self { mean, deviation, noise_scale }
+    }
 }
 
 impl Normaliser {
+    /// One value per channel of a frame; the noise is as large as the data.
+    pub fn new(mean: Vec<f32>, deviation: Vec<f32>) -> Self {
+        Self { mean, noise_scale: deviation.clone(), deviation }
+    }
+
+    /// The same with other noise for the channels of these modalities, units.
+    pub fn scaled(mut self, layout: &Layout, noise_scale: &BTreeMap<String, f64>) -> Self {
+        for modality in &layout.modalities {
+            if let Some(&scale) = noise_scale.get(&modality.name) {
+                self.noise_scale[modality.channels.clone()].fill(scale as f32);
+            }
+        }
+        self
+    }
+
+    /// Whether the noise is other than the data is wide.
+    pub fn is_scaled(&self) -> bool {
+        self.noise_scale != self.deviation
+    }
+
     /// Fits mean and deviation to frames (`[frame][channel]`, a byte per frame and modality, 0 where missing), in one pass.
     ///
     /// Missing values are left out. A channel that was never present or never varies gets deviation 1.
@@ -34,17 +75,17 @@ impl Normaliser {
             // Below this share of the mean a spread is rounding of f32, not signal.
             if deviation > 1e-6 * mean[c].abs().max(1.0) { deviation as f32 } else { 1.0 }
         };
-        Self { deviation: (0..channels).map(deviation).collect(), mean: mean.iter().map(|&m| m as f32).collect() }
+        Self::new(mean.iter().map(|&m| m as f32).collect(), (0..channels).map(deviation).collect())
     }
 
     /// One value of channel `c` of a frame, normalised.
     pub fn apply(&self, c: usize, value: f32) -> f32 {
-        (value - self.mean[c]) / self.deviation[c]
+        (value - self.mean[c]) / self.noise_scale[c]
     }
 
     /// One normalised value of channel `c` of a frame, in units.
     pub fn invert(&self, c: usize, normalised: f32) -> f32 {
-        normalised * self.deviation[c] + self.mean[c]
+        normalised * self.noise_scale[c] + self.mean[c]
     }
 }
 
@@ -61,5 +102,21 @@ mod tests {
         // Channel a: 1 and 3, mean 2, deviation 1; the missing 99 does not count. Channel x is constant: deviation 1.
         assert_eq!((normaliser.mean.as_slice(), normaliser.deviation.as_slice()), (&[2.0, 5.0][..], &[1.0, 1.0][..]));
         assert_eq!(normaliser.invert(0, normaliser.apply(0, 2.7)), 2.7);
+        // Noise of 4 units on x: 2 units are half of it; a is as it was.
+        let scaled = normaliser.clone().scaled(&layout, &[("pose".to_string(), 4.0)].into());
+        assert_eq!((scaled.apply(1, 7.0), scaled.invert(1, 0.5), scaled.apply(0, 3.0)), (0.5, 7.0, 1.0));
+        assert!(scaled.is_scaled() && !normaliser.is_scaled() && scaled.deviation == normaliser.deviation);
+    }
+
+    #[test]
+    fn what_was_written_before_there_was_a_noise_scale_has_that_of_the_data() {
+        let before = r#"{"mean": [0, 1], "deviation": [2, 3]}"#;
+        assert_eq!(
+            serde_json::from_str::<Normaliser>(before).unwrap(),
+            Normaliser::new(vec![0.0, 1.0], vec![2.0, 3.0])
+        );
+        let scaled = Normaliser { noise_scale: vec![2.0, 0.5], ..Normaliser::new(vec![0.0, 1.0], vec![2.0, 3.0]) };
+        let text = serde_json::to_string(&scaled).unwrap();
+        assert_eq!(serde_json::from_str::<Normaliser>(&text).unwrap(), scaled);
     }
 }

@@ -243,7 +243,7 @@ mod tests {
                     if batch.levels.at(0, t)[slot] == 0.0 {
                         assert!(present[slot % 2] != 0);
                         let expected =
-                            (values[c % 3] - maker.normaliser.mean[c % 3]) / maker.normaliser.deviation[c % 3];
+                            (values[c % 3] - maker.normaliser.mean[c % 3]) / maker.normaliser.noise_scale[c % 3];
                         assert_eq!(batch.noisy.at(0, t)[c], expected);
                         known += 1;
                     }

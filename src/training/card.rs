@@ -65,11 +65,12 @@ fn text(card: &Card, lines: &[&Line]) -> String {
         provenance.frames as f64 * config.contract.period_s / 60.0
     ));
     provenance.bags.iter().for_each(|bag| line(format_args!("- `{bag}`")));
-    line(format_args!("\n| modality | channel | mean | deviation |\n|---|---|---|---|"));
+    line(format_args!("\n| modality | channel | mean | deviation | noise |\n|---|---|---|---|---|"));
     for modality in &layout.modalities {
         for c in modality.channels.clone() {
-            let (mean, deviation) = (normaliser.mean[c], normaliser.deviation[c]);
-            line(format_args!("| {} | {} | {mean:.4} | {deviation:.4} |", modality.name, layout.labels[c]));
+            let (mean, deviation, noise) = (normaliser.mean[c], normaliser.deviation[c], normaliser.noise_scale[c]);
+            let name = &modality.name;
+            line(format_args!("| {name} | {} | {mean:.4} | {deviation:.4} | {noise:.4} |", layout.labels[c]));
         }
     }
     line(format_args!("\n## Training\n"));

@@ -104,6 +104,7 @@ impl<'a> Trainer<'a> {
         let window = settings.window * layout.frame_stack;
         let (training, validation, normaliser) =
             Dataset::split(recording, window, config.contract.period_s, settings.validation_share, settings.seed)?;
+        let normaliser = normaliser.scaled(&layout, &settings.noise_scale);
         let spec = TokenSpec::new(&layout.modality_of_channel(), layout.frame_stack);
         let model = &config.model;
         let sizes = NetworkConfig {

@@ -10,7 +10,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::planner::{config, layout, normaliser};
+use super::planner::{config, layout, normaliser, scaled};
 use super::process::Process;
 use super::statistics::against_normal;
 
@@ -30,7 +30,9 @@ fn guidance(config: &Config) -> Guidance {
 #[test]
 fn the_exact_gradient_is_that_of_finite_differences() {
     let process = Process::draw(4, CHANNELS, 5);
-    let guidance = guidance(&config("costs: [{kind: goal, weight: 3.0}, {kind: effort, weight: 0.5, of: action}]"));
+    let config = config("costs: [{kind: goal, weight: 3.0}, {kind: effort, weight: 0.5, of: action}]");
+    let costs = costs(&config.costs, Some("obs"), &layout()).unwrap();
+    let guidance = Guidance::new(costs, scaled(), &spec(), config.contract.period_s);
     let mut denoiser = process.denoiser(SCHEDULE, &spec());
     let mut levels = Levels::filled(1, 4, 2, 0.0);
     levels.data.copy_from_slice(&[0.0, 0.0, 0.3, 0.5, 0.6, 0.6, 0.9, 1.0]);

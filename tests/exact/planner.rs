@@ -42,7 +42,14 @@ pub fn layout() -> Layout {
 }
 
 pub fn normaliser() -> Normaliser {
-    Normaliser { mean: vec![0.0; CHANNELS], deviation: vec![1.0; CHANNELS] }
+    Normaliser::new(vec![0.0; CHANNELS], vec![1.0; CHANNELS])
+}
+
+/// Noise of other sizes than the data are wide, so that what should count the noise and counts the data shows.
+pub const NOISE_SCALE: [f32; CHANNELS] = [1.0, 0.5, 2.0];
+
+pub fn scaled() -> Normaliser {
+    Normaliser { noise_scale: NOISE_SCALE.into(), ..Normaliser::new(vec![0.0; CHANNELS], vec![9.0; CHANNELS]) }
 }
 
 pub fn exact(process: &Process) -> Exact {
@@ -251,15 +258,19 @@ fn a_noisy_measurement_counts_by_its_deviation() {
     let mut frames = frames(&truth);
     // obs of frame 1 measured with deviation 0.7; frame 2 wanted.
     let noise: [f64; 2] = std::array::from_fn(|_| StandardNormal.sample(&mut rng));
-    frames[1].deviation = vec![0.0, 0.7, 0.7];
     (0..2).for_each(|c| frames[1].values[1 + c] += 0.7 * noise[c] as f32);
-    let asked = |k: usize, _: usize| k >= 2;
-    let answers =
-        planner(exact(&process), QUESTIONS).answer(&Question { frames: &frames, asked: &asked }, 2000, 1).unwrap();
     let known: Vec<_> =
         (0..6).map(|i| (i, f64::from(frames[i / 3].values[i % 3]), if i > 3 { 0.49 } else { 0.0 })).collect();
+    // The process is that of the normalised values.
+    frames[1].deviation = vec![0.0, 0.7 * NOISE_SCALE[1], 0.7 * NOISE_SCALE[2]];
+    frames.iter_mut().for_each(|frame| frame.values.iter_mut().zip(NOISE_SCALE).for_each(|(value, s)| *value *= s));
+    let asked = |k: usize, _: usize| k >= 2;
+    let mut planner =
+        Planner::new(Box::new(exact(&process)), &config(QUESTIONS), layout(), scaled(), SCHEDULE).unwrap();
+    let answers = planner.answer(&Question { frames: &frames, asked: &asked }, 2000, 1).unwrap();
     let (mean, covariance) = process.given(&known, &(6..12).collect::<Vec<_>>());
-    let flat = |frames: &[Frame]| flat(&frames[2..].iter().map(|f| f.values.clone()).collect::<Vec<_>>());
+    let normalised = |frame: &Frame| frame.values.iter().zip(NOISE_SCALE).map(|(value, s)| value / s).collect();
+    let flat = |frames: &[Frame]| flat(&frames[2..].iter().map(normalised).collect::<Vec<_>>());
     let samples: Vec<DVector<f64>> = answers.iter().map(|f| flat(f)).collect();
     let (of_mean, of_covariance) = against_normal(&samples, &mean, &covariance);
     assert!(of_mean < 1.0 && of_covariance < 1.0, "mean {of_mean:.2}, covariance {of_covariance:.2}");

@@ -144,7 +144,8 @@ fn normaliser(arguments: &Import, config: &Config) -> anyhow::Result<(Layout, Op
         }
         let recorded = &recording;
         let frames = recorded.episodes.iter().flat_map(|e| (0..e.frames).map(move |k| recorded.frame(e, k)));
-        let normaliser = Normaliser::fit(&recording.layout, frames);
+        let normaliser =
+            Normaliser::fit(&recording.layout, frames).scaled(&recording.layout, &config.training.noise_scale);
         return Ok((recording.layout.clone(), Some(normaliser)));
     }
     let layout = match inputs.first() {
@@ -153,17 +154,19 @@ fn normaliser(arguments: &Import, config: &Config) -> anyhow::Result<(Layout, Op
     };
     let Some(file) = &arguments.normaliser else { return Ok((layout, None)) };
     let normaliser: Normaliser = read_yaml(file)?;
-    let (channels, means, deviations) = (layout.frame_channels(), normaliser.mean.len(), normaliser.deviation.len());
-    if means != channels || deviations != channels {
+    let Normaliser { mean, deviation, noise_scale } = &normaliser;
+    let (channels, means, deviations) = (layout.frame_channels(), mean.len(), deviation.len());
+    if means != channels || deviations != channels || noise_scale.len() != channels {
         bail!(
-            "{}: expected {channels} values each, for {}; got {means} means and {deviations} deviations",
+            "{}: expected {channels} values each, for {}; got {means} means, {deviations} deviations and {} noise scales",
             file.display(),
-            layout.labels.join(", ")
+            layout.labels.join(", "),
+            noise_scale.len()
         );
     }
-    let finite = normaliser.mean.iter().chain(&normaliser.deviation).all(|value| value.is_finite());
-    if !finite || normaliser.deviation.iter().any(|deviation| *deviation <= 0.0) {
-        bail!("{}: means must be finite and deviations above 0", file.display());
+    let finite = mean.iter().chain(deviation).chain(noise_scale).all(|value| value.is_finite());
+    if !finite || deviation.iter().chain(noise_scale).any(|width| *width <= 0.0) {
+        bail!("{}: means must be finite, deviations and noise scales above 0", file.display());
     }
     Ok((layout, Some(normaliser)))
 }
@@ -187,6 +190,7 @@ fn together(
     for modality in layout.modalities.iter().filter(|modality| unseen.contains(&modality.name)) {
         for c in modality.channels.clone() {
             (normaliser.mean[c], normaliser.deviation[c]) = (given.mean[c], given.deviation[c]);
+            normaliser.noise_scale[c] = given.noise_scale[c];
         }
     }
     Ok(normaliser)

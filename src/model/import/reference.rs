@@ -224,5 +224,5 @@ fn normaliser(
         )]));
     }
     let of = |values: &[f32], otherwise: f32| places.iter().map(|c| c.map_or(otherwise, |c| values[c])).collect();
-    Ok(Some(Normaliser { mean: of(&mean, 0.0), deviation: of(&deviation, 1.0) }))
+    Ok(Some(Normaliser::new(of(&mean, 0.0), of(&deviation, 1.0))))
 }

@@ -116,7 +116,7 @@ impl Validator<'_> {
                 });
                 let (sum, n) = errors.fold((0.0, 0), |(sum, n), error| (sum + error, n + 1));
                 let deviation = f64::from(self.normaliser.deviation[c]);
-                let error = deviation * (sum / f64::from(n.max(1))).sqrt();
+                let error = f64::from(self.normaliser.noise_scale[c]) * (sum / f64::from(n.max(1))).sqrt();
                 ActionError { channel: self.layout.labels[c].clone(), error, deviation }
             })
             .collect();
