@@ -97,8 +97,8 @@ fn steps(config: &Config, recording: &Arc<Recording>) {
     let sizes =
         NetworkConfig::new(model.width, model.layers, model.heads, spec.channels(), spec.slots(), settings.window);
     let mut network = sizes.init(&device);
-    let goal = BatchMaker::goal(config, layout);
-    let maker = BatchMaker::new(spec, normaliser, model, settings, goal);
+    let asked = BatchMaker::asked(config, layout);
+    let maker = BatchMaker::new(spec, normaliser, model, settings, asked);
     let told = network.told(maker.spec.clone(), maker.schedule);
     let mut optimiser = AdamWConfig::new().init();
     println!("{} windows of {window} frames, {} parameters", dataset.windows(), network.num_params());

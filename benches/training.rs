@@ -224,8 +224,8 @@ fn batch(config: &Config, layout: &Layout) -> f64 {
     let (dataset, _, normaliser) =
         Dataset::split(&recording(layout), window, period_s, 0.0, training.seed).expect("windows that fit");
     let spec = TokenSpec::new(&layout.modality_of_channel(), layout.frame_stack);
-    let goal = BatchMaker::goal(config, layout);
-    let maker = BatchMaker::new(spec, normaliser, &config.model, training, goal);
+    let asked = BatchMaker::asked(config, layout);
+    let maker = BatchMaker::new(spec, normaliser, &config.model, training, asked);
     let size = training.batch as u64;
     median((0..BATCHES).map(|step| {
         let start = Instant::now();

@@ -122,6 +122,7 @@ const CATALOGUE: &[Description] = &[
         Range::Any,
         "whether the last of several candidates is led by the costs alone, for goals beyond the horizon",
     ),
+    says("planner.history_actions", Range::Any, "whether the history's actions are known; as the model was trained"),
     says("safety.rest_s", NOT_NEGATIVE, "how old a plan may be that is followed while there is no newer one, seconds"),
     says("safety.policy", Range::OneOf(&["hold", "ramp", "safe"]), "what is sent where no plan may be followed"),
     says("safety.policy_s", NOT_NEGATIVE, "how long hold and ramp last before the safe action, seconds"),

@@ -152,6 +152,8 @@ pub struct PlannerConfig {
     pub goal_every_s: f64,
     /// Whether the last of several candidates takes no goal as known.
     pub goal_free: bool,
+    /// Whether the history's actions are known, beside what was observed. Training shows what is asked here.
+    pub history_actions: bool,
 }
 
 impl Default for PlannerConfig {
@@ -180,6 +182,7 @@ impl Default for PlannerConfig {
             goal_hold_s: 0.8,
             goal_every_s: 0.0,
             goal_free: true,
+            history_actions: true,
         }
     }
 }

@@ -10,6 +10,8 @@ pub struct Conditioning<'a> {
     pub normaliser: &'a Normaliser,
     pub schedule: NoiseSchedule,
     pub spec: &'a TokenSpec,
+    /// Whether the history's actions are known.
+    pub history_actions: bool,
 }
 
 /// A future observation that is taken as known: the goal.
@@ -24,7 +26,7 @@ pub struct KnownObservation<'a> {
 }
 
 impl Conditioning<'_> {
-    /// History known as well as it was measured and, where a modality was missing, at level 1; the committed action, if there is
+    /// History known as well as it was measured and, where a modality was missing, at level 1 (as its actions, if they are not asked for); the committed action, if there is
     /// one, which is the action of the first future frame, at level 0; everything else is sampled.
     ///
     /// # Errors
@@ -37,6 +39,10 @@ impl Conditioning<'_> {
         for b in 0..batch {
             for (k, frame) in request.history.frames().enumerate() {
                 for m in 0..self.layout.modalities.len() {
+                    if m == ACTION_MODALITY && !self.history_actions {
+                        self.hold(&mut known, b, k, m, 1.0, &[])?;
+                        continue;
+                    }
                     self.hold_frame(&mut known, b, k, m, frame)?;
                 }
             }
@@ -108,7 +114,8 @@ mod tests {
         let normaliser = Normaliser::new(vec![0.0, 1.0], vec![1.0, 2.0]);
         let spec = TokenSpec::new(&layout.modality_of_channel(), layout.frame_stack);
         let schedule = NoiseSchedule(NoiseScheduleKind::Cosine);
-        let conditioning = Conditioning { layout: &layout, normaliser: &normaliser, schedule, spec: &spec };
+        let conditioning =
+            Conditioning { layout: &layout, normaliser: &normaliser, schedule, spec: &spec, history_actions: true };
         let mut known = Known::nothing(2, 4, &spec);
         // Two frames a token. Of 3..7 after frame 2 every third, 5 and 8, which is beyond the end; of the other sequence none.
         let frames = [3..7, 0..0];

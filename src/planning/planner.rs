@@ -223,6 +223,7 @@ impl Planner {
             normaliser: &self.normaliser,
             schedule: self.generator.schedule,
             spec: &self.generator.spec,
+            history_actions: settings.history_actions,
         };
         let mut known = conditioning.of_request(request, batch, settings.horizon)?;
         let first = request.history.frames().len() / stack;

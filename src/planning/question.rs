@@ -48,6 +48,7 @@ impl Planner {
             normaliser: &self.normaliser,
             schedule: self.generator.schedule,
             spec: &self.generator.spec,
+            history_actions: true,
         };
         // The last token may be longer than the question: what is beyond it is not known and not asked.
         let beyond = Frame::missing(&layout);

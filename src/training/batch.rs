@@ -10,6 +10,7 @@ use super::Dataset;
 use super::chance::{Purpose, generator};
 use super::stays::Stays;
 use crate::config::{Config, ModelConfig, NoiseMix, TrainingConfig};
+use crate::diffusion::mix::Asked;
 use crate::diffusion::{Levels, LossWeight, NoiseSchedule, Objective, RecentLevels, TokenSpec, Tokens, mix};
 use crate::signal::{Layout, Normaliser};
 
@@ -41,8 +42,7 @@ pub struct BatchMaker {
     pub objective: Objective,
     pub mix: NoiseMix,
     pub weight: LossWeight,
-    /// The modality that planning may take as known in the future.
-    pub goal: Vec<usize>,
+    pub asked: Asked,
     /// Tokens of a window that is not cut.
     pub tokens: usize,
     pub seed: u64,
@@ -56,7 +56,7 @@ impl BatchMaker {
         normaliser: Normaliser,
         model: &ModelConfig,
         training: &TrainingConfig,
-        goal: Vec<usize>,
+        asked: Asked,
     ) -> Self {
         Self {
             spec,
@@ -65,17 +65,20 @@ impl BatchMaker {
             objective: Objective(model.objective),
             mix: training.noise_mix.clone(),
             weight: LossWeight::new(training),
-            goal,
+            asked,
             tokens: training.window,
             seed: training.seed,
             stays: None,
         }
     }
 
-    /// The modalities that planning takes as known at the goal: its group, and that of its rate if there is one.
-    pub fn goal(config: &Config, layout: &Layout) -> Vec<usize> {
+    /// What planning asks under a configuration.
+    pub fn asked(config: &Config, layout: &Layout) -> Asked {
         let groups = config.goal.iter().flat_map(|goal| [Some(&goal.group), goal.rate.as_ref()]).flatten();
-        groups.filter_map(|group| layout.modality(group)).collect()
+        Asked {
+            goal: groups.filter_map(|group| layout.modality(group)).collect(),
+            history_actions: config.planner.history_actions,
+        }
     }
 
     /// The windows at these positions of the run, which belong to this step, each with its own levels and noise; in some steps
@@ -132,7 +135,7 @@ impl BatchMaker {
     fn noisy_window(&self, frames: &[(&[f32], &[u8])], row: Row, rng: &mut ChaCha8Rng) -> f64 {
         let (modalities, channels) = (self.spec.modalities, self.spec.channels() / self.spec.frame_stack);
         let tokens = row.levels.len() / self.spec.slots();
-        row.levels.copy_from_slice(&mix::levels(mix::pick(&self.mix, rng), &self.spec, &self.goal, tokens, rng));
+        row.levels.copy_from_slice(&mix::levels(mix::pick(&self.mix, rng), &self.spec, &self.asked, tokens, rng));
         for (levels, &(_, present)) in row.levels.chunks_mut(modalities).zip(frames) {
             levels.iter_mut().zip(present).filter(|(_, present)| **present == 0).for_each(|(level, _)| *level = 1.0);
         }
@@ -191,7 +194,16 @@ mod tests {
         let mix = NoiseMix { variable_length: 0.5, planning: 0.25, questions: 0.25, ..NoiseMix::default() };
         let training = TrainingConfig { window: 5, noise_mix: mix, seed: 4, ..TrainingConfig::default() };
         let spec = TokenSpec::new(&layout.modality_of_channel(), 2);
-        (dataset, BatchMaker::new(spec, normaliser, &ModelConfig::default(), &training, vec![1]))
+        (
+            dataset,
+            BatchMaker::new(
+                spec,
+                normaliser,
+                &ModelConfig::default(),
+                &training,
+                Asked { goal: vec![1], history_actions: true },
+            ),
+        )
     }
 
     fn numbers(batch: &Batch) -> Vec<&[f32]> {

@@ -279,6 +279,7 @@ fn asked(config: &Config) -> BTreeMap<String, String> {
         ("goal.group", goal.map(|goal| goal.group.clone())),
         ("goal.rate", goal.and_then(|goal| goal.rate.clone())),
         ("goal.tolerance", of_stays(goal.map(|goal| goal.tolerance.to_string()))),
+        ("planner.history_actions", Some(config.planner.history_actions.to_string())),
         ("planner.history", of_stays(Some(config.planner.history.to_string()))),
     ];
     facts.map(|(key, value)| (key.to_string(), value.unwrap_or_else(|| NONE.into()))).into()
@@ -332,6 +333,8 @@ training: {stays: 0.5}
         assert!(message.contains("planner.history") && message.contains('1') && message.contains('2'), "{message}");
         let wider = CONFIG.replace("tolerance: 0.4", "tolerance: 0.5");
         assert!(resume(progress(CONFIG), &wider).unwrap_err().contains("goal.tolerance"));
+        let hidden = CONFIG.replace("history: 1", "history: 1, history_actions: false");
+        assert!(resume(progress(CONFIG), &hidden).unwrap_err().contains("planner.history_actions"));
         // Without stays no window depends on these, and one that knows the goal depends on its groups.
         let plain = |text: &str| text.replace("stays: 0.5", "stays: 0");
         assert_eq!(resume(progress(&plain(CONFIG)), &plain(&longer)), Ok(()));

@@ -111,9 +111,9 @@ impl<'a> Trainer<'a> {
             known_values: model.known_values,
             ..NetworkConfig::new(model.width, model.layers, model.heads, spec.channels(), spec.slots(), settings.window)
         };
-        let goal = BatchMaker::goal(config, &layout);
+        let asked = BatchMaker::asked(config, &layout);
         let stays = Stays::fit(config, &training, &layout)?;
-        let maker = BatchMaker { stays, ..BatchMaker::new(spec, normaliser.clone(), model, settings, goal) };
+        let maker = BatchMaker { stays, ..BatchMaker::new(spec, normaliser.clone(), model, settings, asked) };
         let frames = training.frames() + validation.as_ref().map_or(0, Dataset::frames);
         let data = Data { bags: recording.inputs.clone(), episodes, frames };
         let mut progress = Progress::new(config, data, device_name);

@@ -17,6 +17,15 @@ use self::window::Window;
 use super::TokenSpec;
 use crate::config::NoiseMix;
 
+/// What planning asks of the network, and training shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The modality of the goal, which planning may take as known in the future, and, where it has one, that of its rate.
+    pub goal: Vec<usize>,
+    /// Whether the history's actions are known.
+    pub history_actions: bool,
+}
+
 /// How the levels of one window are drawn; `variable_length` is any of these on a window that [`cut`] shortens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pattern {
@@ -55,16 +64,15 @@ pub fn pick(mix: &NoiseMix, rng: &mut impl Rng) -> Pattern {
     Pattern::Planning
 }
 
-/// Levels of one window of `tokens` tokens, `[token, slot]`. `goal`: the modality that planning may take as known, and, where it
-/// has one, that of its rate.
-pub fn levels(pattern: Pattern, spec: &TokenSpec, goal: &[usize], tokens: usize, rng: &mut impl Rng) -> Vec<f32> {
+/// Levels of one window of `tokens` tokens, `[token, slot]`.
+pub fn levels(pattern: Pattern, spec: &TokenSpec, asked: &Asked, tokens: usize, rng: &mut impl Rng) -> Vec<f32> {
     let mut window = Window::unknown(spec, tokens);
     match pattern {
         Pattern::Independent => window.per_token(false, rng),
         Pattern::Shared => window.per_token(true, rng),
-        Pattern::Planning => window.planning(goal, rng),
-        Pattern::HiddenModality => window.hidden_modality(goal, rng),
-        Pattern::NoisyHistory => window.noisy_history(goal, rng),
+        Pattern::Planning => window.planning(asked, rng),
+        Pattern::HiddenModality => window.hidden_modality(asked, rng),
+        Pattern::NoisyHistory => window.noisy_history(asked, rng),
         Pattern::Questions => window.questions(rng),
     }
     window.levels
@@ -128,11 +136,12 @@ mod tests {
         // One modality (the action alone), two, three; one frame in a token or two; one token to seven.
         for (modalities, frame_stack) in [(&[0][..], 1), (&[0, 1], 2), (&[0, 0, 1, 2], 2)] {
             let spec = TokenSpec::new(modalities, frame_stack);
-            let goal = &[1, 2][..(spec.modalities - 1).min(2)];
+            let goal = [1, 2][..(spec.modalities - 1).min(2)].to_vec();
             for pattern in patterns {
                 for draw in 0..700 {
                     let tokens = 1 + draw % 7;
-                    let levels = levels(pattern, &spec, goal, tokens, &mut rng);
+                    let asked = Asked { goal: goal.clone(), history_actions: draw % 2 == 0 };
+                    let levels = levels(pattern, &spec, &asked, tokens, &mut rng);
                     assert_eq!(levels.len(), tokens * spec.slots());
                     assert!(levels.iter().all(|l| (0.0..=1.0).contains(l)), "{pattern:?}: {levels:?}");
                 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use rand::{Rng, RngExt};
 
 use super::super::TokenSpec;
+use super::Asked;
 
 /// The modality that commands; the others observe.
 const ACTION: usize = 0;
@@ -70,20 +71,20 @@ impl<'a> Window<'a> {
     }
 
     /// What planning uses.
-    pub fn planning(&mut self, goal: &[usize], rng: &mut impl Rng) {
-        self.plan(0, goal, rng);
+    pub fn planning(&mut self, asked: &Asked, rng: &mut impl Rng) {
+        self.plan(0, asked, rng);
     }
 
     /// Planning without one modality.
-    pub fn hidden_modality(&mut self, goal: &[usize], rng: &mut impl Rng) {
-        self.plan(0, goal, rng);
+    pub fn hidden_modality(&mut self, asked: &Asked, rng: &mut impl Rng) {
+        self.plan(0, asked, rng);
         let hidden = rng.random_range(0..self.spec.modalities);
         self.fill(0..self.frames(), hidden, 1.0);
     }
 
     /// A sensor that is noisy throughout the history, or since a while; or silent.
-    pub fn noisy_history(&mut self, goal: &[usize], rng: &mut impl Rng) {
-        let first = self.plan(1, goal, rng);
+    pub fn noisy_history(&mut self, asked: &Asked, rng: &mut impl Rng) {
+        let first = self.plan(1, asked, rng);
         let least = ACTION + usize::from(self.spec.modalities > 1);
         let modality = rng.random_range(least..self.spec.modalities);
         let since = if rng.random_bool(0.5) { 0 } else { rng.random_range(0..first) };
@@ -138,8 +139,11 @@ impl<'a> Window<'a> {
     }
 
     /// [`Window::schedule`], a committed action, a known future. Returns the first future frame.
-    fn plan(&mut self, least_history: usize, goal: &[usize], rng: &mut impl Rng) -> usize {
+    fn plan(&mut self, least_history: usize, asked: &Asked, rng: &mut impl Rng) -> usize {
         let (first, end) = (self.schedule(least_history, rng) * self.spec.frame_stack, self.frames());
+        if !asked.history_actions {
+            self.fill(0..first, ACTION, 1.0);
+        }
         if first == end {
             return first;
         }
@@ -148,8 +152,8 @@ impl<'a> Window<'a> {
         }
         if self.spec.modalities > 1 && rng.random_bool(KNOWN_FUTURE) {
             let any = rng.random_range(1..self.spec.modalities);
-            let known = match goal {
-                [_, ..] if rng.random_bool(GOAL_MODALITY) => {
+            let known = match &asked.goal[..] {
+                goal @ [_, ..] if rng.random_bool(GOAL_MODALITY) => {
                     let with_rate = goal.len() > 1 && rng.random_bool(WITH_RATE);
                     &goal[..if with_rate { goal.len() } else { 1 }]
                 }
@@ -236,6 +240,28 @@ mod tests {
         (0..500).map(|_| one()).collect()
     }
 
+    fn asking(goal: &[usize]) -> Asked {
+        Asked { goal: goal.to_vec(), history_actions: true }
+    }
+
+    #[test]
+    fn actions_that_are_not_asked_for_stay_unknown_in_the_history() {
+        let hidden = Asked { history_actions: false, ..asking(&[1]) };
+        let mut histories = 0;
+        // The same draws, so that nothing else differs.
+        let known = windows(|w, rng| w.planning(&asking(&[1]), rng));
+        for (known, hidden) in known.into_iter().zip(windows(|w, rng| w.planning(&hidden, rng))) {
+            let is_hidden = |frame: &usize| (of(&known, 0)[*frame], of(&hidden, 0)[*frame]) == (0.0, 1.0);
+            let history = (0..12).take_while(is_hidden).count();
+            let mut expected = known.clone();
+            (0..history).for_each(|frame| expected[frame * MODALITIES] = 1.0);
+            assert_eq!(hidden, expected);
+            histories += usize::from(history > 0);
+        }
+        // 0, 1 or 2 tokens of history, alike often.
+        assert!((300..370).contains(&histories), "{histories}");
+    }
+
     /// The levels of one modality, frame by frame.
     fn of(window: &[f32], modality: usize) -> Vec<f32> {
         window.iter().skip(modality).step_by(MODALITIES).copied().collect()
@@ -254,14 +280,14 @@ mod tests {
 
     #[test]
     fn a_hidden_modality_is_hidden_throughout() {
-        for window in windows(|w, rng| w.hidden_modality(&[1], rng)) {
+        for window in windows(|w, rng| w.hidden_modality(&asking(&[1]), rng)) {
             assert!((0..MODALITIES).any(|m| of(&window, m).iter().all(|l| *l == 1.0)));
         }
     }
 
     #[test]
     fn planning_windows_know_future_observations_and_committed_actions() {
-        let all = windows(|w, rng| w.planning(&[1], rng));
+        let all = windows(|w, rng| w.planning(&asking(&[1]), rng));
         // The goal's modality is known in the future, beyond some frame in which the action is not: 0.75 * (0.8 + 0.2 / 2)
         // = 0.675 of the windows, less those whose action there is at level 0, too.
         let knows_goal = |w: &&Vec<f32>| {
@@ -277,14 +303,14 @@ mod tests {
 
     #[test]
     fn a_goal_is_known_with_its_rate_and_without() {
-        let all = windows(|w, rng| w.planning(&[1, 2], rng));
+        let all = windows(|w, rng| w.planning(&asking(&[1, 2]), rng));
         // Frames in which the modality is known and the action is not; both are at once or neither, in whole windows.
         let known = |w: &Vec<f32>, m: usize| (0..12).filter(|&f| of(w, m)[f] == 0.0 && of(w, 0)[f] > 0.0).count();
         let both = all.iter().filter(|w| known(w, 1) > 0 && known(w, 1) == known(w, 2)).count();
         let alone = all.iter().filter(|w| known(w, 1) > 0 && known(w, 2) == 0).count();
         // 0.75 * 0.8 / 2 = 0.3 of the windows each; alone also where any observation is drawn.
         assert!((100..180).contains(&both) && (110..210).contains(&alone), "{both} {alone}");
-        assert!(windows(|w, rng| w.planning(&[1], rng)).iter().all(|w| known(w, 1) == 0 || known(w, 2) == 0));
+        assert!(windows(|w, rng| w.planning(&asking(&[1]), rng)).iter().all(|w| known(w, 1) == 0 || known(w, 2) == 0));
     }
 
     #[test]
@@ -311,7 +337,7 @@ mod tests {
     fn a_noisy_history_is_noisy_up_to_its_end_in_one_observation() {
         let mut silent = 0;
         let all = windows(|w, rng| {
-            w.noisy_history(&[], rng);
+            w.noisy_history(&asking(&[]), rng);
             assert!(of(&w.levels, 0)[..2].iter().all(|l| *l == 0.0), "the action of the history is known");
         });
         for window in &all {

@@ -70,7 +70,8 @@ impl Validator<'_> {
                 for slot in 0..spec.slots() {
                     let values = (0..spec.channels()).filter(|&c| spec.slot_of_channel[c] == slot);
                     let values: Vec<f32> = values.map(|c| window[t * spec.channels() + c]).collect();
-                    let level = if values.iter().any(|v| v.is_nan()) { 1.0 } else { 0.0 };
+                    let hidden = slot % spec.modalities == ACTION_MODALITY && !self.planner.history_actions;
+                    let level = if hidden || values.iter().any(|v| v.is_nan()) { 1.0 } else { 0.0 };
                     let values = values.into_iter().map(|v| if v.is_nan() { 0.0 } else { v });
                     known.hold((b, t, slot), level, values).map_err(|e| TrainError::Backend(e.to_string()))?;
                 }
