@@ -265,6 +265,11 @@ fn the_noise_scale_is_kept_with_the_weights() {
             "{c}: {normaliser}"
         );
     }
+    // What is loaded again has it too: another scale would be another checkpoint, which the run would not go on with.
+    place.trained("m", 7, &["--resume"]);
+    let again: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(place.at("m.run/last/checkpoint.json")).unwrap()).unwrap();
+    assert_eq!(&again["normaliser"], normaliser);
     place.configure(&[(scale("0.5").0, &scale("0.5").1)]);
     let other = place.train("m", 9, &["--resume"]).output().unwrap();
     assert!(!other.status.success() && stderr(&other).contains("training.noise_scale was"), "{}", stderr(&other));

@@ -137,10 +137,12 @@ impl Checkpoint {
     fn write(&self, directory: &Path) -> Result<(), CheckpointError> {
         let architecture = self.network.architecture();
         let description = Description {
-            format: match is_own(&architecture) {
-                _ if self.normaliser.is_scaled() => FORMAT,
-                true => FORMAT_OF_OWN,
-                false => FORMAT_OF_OTHERS,
+            format: if self.normaliser.is_scaled() {
+                FORMAT
+            } else if is_own(&architecture) {
+                FORMAT_OF_OWN
+            } else {
+                FORMAT_OF_OTHERS
             },
             architecture,
             network: self.sizes.clone(),

@@ -26,8 +26,9 @@ pub struct KnownObservation<'a> {
 }
 
 impl Conditioning<'_> {
-    /// History known as well as it was measured and, where a modality was missing, at level 1 (as its actions, if they are not asked for); the committed action, if there is
-    /// one, which is the action of the first future frame, at level 0; everything else is sampled.
+    /// History known as well as it was measured and, where a modality was missing, at level 1, as its actions are where they are
+    /// to be hidden; the committed action, if there is one, which is the action of the first future frame, at level 0; everything
+    /// else is sampled.
     ///
     /// # Errors
     /// A level outside [0, 1].

@@ -194,16 +194,8 @@ mod tests {
         let mix = NoiseMix { variable_length: 0.5, planning: 0.25, questions: 0.25, ..NoiseMix::default() };
         let training = TrainingConfig { window: 5, noise_mix: mix, seed: 4, ..TrainingConfig::default() };
         let spec = TokenSpec::new(&layout.modality_of_channel(), 2);
-        (
-            dataset,
-            BatchMaker::new(
-                spec,
-                normaliser,
-                &ModelConfig::default(),
-                &training,
-                Asked { goal: vec![1], history_actions: true },
-            ),
-        )
+        let asked = Asked { goal: vec![1], history_actions: true };
+        (dataset, BatchMaker::new(spec, normaliser, &ModelConfig::default(), &training, asked))
     }
 
     fn numbers(batch: &Batch) -> Vec<&[f32]> {
