@@ -1,6 +1,7 @@
 //! The checkpoint: one directory with weights, network, token layout, normaliser, contract and provenance. Whole or nothing:
 //! it is written beside its place and renamed.
 
+use std::fmt;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,24 @@ pub struct Provenance {
     pub seconds: f64,
     pub device: String,
     pub seed: u64,
+    /// The model that training began with; its steps are not counted here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Origin>,
+}
+
+/// A model that training began with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Its directory, as it was given.
+    pub model: String,
+    /// [`super::checkpoint_digest`] of it.
+    pub sha256: String,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} (SHA-256 {})", self.model, self.sha256)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -185,7 +204,7 @@ impl Checkpoint {
         description.check(weights).map_err(|message| malformed(DESCRIPTION, message))?;
         let configuration = read(CONTRACT)?;
         let contract = Contract::parse(&configuration, &directory.join(CONTRACT))?;
-        let weights = directory.join(WEIGHTS);
+        let weights = Self::weights(directory);
         let network = match description.architecture.init(&description.network, device) {
             AnyNetwork::Own(network) => AnyNetwork::Own(load_network(network, &weights)?),
             AnyNetwork::Reference(network) => AnyNetwork::Reference(load_network(network, &weights)?),
@@ -229,6 +248,11 @@ impl Checkpoint {
                 Err(CheckpointError::OtherContract { path: directory.into(), key: key.into(), trained, configured })
             }
         }
+    }
+
+    /// Where the weights of a checkpoint lie.
+    pub fn weights(directory: &Path) -> PathBuf {
+        directory.join(WEIGHTS)
     }
 
     /// Which channels of a token share a level.

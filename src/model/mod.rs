@@ -15,7 +15,7 @@ mod reference;
 
 pub use any_network::{AnyNetwork, Architecture};
 pub use bundle::replace;
-pub use checkpoint::{Checkpoint, CheckpointError, Provenance, load_network, numbered, save_network};
+pub use checkpoint::{Checkpoint, CheckpointError, Origin, Provenance, load_network, numbered, save_network};
 pub use device::{DeviceError, Engine, device, devices, engine};
 pub use digest::checkpoint_digest;
 pub use network::{Network, NetworkConfig, Told};

@@ -83,6 +83,9 @@ fn text(card: &Card, lines: &[&Line]) -> String {
         provenance.device,
         provenance.seed
     ));
+    if let Some(from) = &provenance.from {
+        line(format_args!("Begun with the model {from}, whose own steps are not counted here."));
+    }
     line(format_args!(
         "Smoothed training loss {:.4}.\n\n![The course of the training]({CURVES})",
         provenance.training_loss

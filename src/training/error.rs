@@ -43,6 +43,10 @@ pub enum TrainError {
         "{}: the run cannot go on: {what} was {was} and is {is}. Undo the change, or start anew with another --out or --restart", place.display()
     )]
     OtherRun { place: PathBuf, what: String, was: String, is: String },
+    #[error("{}: a run cannot begin with the model that it would overwrite; give another --out", place.display())]
+    OntoItself { place: PathBuf },
+    #[error("{}: training cannot begin with this model: {what} is {was} there and {is} in the configuration", place.display())]
+    OtherModel { place: PathBuf, what: String, was: String, is: String },
     /// A setting that the data do not bear.
     #[error(transparent)]
     Setting(#[from] ConfigError),

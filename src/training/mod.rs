@@ -2,6 +2,7 @@
 //! go on where it was stopped.
 
 mod batch;
+mod begin;
 mod card;
 mod chance;
 mod curves;
@@ -20,6 +21,7 @@ mod trainer;
 mod validation;
 
 pub use batch::{Batch, BatchMaker};
+pub use begin::origin;
 pub use dataset::{Dataset, DatasetError, Window};
 pub use error::TrainError;
 pub use events::{End, Event, Summary};

@@ -18,13 +18,14 @@ use serde::{Deserialize, Serialize};
 use super::TrainError;
 use super::parallel::Ranks;
 use crate::config::{Config, ModelConfig, TrainingConfig};
-use crate::model::{AnyNetwork, Checkpoint, CheckpointError, Network, load_network, save_network};
+use crate::model::{AnyNetwork, Checkpoint, CheckpointError, Network, Origin, load_network, save_network};
 use crate::signal::Normaliser;
 
 const LAST: &str = "last";
 const RAW: &str = "raw.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 const PROGRESS: &str = "progress.json";
+const NONE: &str = "none";
 /// Raised when an older program could misread a newer run.
 const FORMAT: u32 = 1;
 
@@ -70,6 +71,9 @@ pub struct Progress {
     pub seconds: f64,
     pub windows_seen: u64,
     pub device: String,
+    /// The model that the run began with.
+    #[serde(default)]
+    from: Option<Origin>,
     training: TrainingConfig,
     model: ModelConfig,
     /// What the data are, to refuse others.
@@ -96,7 +100,7 @@ pub struct Data {
 }
 
 impl Progress {
-    pub fn new(config: &Config, data: Data, device: &str) -> Self {
+    pub fn new(config: &Config, data: Data, device: &str, from: Option<&Origin>) -> Self {
         Self {
             format: FORMAT,
             step: 0,
@@ -107,6 +111,7 @@ impl Progress {
             seconds: 0.0,
             windows_seen: 0,
             device: device.into(),
+            from: from.cloned(),
             training: config.training.clone(),
             model: config.model.clone(),
             data,
@@ -117,7 +122,9 @@ impl Progress {
     /// What all ranks must have in common, as a number: settings and data.
     pub fn fingerprint(&self, normaliser: &Normaliser) -> u32 {
         crc32fast::hash(
-            serde_json::json!([self.training, self.model, self.data, self.asked, normaliser]).to_string().as_bytes(),
+            serde_json::json!([self.training, self.model, self.data, self.asked, self.from, normaliser])
+                .to_string()
+                .as_bytes(),
         )
     }
 }
@@ -128,6 +135,7 @@ pub struct Run {
     out: PathBuf,
     directory: PathBuf,
     resumed: Option<Progress>,
+    from: Option<Origin>,
 }
 
 impl Run {
@@ -146,7 +154,7 @@ impl Run {
             return Ok(run);
         }
         let resumed = (start == Start::Resume).then(|| read_progress(&directory.join(LAST))).transpose()?;
-        Ok(Self { out: out.into(), directory, resumed })
+        Ok(Self { out: out.into(), directory, resumed, from: None })
     }
 
     fn write(out: &Path, start: Start, directory: &Path) -> Result<Self, TrainError> {
@@ -169,7 +177,17 @@ impl Run {
         fs::create_dir_all(directory).map_err(|source| at(directory, source))?;
         let probe = directory.join(".probe");
         fs::write(&probe, "probe").and_then(|()| fs::remove_file(&probe)).map_err(|source| at(&probe, source))?;
-        Ok(Self { out: out.into(), directory: directory.into(), resumed })
+        Ok(Self { out: out.into(), directory: directory.into(), resumed, from: None })
+    }
+
+    /// The same, begun with a trained model in place of random weights.
+    pub fn beginning_with(self, from: Option<Origin>) -> Self {
+        Self { from, ..self }
+    }
+
+    /// The model that it begins with, where it is not a random one.
+    pub fn from(&self) -> Option<&Origin> {
+        self.from.as_ref()
     }
 
     /// The best checkpoint's place.
@@ -260,6 +278,7 @@ fn facts(progress: &Progress) -> Vec<(String, String)> {
         ("the number of episodes".into(), progress.data.episodes.to_string()),
         ("the number of frames".into(), progress.data.frames.to_string()),
         ("--device".into(), progress.device.clone()),
+        ("--from".into(), progress.from.as_ref().map_or(NONE.into(), Origin::to_string)),
     ];
     let sections = [("training", serde_json::json!(progress.training)), ("model", serde_json::json!(progress.model))];
     for (section, keys) in &sections {
@@ -272,7 +291,6 @@ fn facts(progress: &Progress) -> Vec<(String, String)> {
 
 /// The same keys in every run, so that [`facts`] of two stand beside each other.
 fn asked(config: &Config) -> BTreeMap<String, String> {
-    const NONE: &str = "none";
     let goal = config.goal.as_ref();
     let of_stays = |value: Option<String>| value.filter(|_| config.training.stays > 0.0);
     let facts = [
@@ -319,13 +337,13 @@ training: {stays: 0.5}
 
     fn progress(text: &str) -> Progress {
         let config = Config::parse(text, Path::new("c.yaml")).unwrap();
-        Progress::new(&config, Data { bags: Vec::new(), episodes: 1, frames: 9 }, "flex")
+        Progress::new(&config, Data { bags: Vec::new(), episodes: 1, frames: 9 }, "flex", None)
     }
 
     #[test]
     fn what_the_windows_depend_on_may_not_change() {
         let resume = |before: Progress, now: &str| {
-            let run = Run { out: "m".into(), directory: "m.run".into(), resumed: Some(before) };
+            let run = Run { out: "m".into(), directory: "m.run".into(), resumed: Some(before), from: None };
             run.resumed(&progress(now)).map(|_| ()).map_err(|error| error.to_string())
         };
         let longer = CONFIG.replace("history: 1", "history: 2");

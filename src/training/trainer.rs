@@ -14,6 +14,7 @@ use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
 
 use super::batch::{Batch, BatchMaker};
+use super::begin;
 use super::card::{self, Card};
 use super::dataset::Dataset;
 use super::ema::Ema;
@@ -29,7 +30,7 @@ use super::validation::{Validation, Validator};
 use crate::config::{Config, TrainingConfig};
 use crate::data::Recording;
 use crate::diffusion::TokenSpec;
-use crate::model::{Checkpoint, Network, NetworkConfig, Provenance, numbered};
+use crate::model::{Checkpoint, Network, NetworkConfig, Provenance, load_network, numbered};
 use crate::signal::Normaliser;
 
 /// Loss is reported as a mean over about this many steps.
@@ -104,19 +105,22 @@ impl<'a> Trainer<'a> {
         let window = settings.window * layout.frame_stack;
         let (training, validation, normaliser) =
             Dataset::split(recording, window, config.contract.period_s, settings.validation_share, settings.seed)?;
-        let normaliser = normaliser.scaled(&layout, &settings.noise_scale);
         let spec = TokenSpec::new(&layout.modality_of_channel(), layout.frame_stack);
         let model = &config.model;
         let sizes = NetworkConfig {
             known_values: model.known_values,
             ..NetworkConfig::new(model.width, model.layers, model.heads, spec.channels(), spec.slots(), settings.window)
         };
+        let normaliser = match run.from() {
+            Some(from) => begin::normaliser(Path::new(&from.model), config, &layout, &sizes, device)?,
+            None => normaliser.scaled(&layout, &settings.noise_scale),
+        };
         let asked = BatchMaker::asked(config, &layout);
         let stays = Stays::fit(config, &training, &layout)?;
         let maker = BatchMaker { stays, ..BatchMaker::new(spec, normaliser.clone(), model, settings, asked) };
         let frames = training.frames() + validation.as_ref().map_or(0, Dataset::frames);
         let data = Data { bags: recording.inputs.clone(), episodes, frames };
-        let mut progress = Progress::new(config, data, device_name);
+        let mut progress = Progress::new(config, data, device_name, run.from());
 
         let (batch, parts) = (settings.batch, settings.accumulate.next_multiple_of(ranks.size()));
         if batch < parts {
@@ -130,6 +134,9 @@ impl<'a> Trainer<'a> {
         // Burn draws the weights when they are first read.
         parallel::fingerprint(&network)?;
         drop(turn);
+        if let Some(from) = run.from() {
+            network = load_network(network, &Checkpoint::weights(Path::new(&from.model)))?;
+        }
         let mut optimizer = optimizer(settings);
         let mut ema = Ema::new(&network, settings.ema_decay);
         network = network.in_precision(settings.precision, device, device_name)?;
@@ -157,6 +164,7 @@ impl<'a> Trainer<'a> {
             frames,
             device: device_name.into(),
             seed: settings.seed,
+            from: run.from().cloned(),
             ..Provenance::default()
         };
         let newest = log.lines().into_iter().rev().find_map(|line| line.validation);

@@ -5,5 +5,6 @@ mod bench;
 mod copy;
 mod devices;
 mod fork;
+mod from;
 mod measured;
 mod same;

@@ -40,6 +40,9 @@ pub struct Train {
     /// Removes the unfinished run of OUT and starts anew.
     #[arg(long)]
     restart: bool,
+    /// Begins with the weights of this model, of the same contract, network and window, and keeps its normaliser.
+    #[arg(long, value_name = "MODEL")]
+    from: Option<PathBuf>,
     /// flex; tch, cuda:N and wgpu:N as built in (docs/models.md). Several, as cuda:0,cuda:1, share each batch.
     #[arg(long, default_value = "flex")]
     device: String,
@@ -148,7 +151,9 @@ impl Work<'_> {
             (_, true) => Start::Restart,
             _ => Start::New,
         };
-        let run = Run::open(&arguments.out, start, ranks)?;
+        let origin = |from| training::origin(from, &arguments.out);
+        let from = arguments.from.as_deref().map(origin).transpose()?;
+        let run = Run::open(&arguments.out, start, ranks)?.beginning_with(from);
         let inputs = data::inputs(&arguments.bag)?;
         let recording = self.recording(&inputs, ranks)?;
         let bar = ProgressBar::new(self.config.training.steps as u64).with_style(

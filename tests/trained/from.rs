@@ -1,0 +1,109 @@
+//! Training that begins with a model.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+use df_planner::config::Config;
+use df_planner::data::Recording;
+use df_planner::model::{Checkpoint, Engine, Origin, checkpoint_digest};
+use df_planner::signal::Layout;
+use df_planner::training::parallel::Alone;
+use df_planner::training::{Run, Start, TrainError, origin, train};
+
+use super::bench::{config, episode, turn};
+
+const MIX: &str = "{independent: 1}";
+
+#[derive(Default)]
+struct Weights(Vec<f32>);
+
+impl ModuleVisitor for Weights {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.extend(param.val().into_data().try_to_vec::<f32>().unwrap());
+    }
+}
+
+/// A run on a wave around `mean`.
+fn run(config: &Config, mean: f32, out: &Path, start: Start, from: Option<&Path>) -> Result<Checkpoint, TrainError> {
+    let data = || vec!["data".to_string()];
+    let layout = Layout::new(2, [("action".into(), data()), ("seen".into(), data())]);
+    let wave = |k: i32| [mean + (k as f32 * 0.7).sin(), mean + (k as f32 * 0.7).cos()];
+    let recording = Recording::of(&layout, vec![(episode((0..60).map(wave)).frames, 1.0)]).unwrap();
+    let from = from.map(|from| origin(from, out)).transpose()?;
+    let run = Run::open(out, start, &Alone)?.beginning_with(from);
+    let device = ("flex", &Engine::Native.device());
+    train(config, &Arc::clone(&recording), &run, device, &Alone, &AtomicBool::new(false), &mut |_| ())?;
+    Ok(Checkpoint::load(out, device.1)?)
+}
+
+fn weights(checkpoint: &Checkpoint) -> Vec<f32> {
+    let mut weights = Weights::default();
+    checkpoint.network.visit(&mut weights);
+    weights.0
+}
+
+fn distance(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt()
+}
+
+#[test]
+fn a_run_begins_with_the_weights_and_the_normaliser_of_a_model() {
+    let _turn = turn();
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    let model = run(&config(3, 40, MIX), 5.0, &first, Start::New, None).unwrap();
+    // One step too small to be seen, on other data.
+    let mut still = config(3, 1, MIX);
+    still.training.learning_rate = 1e-12;
+    let begun = run(&still, 8.0, &second, Start::New, Some(&first)).unwrap();
+    let anew = run(&still, 8.0, &folder.path().join("third"), Start::New, None).unwrap();
+    let [model_weights, begun_weights, anew_weights] = [&model, &begun, &anew].map(weights);
+    assert!(distance(&model_weights, &begun_weights) < 1e-4, "{}", distance(&model_weights, &begun_weights));
+    assert!(distance(&model_weights, &anew_weights) > 1.0, "{}", distance(&model_weights, &anew_weights));
+    assert_eq!(begun.normaliser, model.normaliser);
+    assert_ne!(anew.normaliser, model.normaliser);
+    let origin = Origin { model: first.display().to_string(), sha256: checkpoint_digest(&first).unwrap() };
+    assert_eq!(begun.provenance.from, Some(origin));
+    assert_eq!(begun.provenance.steps, 1);
+    // It goes on with the model that it began with, and no other.
+    let more = config(3, 3, MIX);
+    let begun = run(&more, 8.0, &second, Start::Resume, Some(&first)).unwrap();
+    assert_eq!((begun.provenance.steps, begun.normaliser), (3, model.normaliser));
+    let message = run(&more, 8.0, &second, Start::Resume, None).err().unwrap().to_string();
+    assert!(message.contains("--from was") && message.contains("is none"), "{message}");
+}
+
+#[test]
+fn a_model_that_the_configuration_would_misread_is_refused() {
+    let _turn = turn();
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    run(&config(3, 2, MIX), 5.0, &first, Start::New, None).unwrap();
+    let refused = |change: &dyn Fn(&mut Config)| {
+        let mut config = config(3, 2, MIX);
+        change(&mut config);
+        run(&config, 5.0, &second, Start::Restart, Some(&first)).err().unwrap().to_string()
+    };
+    for (message, expected) in [
+        (refused(&|config| config.training.window = 4), "training.window is 3 there and 4 in the configuration"),
+        (refused(&|config| config.model.width = 64), "model is"),
+        (
+            refused(&|config| {
+                config.training.noise_scale.insert("seen".into(), 0.5);
+            }),
+            "training.noise_scale is",
+        ),
+        (refused(&|config| config.contract.period_s = 0.2), "another contract"),
+    ] {
+        assert!(message.contains(expected) && message.contains("first"), "{message}");
+    }
+    let itself = run(&config(3, 2, MIX), 5.0, &first, Start::Restart, Some(&first)).err().unwrap().to_string();
+    assert!(itself.contains("overwrite"), "{itself}");
+    assert!(folder.path().join("first.run").exists(), "a refusal costs nothing");
+    let missing = folder.path().join("missing");
+    let message = run(&config(3, 2, MIX), 5.0, &second, Start::Restart, Some(&missing)).err().unwrap().to_string();
+    assert!(message.contains("missing"), "{message}");
+}
