@@ -179,14 +179,7 @@ impl Block {
     }
 
     fn attend(&self, x: Tensor<2>, batch: usize) -> Tensor<2> {
-        let [rows, width] = x.dims();
-        let (tokens, head) = (rows / batch, width / self.heads);
-        // [batch * token, 3 * width] -> [3, batch, head, token, width / heads]
-        let all =
-            self.of(&self.query_key_value, x).reshape([batch, tokens, 3, self.heads, head]).permute([2, 0, 3, 1, 4]);
-        let [query, key, value] = [0, 1, 2].map(|i| all.clone().narrow(0, i, 1).squeeze_dim::<4>(0));
-        let attended = attention(query, key, value);
-        self.of(&self.attended, attended.swap_dims(1, 2).reshape([rows, width]))
+        self.of(&self.attended, attention(self.of(&self.query_key_value, x), batch, self.heads))
     }
 
     fn of(&self, layer: &Linear, rows: Tensor<2>) -> Tensor<2> {

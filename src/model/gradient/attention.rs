@@ -1,4 +1,5 @@
-//! Attention, of whose weights the gradient is made after they have been computed a second time.
+//! Attention, of whose weights the gradient is made after they have been computed a second time. Query, key and value stay in the one
+//! matrix that they come in: taken out of it one by one, the gradient of each would be put into a matrix of zeros.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -7,24 +8,35 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::autodiff::{Autodiff, NodeId};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::Tensor;
+use burn::tensor::{Shape, Slice, Tensor};
 
 use super::is_extended;
 
-/// `softmax(query key^T / sqrt(width)) value` (Vaswani et al. 2017, "Attention Is All You Need", eq. 1), all of shape
-/// `[batch, head, token, width of a head]`.
-pub fn attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
-    if !is_extended(query.device().as_dispatch()) {
-        return burn::tensor::module::attention(query, key, value, None, None, Default::default());
+/// `softmax(query key^T / sqrt(width of a head)) value` (Vaswani et al. 2017, "Attention Is All You Need", eq. 1): from
+/// `[batch * token, 3 * width]`, query, key and value beside each other, to `[batch * token, width]`.
+pub fn attention(packed: Tensor<2>, batch: usize, heads: usize) -> Tensor<2> {
+    if !is_extended(packed.device().as_dispatch()) {
+        return by_parts(packed, batch, heads);
     }
-    let [query, key, value] = [query, key, value].map(Tensor::into_dispatch);
-    Tensor::from_dispatch(<Dispatch as Attention>::attend(query, key, value))
+    Tensor::from_dispatch(<Dispatch as Attention>::attend(packed.into_dispatch(), batch, heads))
+}
+
+/// The same with Burn's own gradients.
+fn by_parts(packed: Tensor<2>, batch: usize, heads: usize) -> Tensor<2> {
+    let [rows, width] = packed.dims();
+    let (tokens, width) = (rows / batch, width / 3);
+    // [batch * token, 3 * width] -> [3, batch, head, token, width / heads]
+    let all = packed.reshape([batch, tokens, 3, heads, width / heads]).permute([2, 0, 3, 1, 4]);
+    let [query, key, value] = [0, 1, 2].map(|i| all.clone().narrow(0, i, 1).squeeze_dim::<4>(0));
+    let attended = burn::tensor::module::attention(query, key, value, None, None, Default::default());
+    attended.swap_dims(1, 2).reshape([rows, width])
 }
 
 #[backend_extension(Flex, LibTorch: cfg(feature = "tch"), Autodiff)]
 pub trait Attention: Backend {
-    fn attend(query: FloatTensor<Self>, key: FloatTensor<Self>, value: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::attention(query, key, value, None, None, Default::default())
+    fn attend(packed: FloatTensor<Self>, batch: usize, heads: usize) -> FloatTensor<Self> {
+        let [query, key, value] = unpacked::<Self>(packed, batch, heads);
+        joined::<Self>(Self::attention(query, key, value, None, None, Default::default()))
     }
 }
 
@@ -33,13 +45,12 @@ impl Attention for Flex {}
 #[cfg(feature = "tch")]
 impl Attention for burn::backend::LibTorch {}
 
-impl<B: Backend, C: CheckpointStrategy> Attention for Autodiff<B, C> {
-    fn attend(query: FloatTensor<Self>, key: FloatTensor<Self>, value: FloatTensor<Self>) -> FloatTensor<Self> {
-        let [q, k, v] = [&query, &key, &value].map(|tensor| tensor.primitive().clone());
-        let attended = B::attention(q, k, v, None, None, Default::default());
-        match Step.prepare::<C>([query.node(), key.node(), value.node()]).compute_bound().stateful() {
+impl<B: Backend + Attention, C: CheckpointStrategy> Attention for Autodiff<B, C> {
+    fn attend(packed: FloatTensor<Self>, batch: usize, heads: usize) -> FloatTensor<Self> {
+        let attended = B::attend(packed.primitive().clone(), batch, heads);
+        match Step.prepare::<C>([packed.node()]).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
-                let kept = [&query, &key, &value].map(|tensor| prep.checkpoint(tensor));
+                let kept = (prep.checkpoint(&packed), batch, heads);
                 prep.finish(kept, attended)
             }
             OpsKind::UnTracked(prep) => prep.finish(attended),
@@ -50,19 +61,49 @@ impl<B: Backend, C: CheckpointStrategy> Attention for Autodiff<B, C> {
 #[derive(Debug)]
 struct Step;
 
-impl<B: Backend> Backward<B, 3> for Step {
-    /// Query, key and value.
-    type State = [NodeId; 3];
+impl<B: Backend> Backward<B, 1> for Step {
+    /// Query, key and value, the batch and the heads.
+    type State = (NodeId, usize, usize);
 
-    fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, checkpointer: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, checkpointer: &mut Checkpointer) {
         let gradient = gradients.consume::<B>(&ops.node);
-        let inputs = ops.state.map(|node| checkpointer.retrieve_node_output(node));
-        for (node, gradient) in ops.parents.into_iter().zip(of_inputs::<B>(inputs, gradient)) {
-            if let Some(node) = node {
-                gradients.register::<B>(node.id, gradient);
-            }
+        let ((packed, batch, heads), [parent]) = (ops.state, ops.parents);
+        if let Some(node) = parent {
+            let parts = unpacked::<B>(checkpointer.retrieve_node_output(packed), batch, heads);
+            let of_parts = of_parts::<B>(parts, by_head::<B>(gradient, batch, heads));
+            gradients.register::<B>(node.id, packed_again::<B>(of_parts));
         }
     }
+}
+
+/// `[batch * token, 3 * width]` to three of `[batch, head, token, width of a head]`.
+fn unpacked<B: Backend>(packed: FloatTensor<B>, batch: usize, heads: usize) -> [FloatTensor<B>; 3] {
+    let [rows, width] = packed.shape().dims();
+    let (tokens, head) = (rows / batch, width / (3 * heads));
+    let packed = B::float_reshape(packed, Shape::new([batch, tokens, 3, heads, head]));
+    let packed = B::float_permute(packed, &[2, 0, 3, 1, 4]);
+    let part = |i: usize| {
+        let part = B::float_slice(packed.clone(), &[Slice::from(i..i + 1)]);
+        B::float_reshape(part, Shape::new([batch, heads, tokens, head]))
+    };
+    [0, 1, 2].map(part)
+}
+
+/// `[batch * token, width]` to `[batch, head, token, width of a head]`.
+fn by_head<B: Backend>(rows: FloatTensor<B>, batch: usize, heads: usize) -> FloatTensor<B> {
+    let [count, width] = rows.shape().dims();
+    B::float_swap_dims(B::float_reshape(rows, Shape::new([batch, count / batch, heads, width / heads])), 1, 2)
+}
+
+/// The inverse of [`by_head`].
+fn joined<B: Backend>(heads: FloatTensor<B>) -> FloatTensor<B> {
+    let [batch, count, tokens, head] = heads.shape().dims();
+    B::float_reshape(B::float_swap_dims(heads, 1, 2), Shape::new([batch * tokens, count * head]))
+}
+
+/// The inverse of [`unpacked`].
+fn packed_again<B: Backend>(parts: [FloatTensor<B>; 3]) -> FloatTensor<B> {
+    B::float_cat(parts.map(joined::<B>).into(), 1)
 }
 
 /// With the weights `w = softmax(query key^T scale)` and `gradient` that of the result, those of
@@ -70,10 +111,7 @@ impl<B: Backend> Backward<B, 3> for Step {
 /// - the value: `w^T gradient`
 /// - the scores before the softmax: `s = w (p - sum over a row of p w)`, with `p = gradient value^T`
 /// - query and key: `scale s key` and `scale s^T query`
-fn of_inputs<B: Backend>(
-    [query, key, value]: [B::FloatTensorPrimitive; 3],
-    gradient: B::FloatTensorPrimitive,
-) -> [B::FloatTensorPrimitive; 3] {
+fn of_parts<B: Backend>([query, key, value]: [FloatTensor<B>; 3], gradient: FloatTensor<B>) -> [FloatTensor<B>; 3] {
     let scale = 1.0 / (query.shape()[3] as f64).sqrt();
     let query = B::float_mul_scalar(query, scale.into());
     let scores = B::float_matmul(query.clone(), B::float_swap_dims(key.clone(), 2, 3));
@@ -93,29 +131,25 @@ mod tests {
     use crate::model::devices;
     use burn::tensor::{Device, TensorData};
 
-    /// What is attended to, and the gradients of query, key and value.
-    fn attended_and_gradients(device: &Device, attend: fn([Tensor<4>; 3]) -> Tensor<4>) -> [Vec<f32>; 4] {
-        const SHAPE: [usize; 4] = [3, 2, 5, 7];
-        let tensor = |step: f32| {
-            let wave = (0..SHAPE.iter().product()).map(|i: usize| (i as f32 * step).sin()).collect();
-            Tensor::<4>::from_data(TensorData::new::<f32, _>(wave, SHAPE), device)
+    /// What is attended to, and the gradient of query, key and value.
+    fn attended_and_gradient(device: &Device, attend: fn(Tensor<2>, usize, usize) -> Tensor<2>) -> [Vec<f32>; 2] {
+        let (batch, tokens, heads, head) = (3, 5, 2, 7);
+        let wave = |step: f32, width: usize| {
+            let values = (0..batch * tokens * width).map(|i: usize| (i as f32 * step).sin()).collect();
+            Tensor::<2>::from_data(TensorData::new::<f32, _>(values, [batch * tokens, width]), device)
         };
-        let inputs = [0.7, 0.3, 0.9].map(|step| tensor(step).require_grad());
-        let attended = attend(inputs.clone());
-        let gradients = (attended.clone() * tensor(1.1)).sum().backward();
-        let host = |data: TensorData| data.try_to_vec::<f32>().unwrap();
-        let [q, k, v] = inputs.map(|input| host(input.grad(&gradients).unwrap().into_data()));
-        [host(attended.into_data()), q, k, v]
+        let packed = wave(0.7, 3 * heads * head).require_grad();
+        let attended = attend(packed.clone(), batch, heads);
+        let gradients = (attended.clone() * wave(1.1, heads * head)).sum().backward();
+        let host = |tensor: Tensor<2>| tensor.into_data().try_to_vec::<f32>().unwrap();
+        [host(attended), host(packed.grad(&gradients).unwrap())]
     }
 
     #[test]
-    fn attention_and_its_gradients_are_those_that_burn_takes_apart() {
+    fn attention_and_its_gradient_are_those_that_burn_takes_apart() {
         for name in devices() {
             let device = crate::model::device(&name).unwrap().autodiff();
-            let ours = attended_and_gradients(&device, |[q, k, v]| attention(q, k, v));
-            let burns = attended_and_gradients(&device, |[q, k, v]| {
-                burn::tensor::module::attention(q, k, v, None, None, Default::default())
-            });
+            let [ours, burns] = [attention, by_parts].map(|attend| attended_and_gradient(&device, attend));
             // Sums of a few products of numbers up to 1 each, of which the gradients of query and key are small differences.
             for (i, (a, b)) in ours.iter().flatten().zip(burns.iter().flatten()).enumerate() {
                 assert!((a - b).abs() <= 1e-6, "{name} {i}: {a}, {b}");
