@@ -1,7 +1,6 @@
 //! Training that begins with a model.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use burn::module::{Module, ModuleVisitor, Param};
@@ -35,7 +34,7 @@ fn run(config: &Config, mean: f32, out: &Path, start: Start, from: Option<&Path>
     let from = from.map(|from| origin(from, out)).transpose()?;
     let run = Run::open(out, start, &Alone)?.beginning_with(from);
     let device = ("flex", &Engine::Native.device());
-    train(config, &Arc::clone(&recording), &run, device, &Alone, &AtomicBool::new(false), &mut |_| ())?;
+    train(config, &recording, &run, device, &Alone, &AtomicBool::new(false), &mut |_| ())?;
     Ok(Checkpoint::load(out, device.1)?)
 }
 
