@@ -8,6 +8,11 @@ use serde::Deserialize;
 
 use super::pgm::{Pgm, PgmError};
 
+/// The shades that map_saver writes; with its old threshold of 0.196 an unknown cell is read again as such.
+const FREE: u8 = 254;
+const OCCUPIED: u8 = 0;
+const UNKNOWN: u8 = 205;
+
 /// What `nav_msgs/msg/OccupancyGrid` says, whether from a file or a topic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OccupancyGrid {
@@ -92,6 +97,27 @@ impl OccupancyGrid {
     }
 }
 
+impl OccupancyGrid {
+    /// Writes the map: `file`, which names an image of the same name beside it. Cells are free, occupied or unknown.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn save(&self, file: &Path) -> std::io::Result<()> {
+        let image = file.with_extension("pgm");
+        let shade = |cell: &i8| if *cell < 0 { UNKNOWN } else { [FREE, OCCUPIED][usize::from(*cell > 50)] };
+        let mut bytes = format!("P5\n{} {}\n255\n", self.width, self.height).into_bytes();
+        bytes.extend(self.cells.chunks_exact(self.width).rev().flatten().map(shade));
+        std::fs::write(&image, bytes)?;
+        let name = image.file_name().unwrap_or_default().to_string_lossy();
+        let ([x, y], yaw, resolution) = (self.origin_m, self.yaw_rad, self.resolution_m);
+        let text = format!(
+            "image: {name:?}\nresolution: {resolution}\norigin: [{x}, {y}, {yaw}]\nnegate: 0\n\
+             occupied_thresh: 0.65\nfree_thresh: 0.196\n"
+        );
+        std::fs::write(file, text)
+    }
+}
+
 impl MapFile {
     fn check(&self) -> Result<(), (&'static str, String, &'static str)> {
         let mode = self.mode.as_deref().unwrap_or("trinary");
@@ -142,6 +168,24 @@ mod tests {
 
     const MAP: &str = "image: a.pgm\nmode: trinary\nresolution: 0.5\norigin: [-1, 2.5, 0.1]\nnegate: 0\n\
                        occupied_thresh: 0.65\nfree_thresh: 0.25\n";
+
+    #[test]
+    fn what_is_saved_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("there.yaml");
+        let grid = OccupancyGrid {
+            name: file.display().to_string(),
+            resolution_m: 0.1,
+            width: 3,
+            height: 2,
+            origin_m: [-1.5, 2.25],
+            yaw_rad: 0.5,
+            cells: vec![0, 100, -1, -1, 0, 0],
+        };
+        grid.save(&file).unwrap();
+        assert_eq!(OccupancyGrid::load(&file).unwrap(), grid);
+        assert!(grid.save(&folder.path().join("no/there.yaml")).is_err());
+    }
 
     fn load(yaml: &str, image: &[u8]) -> Result<OccupancyGrid, MapError> {
         let folder = tempfile::tempdir().unwrap();

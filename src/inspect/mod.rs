@@ -12,6 +12,7 @@ mod channel;
 mod clock;
 mod contract;
 mod coverage;
+mod ground;
 mod pictures;
 mod raw;
 mod raw_table;
@@ -32,6 +33,7 @@ pub use channel::ChannelSummary;
 pub use clock::ClockSummary;
 pub use contract::{ContractReport, InputReport, StreamReport};
 pub use coverage::Coverage;
+pub use ground::ground;
 pub use raw::{RawReport, Topic};
 pub use starter::{Starter, StarterError, starter};
 pub use warnings::{Kind, Warning};
@@ -62,6 +64,8 @@ pub enum InspectError {
     Bag { path: std::path::PathBuf, source: BagError },
     #[error(transparent)]
     Recording(#[from] RecordingError),
+    #[error("{what}: {got}: {rule}")]
+    Map { what: &'static str, got: String, rule: String },
 }
 
 /// Looks at all that the inputs hold, or, with a contract, at what it would keep of them.

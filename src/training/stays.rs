@@ -2,9 +2,9 @@
 //! planner must nevertheless be at its goal.
 //!
 //! From some frame of a window on, the demonstration is left: the robot brakes, goes to points near by and stays at the last. Or it
-//! stays at first, and then follows the demonstration; or both. It moves by the law of motion that the demonstrations obey, fitted to them
-//! channel by channel, as corrective labels are made from fitted dynamics by Ke et al. 2024 ("CCIL", section IV):
-//! `v' = v + c + d v + g u`, `p' = p + b v + e v'`.
+//! stays at first, beside the demonstration, and then follows it; or both; or it stays at first and goes straight to a rest near by.
+//! It moves by the law of motion that the demonstrations obey, fitted to them channel by channel, as corrective labels are made
+//! from fitted dynamics by Ke et al. 2024 ("CCIL", section IV): `v' = v + c + d v + g u`, `p' = p + b v + e v'`.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -29,6 +29,13 @@ const DISTURBANCE: Range<f64> = 0.0..0.1;
 const SENT_ELSEWHERE: f64 = 0.12;
 /// How far from where braking leads the stay may be, as a share of the goal's tolerance.
 const ASIDE: f64 = 0.5;
+/// How far from its demonstration a robot may begin, as a share of the goal's tolerance: pushed or drifted to where no
+/// demonstration has been, it must find back.
+const BESIDE: f64 = 0.75;
+/// How far from where it rested the stay of a robot that goes straight there may be, as a share of the goal's tolerance.
+const NEAR: f64 = 2.0;
+/// So often such a place is looked for where demonstrations have been, before the window is left as it is.
+const TRIES: usize = 8;
 
 /// Makes such windows.
 #[derive(Clone, Debug)]
@@ -146,18 +153,25 @@ impl Stays {
     }
 
     /// The frames of a window that ends in a stay, or begins with one, or both; `None` for one that stays as it is, by chance or
-    /// because the robot would come to where no demonstration has been.
+    /// because the robot would leave where demonstrations have been.
     pub fn draw(&self, window: &Window, rng: &mut impl Rng) -> Option<Frames> {
         if !rng.random_bool(self.share) {
             return None;
         }
-        let begins = rng.random_bool(0.5) && window.frames > 1;
-        let ends = !begins || rng.random_bool(0.5);
+        let begins = rng.random_ratio(2, 3) && window.frames > 1;
+        let straight = begins && rng.random_ratio(1, 3);
+        let ends = !begins || straight || rng.random_bool(0.5);
         // A demonstration that is only left may have been so before the window begins.
         let earlier = if begins { 0 } else { window.first.min(window.frames.div_ceil(4)) };
         let demonstrated: Vec<(&[f32], &[u8])> = window.from_earlier(earlier).frames().collect();
         let join = if begins { rng.random_range(1..=self.pause.min(window.frames - 1)) } else { 0 };
-        let leave = if ends { rng.random_range(join..demonstrated.len()) } else { demonstrated.len() };
+        let leave = if straight {
+            join
+        } else if ends {
+            rng.random_range(join..demonstrated.len())
+        } else {
+            demonstrated.len()
+        };
         let settled = if ends { rng.random_range(leave..demonstrated.len()) } else { leave };
         let mut robot = begins.then(|| self.at_rest(demonstrated[join].0, rng));
         let known = self.known(demonstrated[0].1.len());
@@ -177,22 +191,32 @@ impl Stays {
                 frames.push(state, present);
             }
             if k == leave {
-                robot = Some(Robot::new(self, state, rng));
+                let is_inside = robot.as_ref().is_none_or(|robot| robot.is_inside);
+                let left = Robot { is_inside, ..Robot::new(self, state, rng) };
+                robot = Some(if straight { left.sent(rng)? } else { left });
             }
         }
         Some(frames)
     }
 
-    /// A robot that rests where a frame of the demonstration is.
+    /// A robot that rests near where a frame of the demonstration is.
     fn at_rest(&self, values: &[f32], rng: &mut impl Rng) -> Robot<'_> {
         let mut values = values.to_vec();
-        self.axes.iter().for_each(|axis| values[axis.rate] = 0.0);
-        Robot::new(self, &values, rng)
+        let beside = BESIDE / ASIDE * self.aside;
+        for axis in &self.axes {
+            values[axis.position] += rng.random_range(-beside..=beside) as f32;
+            values[axis.rate] = 0.0;
+        }
+        Robot { is_inside: self.was_visited(&values), ..Robot::new(self, &values, rng) }
     }
 
     /// How far from where braking leads, in one channel.
     fn elsewhere(&self, rng: &mut impl Rng) -> f64 {
         rng.random_range(-self.aside..=self.aside)
+    }
+
+    fn was_visited(&self, values: &[f32]) -> bool {
+        self.visited.contains(&self.place(values))
     }
 
     fn is_driven(&self, present: &[u8]) -> bool {
@@ -210,6 +234,8 @@ struct Robot<'a> {
     stays: &'a Stays,
     /// A value per channel.
     state: Vec<f32>,
+    /// It has been where demonstrations have been, and may not leave that any more.
+    is_inside: bool,
     servos: Vec<Servo>,
 }
 
@@ -217,7 +243,7 @@ impl<'a> Robot<'a> {
     fn new(stays: &'a Stays, state: &[f32], rng: &mut impl Rng) -> Self {
         let disturbance = rng.random_range(DISTURBANCE);
         let servos = stays.axes.iter().map(|axis| axis.servo(state, disturbance, stays, rng)).collect();
-        Self { stays, state: state.to_vec(), servos }
+        Self { stays, state: state.to_vec(), is_inside: true, servos }
     }
 
     /// A frame on, near by; `restless`: perhaps to another point. `None`: no demonstration has been there.
@@ -229,7 +255,7 @@ impl<'a> Robot<'a> {
             }
             axis.step(servo, (servo.to, 0.0), servo.limits, &mut self.state, rng);
         }
-        self.is_where_others_were()
+        self.keeps_inside()
     }
 
     /// A frame on, after a frame of the demonstration.
@@ -239,11 +265,28 @@ impl<'a> Robot<'a> {
             let to = f64::from(values[axis.position]) - rate * self.stays.period_s;
             axis.step(servo, (to, rate), axis.limits, &mut self.state, rng);
         }
-        self.is_where_others_were()
+        self.keeps_inside()
     }
 
-    fn is_where_others_were(&self) -> Option<()> {
-        self.stays.visited.contains(&self.stays.place(&self.state)).then_some(())
+    /// `None`: it has left where demonstrations have been.
+    fn keeps_inside(&mut self) -> Option<()> {
+        let was_inside = std::mem::replace(&mut self.is_inside, self.stays.was_visited(&self.state));
+        (self.is_inside || !was_inside).then_some(())
+    }
+
+    /// Sent to a rest near by, where demonstrations have been.
+    fn sent(mut self, rng: &mut impl Rng) -> Option<Self> {
+        let reach = NEAR / ASIDE * self.stays.aside;
+        let mut there = self.state.clone();
+        (0..TRIES).find_map(|_| {
+            self.stays.axes.iter().zip(&mut self.servos).for_each(|(axis, servo)| {
+                servo.near = f64::from(self.state[axis.position]) + rng.random_range(-reach..=reach);
+                servo.to = servo.near;
+                there[axis.position] = servo.near as f32;
+            });
+            self.stays.was_visited(&there).then_some(())
+        })?;
+        Some(self)
     }
 }
 
@@ -319,139 +362,5 @@ fn regress<const N: usize>(rows: impl Iterator<Item = ([f64; N], f64)>) -> ([f64
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-    use std::sync::Arc;
-
-    use rand::SeedableRng;
-    use rand_chacha::ChaCha8Rng;
-
-    use super::*;
-    use crate::data::Recording;
-    use crate::signal::Frame;
-
-    const PERIOD_S: f64 = 0.1;
-    const GAIN: f64 = 0.8;
-    const DRAG: f64 = -0.1;
-
-    fn config() -> Config {
-        let text = "
-period_s: 0.1
-frame_stack: 1
-observations:
-  scan: {topic: s, type: p/msg/S, fields: [r], max_age_s: 1}
-  position: {topic: x, type: p/msg/X, fields: [x], max_age_s: 1}
-  velocity: {topic: x, type: p/msg/X, fields: [v], max_age_s: 1}
-action: {topic: u, type: p/msg/X, fields: [x], min: [-1], max: [1], safe: [0], max_age_s: 1}
-goal: {topic: g, type: p/msg/X, fields: [x], group: position, rate: velocity, tolerance: 0.4}
-training: {stays: 0.5}
-";
-        Config::parse(text, Path::new("c.yaml")).unwrap()
-    }
-
-    fn layout() -> Layout {
-        let names = [("action", "u"), ("scan", "r"), ("position", "x"), ("velocity", "v")];
-        Layout::new(1, names.map(|(name, field)| (name.to_string(), vec![field.to_string()])))
-    }
-
-    /// A robot that never rests: its action changes its sign with its velocity. `driven`: by that, or by nothing it knows of.
-    fn dataset(driven: bool) -> Dataset {
-        let mut rng = ChaCha8Rng::seed_from_u64(7);
-        let (mut x, mut v, mut sign) = (0.0, 0.0, 1.0);
-        let frames = (0..400).map(|_| {
-            let u: f64 = sign * rng.random_range(0.3..1.0);
-            let before = v;
-            v += if driven { DRAG * v + GAIN * u } else { rng.random_range(-1.0..1.0) };
-            x += PERIOD_S * 0.5 * (before + v);
-            sign = if v.abs() > 2.0 { -v.signum() } else { sign };
-            Frame {
-                values: [u, 5.0, x, v].map(|value| value as f32).to_vec(),
-                present: vec![true; 4],
-                deviation: Vec::new(),
-            }
-        });
-        let recording: Arc<Recording> = Recording::of(&layout(), vec![(frames.collect(), 1.0)]).unwrap();
-        Dataset::split(&recording, 20, PERIOD_S, 0.0, 0).unwrap().0
-    }
-
-    #[test]
-    fn the_law_of_motion_is_that_of_the_data() {
-        let stays = Stays::fit(&config(), &dataset(true), &layout()).unwrap().unwrap();
-        let close = |got: &[f64], expected: &[f64]| got.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-4);
-        let [axis] = &stays.axes[..] else { panic!("one channel") };
-        assert!(close(&axis.rate_law, &[0.0, DRAG, GAIN]), "{:?}", axis.rate_law);
-        assert!(close(&axis.position_law, &[0.05, 0.05]), "{:?}", axis.position_law);
-    }
-
-    #[test]
-    fn windows_in_their_share_end_or_begin_with_a_stay_as_the_robot_can() {
-        let dataset = dataset(true);
-        let stays = Stays::fit(&config(), &dataset, &layout()).unwrap().unwrap();
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let (mut drawn, mut rested, mut followed, mut both) = (0, 0, 0, 0);
-        for position in 0..1000 {
-            let window = dataset.window(position);
-            let Some(stay) = stays.draw(&window, &mut rng) else { continue };
-            drawn += 1;
-            let frames: Vec<_> = stay.iter().collect();
-            assert_eq!(frames.len(), 20);
-            // Recorded frames and others, in which the scan is not known: one after the other, or the others throughout.
-            let recorded = |k: usize| frames[k].1 == [1; 4];
-            let left = (0..20).find(|&k| !recorded(k)).unwrap_or(20);
-            for (k, (values, _)) in window.frames().enumerate() {
-                assert_eq!(k < left, recorded(k));
-                assert!(k >= left || *frames[k].0 == *values);
-            }
-            for pair in frames[left.saturating_sub(1)..].windows(2) {
-                let ([_, _, x, v], [u, _, to, next]) = (pair[0].0, pair[1].0) else { panic!("four channels") };
-                let law = |got: f32, expected: f64| (f64::from(got) - expected).abs() < 1e-3;
-                let (v, next) = (f64::from(*v), f64::from(*next));
-                assert!(u.abs() <= 1.0 && law(next as f32, v + DRAG * v + GAIN * f64::from(*u)));
-                assert!(law(*to, f64::from(*x) + PERIOD_S * 0.5 * (v + next)));
-            }
-            let rests = |frames: &[(&[f32], &[u8])]| frames[17..].iter().all(|(values, _)| values[3].abs() < 0.3);
-            assert!(!rests(&window.frames().collect::<Vec<_>>()));
-            rested += usize::from(rests(&frames));
-            let (last, demonstrated) = (frames[19].0[2], window.frames().nth(19).unwrap().0[2]);
-            let far = (last - frames[0].0[2]).abs() > 0.6;
-            both += usize::from(left == 0 && frames[0].0[3].abs() < 0.5 && far && rests(&frames));
-            followed += usize::from(left == 0 && frames[0].0[3].abs() < 0.5 && (last - demonstrated).abs() < 0.1);
-        }
-        // A stay keeps within 0.2 m to either side of where it was braked to: these went from one to another.
-        assert!(both > 20, "{both}");
-        // Half of them, less those that would leave where the data have been; the later ones have no time to come to rest.
-        assert!(
-            (300..560).contains(&drawn) && rested > drawn / 5 && followed > drawn / 5,
-            "{drawn} {rested} {followed}"
-        );
-    }
-
-    #[test]
-    fn no_robot_goes_where_no_demonstration_has_been() {
-        let dataset = dataset(true);
-        let mut stays = Stays::fit(&config(), &dataset, &layout()).unwrap().unwrap();
-        // As if the demonstrations had only been where x is below that of the middle of the recording.
-        let middle = dataset.pairs().nth(200).unwrap()[0].0[2];
-        let edge = stays.place(&[0.0, 0.0, middle, 0.0]);
-        stays.visited.retain(|place| *place < edge);
-        let mut rng = ChaCha8Rng::seed_from_u64(2);
-        let mut near = 0;
-        for stay in (0..1000).filter_map(|position| stays.draw(&dataset.window(position), &mut rng)) {
-            let made = stay.iter().filter(|(_, present)| present[1] == 0).map(|(values, _)| stays.place(values));
-            let places: Vec<_> = made.collect();
-            assert!(places.iter().all(|place| *place < edge), "{places:?}");
-            near += usize::from(!places.is_empty());
-        }
-        assert!(near > 50, "{near}");
-    }
-
-    #[test]
-    fn an_action_that_does_not_drive_the_rate_is_refused() {
-        let message = Stays::fit(&config(), &dataset(false), &layout()).unwrap_err().to_string();
-        let expected = "training.stays: 0.5: the action explains";
-        assert!(
-            message.contains(expected) && message.contains("how `v` changes") && message.contains("c.yaml:10"),
-            "{message}"
-        );
-    }
-}
+#[path = "stays_tests.rs"]
+mod tests;

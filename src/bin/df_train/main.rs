@@ -5,6 +5,7 @@ mod heap;
 mod import;
 mod init;
 mod inspect;
+mod map;
 mod train;
 
 use anyhow::Context;
@@ -26,6 +27,7 @@ struct Arguments {
 enum Command {
     Inspect(inspect::Inspect),
     Init(init::Init),
+    Map(map::Map),
     #[cfg(feature = "import")]
     Import(import::Import),
 }
@@ -35,6 +37,7 @@ fn main() -> anyhow::Result<()> {
     match arguments.command {
         Some(Command::Inspect(arguments)) => inspect::run(&arguments),
         Some(Command::Init(arguments)) => init::run(&arguments),
+        Some(Command::Map(arguments)) => map::run(&arguments),
         #[cfg(feature = "import")]
         Some(Command::Import(arguments)) => import::run(&arguments),
         None => {

@@ -1,0 +1,45 @@
+//! A map of where demonstrations have been: arguments and wiring only.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+use df_planner::config::Config;
+use df_planner::data;
+use df_planner::inspect::ground;
+
+/// Draws a map of where demonstrations have been, in the format of Nav2's map_server, for a cost of the kind `obstacles`.
+#[derive(clap::Args)]
+pub struct Map {
+    /// Demonstrations, as for training.
+    #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
+    bag: Vec<String>,
+    /// The configuration whose contract they follow.
+    #[arg(long)]
+    config: PathBuf,
+    /// The observation group that is the position, x and y; the goal's, where nothing is said.
+    #[arg(long)]
+    group: Option<String>,
+    /// The edge of a cell, in the unit of the group.
+    #[arg(long, default_value_t = 0.1)]
+    resolution: f64,
+    /// The map, FILE.yaml; its image FILE.pgm is written beside it.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+pub fn run(arguments: &Map) -> anyhow::Result<()> {
+    let file = &arguments.out;
+    ensure!(
+        file.extension().is_some_and(|extension| extension == "yaml"),
+        "--out: {}: must end in .yaml",
+        file.display()
+    );
+    let config = Config::load(&arguments.config)?;
+    let of_goal = config.goal.as_ref().map(|goal| &goal.group);
+    let group = arguments.group.as_ref().or(of_goal).context("no goal, so --group must say what the position is")?;
+    let map = ground(&data::inputs(&arguments.bag)?, &config, group, arguments.resolution)?;
+    map.save(file).with_context(|| file.display().to_string())?;
+    let free = map.cells.iter().filter(|&&cell| cell == 0).count();
+    println!("{}: {} x {} cells, {free} of them free", file.display(), map.width, map.height);
+    Ok(())
+}
