@@ -7,9 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use df_planner::config::Config;
+use df_planner::config::{Config, OccupancyGrid};
 use df_planner::data::{BagWriter, Input};
-use df_planner::inspect::{Kind, Report, inspect};
+use df_planner::inspect::{Kind, Report, ground, inspect};
 use df_planner::message::{Definitions, Encoder, SchemaDefinitions};
 use recordings::{FORCE, HEADER, MS, ODOM, POINT_MAZE, START, drive, odometry, wrench, write};
 
@@ -83,6 +83,49 @@ fn the_maze_begins() {
     for picture in ["distributions.png", "episodes.png"] {
         assert_eq!(fs::read(out.join(picture)).unwrap()[1..4], *b"PNG");
     }
+}
+
+#[test]
+fn a_map_shows_where_the_demonstrations_have_been() {
+    let folder = tempfile::tempdir().unwrap();
+    let bag = folder.path().join("demos");
+    // From (0, 0) to (2, -2), both odometry and commands at every frame.
+    write(&bag, &drive(100));
+    let inputs = [Input { path: bag.clone(), weight: 1.0 }];
+    let map = ground(&inputs, &contract(), "position", 0.5).unwrap();
+    // Frames lie in the cells (0, 0), (0, -1), (1, -1), (1, -2) and so on up to (3, -4); around them is one more.
+    assert_eq!((map.width, map.height, map.origin_m), (6, 7, [-0.5, -2.5]));
+    let rows: Vec<String> =
+        map.cells.chunks(6).map(|row| row.iter().map(|c| if *c == 0 { '.' } else { '?' }).collect()).collect();
+    assert_eq!(rows, ["???...", "??....", "?.....", "......", ".....?", "....??", "...???"]);
+    assert!(map.cells.iter().all(|cell| [0, -1].contains(cell)));
+
+    let refusal =
+        |group: &str, resolution: f64| ground(&inputs, &contract(), group, resolution).unwrap_err().to_string();
+    assert_eq!(refusal("place", 0.5), "group: place: must be one of [\"action\", \"position\", \"velocity\"]");
+    assert_eq!(refusal("position", 0.0), "resolution: 0: must be a finite number above 0");
+    assert!(refusal("position", 1e-5).contains("cells, more than 268435456"));
+}
+
+#[test]
+fn a_map_is_written_as_costs_read_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bag, file) = (folder.path().join("demos"), folder.path().join("there.yaml"));
+    let recorded = Command::new(env!("CARGO_BIN_EXE_df_sim"))
+        .args(["record", "--minutes", "0.25", "--episode-s", "15", "--seed", "5", "--out", text(&bag)])
+        .output()
+        .unwrap();
+    assert!(recorded.status.success());
+    let drawn =
+        |out: &Path| df_train(&["map", "--bag", text(&bag), "--config", "config/point_maze.yaml", "--out", text(out)]);
+    let said = drawn(&file);
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let map = OccupancyGrid::load(&file).unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    let free = map.cells.iter().filter(|cell| **cell == 0).count();
+    assert!(free > 20 && said.contains(&format!("{free} of them free")), "{said}");
+    let refused = drawn(&folder.path().join("there.pgm"));
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("must end in .yaml"));
 }
 
 /// A wheeled robot with an arm: odometry, joints, a scan, and commands.

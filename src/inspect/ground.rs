@@ -29,7 +29,11 @@ pub fn ground(
     let mut cells: HashSet<[i64; 2]> = HashSet::new();
     for (input, BoundSource { source, bound, layout, .. }) in inputs.iter().zip(&sources) {
         let Some(modality) = layout.modality(group) else {
-            return refuse("group", group.into(), format!("must be one of {:?}", layout.labels));
+            return refuse(
+                "group",
+                group.into(),
+                format!("must be one of {:?}", layout.modalities.iter().map(|m| &m.name).collect::<Vec<_>>()),
+            );
         };
         let channels = layout.modalities[modality].channels.clone();
         if channels.len() != 2 {
