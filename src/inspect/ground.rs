@@ -26,7 +26,7 @@ pub fn ground(
         return refuse("resolution", resolution_m.to_string(), "must be a finite number above 0".into());
     }
     let sources = open_all(config, inputs)?;
-    let mut cells: HashSet<[i64; 2]> = HashSet::new();
+    let mut cells: HashSet<[i32; 2]> = HashSet::new();
     for (input, BoundSource { source, bound, layout, .. }) in inputs.iter().zip(&sources) {
         let Some(modality) = layout.modality(group) else {
             return refuse(
@@ -41,15 +41,16 @@ pub fn ground(
         }
         read_frames(&**source, config, bound, layout, &mut |step| {
             if step.frame.present[modality] {
-                let cell = |c: usize| (f64::from(step.frame.values[channels.start + c]) / resolution_m).floor() as i64;
+                let cell = |c: usize| (f64::from(step.frame.values[channels.start + c]) / resolution_m).floor() as i32;
                 cells.insert([cell(0), cell(1)]);
             }
         })
         .map_err(|source| InspectError::Bag { path: input.path.clone(), source })?;
     }
     let ends = |axis: usize| {
-        let (least, most) = (cells.iter().map(|cell| cell[axis]).min()?, cells.iter().map(|cell| cell[axis]).max()?);
-        Some((least - 1, most.saturating_sub(least).saturating_add(3)))
+        let of_axis = || cells.iter().map(|cell| i64::from(cell[axis]));
+        let (least, most) = (of_axis().min()?, of_axis().max()?);
+        Some((least - 1, most - least + 3))
     };
     let (Some((left, width)), Some((bottom, height))) = (ends(0), ends(1)) else {
         return refuse("demonstrations", "no frame".into(), format!("must have frames with `{group}`"));
@@ -62,7 +63,7 @@ pub fn ground(
         );
     }
     let mut map = vec![-1; (width * height) as usize];
-    for [x, y] in cells {
+    for [x, y] in cells.iter().map(|cell| cell.map(i64::from)) {
         for row in y - bottom - 1..=y - bottom + 1 {
             let start = (row * width + x - left - 1) as usize;
             map[start..start + 3].fill(0);

@@ -5,6 +5,7 @@
 //!                                                              Report -> text, JSON, pictures
 //! with a contract: samples -> clocks, channels --------------/
 //!                  frames  -> episodes, windows ------------/
+//!                          -> ground: a map of where they have been
 //! ```
 //! Everything is counted in one pass in bounded memory; percentiles are those of [`sketch`].
 
