@@ -25,6 +25,7 @@ pub use columns::{Columns, ColumnsConfig};
 pub use costs::{CostConfig, CostSettings, Gate, Unread};
 pub use flat::{Setting, wrong_type};
 pub use occupancy::{MapError, OccupancyGrid};
+pub use pgm::PIXELS_MAX;
 pub use planner::{
     GradientKind, GuidanceConfig, GuidanceStep, Latency, MatrixKind, PlannerConfig, PlannerMode, SolverName,
     StreamingConfig,

@@ -2,7 +2,7 @@
 //! Format: <https://netpbm.sourceforge.net/doc/pgm.html>. Only what a map needs: one image a file.
 
 /// More pixels than this are refused: 16 km x 16 km at 1 m, or 800 m x 800 m at 5 cm.
-const PIXELS_MAX: usize = 1 << 28;
+pub const PIXELS_MAX: usize = 1 << 28;
 
 /// A grey image.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,11 +3,8 @@
 use std::collections::HashSet;
 
 use super::InspectError;
-use crate::config::{Config, OccupancyGrid};
+use crate::config::{Config, OccupancyGrid, PIXELS_MAX};
 use crate::data::{BoundSource, Input, open_all, read_frames};
-
-/// More cells than this are refused.
-const CELLS_MAX: i64 = 1 << 28;
 
 /// A map of the cells in which a frame's position lies, and those around them: these are free, all else is unknown. `group`: the
 /// position's group, x and y. `resolution_m`: the edge of a cell, in the group's unit.
@@ -55,11 +52,11 @@ pub fn ground(
     let (Some((left, width)), Some((bottom, height))) = (ends(0), ends(1)) else {
         return refuse("demonstrations", "no frame".into(), format!("must have frames with `{group}`"));
     };
-    if width.saturating_mul(height) > CELLS_MAX {
+    if width.saturating_mul(height) > PIXELS_MAX as i64 {
         return refuse(
             "resolution",
             resolution_m.to_string(),
-            format!("makes {width} x {height} cells, more than {CELLS_MAX}"),
+            format!("makes {width} x {height} cells, more than {PIXELS_MAX}"),
         );
     }
     let mut map = vec![-1; (width * height) as usize];
