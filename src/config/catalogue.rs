@@ -85,6 +85,12 @@ const CATALOGUE: &[Description] = &[
     ),
     says("planner.streaming.steps_per_tick", STEPS, "network evaluations a tick in streaming mode"),
     says(
+        "planner.continued.candidates",
+        Range::Integers(0, MOST_SEQUENCES as i64),
+        "in full mode, so many candidates begin with the plan chosen last; the others with noise",
+    ),
+    says("planner.continued.refresh", UNIT, "the noise level that it is raised to; 1: planning anew"),
+    says(
         "planner.deadline",
         Range::Numbers(f64::MIN_POSITIVE, 1.0),
         "share of the period, from the tick on, after which the best plan so far is taken",

@@ -116,6 +116,22 @@ impl Default for StreamingConfig {
     }
 }
 
+/// What lives on of a plan in the full mode.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ContinuedConfig {
+    /// So many candidates, the first ones, begin with the plan that was chosen last; the others with noise.
+    pub candidates: usize,
+    /// The noise level that it is raised to.
+    pub refresh: f64,
+}
+
+impl Default for ContinuedConfig {
+    fn default() -> Self {
+        Self { candidates: 0, refresh: 0.7 }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlannerConfig {
@@ -142,6 +158,7 @@ pub struct PlannerConfig {
     pub temperature: f64,
     pub seed: u64,
     pub streaming: StreamingConfig,
+    pub continued: ContinuedConfig,
     /// Share of the period after which planning stops with the best plan so far.
     pub deadline: f64,
     pub guidance: GuidanceConfig,
@@ -176,6 +193,7 @@ impl Default for PlannerConfig {
             temperature: 1.0,
             seed: 0,
             streaming: StreamingConfig::default(),
+            continued: ContinuedConfig::default(),
             deadline: 0.9,
             guidance: GuidanceConfig::default(),
             goal_as_observation: true,

@@ -15,6 +15,8 @@ pub struct Known {
     /// Not a number where the slot is sampled.
     levels: Levels,
     values: Tokens,
+    /// The level that sampling of a token begins with, `[batch][token]`; 1: from noise.
+    begins: Vec<Vec<f32>>,
     channels_of_slot: Vec<Vec<usize>>,
 }
 
@@ -31,6 +33,7 @@ impl Known {
         Self {
             levels: Levels::filled(batch, tokens, spec.slots(), f32::NAN),
             values: Tokens::zeros(batch, tokens, spec.channels()),
+            begins: vec![vec![1.0; tokens]; batch],
             channels_of_slot,
         }
     }
@@ -54,10 +57,17 @@ impl Known {
         Ok(())
     }
 
+    /// What stands in the sampled slots of a token is a sample of this `level` already: they stay there until the others of their
+    /// row come by.
+    pub fn begin(&mut self, (batch, token): (usize, usize), level: f32) {
+        self.begins[batch][token] = level;
+    }
+
     /// The part that concerns some of the tokens.
     pub fn window(&self, tokens: Range<usize>) -> Self {
+        let begins = self.begins.iter().map(|of_sequence| of_sequence[tokens.clone()].to_vec()).collect();
         let (levels, values) = (self.levels.window(tokens.clone()), self.values.window(tokens));
-        Self { levels, values, channels_of_slot: self.channels_of_slot.clone() }
+        Self { levels, values, begins, channels_of_slot: self.channels_of_slot.clone() }
     }
 
     /// Holds the first tokens of every sequence at level 0 with the values of `x`, where they were to be sampled.
@@ -86,11 +96,13 @@ impl Known {
         self.levels.at(batch, token)[slot].is_nan()
     }
 
-    /// The levels while the sampled slots of token `t` stand at `sampled[t]`, `[batch, token, slot]`.
+    /// The levels while the sampled slots of token `t` stand at `sampled[t]`, or lower where they began lower,
+    /// `[batch, token, slot]`.
     pub fn levels(&self, sampled: &[f32]) -> Levels {
         let mut levels = self.levels.clone();
-        for (i, of_token) in levels.data.chunks_mut(levels.slots).enumerate() {
-            let level = sampled[i % sampled.len()];
+        let begins = self.begins.iter().flatten();
+        for ((i, of_token), begin) in levels.data.chunks_mut(levels.slots).enumerate().zip(begins) {
+            let level = sampled[i % sampled.len()].min(*begin);
             of_token.iter_mut().filter(|l| l.is_nan()).for_each(|l| *l = level);
         }
         levels
@@ -132,6 +144,17 @@ mod tests {
         let half = std::f32::consts::FRAC_PI_4.cos() * 2.0;
         assert_eq!(x.data, [5.0, 0.1, 0.1, half, 0.1, 0.1, 0.1, 0.1]);
         assert!(known.is_sampled(0, 0, 1) && !known.is_sampled(0, 1, 2));
+    }
+
+    #[test]
+    fn what_begins_lower_waits_for_its_row() {
+        let mut known = Known::nothing(2, 3, &TokenSpec::new(&[0, 1], 1));
+        known.begin((1, 1), 0.6);
+        known.begin((1, 2), 0.6);
+        // What is held stays where it is held.
+        known.hold((1, 1, 0), 0.9, [0.0]).unwrap();
+        assert_eq!(known.levels(&[1.0, 0.8, 0.5]).data, [1.0, 1.0, 0.8, 0.8, 0.5, 0.5, 1.0, 1.0, 0.9, 0.6, 0.5, 0.5]);
+        assert_eq!(known.window(2..3).levels(&[1.0]).data, [1.0, 1.0, 0.6, 0.6]);
     }
 
     #[test]

@@ -259,7 +259,16 @@ impl Planner {
         (prepared.acting / self.layout.frame_stack).min(self.settings.horizon - 1)
     }
 
-    /// A plan from pure noise.
+    /// What is left of the last plan, if it had `batch` sequences of this length, and the frames that have passed since.
+    fn last_plan(&self, prepared: &Prepared, batch: usize) -> Option<(&Buffer, usize)> {
+        let buffer = self.buffer.as_ref()?;
+        // To the nearest tick: a live tick may be some microseconds off the grid.
+        let passed = prepared.first_ns - buffer.first_ns + self.period_ns / 2;
+        let shift = usize::try_from(passed.div_euclid(self.period_ns)).ok()?;
+        buffer.continues(batch, self.settings.horizon, shift, self.layout.frame_stack).then_some((buffer, shift))
+    }
+
+    /// A plan from pure noise, but for the candidates that are to continue the last one.
     fn planned_anew(
         &mut self,
         prepared: &Prepared,
@@ -267,12 +276,26 @@ impl Planner {
         budget: &Budget,
         noise: &mut dyn FnMut(&mut Tokens),
     ) -> Result<(Tokens, Generated), PlanError> {
-        let mut x = Tokens::zeros(prepared.known.batch(), prepared.known.tokens(), self.layout.token_channels());
+        let (settings, first, stack) = (&self.settings, prepared.first, self.layout.frame_stack);
+        let mut known = prepared.known.clone();
+        let mut x = Tokens::zeros(known.batch(), known.tokens(), self.layout.token_channels());
         noise(&mut x);
+        if let Some((buffer, shift)) = self.last_plan(prepared, 1) {
+            let clean = vec![0.0; settings.horizon];
+            let start = Descent::new(&clean, &clean, settings.continued.refresh as f32, shift, stack).start;
+            let fresh = x.window(first..known.tokens());
+            let future = buffer.shifted(shift, &start, fresh, &self.generator.spec, self.generator.schedule);
+            for b in 0..settings.continued.candidates.min(settings.candidates) * settings.futures {
+                for (t, level) in start.iter().enumerate() {
+                    x.at_mut(b, first + t).copy_from_slice(future.at(b, t));
+                    known.begin((b, first + t), *level);
+                }
+            }
+        }
         let whole = Whole {
-            known: &prepared.known,
-            first: prepared.first,
-            overlap: prepared.first.max(1),
+            known: &known,
+            first,
+            overlap: first.max(1),
             acting: self.acting(prepared),
             matrix: self.settings.matrix,
             counted: &prepared.counted,
@@ -303,17 +326,10 @@ impl Planner {
                 .truncated(rows);
         let mut x = Tokens::zeros(known.batch(), known.tokens(), self.layout.token_channels());
         noise(&mut x);
-        // To the nearest tick: a live tick may be some microseconds off the grid.
-        let passed = |buffer: &Buffer| {
-            usize::try_from((prepared.first_ns - buffer.first_ns + self.period_ns / 2).div_euclid(self.period_ns)).ok()
-        };
-        let continued = self.buffer.as_ref().and_then(|buffer| {
-            let shift = passed(buffer)?;
-            buffer.continues(known.batch(), tokens, shift, stack).then_some((buffer, shift))
-        });
-        let matrix = match continued {
+        let matrix = match self.last_plan(prepared, known.batch()) {
             Some((buffer, shift)) => {
-                let descent = Descent::new(&pyramid, &buffer.row, settings.streaming.refresh as f32, shift, stack);
+                let end = pyramid.row(pyramid.steps());
+                let descent = Descent::new(end, &buffer.row, settings.streaming.refresh as f32, shift, stack);
                 let future = buffer.shifted(shift, &descent.start, x.window(first..first + tokens), spec, schedule);
                 x.put_window(first, first..first + tokens, &future);
                 share_first(&mut x, settings.futures, first, settings.shared_tokens);
@@ -363,13 +379,12 @@ impl Planner {
         if let Some(arrival) = prepared.arrivals.get(chosen) {
             self.arrivals.choose(arrival, prepared.first_ns, self.period_ns);
         }
-        if let Some(buffer) = &mut self.buffer {
-            buffer.put_first(chosen, futures_per_candidate);
-        }
         let futures: Vec<Vec<Vec<f32>>> = (0..clean.batch).map(|b| self.frames(clean, b, prepared.first)).collect();
         if futures.iter().flatten().flatten().any(|v| !v.is_finite()) {
+            self.buffer = None;
             return Err(PlanError::NotFinite);
         }
+        self.remember(prepared, clean, chosen);
         let own = chosen * futures_per_candidate..(chosen + 1) * futures_per_candidate;
         let weights = blend::weights(&candidate_costs, chosen, self.settings.blend);
         let of_candidates = || futures.iter().step_by(futures_per_candidate).map(|future| &future[prepared.acting..]);
@@ -401,6 +416,20 @@ impl Planner {
         })
     }
 
+    /// What the next plan may continue.
+    fn remember(&mut self, prepared: &Prepared, clean: &Tokens, chosen: usize) {
+        let futures = self.settings.futures;
+        match (self.settings.mode, &mut self.buffer) {
+            (PlannerMode::Streaming, Some(buffer)) => buffer.put_first(chosen, futures),
+            (PlannerMode::Full, buffer) if self.settings.continued.candidates > 0 => {
+                let data = clean.sequence(chosen * futures)[prepared.first * clean.channels..].to_vec();
+                let x = Tokens { batch: 1, tokens: clean.tokens - prepared.first, channels: clean.channels, data };
+                *buffer = Some(Buffer::clean(x, self.generator.spec.slots(), prepared.first_ns));
+            }
+            (_, buffer) => *buffer = None,
+        }
+    }
+
     /// The frames of one sequence from token `first` on, in units.
     pub(super) fn frames(&self, x: &Tokens, batch: usize, first: usize) -> Vec<Vec<f32>> {
         let channels = self.layout.frame_channels();
@@ -429,19 +458,21 @@ goal: {topic: g, type: p/msg/X, fields: [x], group: place, rate: speed, toleranc
 planner: {history: 1, horizon: 5, candidates: 2, futures: 1, guidance: {gradient: off}, goal_hold_s: 0.2, goal_free: false}
 ";
 
+    fn planner(config: &str) -> (Planner, PlanRequest) {
+        let config = Config::parse(config, Path::new("c.yaml")).unwrap();
+        let groups = ["action", "place", "speed"].map(|name| (name.to_string(), vec![name.to_string()]));
+        let layout = Layout::new(1, groups);
+        let normaliser = Normaliser::new(vec![0.0, 3.0, 1.0], vec![1.0, 2.0, 0.5]);
+        let request = PlanRequest { tick_ns: 0, history: History::new(&layout, 1), committed: None, goal: vec![7.0] };
+        let schedule = NoiseSchedule(NoiseScheduleKind::Cosine);
+        (Planner::new(Box::new(Nought), &config, layout, normaliser, schedule).unwrap(), request)
+    }
+
     /// At the goal, 7, for two frames, and at rest; before and after that where the denoiser believes it, at the means 3 and 1.
     #[test]
     fn rates_are_known_to_be_0_while_the_stay_at_the_goal_lasts() {
         for (rate, at_rest) in [("rate: speed, ", 0.0), ("", 1.0)] {
-            let text = CONFIG.replace("rate: speed, ", rate);
-            let config = Config::parse(&text, Path::new("c.yaml")).unwrap();
-            let groups = ["action", "place", "speed"].map(|name| (name.to_string(), vec![name.to_string()]));
-            let layout = Layout::new(1, groups);
-            let normaliser = Normaliser::new(vec![0.0, 3.0, 1.0], vec![1.0, 2.0, 0.5]);
-            let history = History::new(&layout, 1);
-            let schedule = NoiseSchedule(NoiseScheduleKind::Cosine);
-            let mut planner = Planner::new(Box::new(Nought), &config, layout, normaliser, schedule).unwrap();
-            let request = PlanRequest { tick_ns: 0, history, committed: None, goal: vec![7.0] };
+            let (mut planner, request) = planner(&CONFIG.replace("rate: speed, ", rate));
             let plan = planner.plan(&request, &Budget::unlimited()).unwrap();
             for (future, meant) in plan.futures.iter().zip(&plan.meant) {
                 // The stay may be cut off by the end of the horizon.

@@ -46,7 +46,7 @@ impl Planner {
     /// As [`TokenLimit::check`].
     pub fn set(&mut self, settings: PlannerConfig) -> Result<(), PlanError> {
         self.limit().check(&settings)?;
-        if settings.mode == PlannerMode::Full {
+        if settings.mode != self.settings.mode {
             self.buffer = None;
         }
         self.settings = settings;

@@ -1,4 +1,5 @@
-//! The plan that lives across ticks: shifted by the time that has passed, raised by a little noise, denoised again.
+//! The plan that lives across ticks: shifted by the time that has passed, raised by a little noise, denoised again. In the
+//! streaming mode every candidate does, at levels of its own; in the full mode the chosen one does, clean, beside new ones.
 //!
 //! ```text
 //! level 1 |            ____ fresh noise          level of token t after a tick: end[t], the pyramid's row in which the
@@ -7,7 +8,7 @@
 //!       0 |___/________________ token
 //! ```
 
-use crate::diffusion::{Levels, NoiseSchedule, SchedulingMatrix, Solver, TokenSpec, Tokens};
+use crate::diffusion::{Levels, NoiseSchedule, Solver, TokenSpec, Tokens};
 
 /// The future tokens of every sequence, at the levels in which the last tick left them.
 #[derive(Clone, Debug)]
@@ -28,10 +29,9 @@ pub struct Descent {
 }
 
 impl Descent {
-    /// `matrix`: the pyramid, truncated at the row that a tick ends with. `row`: where the last tick ended, which was another row
-    /// if settings have changed or the time was short. `shift`: frames that have passed.
-    pub fn new(matrix: &SchedulingMatrix, row: &[f32], refresh: f32, shift: usize, frame_stack: usize) -> Self {
-        let end = matrix.row(matrix.steps());
+    /// `end`: the row that a tick ends with. `row`: where the last tick ended, which was another row if settings have changed or
+    /// the time was short. `shift`: frames that have passed.
+    pub fn new(end: &[f32], row: &[f32], refresh: f32, shift: usize, frame_stack: usize) -> Self {
         // A frame may come from so many tokens further back, and nothing can be raised to a lower level.
         let lag = shift.div_ceil(frame_stack);
         let came_from = |token: usize| end.get(token + lag).zip(row.get(token + lag)).map_or(1.0, |(a, b)| a.max(*b));
@@ -41,13 +41,20 @@ impl Descent {
 }
 
 impl Buffer {
+    /// One clean sequence.
+    pub fn clean(x: Tokens, slots: usize, first_ns: i64) -> Self {
+        let levels = Levels::filled(x.batch, x.tokens, slots, 0.0);
+        Self { levels, row: vec![0.0; x.tokens], x, first_ns }
+    }
+
     /// Whether the plan can be continued: the same sizes, and not wholly past.
     pub fn continues(&self, batch: usize, tokens: usize, shift: usize, frame_stack: usize) -> bool {
         self.x.batch == batch && self.x.tokens == tokens && shift < tokens * frame_stack
     }
 
     /// The buffer `shift` frames later: every frame raised to its token's level in `start` by the forward process, and `noise`
-    /// where there was nothing yet. `noise` is standard normal of the buffer's shape.
+    /// where there was nothing yet. `noise` is standard normal of the buffer's shape, or of more sequences, which all continue
+    /// the buffer's only one.
     pub fn shifted(
         &self,
         shift: usize,
@@ -60,10 +67,11 @@ impl Buffer {
         let frame = x.channels / spec.frame_stack;
         let frames = x.tokens * spec.frame_stack;
         for b in 0..x.batch {
-            let (old, to) = (self.x.sequence(b), x.sequence_mut(b));
+            let of_buffer = b % self.x.batch;
+            let (old, to) = (self.x.sequence(of_buffer), x.sequence_mut(b));
             for k in 0..frames - shift.min(frames) {
                 let (from_token, from_frame) = ((k + shift) / spec.frame_stack, (k + shift) % spec.frame_stack);
-                let levels = self.levels.at(b, from_token);
+                let levels = self.levels.at(of_buffer, from_token);
                 let level = start[k / spec.frame_stack];
                 for c in 0..frame {
                     let slot = spec.slot_of_channel[from_frame * frame + c];
@@ -104,21 +112,22 @@ pub fn share_first(x: &mut Tokens, futures: usize, first: usize, shared: usize) 
 mod tests {
     use super::*;
     use crate::config::{MatrixKind, NoiseScheduleKind};
+    use crate::diffusion::SchedulingMatrix;
 
     #[test]
     fn levels_of_a_tick() {
         // 4 rows a token, one row between tokens; after 4 rows the first one is clean.
         let matrix = SchedulingMatrix::new(MatrixKind::Pyramid, 5, 4, 1.0).unwrap().truncated(4);
         let row = matrix.row(4);
-        let start = |refresh, shift| Descent::new(&matrix, row, refresh, shift, 2).start;
-        assert_eq!(Descent::new(&matrix, row, 0.0, 1, 2).end, [0.0, 0.25, 0.5, 0.75, 1.0]);
+        let start = |refresh, shift| Descent::new(row, row, refresh, shift, 2).start;
+        assert_eq!(Descent::new(row, row, 0.0, 1, 2).end, [0.0, 0.25, 0.5, 0.75, 1.0]);
         // No refresh, a shift of one frame of two: the next token's level is needed.
         assert_eq!(start(0.0, 1), [0.25, 0.5, 0.75, 1.0, 1.0]);
         // A refresh of 0.5 is more than that; a shift of three frames needs two tokens' levels, as much.
         assert_eq!(start(0.5, 1), [0.5, 0.75, 1.0, 1.0, 1.0]);
         assert_eq!(start(0.0, 3), [0.5, 0.75, 1.0, 1.0, 1.0]);
         // The last tick left its tokens noisier than this one will: what is there cannot be lowered.
-        assert_eq!(Descent::new(&matrix, &[0.5, 0.6, 0.7, 1.0, 1.0], 0.0, 1, 2).start, [0.6, 0.7, 1.0, 1.0, 1.0]);
+        assert_eq!(Descent::new(row, &[0.5, 0.6, 0.7, 1.0, 1.0], 0.0, 1, 2).start, [0.6, 0.7, 1.0, 1.0, 1.0]);
     }
 
     #[test]

@@ -168,7 +168,8 @@ fn lists_follow_prefixes_and_depth() {
     let (all, prefixes) = list(&[], 0);
     assert_eq!(all.len(), parameters.all().count());
     assert!(all.is_sorted());
-    let [costs, planner] = [["costs.consistency", "costs.goal"], ["planner.guidance", "planner.streaming"]];
+    let costs = ["costs.consistency", "costs.goal"];
+    let planner = ["planner.continued", "planner.guidance", "planner.streaming"];
     let expected = [&costs[..], &["planner"], &planner[..], &["safety.out_of_distribution", "safety"]].concat();
     assert_eq!(prefixes, expected);
     assert_eq!(list(&[], 1).0, ["goal", "mode", "model", "node"]);
