@@ -35,6 +35,16 @@ pub fn forward(x: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTenso
 pub fn of_x(weight: FlexTensor, gradient: FlexTensor) -> FlexTensor {
     let [weight, gradient] = [weight, gradient].map(|tensor| tensor.to_contiguous());
     let ([rows, inner], columns) = (shape(&gradient), shape(&weight)[0]);
+    if rows < FEW {
+        // The other way round, `weight gradient^T`: the few rows are packed, to whole vectors, and not the weights.
+        let width = rows.next_multiple_of(LINE);
+        let mut padded = gradient.storage::<f32>().to_vec();
+        padded.resize(width * inner, 0.0);
+        let packed = Packed::of_columns(&padded, inner, width);
+        let turned = times(weight.storage::<f32>(), inner, packed.right(), width, Start::Zero);
+        let result = (0..rows).flat_map(|r| turned[r..].iter().step_by(width).copied()).collect();
+        return tensor(result, [rows, columns]);
+    }
     let packed = Packed::of_columns(weight.storage::<f32>(), inner, columns);
     tensor(times(gradient.storage::<f32>(), inner, packed.right(), columns, Start::Zero), [rows, columns])
 }

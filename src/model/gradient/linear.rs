@@ -146,13 +146,13 @@ mod tests {
         }
     }
 
-    /// More rows than a thread takes at a time, columns beyond a panel, inner sizes beyond a cache line: whole numbers again.
+    /// More rows than a thread takes at a time, and few that are no whole vector; columns beyond a panel, inner sizes beyond a
+    /// cache line: whole numbers again.
     #[test]
     fn large_products_and_their_gradients_are_those_that_burn_takes_apart() {
-        const ROWS: usize = 203;
         const INPUTS: usize = 37;
         const OUTPUTS: usize = 70;
-        for name in devices() {
+        for (name, rows) in devices().into_iter().flat_map(|name| [(name.clone(), 203), (name, 18)]) {
             let device = crate::model::device(&name).unwrap().autodiff();
             let whole = |rows: usize, columns: usize, step: usize| {
                 let values = (0..rows * columns).map(|i| (i * step % 11) as f32 - 5.0).collect::<Vec<_>>();
@@ -162,14 +162,14 @@ mod tests {
             layer.weight = Param::from_tensor(whole(INPUTS, OUTPUTS, 3));
             layer.bias = Some(Param::from_tensor(whole(1, OUTPUTS, 7).flatten(0, 1)));
             let computed = |forward: fn(&nn::Linear, Tensor<2>) -> Tensor<2>| {
-                let x = whole(ROWS, INPUTS, 5).require_grad();
+                let x = whole(rows, INPUTS, 5).require_grad();
                 let y = forward(&layer, x.clone());
-                let gradients = (y.clone() * whole(ROWS, OUTPUTS, 2)).sum().backward();
+                let gradients = (y.clone() * whole(rows, OUTPUTS, 2)).sum().backward();
                 let (of_x, of_weight) = (x.grad(&gradients).unwrap(), layer.weight.val().grad(&gradients).unwrap());
                 let of_bias = layer.bias.as_ref().unwrap().val().grad(&gradients).unwrap();
                 [y, of_x, of_weight, of_bias.unsqueeze()].map(|t| t.into_data().try_to_vec::<f32>().unwrap())
             };
-            assert!(computed(linear) == computed(|layer, x| layer.forward(x)), "{name}");
+            assert!(computed(linear) == computed(|layer, x| layer.forward(x)), "{name}, {rows} rows");
         }
     }
 }
