@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use df_planner::config::{Config, NoiseScheduleKind, PlannerConfig, PlannerMode};
@@ -379,6 +379,48 @@ costs: [{kind: goal, weight: 1.0}]";
     // guidances are left out.
     let (short, _) = plan(9);
     assert_eq!(short.unwrap().left_out, LeftOut { denoising_steps: 2, guided_steps: 4, tokens: 0 });
+}
+
+/// Predicts what is no number while it is told to.
+struct Faulty(Exact, Arc<AtomicBool>);
+
+impl Denoiser for Faulty {
+    fn denoise(&mut self, x: &Tokens, levels: &Levels) -> Result<Tokens, DenoiserError> {
+        let mut clean = self.0.denoise(x, levels)?;
+        clean.data.iter_mut().for_each(|value| *value = if self.1.load(Ordering::Relaxed) { f32::NAN } else { *value });
+        Ok(clean)
+    }
+
+    fn denoise_with_gradient(
+        &mut self,
+        x: &Tokens,
+        levels: &Levels,
+        cotangent: &mut dyn FnMut(&Tokens) -> Tokens,
+    ) -> Result<(Tokens, Tokens), DenoiserError> {
+        self.0.denoise_with_gradient(x, levels, cotangent)
+    }
+}
+
+/// What lives on of a plan must not be what made it fail.
+#[test]
+fn a_plan_that_is_not_finite_is_refused_and_not_remembered() {
+    let process = Process::draw(5, CHANNELS, 3);
+    for mode in ["mode: streaming", "continued: {candidates: 1}"] {
+        let fault = Arc::new(AtomicBool::new(false));
+        let settings = format!(
+            "planner: {{{mode}, history: 2, horizon: 3, candidates: 2, futures: 1, guidance: {{gradient: off}}}}"
+        );
+        let mut planner = planner(Faulty(exact(&process), fault.clone()), &settings);
+        let mut request = request(&process.mean, 2);
+        let mut plan = |faulty| {
+            fault.store(faulty, Ordering::Relaxed);
+            request.tick_ns += 100_000_000;
+            planner.plan(&request, &Budget::unlimited())
+        };
+        plan(false).unwrap();
+        assert!(matches!(plan(true), Err(PlanError::NotFinite)), "{mode}");
+        assert!(plan(false).unwrap().futures.iter().flatten().flatten().all(|value| value.is_finite()), "{mode}");
+    }
 }
 
 #[test]
