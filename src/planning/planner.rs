@@ -458,21 +458,19 @@ goal: {topic: g, type: p/msg/X, fields: [x], group: place, rate: speed, toleranc
 planner: {history: 1, horizon: 5, candidates: 2, futures: 1, guidance: {gradient: off}, goal_hold_s: 0.2, goal_free: false}
 ";
 
-    fn planner(config: &str) -> (Planner, PlanRequest) {
-        let config = Config::parse(config, Path::new("c.yaml")).unwrap();
-        let groups = ["action", "place", "speed"].map(|name| (name.to_string(), vec![name.to_string()]));
-        let layout = Layout::new(1, groups);
-        let normaliser = Normaliser::new(vec![0.0, 3.0, 1.0], vec![1.0, 2.0, 0.5]);
-        let request = PlanRequest { tick_ns: 0, history: History::new(&layout, 1), committed: None, goal: vec![7.0] };
-        let schedule = NoiseSchedule(NoiseScheduleKind::Cosine);
-        (Planner::new(Box::new(Nought), &config, layout, normaliser, schedule).unwrap(), request)
-    }
-
     /// At the goal, 7, for two frames, and at rest; before and after that where the denoiser believes it, at the means 3 and 1.
     #[test]
     fn rates_are_known_to_be_0_while_the_stay_at_the_goal_lasts() {
         for (rate, at_rest) in [("rate: speed, ", 0.0), ("", 1.0)] {
-            let (mut planner, request) = planner(&CONFIG.replace("rate: speed, ", rate));
+            let text = CONFIG.replace("rate: speed, ", rate);
+            let config = Config::parse(&text, Path::new("c.yaml")).unwrap();
+            let groups = ["action", "place", "speed"].map(|name| (name.to_string(), vec![name.to_string()]));
+            let layout = Layout::new(1, groups);
+            let normaliser = Normaliser::new(vec![0.0, 3.0, 1.0], vec![1.0, 2.0, 0.5]);
+            let history = History::new(&layout, 1);
+            let schedule = NoiseSchedule(NoiseScheduleKind::Cosine);
+            let mut planner = Planner::new(Box::new(Nought), &config, layout, normaliser, schedule).unwrap();
+            let request = PlanRequest { tick_ns: 0, history, committed: None, goal: vec![7.0] };
             let plan = planner.plan(&request, &Budget::unlimited()).unwrap();
             for (future, meant) in plan.futures.iter().zip(&plan.meant) {
                 // The stay may be cut off by the end of the horizon.
