@@ -129,40 +129,54 @@ fn the_action_of_a_tick_follows_the_observation_of_that_tick() {
     assert!(followed[3..].iter().all(|share| *share > 0.2 && *share < 0.85), "{followed:?}");
 }
 
-/// With a refresh of 0 what is continued is the last plan itself, later by the frames that have passed.
+/// A refresh of 0: what is continued is the last plan itself, later by the frames that have passed.
+fn kept(candidates: usize, futures: usize) -> Planner {
+    let settings = format!(
+        "planner: {{history: 1, horizon: 4, candidates: {candidates}, futures: {futures}, goal_as_observation: false,
+          continued: {{candidates: {}, refresh: 0.0}}, streaming: {{refresh: 0.0}}}}
+costs: [{{kind: target, weight: 1.0, of: obs, value: 1.0}}]",
+        candidates.div_ceil(2)
+    );
+    planner(exact(&Process::draw(5, CHANNELS, 3)), &settings)
+}
+
 #[test]
 fn the_first_candidates_continue_what_was_chosen_and_the_others_do_not() {
-    let process = Process::draw(5, CHANNELS, 3);
-    let settings =
-        "planner: {history: 1, horizon: 4, candidates: 4, futures: 2, continued: {candidates: 2, refresh: 0.0}}
-costs: [{kind: target, weight: 1.0, of: obs, value: 1.0}]";
-    let mut planner = planner(exact(&process), settings);
-    let mut request = asked(&process.mean, 1, 1);
-    // For each sequence: whether it is what is left of the last plan after so many ticks.
+    let mut planner = kept(4, 2);
+    let mut request = asked(&Process::draw(5, CHANNELS, 3).mean, 1, 1);
     let mut last = planner.plan(&request, &Budget::unlimited()).unwrap();
-    let mut continued = |planner: &mut Planner, ticks: i64, goal: Vec<f64>| {
-        request.tick_ns += ticks * PERIOD_NS;
-        request.goal = goal;
+    for ticks in [1, 3] {
+        request.tick_ns += ticks as i64 * PERIOD_NS;
         let plan = planner.plan(&request, &Budget::unlimited()).unwrap();
-        let left = &last.futures[2 * last.chosen][ticks.unsigned_abs() as usize..];
+        let left = &last.futures[2 * last.chosen][ticks..];
         let same: Vec<bool> = plan.futures.iter().map(|future| future[..left.len()] == *left).collect();
+        assert_eq!(same, [true, true, true, true, false, false, false, false], "after {ticks} ticks");
         last = plan;
-        same
+    }
+}
+
+/// Whether the second plan is what a planner makes that knows of no first one.
+#[test]
+fn another_goal_a_reset_and_another_mode_leave_nothing_to_continue() {
+    let in_mode = |planner: &mut Planner, mode| {
+        planner.set(PlannerConfig { mode, ..planner.settings().clone() }).unwrap();
     };
-    let first_two = [true, true, true, true, false, false, false, false];
-    assert_eq!(continued(&mut planner, 1, vec![]), first_two);
-    assert_eq!(continued(&mut planner, 3, vec![]), first_two);
-    let set = |planner: &mut Planner, change: &dyn Fn(&mut PlannerConfig)| {
-        let mut settings = planner.settings().clone();
-        change(&mut settings);
-        planner.set(settings).unwrap();
+    let forgets = |first: PlannerMode, between: &dyn Fn(&mut Planner, &mut PlanRequest)| {
+        let (mut planner, mut fresh) = (kept(1, 1), kept(1, 1));
+        in_mode(&mut planner, first);
+        let mut request = asked(&Process::draw(5, CHANNELS, 3).mean, 1, 1);
+        request.goal = vec![1.0, 1.0];
+        planner.plan(&request, &Budget::unlimited()).unwrap();
+        request.tick_ns += PERIOD_NS;
+        between(&mut planner, &mut request);
+        in_mode(&mut fresh, planner.settings().mode);
+        let [after, anew] = [planner, fresh].map(|mut p| p.plan(&request, &Budget::unlimited()).unwrap().futures);
+        after == anew
     };
-    // What was for another goal is forgotten; so is everything at a reset or in another mode.
-    assert_eq!(continued(&mut planner, 1, vec![9.0, 9.0]), [false; 8]);
-    planner.reset();
-    assert_eq!(continued(&mut planner, 1, vec![9.0, 9.0]), [false; 8]);
-    set(&mut planner, &|s| s.mode = PlannerMode::Streaming);
-    assert_eq!(continued(&mut planner, 1, vec![9.0, 9.0]), [false; 8]);
-    set(&mut planner, &|s| s.mode = PlannerMode::Full);
-    assert_eq!(continued(&mut planner, 1, vec![9.0, 9.0]), [false; 8]);
+    let (full, streaming) = (PlannerMode::Full, PlannerMode::Streaming);
+    assert!(!forgets(full, &|_, _| ()) && !forgets(streaming, &|_, _| ()));
+    assert!(forgets(full, &|_, request| request.goal = vec![9.0, 9.0]));
+    assert!(forgets(full, &|planner, _| planner.reset()));
+    assert!(forgets(full, &|planner, _| in_mode(planner, streaming)));
+    assert!(forgets(streaming, &|planner, _| in_mode(planner, full)));
 }

@@ -209,17 +209,36 @@ fn a_streamed_plan_follows_news_the_more_the_higher_its_refresh() {
     assert!((followed[5] - 1.0).abs() < 0.15, "a refresh of 1 is planning anew: {followed:?}");
 }
 
-/// A denoiser with a window.
-struct Windowed(Exact, usize);
+/// What happens after each evaluation: to the clean tokens, and by its cost (a gradient is three times as dear).
+type After = Box<dyn FnMut(&mut Tokens, u64) + Send>;
 
-impl Denoiser for Windowed {
+/// The ideal denoiser, perhaps of a network with a window.
+struct Watched {
+    exact: Exact,
+    window: Option<usize>,
+    after: After,
+}
+
+impl Watched {
+    fn new(exact: Exact, after: impl FnMut(&mut Tokens, u64) + Send + 'static) -> Self {
+        Self { exact, window: None, after: Box::new(after) }
+    }
+
+    fn windowed(exact: Exact, window: usize) -> Self {
+        Self { window: Some(window), ..Self::new(exact, |_, _| ()) }
+    }
+}
+
+impl Denoiser for Watched {
     fn denoise(&mut self, x: &Tokens, levels: &Levels) -> Result<Tokens, DenoiserError> {
-        assert!(x.tokens <= self.1);
-        self.0.denoise(x, levels)
+        assert!(self.window.is_none_or(|most| x.tokens <= most));
+        let mut clean = self.exact.denoise(x, levels)?;
+        (self.after)(&mut clean, 1);
+        Ok(clean)
     }
 
     fn most_tokens(&self) -> Option<usize> {
-        Some(self.1)
+        self.window
     }
 
     fn denoise_with_gradient(
@@ -228,8 +247,10 @@ impl Denoiser for Windowed {
         levels: &Levels,
         cotangent: &mut dyn FnMut(&Tokens) -> Tokens,
     ) -> Result<(Tokens, Tokens), DenoiserError> {
-        assert!(x.tokens <= self.1);
-        self.0.denoise_with_gradient(x, levels, cotangent)
+        assert!(self.window.is_none_or(|most| x.tokens <= most));
+        let (mut clean, gradient) = self.exact.denoise_with_gradient(x, levels, cotangent)?;
+        (self.after)(&mut clean, 3);
+        Ok((clean, gradient))
     }
 }
 
@@ -302,7 +323,7 @@ fn sequences_longer_than_the_window_are_sampled_by_sliding_it() {
     // 5 tokens of the stationary process.
     let process = Process::draw(5, CHANNELS, 3);
     let missing = vec![Frame::missing(&layout()); 8];
-    let mut planner = planner(Windowed(exact(&process), 5), QUESTIONS);
+    let mut planner = planner(Watched::windowed(exact(&process), 5), QUESTIONS);
     let answers = planner.answer(&Question { frames: &missing, asked: &|_, _| true }, 2000, 1).unwrap();
     for range in [0..5, 3..8] {
         let samples: Vec<DVector<f64>> = answers
@@ -321,34 +342,20 @@ fn sequences_longer_than_the_window_are_sampled_by_sliding_it() {
     assert_eq!((plan.futures[0].len(), plan.left_out), (9, LeftOut::default()));
 }
 
-/// A denoiser that takes a millisecond of a clock of its own for a step, three for one with a gradient.
-struct Slow(Exact, Arc<AtomicU64>);
-
-impl Denoiser for Slow {
-    fn denoise(&mut self, x: &Tokens, levels: &Levels) -> Result<Tokens, DenoiserError> {
-        self.1.fetch_add(1, Ordering::Relaxed);
-        self.0.denoise(x, levels)
-    }
-
-    fn denoise_with_gradient(
-        &mut self,
-        x: &Tokens,
-        levels: &Levels,
-        cotangent: &mut dyn FnMut(&Tokens) -> Tokens,
-    ) -> Result<(Tokens, Tokens), DenoiserError> {
-        self.1.fetch_add(3, Ordering::Relaxed);
-        self.0.denoise_with_gradient(x, levels, cotangent)
-    }
-}
-
 #[test]
 fn a_plan_is_there_in_time_and_says_what_it_left_out() {
     let process = Process::draw(6, CHANNELS, 3);
     let spent_ms = Arc::new(AtomicU64::new(0));
+    let spent = spent_ms.clone();
     let settings = "planner: {history: 2, horizon: 4, matrix: pyramid, denoising_steps: 6, uncertainty_scale: 1.0,
       candidates: 2, futures: 2, goal_as_observation: false}
 costs: [{kind: goal, weight: 1.0}]";
-    let mut planner = planner(Slow(exact(&process), spent_ms.clone()), settings);
+    let mut planner = planner(
+        Watched::new(exact(&process), move |_, ms| {
+            spent.fetch_add(ms, Ordering::Relaxed);
+        }),
+        settings,
+    );
     let mut request = request(&process.sample(&mut ChaCha8Rng::seed_from_u64(1)), 2);
     request.goal = vec![1.0, 1.0];
     let mut plan = |total_ms: u64| {
@@ -381,26 +388,6 @@ costs: [{kind: goal, weight: 1.0}]";
     assert_eq!(short.unwrap().left_out, LeftOut { denoising_steps: 2, guided_steps: 4, tokens: 0 });
 }
 
-/// Predicts what is no number while it is told to.
-struct Faulty(Exact, Arc<AtomicBool>);
-
-impl Denoiser for Faulty {
-    fn denoise(&mut self, x: &Tokens, levels: &Levels) -> Result<Tokens, DenoiserError> {
-        let mut clean = self.0.denoise(x, levels)?;
-        clean.data.iter_mut().for_each(|value| *value = if self.1.load(Ordering::Relaxed) { f32::NAN } else { *value });
-        Ok(clean)
-    }
-
-    fn denoise_with_gradient(
-        &mut self,
-        x: &Tokens,
-        levels: &Levels,
-        cotangent: &mut dyn FnMut(&Tokens) -> Tokens,
-    ) -> Result<(Tokens, Tokens), DenoiserError> {
-        self.0.denoise_with_gradient(x, levels, cotangent)
-    }
-}
-
 /// What lives on of a plan must not be what made it fail.
 #[test]
 fn a_plan_that_is_not_finite_is_refused_and_not_remembered() {
@@ -410,7 +397,13 @@ fn a_plan_that_is_not_finite_is_refused_and_not_remembered() {
         let settings = format!(
             "planner: {{{mode}, history: 2, horizon: 3, candidates: 2, futures: 1, guidance: {{gradient: off}}}}"
         );
-        let mut planner = planner(Faulty(exact(&process), fault.clone()), &settings);
+        let faulty = fault.clone();
+        let denoiser = Watched::new(exact(&process), move |clean, _| {
+            if faulty.load(Ordering::Relaxed) {
+                clean.data.fill(f32::NAN);
+            }
+        });
+        let mut planner = planner(denoiser, &settings);
         let mut request = request(&process.mean, 2);
         let mut plan = |faulty| {
             fault.store(faulty, Ordering::Relaxed);
@@ -427,7 +420,7 @@ fn a_plan_that_is_not_finite_is_refused_and_not_remembered() {
 fn settings_change_between_ticks_and_bad_ones_are_refused_by_name() {
     let process = Process::draw(5, CHANNELS, 3);
     let mut planner =
-        planner(Windowed(exact(&process), 5), "planner: {history: 2, horizon: 3, candidates: 2, futures: 1}");
+        planner(Watched::windowed(exact(&process), 5), "planner: {history: 2, horizon: 3, candidates: 2, futures: 1}");
     let mut request = request(&process.mean, 2);
     let mut change = |planner: &mut Planner, change: &dyn Fn(&mut PlannerConfig)| {
         let mut settings = planner.settings().clone();
