@@ -83,6 +83,25 @@ fn replay_is_deterministic_close_to_the_expert_and_refuses_another_contract() {
 }
 
 #[test]
+fn what_is_not_there_is_named_and_its_cause_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, model) = (root().join("config/point_maze.yaml"), root().join("models/point_maze"));
+    let missing = folder.path().join("missing");
+    let out = folder.path().join("out");
+    let asked = [
+        train(&missing, &missing, &out, "1").output().unwrap(),
+        train(&config, &missing, &out, "1").output().unwrap(),
+        replay(&missing, &model, &missing, &out, "1"),
+        replay(&config, &model, &missing, &out, "1"),
+    ];
+    for output in asked {
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && message.contains(missing.to_str().unwrap()), "{message}");
+        assert_eq!(message.matches("os error 2").count(), 1, "{message}");
+    }
+}
+
+#[test]
 fn training_is_reproducible_and_ctrl_c_leaves_a_usable_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let (bag, config) = (record(folder.path(), QUARTER), configure(folder.path(), &TINY));

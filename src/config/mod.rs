@@ -62,7 +62,7 @@ impl Contract {
     /// [`ConfigError::Malformed`].
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
         let raw: raw::ContractFile = serde_yaml::from_str(text)
-            .map_err(|source| ConfigError::Malformed { file: file.into(), message: source.to_string() })?;
+            .map_err(|cause| ConfigError::Malformed { file: file.into(), message: cause.to_string() })?;
         Ok(Self {
             period_s: raw.period_s,
             frame_stack: raw.frame_stack,
@@ -102,7 +102,7 @@ impl Config {
     /// [`ConfigError`] with the file, and, where one key is at fault, its line, value and the rule that it breaks.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
         let text =
-            std::fs::read_to_string(file).map_err(|source| ConfigError::Unreadable { file: file.into(), source })?;
+            std::fs::read_to_string(file).map_err(|cause| ConfigError::Unreadable { file: file.into(), cause })?;
         Self::parse(&text, file)
     }
 
@@ -112,7 +112,7 @@ impl Config {
     /// As [`Config::load`].
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
         let mut raw: raw::File = serde_yaml::from_str(text)
-            .map_err(|source| ConfigError::Malformed { file: file.into(), message: source.to_string() })?;
+            .map_err(|cause| ConfigError::Malformed { file: file.into(), message: cause.to_string() })?;
         let folder = file.parent().unwrap_or(Path::new(""));
         raw.costs.iter_mut().for_each(|cost| cost.folder = folder.into());
         rules::check(&raw).map_err(|broken| broken.located(file, text))?;
@@ -150,16 +150,16 @@ impl Config {
 /// # Errors
 /// [`ConfigError::Unreadable`], [`ConfigError::Malformed`].
 pub fn read_yaml<T: serde::de::DeserializeOwned>(file: &Path) -> Result<T, ConfigError> {
-    let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Unreadable { file: file.into(), source })?;
+    let text = std::fs::read_to_string(file).map_err(|cause| ConfigError::Unreadable { file: file.into(), cause })?;
     serde_yaml::from_str(&text)
-        .map_err(|source| ConfigError::Malformed { file: file.into(), message: source.to_string() })
+        .map_err(|cause| ConfigError::Malformed { file: file.into(), message: cause.to_string() })
 }
 
 /// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("{}: cannot be read: {source}", file.display())]
-    Unreadable { file: PathBuf, source: std::io::Error },
+    #[error("{}: cannot be read: {cause}", file.display())]
+    Unreadable { file: PathBuf, cause: std::io::Error },
     /// Not YAML, an unknown key, a missing key or a value of the wrong type; the message names key, line and column.
     #[error("{}: {message}", file.display())]
     Malformed { file: PathBuf, message: String },

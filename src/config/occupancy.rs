@@ -33,14 +33,14 @@ pub struct OccupancyGrid {
 /// Why a map file was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum MapError {
-    #[error("{}: cannot be read: {source}", file.display())]
-    Unreadable { file: PathBuf, source: std::io::Error },
+    #[error("{}: cannot be read: {cause}", file.display())]
+    Unreadable { file: PathBuf, cause: std::io::Error },
     #[error("{}: {message}", file.display())]
     Malformed { file: PathBuf, message: String },
     #[error("{}: {key}: {value}: {rule}", file.display())]
     Rule { file: PathBuf, key: &'static str, value: String, rule: &'static str },
-    #[error("{}: {source}", file.display())]
-    Image { file: PathBuf, source: PgmError },
+    #[error("{}: {cause}", file.display())]
+    Image { file: PathBuf, cause: PgmError },
 }
 
 /// The YAML file. Other keys are left alone: the format is not ours.
@@ -69,14 +69,13 @@ impl OccupancyGrid {
     /// # Errors
     /// [`MapError`].
     pub fn load(file: &Path) -> Result<Self, MapError> {
-        let text =
-            std::fs::read_to_string(file).map_err(|source| MapError::Unreadable { file: file.into(), source })?;
+        let text = std::fs::read_to_string(file).map_err(|cause| MapError::Unreadable { file: file.into(), cause })?;
         let map: MapFile = serde_yaml::from_str(&text)
-            .map_err(|source| MapError::Malformed { file: file.into(), message: source.to_string() })?;
+            .map_err(|cause| MapError::Malformed { file: file.into(), message: cause.to_string() })?;
         map.check().map_err(|(key, value, rule)| MapError::Rule { file: file.into(), key, value, rule })?;
         let image = file.parent().unwrap_or(Path::new("")).join(&map.image);
-        let bytes = std::fs::read(&image).map_err(|source| MapError::Unreadable { file: image.clone(), source })?;
-        let pgm = Pgm::parse(&bytes).map_err(|source| MapError::Image { file: image, source })?;
+        let bytes = std::fs::read(&image).map_err(|cause| MapError::Unreadable { file: image.clone(), cause })?;
+        let pgm = Pgm::parse(&bytes).map_err(|cause| MapError::Image { file: image, cause })?;
         let [x, y, yaw_rad] = map.origin;
         Ok(Self {
             name: file.display().to_string(),

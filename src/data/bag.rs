@@ -70,8 +70,8 @@ impl fmt::Display for Place {
 /// Why a recording cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum BagError {
-    #[error("{}: cannot be read: {source}", path.display())]
-    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("{}: cannot be read: {cause}", path.display())]
+    Unreadable { path: PathBuf, cause: std::io::Error },
     #[error("{}: is no bag: {reason}", path.display())]
     NotABag { path: PathBuf, reason: String },
     #[error("{}: is {what}; this program was built without it: build it with `--features {feature}`", path.display())]

@@ -48,7 +48,7 @@ impl Hdf5 {
     /// No HDF5 file, or one without a table.
     pub fn open(path: &Path) -> Result<Self, BagError> {
         let path = if path.is_dir() { path.join(MINARI_FILE) } else { path.into() };
-        let unreadable = |source| BagError::Unreadable { path: path.clone(), source };
+        let unreadable = |cause| BagError::Unreadable { path: path.clone(), cause };
         let length = std::fs::File::open(&path).and_then(|file| file.metadata()).map_err(unreadable)?.len();
         let not_a_table = |error: Error| BagError::NotABag { path: path.clone(), reason: error.to_string() };
         let file = File::open_streaming(&path).map_err(not_a_table)?;

@@ -82,7 +82,7 @@ impl LeRobot {
     pub fn open(path: &Path) -> Result<Self, BagError> {
         let place = path.join(INFO);
         let refuse = |reason: String| BagError::NotABag { path: place.clone(), reason };
-        let text = std::fs::read(&place).map_err(|source| BagError::Unreadable { path: place.clone(), source })?;
+        let text = std::fs::read(&place).map_err(|cause| BagError::Unreadable { path: place.clone(), cause })?;
         let info: Info = serde_json::from_slice(&text).map_err(|error| refuse(error.to_string()))?;
         if !VERSIONS.contains(&info.codebase_version.as_str()) {
             let got = &info.codebase_version;
@@ -99,7 +99,7 @@ impl LeRobot {
         let columns = info.features.iter().filter(|(_, feature)| feature.is_numbers()).map(column).collect();
         let mut files = Vec::new();
         let data = path.join("data");
-        parquet_files(&data, &mut files).map_err(|source| BagError::Unreadable { path: data.clone(), source })?;
+        parquet_files(&data, &mut files).map_err(|cause| BagError::Unreadable { path: data.clone(), cause })?;
         if files.is_empty() {
             return Err(BagError::NotABag { path: data, reason: "it holds no .parquet file".into() });
         }

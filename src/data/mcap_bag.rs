@@ -43,7 +43,7 @@ impl Bag for McapFile {
 
 fn located(path: &Path) -> impl Fn(Broken) -> BagError + '_ {
     |broken| match broken {
-        Broken::Io(source) => BagError::Unreadable { path: path.into(), source },
+        Broken::Io(cause) => BagError::Unreadable { path: path.into(), cause },
         Broken::Cut { offset } => BagError::Unfinished { path: path.into(), at: Place::Byte(offset) },
         Broken::Damaged { offset, reason } => BagError::Damaged { path: path.into(), at: Place::Byte(offset), reason },
     }

@@ -22,8 +22,8 @@ const BATCH: usize = 1024;
 /// # Errors
 /// No Parquet file, a column that is not there or not of numbers, damage; what came before it has been given.
 pub fn read_rows(path: &Path, columns: &[Column], each: &mut dyn FnMut(u64, &[&[f64]])) -> Result<(), BagError> {
-    let source = File::open(path).map_err(|source| BagError::Unreadable { path: path.into(), source })?;
-    let length = source.metadata().map_err(|source| BagError::Unreadable { path: path.into(), source })?.len();
+    let source = File::open(path).map_err(|cause| BagError::Unreadable { path: path.into(), cause })?;
+    let length = source.metadata().map_err(|cause| BagError::Unreadable { path: path.into(), cause })?.len();
     let mut row = 0;
     let damaged = |row: u64, reason: String| BagError::Damaged { path: path.into(), at: Place::Row(row), reason };
     let broken = |row: u64, error: ParquetError| damaged(row, error.to_string());

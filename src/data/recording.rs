@@ -12,8 +12,8 @@ use crate::signal::{Frame, Layout};
 /// Why recordings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
-    #[error("{}: {source}", path.display())]
-    Bag { path: PathBuf, source: BagError },
+    #[error("{}: {cause}", path.display())]
+    Bag { path: PathBuf, cause: BagError },
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error("{}: the channels differ from those of {}", path.display(), first.display())]
@@ -115,7 +115,7 @@ pub fn layout(config: &Config) -> Result<Layout, RecordingError> {
 }
 
 fn opened(path: &Path) -> Result<Box<dyn Source>, RecordingError> {
-    open_source(path).map_err(|source| RecordingError::Bag { path: path.into(), source })
+    open_source(path).map_err(|cause| RecordingError::Bag { path: path.into(), cause })
 }
 
 fn bound(
@@ -158,9 +158,9 @@ pub fn open_all(config: &Config, inputs: &[Input]) -> Result<Vec<BoundSource>, R
 /// [`RecordingError`].
 pub fn load(config: &Config, inputs: &[Input], place: &CachePlace) -> Result<Recording, RecordingError> {
     let mut cache = Cache::open(place)?;
-    let unreadable = |(path, source): (PathBuf, _)| RecordingError::Bag {
+    let unreadable = |(path, cause): (PathBuf, _)| RecordingError::Bag {
         path: path.clone(),
-        source: BagError::Unreadable { path, source },
+        cause: BagError::Unreadable { path, cause },
     };
     let keys = Keys::of(config, inputs).map_err(unreadable)?;
     let mut reader = Reader { config, inputs, definitions: vec![None; inputs.len()] };
@@ -220,7 +220,7 @@ impl Reader<'_> {
         let begin = |file| FrameWriter::new(file, key, &layout.modalities, &layout.labels);
         cache.write(key, begin, |writer| {
             let report = read_frames(&*source, config, &bound, &layout, &mut |step| writer.add(&step))
-                .map_err(|source| RecordingError::Bag { path: path.clone(), source })?;
+                .map_err(|cause| RecordingError::Bag { path: path.clone(), cause })?;
             Ok(describe(writer.counts(), &report, config.contract.period_s))
         })
     }

@@ -63,7 +63,7 @@ struct Database<'a> {
 
 impl<'a> Database<'a> {
     fn open(path: &'a Path) -> Result<Self, BagError> {
-        let unreadable = |source| BagError::Unreadable { path: path.into(), source };
+        let unreadable = |cause| BagError::Unreadable { path: path.into(), cause };
         let unpacked = if is_packed(path).map_err(unreadable)? { Some(unpack(path)?) } else { None };
         let plain = unpacked.as_ref().map_or(path, NamedTempFile::path);
         let mut header = Vec::with_capacity(HEADER_LENGTH);
@@ -173,7 +173,7 @@ fn is_damage(error: &rusqlite::Error) -> bool {
 
 /// Unpacks a file into the folder for temporary files (`TMPDIR`).
 fn unpack(path: &Path) -> Result<NamedTempFile, BagError> {
-    let unreadable = |source| BagError::Unreadable { path: path.into(), source };
+    let unreadable = |cause| BagError::Unreadable { path: path.into(), cause };
     let mut unpacked = tempfile::Builder::new().prefix("df_planner-").suffix(".db3").tempfile().map_err(unreadable)?;
     let mut from = File::open(path).and_then(unpacking).map_err(unreadable)?;
     std::io::copy(&mut from, &mut unpacked).map_err(|error| {

@@ -21,7 +21,7 @@ pub fn open(path: &Path) -> Result<Box<dyn Bag>, BagError> {
 
 /// As [`open`].
 pub fn split_bag(path: &Path) -> Result<SplitBag, BagError> {
-    let unreadable = |source| BagError::Unreadable { path: path.into(), source };
+    let unreadable = |cause| BagError::Unreadable { path: path.into(), cause };
     if !std::fs::metadata(path).map_err(unreadable)?.is_dir() {
         return SplitBag::open(vec![path.into()]);
     }
@@ -29,7 +29,7 @@ pub fn split_bag(path: &Path) -> Result<SplitBag, BagError> {
     let mut files: Vec<PathBuf> = match std::fs::read(&metadata) {
         Ok(text) => file_names(&String::from_utf8_lossy(&text)).iter().map(|name| path.join(name)).collect(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(source) => return Err(BagError::Unreadable { path: metadata, source }),
+        Err(cause) => return Err(BagError::Unreadable { path: metadata, cause }),
     };
     if files.is_empty() {
         // The recorder writes it last: one that was killed left none.

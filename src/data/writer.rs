@@ -48,7 +48,7 @@ impl BagWriter {
         }
         let partial = directory.with_file_name(format!(".{name}.partial-{}", std::process::id()));
         let file_name = format!("{name}_0.mcap");
-        let unreadable = |source| BagError::Unwritable { path: partial.clone(), reason: format!("{source}") };
+        let unreadable = |cause| BagError::Unwritable { path: partial.clone(), reason: format!("{cause}") };
         std::fs::create_dir_all(directory.parent().unwrap_or(Path::new("."))).map_err(unreadable)?;
         std::fs::create_dir(&partial).map_err(unreadable)?;
         let file = File::create_new(partial.join(&file_name)).map_err(unreadable)?;

@@ -17,8 +17,8 @@ pub enum CostError {
     #[error("{key}: {got}: {rule}")]
     Rule { key: String, got: String, rule: String },
     /// A map that is no use.
-    #[error("{key}: {got}: {source}")]
-    Grid { key: String, got: String, source: GridError },
+    #[error("{key}: {got}: {cause}")]
+    Grid { key: String, got: String, cause: GridError },
 }
 
 impl CostError {

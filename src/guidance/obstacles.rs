@@ -54,10 +54,10 @@ impl Source {
             Self::File(file) => {
                 let grid =
                     OccupancyGrid::load(&binding.file(&file)).map_err(|e| binding.refuse("map", file.display(), e))?;
-                SharedMap::new(&grid, unknown).map_err(|source| CostError::Grid {
+                SharedMap::new(&grid, unknown).map_err(|cause| CostError::Grid {
                     key: binding.key("map"),
                     got: file.display().to_string(),
-                    source,
+                    cause,
                 })
             }
             Self::Topic(topic) => {

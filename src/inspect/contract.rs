@@ -120,7 +120,7 @@ pub fn inspect(config: &Config, inputs: &[Input]) -> Result<Report, InspectError
     let watch = RefCell::new(Watch::new(config, layout.clone()));
     let mut report = ContractReport { period_s: config.contract.period_s, ..ContractReport::default() };
     for (input, opened) in inputs.iter().zip(&sources) {
-        let at = |source| InspectError::Bag { path: input.path.clone(), source };
+        let at = |cause| InspectError::Bag { path: input.path.clone(), cause };
         let (frames, episodes) = (watch.borrow().frames, watch.borrow().episodes);
         let tap = Tap { source: &*opened.source, watch: &watch, damage: RefCell::new(None) };
         let read = read_frames(&tap, config, &opened.bound, &opened.layout, &mut |step| watch.borrow_mut().frame(step));

@@ -42,7 +42,7 @@ pub fn ground(
                 cells.insert([cell(0), cell(1)]);
             }
         })
-        .map_err(|source| InspectError::Bag { path: input.path.clone(), source })?;
+        .map_err(|cause| InspectError::Bag { path: input.path.clone(), cause })?;
     }
     let ends = |axis: usize| {
         let of_axis = || cells.iter().map(|cell| i64::from(cell[axis]));

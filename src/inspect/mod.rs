@@ -61,8 +61,8 @@ pub struct Pictures {
 /// Why demonstrations cannot be inspected.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
-    #[error("{}: {source}", path.display())]
-    Bag { path: std::path::PathBuf, source: BagError },
+    #[error("{}: {cause}", path.display())]
+    Bag { path: std::path::PathBuf, cause: BagError },
     #[error(transparent)]
     Recording(#[from] RecordingError),
     #[error("{what}: {got}: {rule}")]

@@ -62,7 +62,7 @@ pub struct Details {
 pub fn inspect(inputs: &[Input]) -> Result<Report, InspectError> {
     let mut report = Report::default();
     for input in inputs {
-        let at = |source| InspectError::Bag { path: input.path.clone(), source };
+        let at = |cause| InspectError::Bag { path: input.path.clone(), cause };
         let mut raw = match open_contents(&input.path).map_err(at)? {
             Contents::Bag(bag) => raw_topic::inspect(&*bag),
             Contents::Table(table) => raw_table::inspect(&*table),

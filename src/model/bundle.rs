@@ -16,7 +16,7 @@ use super::CheckpointError;
 pub fn replace<E: From<CheckpointError>>(directory: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
     let at = |path: &Path| {
         let path = path.to_path_buf();
-        move |source| CheckpointError::File { path, source }
+        move |cause| CheckpointError::File { path, cause }
     };
     remove_abandoned(directory);
     let new = beside(directory, std::process::id());
@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(fs::read_to_string(place.join("a")).unwrap(), "two");
         let broken = replace(&place, |new| {
             fs::write(new.join("a"), "half").unwrap();
-            Err(CheckpointError::File { path: new.into(), source: io::ErrorKind::StorageFull.into() })
+            Err(CheckpointError::File { path: new.into(), cause: io::ErrorKind::StorageFull.into() })
         });
         assert!(broken.is_err());
         assert_eq!(fs::read_to_string(place.join("a")).unwrap(), "two");

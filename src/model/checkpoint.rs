@@ -127,12 +127,12 @@ pub struct Checkpoint {
 /// Why a checkpoint cannot be read, written or used.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    #[error("{}: {source}", path.display())]
-    File { path: PathBuf, source: std::io::Error },
+    #[error("{}: {cause}", path.display())]
+    File { path: PathBuf, cause: std::io::Error },
     #[error("{}: {message}", path.display())]
     Malformed { path: PathBuf, message: String },
     #[error("the checkpoint's own configuration: {0}")]
-    Config(#[from] ConfigError),
+    Config(ConfigError),
     #[error("{}: trained under another contract: {key} is {trained} in the checkpoint and {configured} in the configuration", path.display())]
     OtherContract { path: PathBuf, key: String, trained: String, configured: String },
 }
@@ -174,7 +174,7 @@ impl Checkpoint {
             .map_err(|e| CheckpointError::Malformed { path: directory.join(DESCRIPTION), message: e.to_string() })?;
         for (name, text) in [(DESCRIPTION, &json), (CONTRACT, &self.configuration)] {
             let path = directory.join(name);
-            fs::write(&path, text).map_err(|source| CheckpointError::File { path, source })?;
+            fs::write(&path, text).map_err(|cause| CheckpointError::File { path, cause })?;
         }
         match &self.network {
             AnyNetwork::Own(network) => save_network(network, &directory.join(WEIGHTS)),
@@ -189,7 +189,7 @@ impl Checkpoint {
     pub fn load(directory: &Path, device: &Device) -> Result<Self, CheckpointError> {
         let read = |name: &str| {
             let path = directory.join(name);
-            fs::read_to_string(&path).map_err(|source| CheckpointError::File { path, source })
+            fs::read_to_string(&path).map_err(|cause| CheckpointError::File { path, cause })
         };
         let malformed =
             |name: &str, message: String| CheckpointError::Malformed { path: directory.join(name), message };
@@ -200,10 +200,10 @@ impl Checkpoint {
             return Err(malformed(DESCRIPTION, message));
         }
         let path = directory.join(WEIGHTS);
-        let weights = fs::metadata(&path).map_err(|source| CheckpointError::File { path, source })?.len();
+        let weights = fs::metadata(&path).map_err(|cause| CheckpointError::File { path, cause })?.len();
         description.check(weights).map_err(|message| malformed(DESCRIPTION, message))?;
         let configuration = read(CONTRACT)?;
-        let contract = Contract::parse(&configuration, &directory.join(CONTRACT))?;
+        let contract = Contract::parse(&configuration, &directory.join(CONTRACT)).map_err(CheckpointError::Config)?;
         let weights = Self::weights(directory);
         let network = match description.architecture.init(&description.network, device) {
             AnyNetwork::Own(network) => AnyNetwork::Own(load_network(network, &weights)?),
@@ -291,7 +291,7 @@ pub fn load_network<M: Module>(network: M, path: &Path) -> Result<M, CheckpointE
     let malformed = |message: String| CheckpointError::Malformed { path: path.into(), message };
     // Read as a whole: from a path, Burn reads each tensor when it is first used, and panics if training has replaced the
     // file by then.
-    let bytes = fs::read(path).map_err(|source| CheckpointError::File { path: path.into(), source })?;
+    let bytes = fs::read(path).map_err(|cause| CheckpointError::File { path: path.into(), cause })?;
     let record =
         burn::store::ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(|e| malformed(e.to_string()))?;
     network.try_load_record(record).map_err(|e| malformed(e.to_string()))

@@ -18,7 +18,7 @@ pub fn checkpoint_digest(directory: &Path) -> Result<String, CheckpointError> {
     for name in [DESCRIPTION, CONTRACT, WEIGHTS] {
         let path = directory.join(name);
         let read = File::open(&path).and_then(|mut file| io::copy(&mut file, &mut hasher));
-        read.map_err(|source| CheckpointError::File { path, source })?;
+        read.map_err(|cause| CheckpointError::File { path, cause })?;
     }
     Ok(format!("{:x}", hasher.finalize()))
 }

@@ -55,8 +55,8 @@ pub enum AskError {
     Samples(usize),
     #[error("nothing of what is asked for was recorded in any of {0} windows")]
     Nothing(usize),
-    #[error("episode {episode}, window at {tick_ns} ns: {source}")]
-    Plan { episode: usize, tick_ns: i64, source: PlanError },
+    #[error("episode {episode}, window at {tick_ns} ns: {cause}")]
+    Plan { episode: usize, tick_ns: i64, cause: PlanError },
 }
 
 /// The part of a window that is asked for.
@@ -148,7 +148,7 @@ pub fn ask(
         let samples = planner
             .answer(&question, inquiry.samples, seed ^ tick_ns as u64)
             .and_then(|samples| if finite(&samples) { Ok(samples) } else { Err(PlanError::NotFinite) })
-            .map_err(|source| AskError::Plan { episode, tick_ns, source })?;
+            .map_err(|cause| AskError::Plan { episode, tick_ns, cause })?;
         let channels = compare(frames, &samples, &asked, layout, &naive);
         for (score, answer) in score.channels.iter_mut().zip(&channels) {
             score.add(answer, inquiry.samples);

@@ -229,7 +229,7 @@ impl Wiring {
 
 /// Loads the planner and plans once, so that the first real plan is not the slowest.
 fn load_planner(settings: &Settings, config: &Config, layout: &Layout) -> Result<Planner, NodeError> {
-    let refuse = |source| NodeError::Planner { checkpoint: settings.model.display().to_string(), source };
+    let refuse = |cause| NodeError::Planner { checkpoint: settings.model.display().to_string(), cause };
     let checkpoint: &FilePath = &settings.model;
     let mut planner = Planner::load(checkpoint, config, layout, &settings.device).map_err(refuse)?;
     let goal = config.goal.as_ref().and_then(|goal| layout.modality(&goal.group));

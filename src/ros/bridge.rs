@@ -33,15 +33,15 @@ const CATCH_UP_SPINS: usize = 64;
 pub enum RosError {
     #[error("ROS 2 could not be initialised: {0}")]
     Init(String),
-    #[error("the node `{name}` could not be created: {source}")]
-    Node { name: String, source: r2r::Error },
+    #[error("the node `{name}` could not be created: {cause}")]
+    Node { name: String, cause: r2r::Error },
     #[error(
         "{topic}: no support for {message_type} was compiled in; build with DF_MESSAGE_PACKAGES=\"{package}\" and a ROS \
          installation that holds it"
     )]
     NoTypeSupport { topic: String, message_type: String, package: String },
-    #[error("{topic} ({message_type}): {source}")]
-    Topic { topic: String, message_type: String, source: r2r::Error },
+    #[error("{topic} ({message_type}): {cause}")]
+    Topic { topic: String, message_type: String, cause: r2r::Error },
     #[error("parameter `{name}`: expected {expected}, got {got}")]
     Parameter { name: String, expected: &'static str, got: String },
     #[error("the ROS thread has ended")]
@@ -93,8 +93,7 @@ impl Bridge {
     /// Arguments or a parameter file that rcl refuses, an invalid name.
     pub fn open(name: &str) -> Result<Self, RosError> {
         let context = create_context()?;
-        let node =
-            r2r::Node::create(context, name, "").map_err(|source| RosError::Node { name: name.into(), source })?;
+        let node = r2r::Node::create(context, name, "").map_err(|cause| RosError::Node { name: name.into(), cause })?;
         Ok(Self {
             node,
             inboxes: Vec::new(),
@@ -114,7 +113,7 @@ impl Bridge {
         let (topic, message_type) = ("/clock", "rosgraph_msgs/msg/Clock");
         let newest = QosProfile::default().keep_last(1).best_effort();
         let stream = self.node.subscribe_raw(topic, message_type, newest);
-        self.clock = Some(Box::pin(stream.map_err(|source| topic_error(topic, message_type, source))?));
+        self.clock = Some(Box::pin(stream.map_err(|cause| topic_error(topic, message_type, cause))?));
         self.time = Arc::new(RosTime::new(true));
         Ok(())
     }
@@ -138,7 +137,7 @@ impl Bridge {
         let stream = self
             .node
             .subscribe_raw(topic, message_type, profile(qos))
-            .map_err(|source| topic_error(topic, message_type, source))?;
+            .map_err(|cause| topic_error(topic, message_type, cause))?;
         self.inboxes.push(Inbox {
             topic: topic.into(),
             message_type: message_type.into(),
@@ -172,7 +171,7 @@ impl Bridge {
     ) -> Result<impl Stream<Item = ServiceRequest<T>> + Send + use<T>, RosError> {
         self.has_services = true;
         let service = self.node.create_service::<T>(name, qos);
-        service.map_err(|source| topic_error(name, std::any::type_name::<T>(), source))
+        service.map_err(|cause| topic_error(name, std::any::type_name::<T>(), cause))
     }
 
     /// A publisher of messages of a type that is known here.
@@ -185,7 +184,7 @@ impl Bridge {
         qos: QosProfile,
     ) -> Result<r2r::Publisher<T>, RosError> {
         let publisher = self.node.create_publisher::<T>(topic, qos);
-        publisher.map_err(|source| topic_error(topic, std::any::type_name::<T>(), source))
+        publisher.map_err(|cause| topic_error(topic, std::any::type_name::<T>(), cause))
     }
 
     /// Destroys a publisher and all its copies.
@@ -206,7 +205,7 @@ impl Bridge {
         let publisher = self
             .node
             .create_publisher_untyped(topic, message_type, profile(qos))
-            .map_err(|source| topic_error(topic, message_type, source))?;
+            .map_err(|cause| topic_error(topic, message_type, cause))?;
         Ok(RawPublisher { publisher, topic: topic.into(), message_type: message_type.into() })
     }
 
@@ -403,7 +402,7 @@ impl RawPublisher {
     /// # Errors
     /// The node is gone, or the middleware refuses.
     pub fn publish(&self, bytes: &[u8]) -> Result<(), RosError> {
-        self.publisher.publish_raw(bytes).map_err(|source| topic_error(&self.topic, &self.message_type, source))
+        self.publisher.publish_raw(bytes).map_err(|cause| topic_error(&self.topic, &self.message_type, cause))
     }
 
     /// How many subscriptions of other processes are connected.
@@ -437,13 +436,13 @@ fn profile(qos: &Qos) -> QosProfile {
     if qos.transient_local { profile.transient_local() } else { profile.volatile() }
 }
 
-fn topic_error(topic: &str, message_type: &str, source: r2r::Error) -> RosError {
+fn topic_error(topic: &str, message_type: &str, cause: r2r::Error) -> RosError {
     let (topic, message_type) = (topic.to_string(), message_type.to_string());
-    if matches!(source, r2r::Error::InvalidMessageType { .. }) {
+    if matches!(cause, r2r::Error::InvalidMessageType { .. }) {
         let package = message_type.split('/').next().unwrap_or_default().to_string();
         return RosError::NoTypeSupport { topic, message_type, package };
     }
-    RosError::Topic { topic, message_type, source }
+    RosError::Topic { topic, message_type, cause }
 }
 
 fn wrong_parameter(name: &str, expected: &'static str, got: &ParameterValue) -> RosError {

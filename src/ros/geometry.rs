@@ -9,8 +9,8 @@ use r2r::geometry_msgs::msg::{Point, PointStamped, Pose, PoseStamped, PoseWithCo
 pub enum GeometryError {
     #[error("{message_type} cannot be transformed; these can: {can:?}")]
     Type { message_type: String, can: [&'static str; 3] },
-    #[error("{message_type}: {source}")]
-    Bytes { message_type: String, source: r2r::Error },
+    #[error("{message_type}: {cause}")]
+    Bytes { message_type: String, cause: r2r::Error },
 }
 
 const POINT: &str = "geometry_msgs/msg/PointStamped";
@@ -57,7 +57,7 @@ pub fn moved(
             turn_covariance(&mut message.pose.covariance, place);
         }),
     };
-    moved.map_err(|source| GeometryError::Bytes { message_type: message_type.into(), source })
+    moved.map_err(|cause| GeometryError::Bytes { message_type: message_type.into(), cause })
 }
 
 fn changed<T: WrappedTypesupport>(bytes: &[u8], change: impl FnOnce(&mut T)) -> r2r::Result<Vec<u8>> {

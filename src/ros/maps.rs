@@ -46,8 +46,8 @@ enum MapError {
 enum PlaceError {
     #[error(transparent)]
     Lookup(#[from] LookupError),
-    #[error("in the contract's frame `{expected}` it {source}")]
-    NotPlanar { expected: String, source: NotPlanar },
+    #[error("in the contract's frame `{expected}` it {cause}")]
+    NotPlanar { expected: String, cause: NotPlanar },
 }
 
 /// The threads that make distances. Dropped: ended.
@@ -93,7 +93,7 @@ impl Maps {
                     maker.make(&bytes);
                 }
             });
-            let thread = thread.map_err(|source| RosError::Init(format!("no thread for maps: {source}")))?;
+            let thread = thread.map_err(|cause| RosError::Init(format!("no thread for maps: {cause}")))?;
             own.inboxes.push(slot);
             own.threads.push(thread);
             let MapTopic { topic, qos, .. } = &source.topic;
@@ -203,7 +203,7 @@ impl Source {
             _ => Isometry3::identity(),
         };
         let expected = self.topic.frame_id.clone().unwrap_or_default();
-        Planar::try_from(&place).map_err(|source| PlaceError::NotPlanar { expected, source })
+        Planar::try_from(&place).map_err(|cause| PlaceError::NotPlanar { expected, cause })
     }
 }
 

@@ -48,8 +48,8 @@ pub enum NodeError {
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
     Parameter(#[from] ParameterError),
-    #[error("{checkpoint}: {source}")]
-    Planner { checkpoint: String, source: PlanError },
+    #[error("{checkpoint}: {cause}")]
+    Planner { checkpoint: String, cause: PlanError },
     #[error(transparent)]
     Ros(#[from] RosError),
     #[error("the system refuses a thread or a signal handler: {0}")]

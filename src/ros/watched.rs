@@ -36,7 +36,7 @@ impl<T: WrappedTypesupport + 'static> Watched<T> {
         // Where the middleware does not know, the node is being destroyed: nobody listens any more.
         let listeners = self.publisher.get_inter_process_subscription_count().unwrap_or(0);
         for_listeners(listeners, make, |message| self.publisher.publish(&message))
-            .map_err(|source| refused::<T>(&self.topic, source))
+            .map_err(|cause| refused::<T>(&self.topic, cause))
     }
 }
 
@@ -48,8 +48,8 @@ fn for_listeners<T, E>(
     if listeners > 0 { send(make()) } else { Ok(()) }
 }
 
-fn refused<T>(topic: &str, source: r2r::Error) -> RosError {
-    RosError::Topic { topic: topic.into(), message_type: std::any::type_name::<T>().into(), source }
+fn refused<T>(topic: &str, cause: r2r::Error) -> RosError {
+    RosError::Topic { topic: topic.into(), message_type: std::any::type_name::<T>().into(), cause }
 }
 
 #[cfg(test)]

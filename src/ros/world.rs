@@ -107,7 +107,7 @@ impl WorldNode {
                 lock(&inbox).futures = Some(lines.collect());
             }
         })?;
-        let _spinning = bridge.spin().map_err(|source| RosError::Init(format!("no thread to spin: {source}")))?;
+        let _spinning = bridge.spin().map_err(|cause| RosError::Init(format!("no thread to spin: {cause}")))?;
         Ok(Self { odometry, goal, clock, names, listening, _spinning })
     }
 
@@ -212,9 +212,9 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 }
 
 fn serialized<T: WrappedTypesupport>(message: &T, topic: &str) -> Result<Vec<u8>, RosError> {
-    message.to_serialized_bytes().map_err(|source| RosError::Topic {
+    message.to_serialized_bytes().map_err(|cause| RosError::Topic {
         topic: topic.into(),
         message_type: std::any::type_name::<T>().into(),
-        source,
+        cause,
     })
 }

@@ -30,7 +30,7 @@ pub fn write(card: &Card, directory: &Path) -> Result<(), TrainError> {
     let steps = card.checkpoint.provenance.steps;
     let lines: Vec<&Line> = card.lines.iter().filter(|line| line.step <= steps).collect();
     let path = directory.join(CARD);
-    fs::write(&path, text(card, &lines)).map_err(|source| CheckpointError::File { path, source })?;
+    fs::write(&path, text(card, &lines)).map_err(|cause| CheckpointError::File { path, cause })?;
     Ok(curves::draw(&lines, &directory.join(CURVES))?)
 }
 

@@ -52,8 +52,8 @@ pub enum TrainError {
     Setting(#[from] ConfigError),
     #[error(transparent)]
     Chart(#[from] ChartError),
-    #[error("{}: {source}", place.display())]
-    Log { place: PathBuf, source: std::io::Error },
+    #[error("{}: {cause}", place.display())]
+    Log { place: PathBuf, cause: std::io::Error },
     #[error("the backend failed: {0}")]
     Backend(String),
     #[error(transparent)]

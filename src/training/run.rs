@@ -168,15 +168,15 @@ impl Run {
             }
             (Start::New | Start::Restart, _) => {
                 if directory.exists() {
-                    fs::remove_dir_all(directory).map_err(|source| at(directory, source))?;
+                    fs::remove_dir_all(directory).map_err(|cause| at(directory, cause))?;
                 }
                 None
             }
         };
         // A file that is made and removed: permissions alone do not tell (a read-only file system, a full one).
-        fs::create_dir_all(directory).map_err(|source| at(directory, source))?;
+        fs::create_dir_all(directory).map_err(|cause| at(directory, cause))?;
         let probe = directory.join(".probe");
-        fs::write(&probe, "probe").and_then(|()| fs::remove_file(&probe)).map_err(|source| at(&probe, source))?;
+        fs::write(&probe, "probe").and_then(|()| fs::remove_file(&probe)).map_err(|cause| at(&probe, cause))?;
         Ok(Self { out: out.into(), directory: directory.into(), resumed, from: None })
     }
 
@@ -241,7 +241,7 @@ impl Run {
         };
         let network = load_network(network, &last.join(RAW))?;
         let path = last.join(OPTIMIZER);
-        let bytes = fs::read(&path).map_err(|source| at(&path, source))?;
+        let bytes = fs::read(&path).map_err(|cause| at(&path, cause))?;
         let malformed = |e: burn::store::RecordError| CheckpointError::Malformed { path, message: e.to_string() };
         let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(malformed)?;
         Ok((network, optimizer.load_record(record), averaged))
@@ -266,7 +266,7 @@ impl Run {
                 .map_err(|e| CheckpointError::Malformed { path, message: e.to_string() })?;
             let path = new.join(PROGRESS);
             let text = serde_json::to_string_pretty(progress).map_err(std::io::Error::from);
-            text.and_then(|text| fs::write(&path, text)).map_err(|source| at(&path, source))?;
+            text.and_then(|text| fs::write(&path, text)).map_err(|cause| at(&path, cause))?;
             more(new)
         })
     }
@@ -303,13 +303,13 @@ fn asked(config: &Config) -> BTreeMap<String, String> {
     facts.map(|(key, value)| (key.to_string(), value.unwrap_or_else(|| NONE.into()))).into()
 }
 
-fn at(path: &Path, source: std::io::Error) -> TrainError {
-    CheckpointError::File { path: path.into(), source }.into()
+fn at(path: &Path, cause: std::io::Error) -> TrainError {
+    CheckpointError::File { path: path.into(), cause }.into()
 }
 
 fn read_progress(last: &Path) -> Result<Progress, TrainError> {
     let path = last.join(PROGRESS);
-    let text = fs::read_to_string(&path).map_err(|source| at(&path, source))?;
+    let text = fs::read_to_string(&path).map_err(|cause| at(&path, cause))?;
     let progress: Progress = serde_json::from_str(&text)
         .map_err(|e| CheckpointError::Malformed { path: path.clone(), message: e.to_string() })?;
     if progress.format != FORMAT {

@@ -156,7 +156,7 @@ impl<'a> Trainer<'a> {
         }
         let path = run.file(LOG);
         let log = if ranks.rank() == 0 { Log::open(&path, progress.step) } else { Ok(Log::nowhere()) };
-        let log = log.map_err(|source| TrainError::Log { place: path, source })?;
+        let log = log.map_err(|cause| TrainError::Log { place: path, cause })?;
         let provenance = Provenance {
             version: env!("CARGO_PKG_VERSION").into(),
             bags: recording.inputs.clone(),

@@ -36,10 +36,10 @@ pub enum CachePlace {
 
 /// Why frames cannot be kept.
 #[derive(Debug, thiserror::Error)]
-#[error("the frames cannot be kept in {}: {source}; another place: --cache DIR, or --no-cache for {}", directory.display(), std::env::temp_dir().display())]
+#[error("the frames cannot be kept in {}: {cause}; another place: --cache DIR, or --no-cache for {}", directory.display(), std::env::temp_dir().display())]
 pub struct CacheError {
     pub directory: PathBuf,
-    pub source: io::Error,
+    pub cause: io::Error,
 }
 
 /// The files of frames of this user, or none.
@@ -67,13 +67,13 @@ impl Cache {
         if let Some(directory) = &directory {
             // XDG: for the user alone.
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
-            made.map_err(|source| CacheError { directory: directory.clone(), source })?;
+            made.map_err(|cause| CacheError { directory: directory.clone(), cause })?;
         }
         Ok(Self { directory, notices })
     }
 
-    fn error(&self, source: io::Error) -> CacheError {
-        CacheError { directory: self.directory.clone().unwrap_or_else(std::env::temp_dir), source }
+    fn error(&self, cause: io::Error) -> CacheError {
+        CacheError { directory: self.directory.clone().unwrap_or_else(std::env::temp_dir), cause }
     }
 
     /// The frames of a key, if they are there and whole.
@@ -108,9 +108,9 @@ impl Cache {
         fill: impl FnOnce(&mut FrameWriter) -> Result<Vec<String>, E>,
     ) -> Result<FrameFile, E> {
         let Some(directory) = self.directory.clone() else {
-            let mut writer = begin(tempfile::tempfile().map_err(|source| self.error(source))?);
+            let mut writer = begin(tempfile::tempfile().map_err(|cause| self.error(cause))?);
             let report = fill(&mut writer)?;
-            return Ok(writer.finish(report).map_err(|source| self.error(source))?);
+            return Ok(writer.finish(report).map_err(|cause| self.error(cause))?);
         };
         let path = directory.join(key).with_extension(FRAMES);
         let lock = Lock::take(path.with_extension(LOCK));
@@ -121,7 +121,7 @@ impl Cache {
         }
         let part =
             tempfile::Builder::new().prefix(&format!("{key}-")).suffix(&format!(".{PART}")).tempfile_in(&directory);
-        let (file, part) = part.map_err(|source| self.error(source))?.into_parts();
+        let (file, part) = part.map_err(|cause| self.error(cause))?.into_parts();
         // Says that it is being written; a file system without locks keeps what is abandoned.
         let _ = file.try_lock();
         let mut writer = begin(file);
@@ -132,7 +132,7 @@ impl Cache {
             part.persist(&path)?;
             Ok(written)
         };
-        Ok(keep().map_err(|source| self.error(source))?)
+        Ok(keep().map_err(|cause| self.error(cause))?)
     }
 
     /// Removes the files that were not used for longest until all together have at most `bytes_max`, but none of `keys`; and
@@ -143,7 +143,7 @@ impl Cache {
     pub fn limit(&mut self, bytes_max: u64, keys: &[Keys]) -> Result<(), CacheError> {
         let Some(directory) = self.directory.clone() else { return Ok(()) };
         let (mut kept, mut total, mut own) = (Vec::new(), 0u64, 0u64);
-        for entry in fs::read_dir(&directory).map_err(|source| self.error(source))?.flatten() {
+        for entry in fs::read_dir(&directory).map_err(|cause| self.error(cause))?.flatten() {
             let (path, Ok(about)) = (entry.path(), entry.metadata()) else { continue };
             let (extension, stem) = (path.extension(), path.file_stem().unwrap_or_default());
             let used = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);

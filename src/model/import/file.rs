@@ -26,7 +26,7 @@ impl ForeignWeights {
     /// # Errors
     /// The file cannot be read, is damaged, or holds no tensors.
     pub fn open(path: &Path) -> Result<Self, ImportError> {
-        let file = |source| ImportError::File { path: path.into(), source };
+        let file = |cause| ImportError::File { path: path.into(), cause };
         let malformed = |message: String| ImportError::Malformed { path: path.into(), message };
         let length = std::fs::metadata(path).map_err(file)?.len();
         let tensors: BTreeMap<String, burn_pack::Tensor> = if is_safetensors(path, length).map_err(file)? {

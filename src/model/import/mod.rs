@@ -17,8 +17,8 @@ pub use reference::{Asked, Imported, import_reference};
 /// Why weights cannot be taken over. Nothing has been written then.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    #[error("{}: {source}", path.display())]
-    File { path: PathBuf, source: std::io::Error },
+    #[error("{}: {cause}", path.display())]
+    File { path: PathBuf, cause: std::io::Error },
     #[error("{}: {message}", path.display())]
     Malformed { path: PathBuf, message: String },
     #[error("renaming by `{pattern}`: {message}")]
