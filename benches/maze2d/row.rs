@@ -36,7 +36,7 @@ pub struct Row {
     episodes: Vec<(u64, usize, Option<usize>)>,
 }
 
-/// A mean with its standard error.
+/// A mean with its standard error; of nothing, not a number.
 #[derive(Serialize)]
 struct Mean {
     mean: f64,
@@ -55,7 +55,10 @@ impl Mean {
 
 impl fmt::Display for Mean {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{:.1} ± {:.1}", self.mean, self.error)
+        match self.mean.is_nan() {
+            true => write!(f, "-"),
+            false => write!(f, "{:.1} ± {:.1}", self.mean, self.error),
+        }
     }
 }
 
