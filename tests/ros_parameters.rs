@@ -135,7 +135,10 @@ fn every_parameter_is_listed_described_set_and_refused() {
     }
     assert!(refusal(&mut client, "planner.etta", json!(0.5)).contains("not declared"));
     let listed = ask(&mut client, "list", json!([["planner.streaming"], 1]));
-    assert_eq!(listed["names"], json!(["planner.streaming.refresh", "planner.streaming.steps_per_tick"]));
+    assert_eq!(
+        listed["names"],
+        json!(["planner.streaming.fresh", "planner.streaming.refresh", "planner.streaming.steps_per_tick"])
+    );
     assert_eq!(listed["prefixes"], json!(["planner.streaming"]));
     // What `ros2 param set NODE planner.guidance.scale 1` sends.
     assert_eq!(

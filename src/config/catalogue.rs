@@ -85,6 +85,11 @@ const CATALOGUE: &[Description] = &[
     ),
     says("planner.streaming.steps_per_tick", STEPS, "network evaluations a tick in streaming mode"),
     says(
+        "planner.streaming.fresh",
+        Range::Integers(0, MOST_SEQUENCES as i64),
+        "in streaming mode, so many candidates begin every tick with noise; the others live on",
+    ),
+    says(
         "planner.continued.candidates",
         Range::Integers(0, MOST_SEQUENCES as i64),
         "in full mode, so many candidates begin with the plan chosen last; the others with noise",

@@ -108,11 +108,13 @@ pub struct StreamingConfig {
     pub refresh: f64,
     /// Network evaluations per tick.
     pub steps_per_tick: usize,
+    /// So many candidates, the last ones, begin every tick with noise; the others live on.
+    pub fresh: usize,
 }
 
 impl Default for StreamingConfig {
     fn default() -> Self {
-        Self { refresh: 0.3, steps_per_tick: 2 }
+        Self { refresh: 0.3, steps_per_tick: 2, fresh: 0 }
     }
 }
 

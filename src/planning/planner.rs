@@ -12,7 +12,7 @@ use super::blend;
 use super::budget::{Budget, StepTimes};
 use super::conditioning::{Conditioning, KnownObservation};
 use super::sampling::{Generated, Generator, Task};
-use super::streaming::{Buffer, Descent, share_first};
+use super::streaming::{Buffer, Descent, live_on, share_first};
 use super::windows::Whole;
 use super::{CostStatistics, LeftOut, Plan, PlanRequest, Statistics};
 use crate::config::{Broken, Config, MatrixKind, PlannerConfig, PlannerMode};
@@ -285,12 +285,8 @@ impl Planner {
             let start = Descent::new(&clean, &clean, settings.continued.refresh as f32, shift, stack).start;
             let fresh = x.window(first..known.tokens());
             let future = buffer.shifted(shift, &start, fresh, &self.generator.spec, self.generator.schedule);
-            for b in 0..settings.continued.candidates.min(settings.candidates) * settings.futures {
-                for (t, level) in start.iter().enumerate() {
-                    x.at_mut(b, first + t).copy_from_slice(future.at(b, t));
-                    known.begin((b, first + t), *level);
-                }
-            }
+            let sequences = settings.continued.candidates.min(settings.candidates) * settings.futures;
+            live_on(&mut x, &mut known, first, &future, &start, sequences);
         }
         let whole = Whole {
             known: &known,
@@ -315,7 +311,7 @@ impl Planner {
         budget: &Budget,
         noise: &mut dyn FnMut(&mut Tokens),
     ) -> Result<(Tokens, Generated), PlanError> {
-        let (settings, known, first) = (&self.settings, &prepared.known, prepared.first);
+        let (settings, mut known, first) = (&self.settings, prepared.known.clone(), prepared.first);
         let (spec, schedule) = (&self.generator.spec, self.generator.schedule);
         let (tokens, stack) = (settings.horizon, self.layout.frame_stack);
         // The row in which the acting token is clean ends every tick.
@@ -331,15 +327,18 @@ impl Planner {
                 let end = pyramid.row(pyramid.steps());
                 let descent = Descent::new(end, &buffer.row, settings.streaming.refresh as f32, shift, stack);
                 let future = buffer.shifted(shift, &descent.start, x.window(first..first + tokens), spec, schedule);
-                x.put_window(first, first..first + tokens, &future);
+                let fresh = settings.streaming.fresh.min(settings.candidates - 1);
+                let sequences = (settings.candidates - fresh) * settings.futures;
+                live_on(&mut x, &mut known, first, &future, &descent.start, sequences);
                 share_first(&mut x, settings.futures, first, settings.shared_tokens);
-                SchedulingMatrix::descent(&descent.start, &descent.end, settings.streaming.steps_per_tick)?
+                let start = if fresh == 0 { descent.start } else { vec![1.0; tokens] };
+                SchedulingMatrix::descent(&start, &descent.end, settings.streaming.steps_per_tick)?
             }
             None => pyramid,
         };
         known.put(&mut x, schedule);
         let task = Task {
-            known,
+            known: &known,
             matrix: &matrix,
             span: Span { first_future: first, skipped: 0, frames: &prepared.counted, newest: None },
             first_shared: first,

@@ -8,7 +8,7 @@
 //!       0 |___/________________ token
 //! ```
 
-use crate::diffusion::{Levels, NoiseSchedule, Solver, TokenSpec, Tokens};
+use crate::diffusion::{Known, Levels, NoiseSchedule, Solver, TokenSpec, Tokens};
 
 /// The future tokens of every sequence, at the levels in which the last tick left them.
 #[derive(Clone, Debug)]
@@ -93,6 +93,17 @@ impl Buffer {
         }
         for i in 0..levels {
             self.levels.data.swap(i, chosen * levels + i);
+        }
+    }
+}
+
+/// Lets the first `sequences` begin with what a buffer holds for them, `future`, at the levels `start` of its tokens; the others stay
+/// the noise that they are.
+pub fn live_on(x: &mut Tokens, known: &mut Known, first: usize, future: &Tokens, start: &[f32], sequences: usize) {
+    for b in 0..sequences {
+        for (t, level) in start.iter().enumerate() {
+            x.at_mut(b, first + t).copy_from_slice(future.at(b, t));
+            known.begin((b, first + t), *level);
         }
     }
 }

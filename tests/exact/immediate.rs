@@ -86,8 +86,13 @@ fn every_mode_samples_from_the_process_tick_by_tick() {
     let truth = process.sample(&mut ChaCha8Rng::seed_from_u64(1));
     let known: Vec<(usize, f64, f64)> = (0..3).map(|i| (i, truth[i], 0.0)).collect();
     let (mean, covariance) = process.given(&known, &(3..3 + 3 * TICKS).collect::<Vec<_>>());
-    for mode in ["full".into(), streamed(0.3), continued(0.3)] {
-        let mut planner = planner(exact(&process), &settings(&mode));
+    let beside_fresh = "streaming, streaming: {refresh: 0.3, steps_per_tick: 60, fresh: 1}".to_string();
+    // 0.3 is a row of the matrix; a little more comes to it by a step of next to nothing.
+    for mode in ["full".into(), streamed(0.3), continued(0.3), continued(0.3000001), beside_fresh] {
+        let settings = settings(&mode);
+        let settings =
+            if mode.contains("fresh") { settings.replace("candidates: 1", "candidates: 2") } else { settings };
+        let mut planner = planner(exact(&process), &settings);
         let samples: Vec<DVector<f64>> = (0..1500).map(|run| rollout(&mut planner, &truth, run)).collect();
         let (of_mean, of_covariance) = against_normal(&samples, &mean, &covariance);
         println!("{mode}: mean {of_mean:.2}, covariance {of_covariance:.2} of what is allowed");
@@ -153,6 +158,31 @@ fn the_first_candidates_continue_what_was_chosen_and_the_others_do_not() {
         assert_eq!(same, [true, true, true, true, false, false, false, false], "after {ticks} ticks");
         last = plan;
     }
+}
+
+/// With a refresh of 1 nothing of the last plan is left, in any candidate.
+#[test]
+fn the_last_candidates_of_a_stream_begin_with_noise_where_they_are_to() {
+    let process = Process::draw(MEMORY + 3, CHANNELS, 3);
+    let second = |streaming: &str| {
+        let settings = settings(&format!("streaming, streaming: {{steps_per_tick: 6, {streaming}}}"));
+        let mut planner = planner(exact(&process), &settings.replace("candidates: 1", "candidates: 3"));
+        let mut request = asked(&process.mean, 1, 1);
+        planner.plan(&request, &Budget::unlimited()).unwrap();
+        request.tick_ns += PERIOD_NS;
+        planner.plan(&request, &Budget::unlimited()).unwrap().futures
+    };
+    let (anew, living, some) = (second("refresh: 1"), second("refresh: 0.3"), second("refresh: 0.3, fresh: 1"));
+    let apart = |a: &[Vec<f32>], b: &[Vec<f32>]| (flat(a) - flat(b)).amax();
+    assert!(apart(&some[2], &anew[2]) < 1e-4, "{}", apart(&some[2], &anew[2]));
+    // Those that live on differ from those by far more, and from a stream without fresh ones by the size of its steps.
+    for c in 0..2 {
+        let (from_anew, from_living) = (apart(&some[c], &anew[c]), apart(&some[c], &living[c]));
+        assert!(from_anew > 0.3 && from_living < 0.5 * from_anew, "candidate {c}: {from_anew}, {from_living}");
+    }
+    // One always lives on.
+    let all = second("refresh: 0.3, fresh: 7");
+    assert!(apart(&all[0], &anew[0]) > 0.3 && apart(&all[1], &anew[1]) < 1e-4);
 }
 
 /// Whether the second plan is what a planner makes that knows of no first one.

@@ -175,7 +175,10 @@ fn lists_follow_prefixes_and_depth() {
     assert_eq!(list(&[], 1).0, ["goal", "mode", "model", "node"]);
     assert!(list(&[], 2).0.contains(&"planner.eta".to_string()));
     assert!(!list(&[], 2).0.contains(&"planner.guidance.scale".to_string()));
-    assert_eq!(list(&["planner.streaming"], 1).0, ["planner.streaming.refresh", "planner.streaming.steps_per_tick"]);
+    assert_eq!(
+        list(&["planner.streaming"], 1).0,
+        ["fresh", "refresh", "steps_per_tick"].map(|name| format!("planner.streaming.{name}"))
+    );
     assert_eq!(list(&["costs"], 1).0, [""; 0]);
     assert_eq!(list(&["costs"], 2).0, ["costs.consistency.weight", "costs.goal.weight"]);
     assert_eq!(list(&["goal", "plan"], 0).0, ["goal"]);
