@@ -15,9 +15,9 @@ use crate::charts::canvas::{Area, Drawn, FAINT_INK, FINE, GRID, INK, Image, PAPE
 
 /// Size of the file, pixels.
 const SIZE: (usize, usize) = (1160, 800);
-/// Place of the maze: its left edge, its lower edge, and the room for its larger side; pixels of the file.
+/// Place of the maze: its left edge, its upper edge, and the room for its larger side; pixels of the file.
 const MAZE_LEFT: f64 = 44.0;
-const MAZE_BOTTOM: f64 = 756.0;
+const MAZE_TOP: f64 = 44.0;
 const MAZE_ROOM: f64 = 712.0;
 /// So much of the outer walls is cut off, metres.
 const CUT_M: f64 = 0.6;
@@ -279,7 +279,7 @@ impl Picture<'_> {
     /// Where a position lies, fine pixels.
     fn at(&self, position: Vector2<f64>) -> (i32, i32) {
         let x = MAZE_LEFT * f64::from(FINE) + (position.x - CUT_M) * self.scale();
-        let y = MAZE_BOTTOM * f64::from(FINE) - (position.y - CUT_M) * self.scale();
+        let y = MAZE_TOP * f64::from(FINE) + (self.end().y - position.y) * self.scale();
         (x.round() as i32, y.round() as i32)
     }
 }
