@@ -55,10 +55,10 @@ impl Mean {
 
 impl fmt::Display for Mean {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self.mean.is_nan() {
-            true => write!(f, "-"),
-            false => write!(f, "{:.1} ± {:.1}", self.mean, self.error),
+        if self.mean.is_nan() {
+            return write!(f, "-");
         }
+        write!(f, "{:.1} ± {:.1}", self.mean, self.error)
     }
 }
 

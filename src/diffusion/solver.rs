@@ -150,8 +150,8 @@ impl Solver {
                 let h_before = log_snr(alpha_s, sigma_s) - log_snr(alpha_b, sigma_b);
                 // 1 / (2 r) of the paper, r = h_before / h.
                 let extrapolation = h / (2.0 * h_before);
-                // A token that begins between two rows comes to the next by a step as short as may be: what two predictions so near
-                // to each other differ by must not be carried far. Even rows stay below 0.86 = ln 2 / (2 ln 1.5), at the last but one.
+                // A token that begins between two rows comes to the next by a step as short as may be, while its neighbours go a whole
+                // one: what its prediction changed by meanwhile must not be carried far. Even rows stay below ln 2 / (2 ln 1.5) = 0.86.
                 let extrapolation =
                     if extrapolation.is_finite() && h_before > 0.0 { extrapolation.min(1.0) } else { 0.0 };
                 Coefficients {

@@ -65,7 +65,7 @@ pub struct Recorded {
 pub enum RecordError {
     #[error(transparent)]
     Bag(#[from] BagError),
-    #[error("a message could not be encoded: {0}")]
+    #[error(transparent)]
     Message(#[from] MessageError),
 }
 

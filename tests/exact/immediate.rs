@@ -17,10 +17,10 @@ const TICKS: usize = 3;
 const MEMORY: usize = 1 + TICKS;
 const PERIOD_NS: i64 = 100_000_000;
 
-fn settings(mode: &str) -> String {
+fn settings(mode: &str, candidates: usize) -> String {
     format!(
         "planner: {{mode: {mode}, latency: immediate, history: {MEMORY}, horizon: 3, matrix: pyramid, solver: dpm_solver,
-          denoising_steps: 60, uncertainty_scale: 20.0, candidates: 1, futures: 1}}"
+          denoising_steps: 60, uncertainty_scale: 20.0, candidates: {candidates}, futures: 1}}"
     )
 }
 
@@ -86,13 +86,11 @@ fn every_mode_samples_from_the_process_tick_by_tick() {
     let truth = process.sample(&mut ChaCha8Rng::seed_from_u64(1));
     let known: Vec<(usize, f64, f64)> = (0..3).map(|i| (i, truth[i], 0.0)).collect();
     let (mean, covariance) = process.given(&known, &(3..3 + 3 * TICKS).collect::<Vec<_>>());
-    let beside_fresh = "streaming, streaming: {refresh: 0.3, steps_per_tick: 60, fresh: 1}".to_string();
+    let beside_fresh = "streaming, streaming: {refresh: 0.3, steps_per_tick: 60, fresh: 1}".into();
     // 0.3 is a row of the matrix; a little more comes to it by a step of next to nothing.
-    for mode in ["full".into(), streamed(0.3), continued(0.3), continued(0.3000001), beside_fresh] {
-        let settings = settings(&mode);
-        let settings =
-            if mode.contains("fresh") { settings.replace("candidates: 1", "candidates: 2") } else { settings };
-        let mut planner = planner(exact(&process), &settings);
+    let alone = ["full".into(), streamed(0.3), continued(0.3), continued(0.3000001)].map(|mode| (mode, 1));
+    for (mode, candidates) in alone.into_iter().chain([(beside_fresh, 2)]) {
+        let mut planner = planner(exact(&process), &settings(&mode, candidates));
         let samples: Vec<DVector<f64>> = (0..1500).map(|run| rollout(&mut planner, &truth, run)).collect();
         let (of_mean, of_covariance) = against_normal(&samples, &mean, &covariance);
         println!("{mode}: mean {of_mean:.2}, covariance {of_covariance:.2} of what is allowed");
@@ -115,7 +113,7 @@ fn the_action_of_a_tick_follows_the_observation_of_that_tick() {
     };
     let mut followed = Vec::new();
     for mode in ["full".into(), streamed(1.0), continued(1.0), streamed(0.8), continued(0.8)] {
-        let mut planner = planner(exact(&process), &settings(&mode));
+        let mut planner = planner(exact(&process), &settings(&mode, 1));
         let mut mean_action = |push: f64| {
             let mut action = |run| {
                 planner.reset();
@@ -165,8 +163,8 @@ fn the_first_candidates_continue_what_was_chosen_and_the_others_do_not() {
 fn the_last_candidates_of_a_stream_begin_with_noise_where_they_are_to() {
     let process = Process::draw(MEMORY + 3, CHANNELS, 3);
     let second = |streaming: &str| {
-        let settings = settings(&format!("streaming, streaming: {{steps_per_tick: 6, {streaming}}}"));
-        let mut planner = planner(exact(&process), &settings.replace("candidates: 1", "candidates: 3"));
+        let settings = settings(&format!("streaming, streaming: {{steps_per_tick: 6, {streaming}}}"), 3);
+        let mut planner = planner(exact(&process), &settings);
         let mut request = asked(&process.mean, 1, 1);
         planner.plan(&request, &Budget::unlimited()).unwrap();
         request.tick_ns += PERIOD_NS;
