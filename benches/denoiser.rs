@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use df_planner::config::Config;
-use df_planner::diffusion::{Denoiser, Levels, NoiseSchedule, Objective, Tokens};
-use df_planner::model::{Checkpoint, Engine, NetworkConfig, NetworkDenoiser, engine};
-use df_planner::planning::{Budget, PlanRequest, Planner};
-use df_planner::signal::{Frame, History};
+use df_diffusion::{Denoiser, Levels, NoiseSchedule, Objective, Tokens};
+use df_training::model::{Checkpoint, Engine, NetworkConfig, NetworkDenoiser, engine};
+use df_planning::{Budget, PlanRequest, Planner};
+use df_core::{Frame, History};
 
 const ENGINES: [&str; 2] = ["cpu", "flex"];
 /// Sequences and tokens. The last is more than the shipped model takes: a network of its sizes with random weights.

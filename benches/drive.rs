@@ -8,10 +8,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use df_planner::config::{Config, GuidanceStep, Latency, PlannerConfig, PlannerMode, SolverName};
-use df_planner::message::bind;
-use df_planner::planning::{Budget, ControlLoop, Planner};
-use df_planner::signal::Layout;
+use df_planner::config::Config;
+use df_planning::{GuidanceStep, Latency, PlannerConfig, PlannerMode};
+use df_diffusion::SolverName;
+use df_message::bind;
+use df_planning::{Budget, ControlLoop, Planner};
+use df_core::Layout;
 use df_planner::sim::{Maze, STEP_S, Trial, definitions};
 use nalgebra::Vector2;
 

@@ -14,9 +14,9 @@ use std::process::Command;
 use std::time::Instant;
 
 use df_planner::config::Config;
-use df_planner::data::{BagWriter, Input, open, open_bound, read_frames};
-use df_planner::inspect::inspect;
-use df_planner::message::{AmentDefinitions, Definitions, Encoder};
+use df_data::{BagWriter, Input, open, open_bound, read_frames};
+use df_data::inspect::inspect;
+use df_message::{AmentDefinitions, Definitions, Encoder};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use recordings::sqlite::SqliteWriter;

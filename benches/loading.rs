@@ -15,10 +15,10 @@ use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
 use df_planner::config::Config;
-use df_planner::data::{CachePlace, Input, Recording, load};
-use df_planner::diffusion::{TokenSpec, Tokens};
-use df_planner::model::{NetworkConfig, device};
-use df_planner::training::{BatchMaker, Dataset};
+use df_data::{CachePlace, Input, Recording, load};
+use df_diffusion::{TokenSpec, Tokens};
+use df_training::model::{NetworkConfig, device};
+use df_training::{BatchMaker, Dataset};
 
 /// Length of the bag, minutes: that of the shipped model.
 const MINUTES: &str = "120";

@@ -7,12 +7,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use df_planner::config::{MatrixKind, NoiseScheduleKind};
-use df_planner::diffusion::{
-    Denoiser, DenoiserError, Known, Levels, NoiseSchedule, SchedulingMatrix, Solver, SolverKind, Tokens, sample,
-};
-use df_planner::guidance::share;
-use df_planner::model::{Checkpoint, NetworkConfig, NetworkDenoiser, engine};
+use df_diffusion::{MatrixKind, NoiseScheduleKind};
+use df_diffusion::{Denoiser, DenoiserError, Known, Levels, NoiseSchedule, SchedulingMatrix, Solver, SolverKind, Tokens, sample};
+use df_planning::guidance::share;
+use df_training::model::{Checkpoint, NetworkConfig, NetworkDenoiser, engine};
 
 /// 16 futures of 32 tokens, one of them history.
 const FUTURES: usize = 16;
@@ -51,7 +49,7 @@ fn bookkeeping(criterion: &mut Criterion) {
         });
     }
     let network = NetworkConfig { tokens: TOKENS, ..shipped.sizes.clone() }.init(&engine.device());
-    let objective = df_planner::diffusion::Objective(shipped.model.objective);
+    let objective = df_diffusion::Objective(shipped.model.objective);
     let mut denoiser = NetworkDenoiser::new(network, &engine, spec.clone(), SCHEDULE, objective, TOKENS);
     let levels = Levels::filled(FUTURES, TOKENS, spec.slots(), 0.6);
     group

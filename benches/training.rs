@@ -16,12 +16,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use df_planner::config::Config;
-use df_planner::data::Recording;
-use df_planner::diffusion::TokenSpec;
-use df_planner::model::device;
-use df_planner::signal::{Frame, Layout};
-use df_planner::training::parallel::Alone;
-use df_planner::training::{BatchMaker, Dataset, Event, Run, Start, train};
+use df_data::Recording;
+use df_diffusion::TokenSpec;
+use df_training::model::device;
+use df_core::{Frame, Layout};
+use df_training::parallel::Alone;
+use df_training::{BatchMaker, Dataset, Event, Run, Start, train};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
 use burn::store::{ModuleSnapshot, SafetensorsStore};
-use df_planner::config::MatrixKind;
-use df_planner::diffusion::{Known, Levels, NoiseSchedule, SchedulingMatrix, Tokens};
-use df_planner::model::{AnyNetwork, Checkpoint, Engine, NetworkConfig};
+use df_diffusion::MatrixKind;
+use df_diffusion::{Known, Levels, NoiseSchedule, SchedulingMatrix, Tokens};
+use df_training::model::{AnyNetwork, Checkpoint, Engine, NetworkConfig};
 
 use crate::roofline::Cost;
 

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use df_planner::model::NetworkConfig;
+use df_training::model::NetworkConfig;
 use pulp::{Arch, Simd, WithSimd};
 
 /// The best of so many readings is the peak.

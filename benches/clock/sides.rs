@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use df_planner::diffusion::{Denoiser, NoiseSchedule, Solver, SolverKind, Step, Tokens, sample};
-use df_planner::model::{Checkpoint, NetworkDenoiser, engine};
+use df_diffusion::{Denoiser, NoiseSchedule, Solver, SolverKind, Step, Tokens, sample};
+use df_training::model::{Checkpoint, NetworkDenoiser, engine};
 
 use crate::problem::{Case, PULL, Problem};
 
@@ -80,7 +80,7 @@ fn plan(
         }
         let (mut clean, gradient) = denoiser.denoise_with_gradient(x, levels, &mut |_| case.cotangent.clone())?;
         clean.data.iter_mut().zip(&gradient.data).for_each(|(clean, gradient)| *clean -= PULL * gradient);
-        Ok::<_, df_planner::diffusion::DenoiserError>(Some(clean))
+        Ok::<_, df_diffusion::DenoiserError>(Some(clean))
     })?;
     Ok(x)
 }

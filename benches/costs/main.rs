@@ -6,8 +6,8 @@ mod setup;
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use df_planner::config::OccupancyGrid;
-use df_planner::guidance::{DistanceField, Unknown};
+use df_core::map::OccupancyGrid;
+use df_planning::guidance::{DistanceField, Unknown};
 
 fn costs(criterion: &mut Criterion) {
     let mut all = setup::all_costs();

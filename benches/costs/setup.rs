@@ -1,8 +1,8 @@
 //! Every kind of cost over futures among obstacles: what `benches/costs` times and `tests/costs.rs` holds to.
 
 use df_planner::config::Config;
-use df_planner::guidance::{Cost, Future, costs};
-use df_planner::signal::Layout;
+use df_planning::guidance::{Cost, Future, costs};
+use df_core::Layout;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use df_planner::config::{Config, Latency, PlannerConfig};
-use df_planner::planning::{Budget, ControlLoop, Planner};
-use df_planner::signal::Layout;
+use df_planner::config::Config;
+use df_planning::{Latency, PlannerConfig};
+use df_planning::{Budget, ControlLoop, Planner};
+use df_core::Layout;
 use df_planner::sim::STEP_S;
 use df_planner::sim::maze2d::{Episode, Maze2d, Task, Waypoints};
 use nalgebra::Vector2;

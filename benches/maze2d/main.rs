@@ -23,10 +23,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
-use df_planner::config::{Config, Setting};
-use df_planner::message::bind;
-use df_planner::planning::Planner;
-use df_planner::signal::Layout;
+use df_planner::config::Config;
+use df_core::settings::Setting;
+use df_message::bind;
+use df_planning::Planner;
+use df_core::Layout;
 use df_planner::sim::definitions;
 use df_planner::sim::maze2d::{Maze2d, Task};
 

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use df_planner::planning::Plan;
-use df_planner::signal::Layout;
+use df_planning::Plan;
+use df_core::Layout;
 use df_planner::sim::maze2d::{Episode, REACHED_M, on_map};
 use df_planner::sim::{Moment, Picture, STEP_S};
 use gif::{Encoder, Frame, Repeat};

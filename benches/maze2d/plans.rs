@@ -1,7 +1,7 @@
 //! How coherent plans are: whether positions move as velocities say, and stay out of walls.
 
-use df_planner::planning::Plan;
-use df_planner::signal::Layout;
+use df_planning::Plan;
+use df_core::Layout;
 use df_planner::sim::Maze;
 use df_planner::sim::maze2d::cell_at;
 use nalgebra::Vector2;

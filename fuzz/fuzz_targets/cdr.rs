@@ -3,7 +3,7 @@
 
 use std::cell::LazyCell;
 
-use df_planner::message::{Extractor, transforms};
+use df_message::{Extractor, transforms};
 use df_planner_fuzz::{extractors, limit_memory};
 use libfuzzer_sys::fuzz_target;
 

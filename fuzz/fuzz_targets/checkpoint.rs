@@ -4,7 +4,7 @@
 use std::cell::LazyCell;
 
 use burn::tensor::Device;
-use df_planner::model::Checkpoint;
+use df_training::model::Checkpoint;
 use df_planner_fuzz::{CHECKPOINT_FILES, Scratch, limit_memory};
 use libfuzzer_sys::fuzz_target;
 

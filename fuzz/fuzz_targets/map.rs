@@ -3,7 +3,7 @@
 
 use std::cell::LazyCell;
 
-use df_planner::config::OccupancyGrid;
+use df_core::map::OccupancyGrid;
 use df_planner_fuzz::{PART, Scratch, limit_memory};
 use libfuzzer_sys::fuzz_target;
 

@@ -1,7 +1,7 @@
 //! A message definition, and below `---` a field expression a line.
 #![no_main]
 
-use df_planner::message::{Definitions, Encoder, Extractor, SchemaDefinitions};
+use df_message::{Definitions, Encoder, Extractor, SchemaDefinitions};
 use df_planner_fuzz::{PART, limit_memory};
 use libfuzzer_sys::fuzz_target;
 

@@ -7,10 +7,10 @@ use std::cell::LazyCell;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use df_planner::data::{open_source, read_episodes};
-use df_planner::message::{Definitions, Extractor, SchemaDefinitions, bind};
-use df_planner::model::{Checkpoint, CheckpointError, NetworkConfig, Provenance};
-use df_planner::signal::Normaliser;
+use df_data::{open_source, read_episodes};
+use df_message::{Definitions, Extractor, SchemaDefinitions, bind};
+use df_training::model::{Checkpoint, CheckpointError, NetworkConfig, Provenance};
+use df_core::Normaliser;
 use recordings::{COLUMNS, Contract, HEADER, POINT_MAZE};
 
 /// More memory than an intact recording takes, bytes.

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
 use df_planner::config::Config;
-use df_planner::data::{Episode, open_bound, read_episodes};
-use df_planner::planning::Planner;
+use df_data::{Episode, open_bound, read_episodes};
+use df_planning::Planner;
 use df_planner::replay::{Ask, Inquiry, ask, inside_expected, replay, unit};
-use df_planner::signal::Layout;
+use df_core::Layout;
 use serde::Serialize;
 
 /// Runs the planner over a recorded ROS 2 bag, tick by tick, and compares its actions with the recorded ones; or asks the

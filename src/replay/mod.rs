@@ -16,8 +16,8 @@ pub use plans::{Report, Row, replay};
 pub use questions::{Ask, AskError, Inquiry, ask};
 pub use score::{Answer, Answers, ChannelScore, Score, inside_expected};
 
-use crate::config::Contract;
-use crate::signal::{ACTION_MODALITY, Layout};
+use df_core::Contract;
+use df_core::{ACTION_MODALITY, Layout};
 
 /// The unit of a channel; empty where the contract states none. Units are stated per field, and a field may give several
 /// channels: then which is whose is not known here.

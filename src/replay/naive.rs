@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use crate::data::Episode;
-use crate::signal::Frame;
+use df_data::Episode;
+use df_core::Frame;
 
 /// How to guess one channel in a range of frames, from what is present around it.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,9 +7,9 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::data::Episode;
-use crate::planning::{Budget, PlanError, PlanRequest, Planner};
-use crate::signal::{ACTION_MODALITY, Frame, History, Layout};
+use df_data::Episode;
+use df_planning::{Budget, PlanError, PlanRequest, Planner};
+use df_core::{ACTION_MODALITY, Frame, History, Layout};
 
 /// One tick of a replay; what is written to the output, and nothing that depends on the clock.
 #[derive(Clone, Debug, PartialEq, Serialize)]

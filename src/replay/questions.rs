@@ -12,10 +12,11 @@ use std::ops::Range;
 
 use super::naive::Naive;
 use super::score::{Answer, Answers, ChannelScore, Score};
-use crate::config::{Config, PlannerConfig};
-use crate::data::Episode;
-use crate::planning::{PlanError, Planner, Question};
-use crate::signal::{ACTION_MODALITY, Frame, Layout};
+use crate::config::Config;
+use df_planning::PlannerConfig;
+use df_data::Episode;
+use df_planning::{PlanError, Planner, Question};
+use df_core::{ACTION_MODALITY, Frame, Layout};
 
 /// What is asked of every window.
 #[derive(Clone, Copy, Debug, PartialEq)]

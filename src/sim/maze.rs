@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn the_shipped_map_is_this_maze_and_its_configuration_the_shipped_one() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
-        let grid = crate::config::OccupancyGrid::load(&folder.join("maps/point_maze.yaml")).unwrap();
+        let grid = df_core::map::OccupancyGrid::load(&folder.join("maps/point_maze.yaml")).unwrap();
         let maze = Maze::demo();
         assert_eq!((grid.width, grid.height, grid.origin_m), (70, 70, [0.0, 0.0]));
         for (i, occupied) in grid.cells.iter().map(|&cell| cell == 100).enumerate() {

@@ -10,8 +10,8 @@ use plotters::style::text_anchor::HPos;
 
 use super::maze::{CELL_M, Cell, Maze};
 use super::world::{ROBOT_RADIUS_M, STEP_S};
-use crate::charts::ChartError;
-use crate::charts::canvas::{Area, Drawn, FAINT_INK, FINE, GRID, INK, Image, PAPER, bold, px, text};
+use df_data::charts::ChartError;
+use df_data::charts::canvas::{Area, Drawn, FAINT_INK, FINE, GRID, INK, Image, PAPER, bold, px, text};
 
 /// Size of the file, pixels.
 const SIZE: (usize, usize) = (1160, 800);

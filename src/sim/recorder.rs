@@ -6,8 +6,8 @@ use nalgebra::Vector2;
 
 use super::demonstration::Step;
 use super::world::STEP_S;
-use crate::data::{BagError, BagWriter};
-use crate::message::{Definitions, Encoder, MessageError, SchemaDefinitions};
+use df_data::{BagError, BagWriter};
+use df_message::{Definitions, Encoder, MessageError, SchemaDefinitions};
 
 /// Stamp of the first step: a fixed date, so that the same seed gives the same bytes.
 const EPOCH_NS: i64 = 1_700_000_000_000_000_000;
@@ -156,8 +156,8 @@ mod tests {
     use super::super::demonstration::Demonstration;
     use super::super::maze::Maze;
     use super::*;
-    use crate::data::open;
-    use crate::message::Extractor;
+    use df_data::open;
+    use df_message::Extractor;
 
     fn recording(seed: u64) -> Recording {
         Recording { steps: 600, episode_steps: 250, seed, topics: Topics::default() }

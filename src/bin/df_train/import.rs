@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use burn::module::Module;
 use clap::ValueEnum;
-use df_planner::config::{ACTION, Config, read_yaml};
-use df_planner::data;
-use df_planner::model::import::{Asked, ForeignWeights, import_own, import_reference};
-use df_planner::model::{AnyNetwork, Checkpoint, CheckpointError, NetworkConfig, Provenance, device};
-use df_planner::signal::{Layout, Normaliser};
+use df_core::ACTION;
+use df_planner::config::{Config, read_yaml};
+use df_data;
+use df_training::model::import::{Asked, ForeignWeights, import_own, import_reference};
+use df_training::model::{AnyNetwork, Checkpoint, CheckpointError, NetworkConfig, Provenance, device};
+use df_core::{Layout, Normaliser};
 
 use super::train::Cache;
 

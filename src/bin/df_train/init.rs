@@ -1,7 +1,7 @@
 //! A starter configuration: arguments and wiring only.
 
-use df_planner::data;
-use df_planner::inspect::starter;
+use df_data;
+use df_data::inspect::starter;
 
 /// Writes a configuration to begin with to the standard output, with what was measured beside each choice.
 #[derive(clap::Args)]

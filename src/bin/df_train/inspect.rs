@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use df_planner::config::Config;
-use df_planner::data;
-use df_planner::inspect::{Report, inspect};
+use df_data;
+use df_data::inspect::{Report, inspect};
 
 /// Says what is in demonstrations and, with a configuration, what training would make of them.
 #[derive(clap::Args)]

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use df_planner::config::Config;
-use df_planner::data;
-use df_planner::inspect::ground;
+use df_data;
+use df_data::inspect::ground;
 
 /// Draws a map of where demonstrations have been, in the format of Nav2's map_server, for a cost of the kind `obstacles`.
 #[derive(clap::Args)]

@@ -9,14 +9,14 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use burn::tensor::Device;
 use df_planner::config::Config;
-use df_planner::data::{self, CachePlace, Recording};
-use df_planner::model::device;
+use df_data::{self, CachePlace, Recording};
+use df_training::model::device;
 #[cfg(feature = "mpi")]
-use df_planner::training::parallel::Mpi;
+use df_training::parallel::Mpi;
 #[cfg(not(feature = "mpi"))]
-use df_planner::training::parallel::ParallelError;
-use df_planner::training::parallel::{Alone, Devices, Ranks, launched};
-use df_planner::training::{self, End, Event, Run, Start, Validation};
+use df_training::parallel::ParallelError;
+use df_training::parallel::{Alone, Devices, Ranks, launched};
+use df_training::{self, End, Event, Run, Start, Validation};
 use indicatif::{ProgressBar, ProgressStyle};
 
 // Named, as clap does not look into what is flattened below: main.rs has an `Option<Train>`.

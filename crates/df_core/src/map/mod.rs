@@ -1,0 +1,12 @@
+//! Maps: occupancy grids, their files, and the distance to what they hold.
+
+mod distance_field;
+mod distance_transform;
+mod occupancy;
+mod pgm;
+mod polygon;
+
+pub use distance_field::{DistanceField, GridError, SharedMap, Unknown};
+pub use occupancy::{MapError, OccupancyGrid};
+pub use pgm::PIXELS_MAX;
+pub use polygon::{Polygon, PolygonError};

@@ -1,0 +1,98 @@
+//! Demonstrations to episodes: decoded, aligned to ticks, split at gaps and at backward jumps of time.
+
+use serde::Serialize;
+
+use super::assemble::{Assembler, Step};
+use super::{BagError, Source};
+use df_planner::config::Config;
+use df_message::Bound;
+use df_core::{Frame, Layout};
+
+/// Reasons of refused samples that are kept for people.
+const REASONS_MAX: usize = 5;
+
+/// Consecutive frames, one per tick, without a gap.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Episode {
+    /// The tick of the first frame, nanoseconds.
+    pub start_ns: i64,
+    pub frames: Vec<Frame>,
+}
+
+/// What was read and what was left out, for people.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct EpisodeReport {
+    /// Messages of the contract's topics; rows of a dataset.
+    pub messages: u64,
+    /// Messages or rows that could not be used; the first few reasons.
+    pub refused: u64,
+    pub reasons: Vec<String>,
+    pub splits_at_gaps: u64,
+    pub splits_at_jumps: u64,
+    /// What else people should know: a recording that was cut off, an optional topic that it lacks.
+    pub notices: Vec<String>,
+}
+
+impl EpisodeReport {
+    /// Counts a message or row that could not be used.
+    pub fn refuse(&mut self, reason: String) {
+        self.refused += 1;
+        if self.reasons.len() < REASONS_MAX {
+            self.reasons.push(reason);
+        }
+    }
+}
+
+/// Reads every episode of a source.
+///
+/// # Errors
+/// As [`read_frames`].
+pub fn read_episodes<S: Source + ?Sized>(
+    source: &S,
+    config: &Config,
+    bound: &Bound,
+    layout: &Layout,
+) -> Result<(Vec<Episode>, EpisodeReport), BagError> {
+    let mut episodes: Vec<Episode> = Vec::new();
+    let report = read_frames(source, config, bound, layout, &mut |step| {
+        if step.starts_episode {
+            episodes.push(Episode { start_ns: step.tick_ns, frames: Vec::new() });
+        }
+        if let Some(episode) = episodes.last_mut() {
+            episode.frames.push(step.frame);
+        }
+    })?;
+    Ok((episodes, report))
+}
+
+/// Reads the frames of every episode of a source, one after the other; memory does not grow with the source.
+///
+/// The tick grid of an episode starts when every required group has been seen; an episode starts and ends with a frame in
+/// which all of them are present.
+///
+/// # Errors
+/// Damage of the source (one that was merely cut off gives a notice), a topic of the contract that it lacks (unless its
+/// group is not required) or that has another type there, a topic of which not one message can be decoded.
+pub fn read_frames<S: Source + ?Sized>(
+    source: &S,
+    config: &Config,
+    bound: &Bound,
+    layout: &Layout,
+    to: &mut dyn FnMut(Step),
+) -> Result<EpisodeReport, BagError> {
+    let mut report = EpisodeReport::default();
+    let mut assembler = Assembler::new(config, layout, to);
+    match source.samples(config, bound, &mut report, &mut |event| assembler.add(event)) {
+        Err(error @ BagError::Unfinished { .. }) => report.notices.push(error.to_string()),
+        other => other?,
+    }
+    let finished = assembler.finish()?;
+    (report.splits_at_gaps, report.splits_at_jumps) = (finished.splits_at_gaps, finished.splits_at_jumps);
+    if finished.late > 0 {
+        report.notices.push(format!(
+            "{} samples came more than {} s (training.max_skew_s) after others with newer stamps and were left out: do the clocks agree?",
+            finished.late, config.training.max_skew_s
+        ));
+    }
+    Ok(report)
+}

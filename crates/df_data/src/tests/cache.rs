@@ -1,0 +1,266 @@
+//! The cache of frames on whole inputs: what is found equals what is read, and what decides the frames decides what is found.
+
+use std::fs::{self, File};
+use std::time::{Duration, SystemTime};
+
+use super::*;
+
+/// A folder with bags and a cache.
+struct House {
+    folder: TempDir,
+    contract: Contract,
+}
+
+impl House {
+    fn new() -> Self {
+        let house = Self { folder: tempfile::tempdir().unwrap(), contract: contract(&[]) };
+        write(&house.path("a"), &drive(200));
+        write(&house.path("b"), &drive(90));
+        house
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.path("cache")
+    }
+
+    /// The files of the cache, without its folder, by extension.
+    fn kept(&self, extension: &str) -> Vec<PathBuf> {
+        let files = fs::read_dir(self.cache()).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|e| e == extension)).collect()
+    }
+
+    fn load(&self, names: &[&str]) -> Recording {
+        self.load_with(&self.contract.config, names, &CachePlace::At(self.cache())).unwrap()
+    }
+
+    fn load_with(&self, config: &Config, names: &[&str], place: &CachePlace) -> Result<Recording, RecordingError> {
+        let inputs: Vec<Input> = names.iter().map(|name| Input { path: self.path(name), weight: 1.0 }).collect();
+        load(config, &inputs, place)
+    }
+
+    /// Removes the messages of bags and leaves name, size and time: only who does not read them does not notice.
+    fn empty(&self, names: &[&str]) {
+        for name in names {
+            let path = self.path(name).join(format!("{name}_0.mcap"));
+            let about = fs::metadata(&path).unwrap();
+            let file = File::create(&path).unwrap();
+            file.set_len(about.len()).unwrap();
+            file.set_modified(about.modified().unwrap()).unwrap();
+        }
+    }
+}
+
+/// Without a goal: the bags lack its type.
+fn contract(changes: &[(&str, &str)]) -> Contract {
+    let mut contract = Contract::new(changes);
+    contract.config.goal = None;
+    contract
+}
+
+/// Start of an episode; the bits and the presence of every frame.
+type Bits = (i64, Vec<(Vec<u32>, Vec<bool>)>);
+
+fn bits(recording: &Recording) -> Vec<Bits> {
+    let frame = |(values, present): (&[f32], &[u8])| {
+        (values.iter().map(|v| v.to_bits()).collect(), present.iter().map(|&p| p != 0).collect())
+    };
+    let frames = |span: &Span| (0..span.frames).map(|k| frame(recording.frame(span, k))).collect();
+    recording.episodes.iter().map(|span| (span.start_ns, frames(span))).collect()
+}
+
+fn bits_read(contract: &Contract, paths: &[PathBuf]) -> Vec<Bits> {
+    let episodes = paths.iter().flat_map(|path| contract.episodes(&*open(path).unwrap()).unwrap().0);
+    let frame =
+        |frame: df_core::Frame| (frame.values.iter().map(|v| v.to_bits()).collect(), frame.present.clone());
+    episodes.map(|episode| (episode.start_ns, episode.frames.into_iter().map(frame).collect())).collect()
+}
+
+#[test]
+fn what_is_found_is_what_is_read_bit_for_bit() {
+    let house = House::new();
+    let expected = bits_read(&house.contract, &[house.path("a"), house.path("b")]);
+    assert!(expected.len() == 2 && expected[0].1.len() > 70);
+    let first = house.load(&["a", "b"]);
+    assert_eq!(bits(&first), expected);
+    assert_eq!(first.layout, house.contract.layout);
+    assert_eq!((house.kept("frames").len(), house.kept("part").len(), house.kept("lock").len()), (2, 0, 0));
+    house.empty(&["a", "b"]);
+    let second = house.load(&["a", "b"]);
+    assert_eq!((bits(&second), &second.layout, &second.report), (expected.clone(), &first.layout, &first.report));
+    assert!(
+        second.report[0].ends_with(
+            "a: 400 messages or rows, 1 episodes, 82 frames (0.1 minutes), 0 splits at gaps, 0 at jumps of time"
+        ),
+        "{:?}",
+        second.report
+    );
+    // Another order gives that order, from the same files; one input alone needs not the other.
+    let turned: Vec<_> = expected.iter().rev().cloned().collect();
+    assert_eq!(bits(&house.load(&["b", "a"])), turned);
+    assert_eq!(bits(&house.load(&["b"])), turned[..1]);
+    // Tokens are no matter of frames.
+    let stacked = contract(&[("frame_stack: 8", "frame_stack: 4")]);
+    let found = house.load_with(&stacked.config, &["a"], &CachePlace::At(house.cache())).unwrap();
+    assert_eq!((bits(&found).as_slice(), found.layout), (&expected[..1], stacked.layout));
+}
+
+#[test]
+fn without_a_cache_nothing_is_kept() {
+    let house = House::new();
+    let read = house.load_with(&house.contract.config, &["a"], &CachePlace::Temporary).unwrap();
+    assert_eq!(bits(&read), bits_read(&house.contract, &[house.path("a")]));
+    assert!(!house.cache().exists());
+    house.empty(&["a"]);
+    assert!(house.load_with(&house.contract.config, &["a"], &CachePlace::Temporary).is_err());
+}
+
+#[test]
+fn another_contract_or_a_touched_bag_is_read_again() {
+    let house = House::new();
+    house.load(&["a"]);
+    let other = contract(&[("max_age_s: 0.1", "max_age_s: 0.03")]);
+    let found = house.load_with(&other.config, &["a"], &CachePlace::At(house.cache())).unwrap();
+    assert_eq!(bits(&found), bits_read(&other, &[house.path("a")]));
+    assert_ne!(bits(&found), bits(&house.load(&["a"])));
+    assert_eq!(house.kept("frames").len(), 2);
+    // Another recording in its place, as long and with other content.
+    fs::remove_dir_all(house.path("a")).unwrap();
+    write(&house.path("a"), &drive(150));
+    assert_eq!(bits(&house.load(&["a"])), bits_read(&house.contract, &[house.path("a")]));
+    // The same bytes, touched.
+    let file = File::options().write(true).open(house.path("a/a_0.mcap")).unwrap();
+    file.set_modified(SystemTime::now() + Duration::from_secs(5)).unwrap();
+    house.load(&["a"]);
+    assert_eq!(house.kept("frames").len(), 4);
+}
+
+#[test]
+fn what_is_damaged_or_half_is_said_and_written_anew() {
+    let house = House::new();
+    let expected = bits(&house.load(&["a"]));
+    let [file] = &house.kept("frames")[..] else { panic!() };
+    let sound = fs::read(file).unwrap();
+    let put = |bytes: &[u8]| {
+        // Root may write what is read-only; others replace it.
+        fs::remove_file(file).unwrap();
+        fs::write(file, bytes).unwrap();
+    };
+    for at in [0, sound.len() / 2, sound.len() - 1] {
+        let mut damaged = sound.clone();
+        damaged[at] ^= 1;
+        put(&damaged);
+        let again = house.load(&["a"]);
+        assert_eq!(bits(&again), expected);
+        let said = again.report.last().unwrap();
+        assert!(said.contains(".frames: damaged: the recording is read again"), "{said}");
+        assert!(fs::read(file).unwrap() == sound, "byte {at}");
+    }
+    for half in [0, 1, sound.len() / 2, sound.len() - 1] {
+        put(&sound[..half]);
+        assert_eq!(bits(&house.load(&["a"])), expected);
+        assert!(fs::read(file).unwrap() == sound, "cut at {half}");
+    }
+    assert_eq!(house.load(&["a"]).report.len(), 1);
+    assert!(fs::metadata(file).unwrap().permissions().readonly());
+}
+
+#[test]
+fn what_a_killed_writer_leaves_is_no_harm_and_is_removed() {
+    let house = House::new();
+    house.load(&["a"]);
+    let part = |name: &str, age_s: u64| {
+        let file = File::create(house.cache().join(name)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(age_s)).unwrap();
+        file
+    };
+    part("old.part", 100);
+    part("old.lock", 100);
+    part("new.part", 1);
+    let written = part("written.part", 100);
+    written.lock().unwrap();
+    house.load(&["a"]);
+    let mut left: Vec<_> = house.kept("part");
+    left.sort();
+    // The new one may just have been made, the other one is being written.
+    assert_eq!(left, ["new.part", "written.part"].map(|name| house.cache().join(name)));
+    assert!(house.kept("lock").is_empty());
+}
+
+#[test]
+fn two_at_once_read_once_and_agree() {
+    let house = House::new();
+    write(&house.path("long"), &drive(20_000));
+    let all = std::thread::scope(|scope| {
+        let one = || bits(&house.load(&["long"]));
+        let threads: Vec<_> = (0..3).map(|_| scope.spawn(one)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert!(all[0] == bits_read(&house.contract, &[house.path("long")]) && all[1..].iter().all(|one| *one == all[0]));
+    assert_eq!((house.kept("frames").len(), house.kept("part").len(), house.kept("lock").len()), (1, 0, 0));
+}
+
+#[test]
+fn the_longest_unused_go_first() {
+    let house = House::new();
+    house.load(&["a"]);
+    let [a] = &house.kept("frames")[..] else { panic!() };
+    house.load(&["b"]);
+    let now = SystemTime::now();
+    let used = |path: &Path, ago: u64| File::open(path).unwrap().set_modified(now - Duration::from_secs(ago)).unwrap();
+    house.kept("frames").iter().for_each(|path| used(path, 200));
+    used(a, 100);
+    write(&house.path("c"), &drive(50));
+    // Room for two, of which `c` is the smaller one: `b` was not used for longest.
+    let sizes: u64 = house.kept("frames").iter().map(|path| fs::metadata(path).unwrap().len()).sum();
+    let mut config = house.contract.config.clone();
+    config.training.cache_gb = sizes as f64 / 1e9;
+    let loaded = house.load_with(&config, &["c"], &CachePlace::At(house.cache())).unwrap();
+    assert!(loaded.report.last().unwrap().contains("removed to stay below training.cache_gb"), "{:?}", loaded.report);
+    assert!(house.kept("frames").len() == 2 && a.exists());
+    // No room at all: what is in use stays, and it is said; what was mapped before stays readable though its file is gone.
+    config.training.cache_gb = 0.0;
+    let before = house.load(&["a"]);
+    let loaded = house.load_with(&config, &["c"], &CachePlace::At(house.cache())).unwrap();
+    assert!(loaded.report.last().unwrap().contains("more than training.cache_gb: 0.000"), "{:?}", loaded.report);
+    assert!(house.kept("frames").len() == 1 && !a.exists());
+    assert_eq!(bits(&before), bits_read(&house.contract, &[house.path("a")]));
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_an_error_that_says_what_to_do() {
+    let house = House::new();
+    fs::write(house.path("file"), "").unwrap();
+    let place = CachePlace::At(house.path("file/cache"));
+    let error = house.load_with(&house.contract.config, &["a"], &place).unwrap_err().to_string();
+    assert!(error.contains("file/cache: Not a directory") && error.contains("--cache DIR, or --no-cache"), "{error}");
+    let lost = house.load_with(&house.contract.config, &["none"], &CachePlace::Temporary).unwrap_err().to_string();
+    assert!(lost.contains("none: cannot be read: No such file"), "{lost}");
+}
+
+/// A dataset without definitions of its own takes those of the bags beside it: they are a part of what decides its frames.
+#[cfg(feature = "lerobot")]
+#[test]
+fn a_dataset_is_found_beside_the_same_others_only() {
+    let house = House::new();
+    recordings::lerobot::write_dataset(&house.path("set"), "v3.0", &[rows(30, 0.0), rows(50, 1.0), rows(7, 2.0)]);
+    let config = contract(&[COLUMNS]).config;
+    let load = |names: &[&str]| house.load_with(&config, names, &CachePlace::At(house.cache()));
+    let expected = bits(&load(&["set", "a"]).unwrap());
+    assert_eq!(expected.iter().map(|episode| episode.1.len()).collect::<Vec<_>>(), [32, 52, 9, 82]);
+    house.empty(&["a"]);
+    assert_eq!(bits(&load(&["set", "a"]).unwrap()), expected);
+    // The bag has definitions of its own, the dataset does not.
+    assert_eq!(bits(&load(&["a"]).unwrap()), expected[3..]);
+    match load(&["set"]) {
+        // Where ROS is sourced, its definitions serve as well.
+        Ok(alone) => assert!(std::env::var_os("AMENT_PREFIX_PATH").is_some() && bits(&alone) == expected[..3]),
+        Err(refused) => {
+            let refused = refused.to_string();
+            assert!(refused.contains("message type nav_msgs/msg/Odometry is not known"), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Diffusion forcing itself: tokens, noise levels, schedules, scheduling matrices, solvers. Plain numbers; knows no
+//! robot and no network, only the trait [`Denoiser`].
+//!
+//! Reading order: [`Tokens`] and [`Levels`] (what is denoised, how noisy it is), [`NoiseSchedule`] (level to alpha and
+//! sigma), [`Objective`] (what a network predicts), [`Known`] (what is given), [`SchedulingMatrix`] (which level when),
+//! [`Solver`] (one step), [`sample`] (all steps), [`mix`] (levels for training).
+
+mod denoiser;
+mod known;
+mod loss_weight;
+mod matrix;
+pub mod mix;
+mod noise_schedule;
+mod objective;
+mod sampler;
+mod solver;
+mod tokens;
+
+pub use denoiser::{Denoiser, DenoiserError};
+pub use known::{Known, LevelError};
+pub use loss_weight::{LossWeight, LossWeightKind};
+pub use matrix::{MatrixError, MatrixKind, SchedulingMatrix};
+pub use mix::NoiseMix;
+pub use noise_schedule::{NoiseSchedule, NoiseScheduleKind, RecentLevels};
+pub use objective::{Objective, ObjectiveKind};
+pub use sampler::{Sampled, Step, sample};
+pub use solver::{Solver, SolverKind};
+pub use tokens::{Levels, TokenSpec, Tokens};

@@ -1,0 +1,121 @@
+//! What may change while the planner runs: a description and the range of every such setting.
+
+use df_core::settings::{Description, Range, describe};
+
+const POSITIVE: Range = Range::Numbers(f64::MIN_POSITIVE, f64::INFINITY);
+const NOT_NEGATIVE: Range = Range::Numbers(0.0, f64::INFINITY);
+const UNIT: Range = Range::Numbers(0.0, 1.0);
+const ANY_INTEGER: Range = Range::Integers(0, i64::MAX);
+/// Sequences that are denoised at once: more would not fit into memory.
+pub const MOST_SEQUENCES: usize = 4096;
+const SEQUENCES: Range = Range::Integers(1, MOST_SEQUENCES as i64);
+/// Tokens; far beyond what any network is trained on.
+const TOKENS: Range = Range::Integers(0, 65_536);
+const SOME_TOKENS: Range = Range::Integers(1, 65_536);
+const STEPS: Range = Range::Integers(1, 1000);
+
+/// Every setting that may change while the planner runs.
+pub const CATALOGUE: &[Description] = &[
+    describe("planner.mode", Range::OneOf(&["full", "streaming"]), "from noise at every tick, or the last plan continued"),
+    describe("planner.history", TOKENS, "past tokens that a plan is conditioned on"),
+    describe("planner.horizon", SOME_TOKENS, "future tokens that are planned; at most planner.horizon_max"),
+    Description {
+        fixed: true,
+        ..describe("planner.horizon_max", SOME_TOKENS, "the longest horizon that may be set, tokens")
+    },
+    describe(
+        "planner.matrix",
+        Range::OneOf(&["full_sequence", "pyramid", "autoregressive", "trapezoid"]),
+        "the order in which tokens are denoised; streaming needs pyramid",
+    ),
+    describe("planner.denoising_steps", STEPS, "rows of the scheduling matrix in which one token falls from level 1 to 0"),
+    describe(
+        "planner.uncertainty_scale",
+        Range::Numbers(f64::MIN_POSITIVE, 1000.0),
+        "rows of the scheduling matrix between one token and the next",
+    ),
+    describe(
+        "planner.latency",
+        Range::OneOf(&["compensated", "immediate"]),
+        "actions leave exactly on the tick, planned in the period before; or as soon as they are planned",
+    ),
+    describe("planner.candidates", SEQUENCES, "alternative plans"),
+    describe("planner.futures", SEQUENCES, "sampled continuations of each candidate"),
+    describe("planner.shared_tokens", TOKENS, "near tokens that the futures of a candidate share"),
+    describe(
+        "planner.blend",
+        NOT_NEGATIVE,
+        "the actions are a mean of the candidates', which weigh exp(-cost / blend); 0: those of the cheapest",
+    ),
+    describe("planner.solver", Range::OneOf(&["ddim", "dpm_solver"]), "what takes a token from one level to the next"),
+    describe("planner.eta", UNIT, "fresh noise of ddim: 0 none, 1 as much as ancestral sampling; 0 with dpm_solver"),
+    describe("planner.temperature", NOT_NEGATIVE, "size of the noise that plans start from"),
+    describe("planner.seed", ANY_INTEGER, "seed of the noise"),
+    describe(
+        "planner.streaming.refresh",
+        UNIT,
+        "how far every token is raised each tick, in noise level; 1: planning anew",
+    ),
+    describe("planner.streaming.steps_per_tick", STEPS, "network evaluations a tick in streaming mode"),
+    describe(
+        "planner.streaming.fresh",
+        Range::Integers(0, MOST_SEQUENCES as i64),
+        "in streaming mode, so many candidates begin every tick with noise; the others live on",
+    ),
+    describe(
+        "planner.continued.candidates",
+        Range::Integers(0, MOST_SEQUENCES as i64),
+        "in full mode, so many candidates begin with the plan chosen last; the others with noise",
+    ),
+    describe("planner.continued.refresh", UNIT, "the noise level that it is raised to; 1: planning anew"),
+    describe(
+        "planner.deadline",
+        Range::Numbers(f64::MIN_POSITIVE, 1.0),
+        "share of the period, from the tick on, after which the best plan so far is taken",
+    ),
+    describe(
+        "planner.guidance.gradient",
+        Range::OneOf(&["off", "cheap", "exact"]),
+        "gradient of the costs: none, on the predicted clean tokens, through the network",
+    ),
+    describe(
+        "planner.guidance.step",
+        Range::OneOf(&["plain", "line_search"]),
+        "as far as the gradient says, or as the tilted density says",
+    ),
+    describe("planner.guidance.scale", NOT_NEGATIVE, "samples follow p(x) exp(-scale cost(x))"),
+    describe(
+        "planner.guidance.schedule",
+        Range::Pairs,
+        "level, factor, level, factor ...: factor of scale by the noise level of the acting token; empty: 1 throughout",
+    ),
+    describe(
+        "planner.guidance.max_norm",
+        POSITIVE,
+        "the gradient of a sequence is shortened to this norm (normalised units)",
+    ),
+    describe("planner.goal_as_observation", Range::Any, "the goal also as a known future observation"),
+    describe("planner.goal_hold_s", POSITIVE, "how long a candidate stays at the goal that it takes as known, seconds"),
+    describe(
+        "planner.goal_every_s",
+        NOT_NEGATIVE,
+        "how far apart the moments are in which it does, seconds; 0: throughout",
+    ),
+    describe(
+        "planner.goal_free",
+        Range::Any,
+        "whether the last of several candidates is led by the costs alone, for goals beyond the horizon",
+    ),
+    describe("planner.history_actions", Range::Any, "whether the history's actions are known; as the model was trained"),
+    describe("safety.rest_s", NOT_NEGATIVE, "how old a plan may be that is followed while there is no newer one, seconds"),
+    describe("safety.policy", Range::OneOf(&["hold", "ramp", "safe"]), "what is sent where no plan may be followed"),
+    describe("safety.policy_s", NOT_NEGATIVE, "how long hold and ramp last before the safe action, seconds"),
+    describe("safety.out_of_distribution.enabled", Range::Any, "whether strange observations stop planning"),
+    describe(
+        "safety.out_of_distribution.enter",
+        NOT_NEGATIVE,
+        "distance from the training data, in its deviations, beyond which no plan is followed",
+    ),
+    describe("safety.out_of_distribution.leave", NOT_NEGATIVE, "distance below which plans are followed again"),
+    describe("costs.*.weight", NOT_NEGATIVE, "weight of this cost; 0 turns it off"),
+];

@@ -1,0 +1,150 @@
+//! The part of a configuration that may change while the planner runs: as a flat list, and changed as one.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Config;
+use super::catalogue::{Range, description};
+use super::costs::{self, CostConfig};
+use super::flat::{Setting, flatten, replaced};
+use super::planner::PlannerConfig;
+use super::rules::Broken;
+use super::safety::SafetyConfig;
+
+/// Every setting that may change, as keys see it.
+#[derive(Serialize, Deserialize)]
+struct Tunable {
+    planner: PlannerConfig,
+    safety: SafetyConfig,
+    /// By [`labels`].
+    costs: BTreeMap<String, Tuned>,
+}
+
+/// What may change about one cost.
+#[derive(Serialize, Deserialize)]
+struct Tuned {
+    weight: f64,
+}
+
+impl Config {
+    /// Every setting that may change while the planner runs, by dotted key: `planner.horizon`, `costs.goal.weight`.
+    pub fn settings(&self) -> Vec<(String, Setting)> {
+        flatten(&self.tunable())
+    }
+
+    /// The configuration with some of [`Config::settings`] changed, all of them or none.
+    ///
+    /// # Errors
+    /// The first key that is none, or has another type or range; a rule that the settings break together.
+    pub fn changed(&self, changes: &[(String, Setting)]) -> Result<Self, Broken> {
+        let mut tunable = self.tunable();
+        for (key, value) in changes {
+            let range = description(key).map_or(Range::Any, |described| described.range);
+            tunable = replaced(&tunable, key, value, range)?;
+        }
+        let mut config = Self { planner: tunable.planner, safety: tunable.safety, ..self.clone() };
+        for (cost, label) in config.costs.iter_mut().zip(labels(&self.costs)) {
+            cost.weight = tunable.costs.get(&label).map_or(cost.weight, |tuned| tuned.weight);
+        }
+        config.planner.check()?;
+        config.safety.check()?;
+        costs::check(&config.costs, config.goal.is_some())?;
+        Ok(config)
+    }
+
+    fn tunable(&self) -> Tunable {
+        let weights = self.costs.iter().map(|cost| Tuned { weight: cost.weight });
+        let costs = labels(&self.costs).into_iter().zip(weights).collect();
+        Tunable { planner: self.planner.clone(), safety: self.safety.clone(), costs }
+    }
+}
+
+/// A name for each cost: its kind, with a number from the second of a kind on (`goal`, `goal_2`).
+pub fn labels(costs: &[CostConfig]) -> Vec<String> {
+    let nth = |i: usize| costs[..=i].iter().filter(|cost| cost.kind == costs[i].kind).count();
+    let label = |(i, cost): (usize, &CostConfig)| match nth(i) {
+        1 => cost.kind.clone(),
+        n => format!("{}_{n}", cost.kind),
+    };
+    costs.iter().enumerate().map(label).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::PlannerMode;
+
+    fn config() -> Config {
+        let text = include_str!("../../config/point_maze.yaml").replace(
+            "\ncosts:\n",
+            "\ncosts:\n  - {kind: effort, weight: 0.5}\n  - {kind: effort, weight: 0.25, of: velocity}\n",
+        );
+        Config::parse(&text, Path::new("c.yaml")).unwrap()
+    }
+
+    fn changes(changes: &[(&str, Setting)]) -> Vec<(String, Setting)> {
+        changes.iter().map(|(key, value)| (key.to_string(), value.clone())).collect()
+    }
+
+    #[test]
+    fn a_change_changes_what_it_names_and_nothing_else() {
+        let before = config();
+        let after = before
+            .changed(&changes(&[
+                ("planner.horizon", Setting::Integer(5)),
+                ("planner.mode", Setting::Text("full".into())),
+                ("planner.guidance.schedule", Setting::Numbers(vec![0.0, 1.0, 0.5, 0.2])),
+                ("costs.effort_2.weight", Setting::Number(7.0)),
+            ]))
+            .unwrap();
+        assert_eq!((after.planner.horizon, after.planner.mode), (5, PlannerMode::Full));
+        assert_eq!(after.planner.guidance.schedule, [(0.0, 1.0), (0.5, 0.2)]);
+        let weights: Vec<f64> = after.costs.iter().map(|cost| cost.weight).collect();
+        assert_eq!(weights, [0.5, 7.0, 1.0, 20.0]);
+        let changed: Vec<String> = before
+            .settings()
+            .into_iter()
+            .zip(after.settings())
+            .filter(|(before, after)| before != after)
+            .map(|(before, _)| before.0)
+            .collect();
+        assert_eq!(changed.len(), 4, "{changed:?}");
+        // All of it, said in one go: the same configuration.
+        let copy = config().changed(&after.settings()).unwrap();
+        assert_eq!((copy.planner, copy.costs), (after.planner, after.costs));
+    }
+
+    #[test]
+    fn a_refusal_names_key_value_and_rule() {
+        let refusal = |list: &[(&str, Setting)]| config().changed(&changes(list)).unwrap_err().to_string();
+        let (integer, number, text) = (Setting::Integer, Setting::Number, |text: &str| Setting::Text(text.into()));
+        for (key, value, named) in [
+            ("planner.horizon", integer(-1), "planner.horizon: -1: must be at least 1 and at most 65536"),
+            ("planner.horizon", integer(65), "planner.horizon: 65: must be at most planner.horizon_max, which is 64"),
+            ("planner.eta", number(1.5), "planner.eta: 1.5: must lie in [0, 1]"),
+            ("planner.eta", integer(1), "planner.eta: 1: must be of type double (such as 1.0), got integer"),
+            ("planner.mode", text("best"), "planner.mode: best: must be one of full, streaming"),
+            ("planner.matrix", text("trapezoid"), "planner.matrix: Trapezoid: must be pyramid in the streaming mode"),
+            ("costs.goal.weight", number(-1.0), "costs.goal.weight: -1: must be a finite number of at least 0"),
+            ("costs.goal_2.weight", number(1.0), "costs.goal_2.weight: 1: there is no such setting"),
+            (
+                "planner.guidance.schedule",
+                Setting::Numbers(vec![0.5]),
+                "planner.guidance.schedule: [0.5]: must be pairs of numbers, one after the other",
+            ),
+            (
+                "planner.guidance.schedule",
+                Setting::Numbers(vec![0.5, 1.0, 0.4, 1.0]),
+                "planner.guidance.schedule[1]: 0.4: levels must ascend",
+            ),
+        ] {
+            assert_eq!(refusal(&[(key, value)]), named);
+        }
+        // Each alone would do.
+        let together = [("planner.solver", text("dpm_solver")), ("planner.eta", number(0.5))];
+        assert!(refusal(&together).contains("must be 0 with dpm_solver"));
+    }
+}

@@ -1,0 +1,198 @@
+//! The section `training`: its keys, their defaults and their rules.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use df_core::settings::{Check, at_least_one, not_negative, positive, require, share};
+use df_diffusion::{LossWeightKind, NoiseMix};
+
+/// The numbers that products with weights are computed in while training; the weights themselves are always f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    #[default]
+    F32,
+    Bf16,
+}
+
+/// What turns gradients into steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OptimizerKind {
+    #[serde(rename = "adamw")]
+    AdamW,
+    /// Muon for the matrices of the blocks, AdamW for all else.
+    #[serde(rename = "muon")]
+    Muon,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingConfig {
+    /// Tokens per training window.
+    pub window: usize,
+    /// Windows of an optimizer step.
+    pub batch: usize,
+    /// Parts that a batch is computed in, one after the other, to save memory. The gradient is that of the whole.
+    pub accumulate: usize,
+    pub steps: usize,
+    pub optimizer: OptimizerKind,
+    pub learning_rate: f64,
+    pub warmup_steps: usize,
+    pub weight_decay: f64,
+    /// A longer gradient of all weights together is shortened to this norm.
+    pub gradient_clip: f64,
+    pub ema_decay: f64,
+    /// Share of the episodes kept for validation.
+    pub validation_share: f64,
+    /// Optimizer steps between two validations; the best checkpoint is one of those.
+    pub validate_every: usize,
+    /// Training ends after this many validations without a better loss; 0: never.
+    pub patience: usize,
+    /// Optimizer steps between two lines of the log.
+    pub log_every: usize,
+    /// Seconds between two saves of what `--resume` needs.
+    pub checkpoint_every_s: f64,
+    /// A longer silence of an observation splits the episode, seconds.
+    pub max_gap_s: f64,
+    /// How far the stamps of two topics may lie apart in the order of recording, seconds. What comes later is left out.
+    pub max_skew_s: f64,
+    /// Most room for frames that are kept for further runs (`data::CachePlace`), 10^9 bytes.
+    pub cache_gb: f64,
+    pub seed: u64,
+    pub precision: Precision,
+    pub noise_mix: NoiseMix,
+    /// The deviation of noise of size 1 on the channels of a group (or the action), in their units; that of the data for others.
+    pub noise_scale: BTreeMap<String, f64>,
+    /// Share of the windows that leave their demonstration for a stay, or begin with one (`training::stays`); needs `goal.rate`.
+    pub stays: f64,
+    pub loss_weight: LossWeightKind,
+    /// Signal-to-noise ratio beyond which a cleaner slot counts no more.
+    pub snr_clip: f64,
+    /// `fused_snr`: share of the past's ratio that is kept from one frame to the next.
+    pub snr_decay: f64,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            window: 14,
+            batch: 128,
+            accumulate: 1,
+            steps: 20_000,
+            optimizer: OptimizerKind::AdamW,
+            learning_rate: 5e-4,
+            warmup_steps: 500,
+            weight_decay: 0.01,
+            gradient_clip: 1.0,
+            ema_decay: 0.999,
+            validation_share: 0.1,
+            validate_every: 1000,
+            patience: 0,
+            log_every: 10,
+            checkpoint_every_s: 300.0,
+            max_gap_s: 0.5,
+            max_skew_s: 10.0,
+            cache_gb: 50.0,
+            seed: 0,
+            precision: Precision::F32,
+            noise_mix: NoiseMix {
+                independent: 0.06,
+                shared: 0.04,
+                planning: 0.55,
+                hidden_modality: 0.05,
+                variable_length: 0.05,
+                noisy_history: 0.05,
+                questions: 0.2,
+            },
+            noise_scale: BTreeMap::new(),
+            stays: 0.0,
+            loss_weight: LossWeightKind::MinSnr,
+            // Hang et al. 2023; and the planning configuration of Chen et al. 2024 (df_planning.yaml), as is the decay.
+            snr_clip: 5.0,
+            snr_decay: 0.98,
+        }
+    }
+}
+
+impl TrainingConfig {
+    /// Every rule that needs no other section.
+    ///
+    /// # Errors
+    /// Key, value and rule.
+    pub fn check(&self) -> Check {
+        require(self.window >= 2, "training.window", self.window, "must be at least 2 tokens")?;
+        at_least_one("training.batch", self.batch)?;
+        let rule = "must be 1 to training.batch";
+        require((1..=self.batch).contains(&self.accumulate), "training.accumulate", self.accumulate, rule)?;
+        at_least_one("training.validate_every", self.validate_every)?;
+        at_least_one("training.log_every", self.log_every)?;
+        at_least_one("training.steps", self.steps)?;
+        positive("training.learning_rate", self.learning_rate)?;
+        not_negative("training.weight_decay", self.weight_decay)?;
+        positive("training.gradient_clip", self.gradient_clip)?;
+        share("training.ema_decay", self.ema_decay)?;
+        share("training.validation_share", self.validation_share)?;
+        positive("training.checkpoint_every_s", self.checkpoint_every_s)?;
+        positive("training.max_gap_s", self.max_gap_s)?;
+        not_negative("training.max_skew_s", self.max_skew_s)?;
+        not_negative("training.cache_gb", self.cache_gb)?;
+        positive("training.snr_clip", self.snr_clip)?;
+        share("training.snr_decay", self.snr_decay)?;
+        share("training.stays", self.stays)?;
+        let cut = self.noise_mix.variable_length;
+        let key = "training.noise_mix.variable_length";
+        require(cut == 0.0 || self.window > 2, key, cut, "training.window must be above 2: 2 tokens cannot be cut")?;
+        check_mix(&self.noise_mix)
+    }
+}
+
+fn check_mix(mix: &NoiseMix) -> Check {
+    for (name, share) in mix.shares() {
+        let key = format!("training.noise_mix.{name}");
+        require((0.0..=1.0).contains(&share), key, share, "a share must lie in [0, 1]")?;
+    }
+    let sum: f64 = mix.shares().iter().map(|(_, share)| share).sum();
+    require((sum - 1.0).abs() < 1e-6, "training.noise_mix", format!("sum {sum}"), "the shares must sum to 1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<TrainingConfig, String> {
+        let config: TrainingConfig = serde_yaml::from_str(text).map_err(|e| e.to_string())?;
+        config.check().map_err(|b| format!("{}: {}: {}", b.key, b.value, b.rule))?;
+        Ok(config)
+    }
+
+    #[test]
+    fn the_defaults_keep_the_rules() {
+        assert_eq!(parse("{}").unwrap(), TrainingConfig::default());
+    }
+
+    #[test]
+    fn a_share_that_is_left_out_is_zero() {
+        let mix = parse("noise_mix: {planning: 0.75, questions: 0.25}").unwrap().noise_mix;
+        assert_eq!(mix, NoiseMix { planning: 0.75, questions: 0.25, ..NoiseMix::default() });
+    }
+
+    #[test]
+    fn refusals_name_key_value_and_rule() {
+        for (text, expected) in [
+            ("noise_mix: {planning: 0.75}", "training.noise_mix: sum 0.75: the shares must sum to 1"),
+            ("noise_mix: {planning: 1.5, shared: -0.5}", "training.noise_mix.shared: -0.5: a share must lie in [0, 1]"),
+            ("noise_mix: {plannning: 1}", "unknown field `plannning`"),
+            ("{window: 2, noise_mix: {variable_length: 1}}", "training.noise_mix.variable_length: 1: training.window"),
+            ("loss_weight: snr", "unknown variant `snr`, expected one of `min_snr`, `fused_snr`, `uniform`"),
+            ("optimizer: adam", "unknown variant `adam`, expected `adamw` or `muon`"),
+            ("{batch: 4, accumulate: 5}", "training.accumulate: 5: must be 1 to training.batch"),
+            ("validate_every: 0", "training.validate_every: 0: must be at least 1"),
+            ("snr_clip: 0", "training.snr_clip: 0: must be a finite number above 0"),
+            ("snr_decay: 1", "training.snr_decay: 1: must be at least 0 and below 1"),
+        ] {
+            let message = parse(text).expect_err(text);
+            assert!(message.contains(expected), "{text}: {message}");
+        }
+    }
+}
