@@ -12,7 +12,7 @@ use super::shadow::ShadowScore;
 use super::strangeness::Strangeness;
 use super::{Plan, PlanError, PlanRequest};
 use df_core::settings::Broken;
-use df_planner::config::Config;
+use crate::PlanningConfig;
 use crate::{Latency, OperatingMode, PlannerConfig, SafetyConfig};
 use df_core::ObservationGroup;
 use df_core::{ACTION_MODALITY, Aligner, History, Layout, Normaliser};
@@ -60,12 +60,12 @@ pub struct ControlLoop {
 
 impl ControlLoop {
     /// `normaliser`: that of the checkpoint, as the planner has it.
-    pub fn new(config: &Config, layout: &Layout, normaliser: &Normaliser) -> Self {
+    pub fn new(config: &PlanningConfig, layout: &Layout, normaliser: &Normaliser) -> Self {
         let (action, period_ns) = (&config.contract.action, config.contract.period_ns());
         Self {
             layout: layout.clone(),
             groups: config.contract.observations.clone(),
-            needs_goal: config.goal.is_some(),
+            needs_goal: config.contract.goal.is_some(),
             period_ns,
             safe: action.safe.clone(),
             mode: config.mode,

@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
-use df_planner::config::Config;
+use crate::PlanningConfig;
 use crate::{FallbackPolicy, Latency, OperatingMode, PlannerConfig, SafetyConfig};
 use df_core::{Layout, Normaliser};
 
@@ -121,7 +121,7 @@ goal: {{topic: g, type: p/msg/X, fields: [x, y], group: pose, tolerance: 0.1}}
 planner: {{history: 1}}
 "
     );
-    let config = Config::parse(&text, Path::new("c.yaml")).unwrap_or_else(|error| panic!("{error}"));
+    let config = PlanningConfig::parse(&text, Path::new("c.yaml")).unwrap_or_else(|error| panic!("{error}"));
     let group = |name: &str| (name.to_string(), vec!["x".to_string(), "y".to_string()]);
     let layout = Layout::new(2, ["action", "pose", "scan"].map(group));
     ControlLoop::new(&config, &layout, &Normaliser::new(vec![0.0; 6], vec![2.0; 6]))

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use df_planner::config::Config;
+use crate::PlanningConfig;
 use crate::{Latency, OperatingMode, PlannerConfig, SafetyConfig};
 use df_core::{Frame, Layout, Normaliser};
 
@@ -20,7 +20,7 @@ action: {{topic: u, type: p/msg/X, fields: [x], min: [-1], max: [1], safe: [0], 
 {extra}
 "
     );
-    let config = Config::parse(&text, Path::new("c.yaml")).unwrap_or_else(|error| panic!("{error}"));
+    let config = PlanningConfig::parse(&text, Path::new("c.yaml")).unwrap_or_else(|error| panic!("{error}"));
     let layout = Layout::new(1, [("action".into(), vec!["u".into()]), ("x".into(), vec!["x".into()])]);
     ControlLoop::new(&config, &layout, &Normaliser::new(vec![0.0; 2], vec![1.0; 2]))
 }
@@ -131,12 +131,12 @@ fn samples_that_are_no_numbers_are_none_and_variances_of_that_kind_are_unknown()
         control.observe(0, 0, &[value]);
     }
     assert_eq!(control.tick(0).command.reason, Some(Reason::NeverObserved { group: "x".into() }));
-    let text = include_str!("../../config/point_maze.yaml").replacen(
+    let text = include_str!("../../../config/point_maze.yaml").replacen(
         "    max_age_s: 0.1",
         "    uncertainty: {variances: ['pose.covariance[0]', 'pose.covariance[7]']}\n    max_age_s: 0.1",
         1,
     );
-    let config = Config::parse(&text, Path::new("c.yaml")).unwrap();
+    let config = PlanningConfig::parse(&text, Path::new("c.yaml")).unwrap();
     let pair = |name: &str| (name.to_string(), vec!["x".to_string(), "y".to_string()]);
     let layout = Layout::new(1, [pair("action"), pair("position"), pair("velocity")]);
     let normaliser = Normaliser::new(vec![0.0; 6], vec![1.0; 6]);

@@ -1,6 +1,8 @@
 //! Monte Carlo guidance: costs of sampled futures and their gradient, averaged over the futures that share a token.
 
-use super::{Cost, Future, SharedMap};
+use df_core::map::SharedMap;
+
+use crate::costs::{Cost, Future};
 use df_diffusion::{TokenSpec, Tokens};
 use df_core::Normaliser;
 

@@ -116,14 +116,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use df_planner::config::Config;
+    use crate::PlanningConfig;
 
     fn gate(limits: &str) -> LastGate {
         let text = format!(
             "{{period_s: 0.1, frame_stack: 1, observations: {{x: {{topic: x, type: p/msg/X, fields: [x], max_age_s: 1}}}},
               action: {{topic: u, type: p/msg/X, fields: [x], min: [-2], max: [3], safe: [0], max_age_s: 1{limits}}}}}"
         );
-        let config = Config::parse(&text, std::path::Path::new("c.yaml")).unwrap();
+        let config = PlanningConfig::parse(&text, std::path::Path::new("c.yaml")).unwrap();
         LastGate::new(config.contract.action, config.contract.period_s)
     }
 

@@ -9,18 +9,24 @@
 mod arrival;
 mod blend;
 mod budget;
+pub mod catalogue;
 mod command;
 mod conditioning;
+mod config;
 mod control;
 #[cfg(test)]
 mod control_limits_tests;
 #[cfg(test)]
 mod control_tests;
+pub mod costs;
+pub mod guidance;
 mod ladder;
 mod last_gate;
 mod plan;
 mod planner;
+mod planner_config;
 mod question;
+mod safety_config;
 mod sampling;
 mod settings;
 mod shadow;
@@ -30,9 +36,15 @@ mod windows;
 
 pub use budget::Budget;
 pub use command::{Command, Reason, Rung};
+pub use config::{PlanningConfig, description, labels};
 pub use control::{ControlLoop, Tick};
 pub use plan::{CostStatistics, LeftOut, Plan, PlanRequest, Statistics};
 pub use planner::{PlanError, Planner};
+pub use planner_config::{
+    ContinuedConfig, GradientKind, GuidanceConfig, GuidanceStep, Latency, PlannerConfig, PlannerMode, SolverName,
+    StreamingConfig,
+};
 pub use question::Question;
+pub use safety_config::{FallbackPolicy, OperatingMode, OutOfDistributionConfig, SafetyConfig};
 pub use settings::TokenLimit;
 pub use shadow::ShadowScore;

@@ -1,7 +1,6 @@
 //! The planner: history in, plan out. Samples candidate futures by diffusion forcing, guided by costs, and picks one.
 
 use std::ops::Range;
-use std::path::Path;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -16,12 +15,13 @@ use super::streaming::{Buffer, Descent, live_on, share_first};
 use super::windows::Whole;
 use super::{CostStatistics, LeftOut, Plan, PlanRequest, Statistics};
 use df_core::settings::Broken;
-use df_planner::config::Config;
+use crate::PlanningConfig;
 use df_diffusion::MatrixKind;
 use crate::{PlannerConfig, PlannerMode};
 use df_diffusion::{Denoiser, DenoiserError, Known, LevelError, MatrixError, NoiseSchedule, SchedulingMatrix, TokenSpec, Tokens};
-use crate::guidance::{Guidance, SharedMap, Span, costs};
-use df_training::model::{Checkpoint, engine};
+use crate::costs::costs;
+use crate::guidance::{Guidance, Span};
+use df_core::map::SharedMap;
 use df_core::{Layout, Normaliser};
 
 /// Plans with a denoiser.
@@ -93,46 +93,32 @@ struct Prepared {
 }
 
 impl Planner {
-    /// Loads a checkpoint directory and checks it against the configuration and the layout of its bound contract.
-    /// `device_name`: as for [`engine`].
-    ///
-    /// # Errors
-    /// [`PlanError::Checkpoint`]; [`PlanError::TooLong`].
-    pub fn load(checkpoint: &Path, config: &Config, layout: &Layout, device_name: &str) -> Result<Self, PlanError> {
-        let refused = |message: String| PlanError::Checkpoint(message);
-        let engine = engine(device_name).map_err(|e| refused(e.to_string()))?;
-        let loaded = Checkpoint::load(checkpoint, &engine.device()).map_err(|e| refused(e.to_string()))?;
-        loaded.check(checkpoint, config, layout).map_err(|e| refused(e.to_string()))?;
-        let schedule = NoiseSchedule(loaded.model.noise_schedule);
-        let denoiser = Box::new(loaded.denoiser(&engine));
-        Self::new(denoiser, config, layout.clone(), loaded.normaliser, schedule)
-    }
-
     /// A planner with any denoiser that works on tokens of `layout`.
     ///
     /// # Errors
     /// Settings that do not fit the denoiser.
     pub fn new(
         denoiser: Box<dyn Denoiser + Send>,
-        config: &Config,
+        config: &PlanningConfig,
         layout: Layout,
         normaliser: Normaliser,
         schedule: NoiseSchedule,
     ) -> Result<Self, PlanError> {
         let spec = TokenSpec::new(&layout.modality_of_channel(), layout.frame_stack);
-        let goal_group = config.goal.as_ref().map(|g| g.group.as_str());
+        let goal_group = config.contract.goal.as_ref().map(|g| g.group.as_str());
         let costs =
-            costs(&config.costs, goal_group, &layout).map_err(|e| PlanError::Cost(e.located(config).to_string()))?;
+            costs(&config.costs, goal_group, &layout).map_err(|e| PlanError::Cost(e.located(&config.contract.document).to_string()))?;
         let guidance = Guidance::new(costs, normaliser.clone(), &spec, config.contract.period_s);
         let mut planner = Self {
             generator: Generator { denoiser, spec, schedule, guidance, times: StepTimes::default() },
             goal_modality: goal_group.and_then(|group| layout.modality(group)),
             rate_modality: config
+                .contract
                 .goal
                 .as_ref()
                 .and_then(|g| g.rate.as_deref())
                 .and_then(|group| layout.modality(group)),
-            goal_tolerance: config.goal.as_ref().map_or(0.0, |goal| goal.tolerance),
+            goal_tolerance: config.contract.goal.as_ref().map_or(0.0, |goal| goal.tolerance),
             layout,
             normaliser,
             settings: config.planner.clone(),
@@ -444,6 +430,8 @@ impl Planner {
 mod tests {
     use super::*;
     use df_diffusion::NoiseScheduleKind;
+    use std::path::Path;
+
     use crate::settings::tests::Nought;
     use df_core::History;
 
@@ -463,7 +451,7 @@ planner: {history: 1, horizon: 5, candidates: 2, futures: 1, guidance: {gradient
     fn rates_are_known_to_be_0_while_the_stay_at_the_goal_lasts() {
         for (rate, at_rest) in [("rate: speed, ", 0.0), ("", 1.0)] {
             let text = CONFIG.replace("rate: speed, ", rate);
-            let config = Config::parse(&text, Path::new("c.yaml")).unwrap();
+            let config = PlanningConfig::parse(&text, Path::new("c.yaml")).unwrap();
             let groups = ["action", "place", "speed"].map(|name| (name.to_string(), vec![name.to_string()]));
             let layout = Layout::new(1, groups);
             let normaliser = Normaliser::new(vec![0.0, 3.0, 1.0], vec![1.0, 2.0, 0.5]);

@@ -1,9 +1,11 @@
 //! Run-time settings of the planner, their defaults and rules. Every one may change between two ticks.
 
+use df_diffusion::MatrixKind;
 use serde::{Deserialize, Serialize};
 
-use super::catalogue::{MOST_SEQUENCES, check_ranges};
-use super::rules::{Check, not_negative, require};
+use df_core::settings::{Check, check_ranges, not_negative, require};
+
+use crate::catalogue::{CATALOGUE, MOST_SEQUENCES};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -22,15 +24,6 @@ pub enum Latency {
     Compensated,
     /// As soon as the plan of the tick's own observation is ready.
     Immediate,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MatrixKind {
-    FullSequence,
-    Pyramid,
-    Autoregressive,
-    Trapezoid,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -213,7 +206,7 @@ impl PlannerConfig {
     /// # Errors
     /// Key, value and rule.
     pub fn check(&self) -> Check {
-        check_ranges("planner", self)?;
+        check_ranges(CATALOGUE, "planner", self)?;
         let most = self.horizon_max;
         let rule = format!("must be at most planner.horizon_max, which is {most}");
         require(self.horizon <= most, "planner.horizon", self.horizon, rule)?;

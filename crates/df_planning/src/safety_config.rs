@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::catalogue::check_ranges;
-use super::rules::{Check, require};
+use df_core::settings::{Check, check_ranges, require};
+
+use crate::catalogue::CATALOGUE;
 
 /// Who commands the robot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -75,7 +76,7 @@ impl SafetyConfig {
     /// # Errors
     /// Key, value and rule.
     pub fn check(&self) -> Check {
-        check_ranges("safety", self)?;
+        check_ranges(CATALOGUE, "safety", self)?;
         let OutOfDistributionConfig { enter, leave, .. } = self.out_of_distribution;
         let rule = format!("must be at most safety.out_of_distribution.enter, which is {enter}");
         require(leave <= enter, "safety.out_of_distribution.leave", leave, rule)

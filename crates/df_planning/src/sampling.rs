@@ -3,7 +3,7 @@
 use super::PlanError;
 use super::budget::{Allowed, Budget, StepTimes};
 use crate::{GradientKind, GuidanceStep, PlannerConfig};
-use df_diffusion::SolverName;
+use crate::SolverName;
 use df_diffusion::{Denoiser, Known, Levels, NoiseSchedule, Sampled, SchedulingMatrix, Solver, SolverKind, TokenSpec, Tokens, sample};
 use crate::guidance::{Guidance, Span, share, shorten};
 

@@ -1,7 +1,8 @@
 //! Settings that change between two plans: what the network allows, and how a planner takes them over.
 
 use super::{PlanError, Planner};
-use crate::{CostConfig, PlannerConfig, PlannerMode};
+use crate::costs::CostConfig;
+use crate::{PlannerConfig, PlannerMode};
 use df_core::Normaliser;
 
 /// The longest window of the network: with it settings can be checked where the planner is not.
@@ -62,7 +63,7 @@ impl Planner {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use df_planner::config::Config;
+    use crate::PlanningConfig;
     use df_diffusion::NoiseScheduleKind;
     use df_core::settings::Setting;
     use df_diffusion::{Denoiser, DenoiserError, Levels, NoiseSchedule, Tokens};
@@ -70,7 +71,7 @@ pub(super) mod tests {
     use df_core::{History, Layout, Normaliser};
 
     /// Believes that everything is 0, in normalised units; takes 6 tokens.
-    pub(in crate) struct Nought;
+    pub(crate) struct Nought;
 
     impl Denoiser for Nought {
         fn denoise(&mut self, x: &Tokens, _: &Levels) -> Result<Tokens, DenoiserError> {
@@ -104,13 +105,13 @@ costs: [{kind: target, weight: 2.0, of: x, value: 1}, {kind: target, weight: 0.0
     /// A planner and the clock of its requests.
     struct Run {
         planner: Planner,
-        config: Config,
+        config: PlanningConfig,
         request: PlanRequest,
     }
 
     impl Run {
         fn new() -> Self {
-            let config = Config::parse(CONFIG, std::path::Path::new("c.yaml")).unwrap();
+            let config = PlanningConfig::parse(CONFIG, std::path::Path::new("c.yaml")).unwrap();
             let layout = Layout::new(1, [("action".into(), vec!["u".into()]), ("x".into(), vec!["x".into()])]);
             let request = PlanRequest {
                 tick_ns: 0,

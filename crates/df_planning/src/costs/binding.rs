@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::CostError;
-use crate::CostConfig;
+use super::CostConfig;
 use df_core::Layout;
 
 /// What a cost needs to know of its place.
@@ -205,7 +205,7 @@ impl std::fmt::Display for Selection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guidance::kinds::tests::{layout, refusal};
+    use crate::costs::kinds::tests::{layout, refusal};
 
     fn channels(names: &[&str]) -> Result<Vec<usize>, CostError> {
         let layout = layout();

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_yaml::{Mapping, Value};
 
-use super::rules::{Check, not_negative, positive, require};
+use df_core::settings::{Check, not_negative, positive, require};
 
 /// One entry of `costs`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -94,8 +94,8 @@ impl Cost for Consistency {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guidance::cost::{assert_gradient, cost_of};
-    use crate::guidance::kinds::tests::refusal;
+    use crate::costs::cost::{assert_gradient, cost_of};
+    use crate::costs::kinds::tests::refusal;
 
     fn with(over_s: f64, tolerance: f64) -> Consistency {
         Consistency { weight: 0.5, of: vec![0], rate: vec![1], over_s, tolerance }

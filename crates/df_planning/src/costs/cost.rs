@@ -38,7 +38,7 @@ pub trait Cost: Send + Sync {
     fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64;
 
     /// The map that can be replaced while planning goes on, where the cost has one.
-    fn map(&self) -> Option<&super::SharedMap> {
+    fn map(&self) -> Option<&df_core::map::SharedMap> {
         None
     }
 }

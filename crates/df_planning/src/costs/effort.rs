@@ -60,8 +60,8 @@ impl Cost for Effort {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guidance::cost::{assert_gradient, cost_of};
-    use crate::guidance::kinds::tests::bound;
+    use crate::costs::cost::{assert_gradient, cost_of};
+    use crate::costs::kinds::tests::bound;
 
     #[test]
     fn by_hand() {

@@ -1,8 +1,7 @@
 //! Why a cost was refused: the key, what stands there, and the rule.
 
-use super::distance_field::GridError;
-use df_planner::config::Config;
-use df_core::ConfigError;
+use df_core::map::GridError;
+use df_core::{ConfigError, Document};
 
 /// A refusal, while a cost is bound to the layout.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -46,9 +45,9 @@ impl CostError {
     }
 
     /// The same refusal with file and line.
-    pub fn located(&self, config: &Config) -> ConfigError {
+    pub fn located(&self, document: &Document) -> ConfigError {
         let message = self.to_string();
         let said = format!("{}: {}: ", self.key(), self.got());
-        config.refuse(self.key(), self.got(), message.strip_prefix(&said).unwrap_or(&message))
+        document.refuse(self.key(), self.got(), message.strip_prefix(&said).unwrap_or(&message))
     }
 }

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::binding::Binding;
-use super::{Cost, CostError, Future, SharedMap};
-use crate::Gate;
+use super::{Cost, CostError, Future};
+use df_core::map::SharedMap;
+use super::Gate;
 
 /// A tick this share of a period beyond a bound still counts: 3 * 0.1 is not 0.3.
 const ROUNDING_TICKS: f64 = 1e-6;
@@ -88,8 +89,8 @@ impl Cost for Gated {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guidance::cost::{assert_gradient, cost_of, example};
-    use crate::guidance::kinds::tests::{bound, refusal};
+    use crate::costs::cost::{assert_gradient, cost_of, example};
+    use crate::costs::kinds::tests::{bound, refusal};
 
     /// An effort of 1 per second on the velocity, so that a frame of 0.1 s in which vx = 1 costs 0.1.
     fn effort(gate: &str) -> Box<dyn Cost> {

@@ -71,7 +71,7 @@ impl Cost for Goal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guidance::cost::{assert_gradient, example};
+    use crate::costs::cost::{assert_gradient, example};
 
     const COST: fn() -> Goal = || Goal { weight: 2.0, cap: f64::INFINITY, channels: 1..3 };
 
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn a_cap_of_nothing_is_refused() {
         assert_eq!(
-            crate::guidance::kinds::tests::refusal("{kind: goal, weight: 1, cap: 0}"),
+            crate::costs::kinds::tests::refusal("{kind: goal, weight: 1, cap: 0}"),
             "costs[0].cap: 0: must be a finite number above 0"
         );
     }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::binding::{Binding, Selection};
 use super::kinds::Kind;
-use super::polygon::Polygon;
+use df_core::map::Polygon;
 use super::{Cost, CostError, Future};
 
 /// `weight` times the time integral, over polygons, of `max(0, margin + radius - d)^2`, in m^2 s: `d` the signed distance
@@ -79,8 +79,8 @@ impl Cost for KeepOut {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guidance::cost::{assert_gradient, cost_of};
-    use crate::guidance::kinds::tests::{bound, refusal};
+    use crate::costs::cost::{assert_gradient, cost_of};
+    use crate::costs::kinds::tests::{bound, refusal};
 
     /// The unit square and a triangle that overlaps it; the position stands in channels 2 and 3.
     fn cost() -> Box<dyn Cost> {

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use super::binding::Binding;
 use super::gate::Gated;
 use super::{Cost, CostError};
-use crate::CostConfig;
+use super::CostConfig;
 use df_core::Layout;
 
 /// Every cost there is: a new one is its file and its line here.
@@ -84,9 +84,9 @@ pub mod tests {
     use std::path::Path;
 
     use super::*;
-    use df_planner::config::Config;
+    use crate::PlanningConfig;
 
-    const MAZE: &str = include_str!("../../config/point_maze.yaml");
+    const MAZE: &str = include_str!("../../../../config/point_maze.yaml");
 
     /// action: fx fy; position: pose.x pose.y; velocity: vx vy; ghost: pose.x ranges[0].
     pub fn layout() -> Layout {
@@ -100,7 +100,7 @@ pub mod tests {
     pub fn bound(cost: &str) -> Result<Box<dyn Cost>, CostError> {
         let start = MAZE.find("costs:").unwrap();
         let text = format!("{}costs:\n  - {cost}\n", &MAZE[..start]);
-        let config = Config::parse(&text, Path::new("c.yaml")).unwrap();
+        let config = PlanningConfig::parse(&text, Path::new("c.yaml")).unwrap();
         costs(&config.costs, Some("position"), &layout()).map(|mut costs| costs.remove(0))
     }
 
@@ -132,11 +132,11 @@ pub mod tests {
     #[test]
     fn a_refusal_can_be_located_in_the_file() {
         let text = MAZE.replace("of: position, rate: velocity", "of: postion, rate: velocity");
-        let config = Config::parse(&text, Path::new("c.yaml")).unwrap();
+        let config = PlanningConfig::parse(&text, Path::new("c.yaml")).unwrap();
         let error = costs(&config.costs, Some("position"), &layout()).err().unwrap();
         assert!(matches!(&error, CostError::UnknownChannel { got, .. } if got == "postion"), "{error}");
         let line = 1 + text.lines().position(|l| l.contains("postion,")).unwrap();
-        let message = error.located(&config).to_string();
+        let message = error.located(&config.contract.document).to_string();
         assert!(
             message.starts_with(&format!("c.yaml:{line}: costs[1].of: postion: is no group or channel")),
             "{message}"
@@ -156,7 +156,7 @@ pub mod tests {
 
     #[test]
     fn a_goal_cost_needs_a_goal() {
-        let config = Config::parse(MAZE, Path::new("c.yaml")).unwrap();
+        let config = PlanningConfig::parse(MAZE, Path::new("c.yaml")).unwrap();
         let error = costs(&config.costs, None, &layout()).err().unwrap().to_string();
         assert_eq!(error, "costs[0].kind: goal: needs the section `goal`");
     }

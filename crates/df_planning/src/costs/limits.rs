@@ -86,8 +86,8 @@ impl Cost for Limits {
 
 #[cfg(test)]
 mod tests {
-    use crate::guidance::cost::{assert_gradient, cost_of};
-    use crate::guidance::kinds::tests::{bound, refusal};
+    use crate::costs::cost::{assert_gradient, cost_of};
+    use crate::costs::kinds::tests::{bound, refusal};
 
     fn frame(vx: f32, vy: f32) -> [f32; 8] {
         [9.0, 9.0, 9.0, 9.0, vx, vy, 9.0, 9.0]

@@ -5,10 +5,9 @@
 //! formula stand at its struct, its defaults and rules below it.
 
 mod binding;
+mod config;
 mod consistency;
 mod cost;
-mod distance_field;
-mod distance_transform;
 mod effort;
 mod error;
 mod gate;
@@ -16,15 +15,12 @@ mod goal;
 mod keep_out;
 mod kinds;
 mod limits;
-mod monte_carlo;
 mod obstacles;
 mod path;
-mod polygon;
 mod smoothness;
 mod target;
 
+pub use config::{CostConfig, CostSettings, Gate, Unread, check};
 pub use cost::{Cost, Future};
-pub use distance_field::{DistanceField, GridError, SharedMap, Unknown};
 pub use error::CostError;
 pub use kinds::costs;
-pub use monte_carlo::{Evaluation, Guidance, Span, share, shorten};

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::binding::{Binding, Selection};
-use super::distance_field::{SharedMap, Unknown};
+use df_core::map::{SharedMap, Unknown};
 use super::kinds::Kind;
 use super::{Cost, CostError, Future};
 use df_core::MapTopic;
 use df_core::map::OccupancyGrid;
-use df_core::settings::is_frame_id;
+use df_core::is_frame_id;
 
 /// `weight` times the time integral of `max(0, margin + radius - d)^2`, in m^2 s: `d` the signed distance of the position to
 /// the occupied area, negative inside.
@@ -129,10 +129,10 @@ impl Cost for Obstacles {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use df_planner::config::Config;
-    use crate::guidance::cost::{assert_gradient, cost_of};
-    use crate::guidance::costs;
-    use crate::guidance::kinds::tests::layout;
+    use crate::PlanningConfig;
+    use crate::costs::cost::{assert_gradient, cost_of};
+    use crate::costs::costs;
+    use crate::costs::kinds::tests::layout;
 
     /// Cells of 1 m from (0, 0) on; the two on the right are occupied.
     const MAP: &str =
@@ -145,15 +145,15 @@ mod tests {
         std::fs::create_dir(folder.path().join("maps")).unwrap();
         std::fs::write(folder.path().join("maps/map.yaml"), MAP).unwrap();
         std::fs::write(folder.path().join("maps/map.pgm"), image).unwrap();
-        let maze = include_str!("../../config/point_maze.yaml");
+        let maze = include_str!("../../../../config/point_maze.yaml");
         let text =
             format!("{}costs:\n- {{kind: obstacles, weight: 2, {settings}}}\n", &maze[..maze.find("costs:").unwrap()]);
         let file = folder.path().join("robot.yaml");
         std::fs::write(&file, text).unwrap();
-        let config = Config::load(&file).unwrap();
+        let config = PlanningConfig::read(df_core::Document::load(&file).unwrap()).unwrap();
         costs(&config.costs, Some("position"), &layout())
             .map(|mut costs| costs.remove(0))
-            .map_err(|e| Box::new((e.clone(), e.located(&config).to_string())))
+            .map_err(|e| Box::new((e.clone(), e.located(&config.contract.document).to_string())))
     }
 
     const GOOD: &str = "of: position, map: maps/map.yaml, unknown: free, margin: 0.5, radius: 0.25";
@@ -226,7 +226,7 @@ mod tests {
             message.contains("costs[0].map: maps/map.yaml: the grid ") && message.contains("has no free cell"),
             "{message}"
         );
-        let line = include_str!("../../config/point_maze.yaml").lines().position(|l| l == "costs:").unwrap() + 2;
+        let line = include_str!("../../../../config/point_maze.yaml").lines().position(|l| l == "costs:").unwrap() + 2;
         assert!(message.contains(&format!("robot.yaml:{line}: ")), "{message}");
         let (_, message) = *bound(&GOOD.replace("map.yaml", "mop.yaml"), WALL).err().unwrap();
         assert!(message.contains("costs[0].map: maps/mop.yaml: ") && message.contains("cannot be read"), "{message}");

@@ -137,8 +137,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::guidance::cost::{assert_gradient, cost_of};
-    use crate::guidance::kinds::tests::refusal;
+    use crate::costs::cost::{assert_gradient, cost_of};
+    use crate::costs::kinds::tests::refusal;
 
     /// 4 m along x, then 3 m along y.
     fn corner(progress: f64) -> Path {

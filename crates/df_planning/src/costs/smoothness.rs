@@ -85,8 +85,8 @@ impl Cost for Smoothness {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guidance::cost::{assert_gradient, cost_of};
-    use crate::guidance::kinds::tests::refusal;
+    use crate::costs::cost::{assert_gradient, cost_of};
+    use crate::costs::kinds::tests::refusal;
 
     fn with(order: usize) -> Smoothness {
         Smoothness { weight: 2.0, of: vec![0], order, inverse_squares: vec![0.25] }

@@ -64,8 +64,8 @@ impl Cost for Target {
 
 #[cfg(test)]
 mod tests {
-    use crate::guidance::cost::{assert_gradient, cost_of};
-    use crate::guidance::kinds::tests::{bound, refusal};
+    use crate::costs::cost::{assert_gradient, cost_of};
+    use crate::costs::kinds::tests::{bound, refusal};
 
     #[test]
     fn by_hand() {

@@ -1,16 +1,30 @@
-//! The part of a configuration that may change while the planner runs: as a flat list, and changed as one.
+//! What planning is configured by: the contract and the sections `planner`, `mode`, `safety` and `costs`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use df_core::settings::{Broken, Check, Description, Range, Setting, find_description, flatten, replaced};
+use df_core::{ConfigError, Contract, Document};
 use serde::{Deserialize, Serialize};
 
-use super::Config;
-use super::catalogue::{Range, description};
-use super::costs::{self, CostConfig};
-use super::flat::{Setting, flatten, replaced};
-use super::planner::PlannerConfig;
-use super::rules::Broken;
-use super::safety::SafetyConfig;
+use crate::catalogue::CATALOGUE;
+use crate::costs::{self, CostConfig};
+use crate::{OperatingMode, PlannerConfig, SafetyConfig};
+
+/// The configuration of planner and control loop.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanningConfig {
+    /// Topics, fields, period; the goal.
+    pub contract: Contract,
+    /// The section `planner`.
+    pub planner: PlannerConfig,
+    /// The key `mode`.
+    pub mode: OperatingMode,
+    /// The section `safety`.
+    pub safety: SafetyConfig,
+    /// The list `costs`.
+    pub costs: Vec<CostConfig>,
+}
 
 /// Every setting that may change, as keys see it.
 #[derive(Serialize, Deserialize)]
@@ -27,13 +41,46 @@ struct Tuned {
     weight: f64,
 }
 
-impl Config {
+impl PlanningConfig {
+    /// Reads and checks the sections of a document; other sections are ignored.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the file, and, where one key is at fault, its line, value and the rule that it breaks.
+    pub fn read(document: Document) -> Result<Self, ConfigError> {
+        let planner = document.section("planner")?;
+        let mode = document.section("mode")?;
+        let safety = document.section("safety")?;
+        let mut costs: Vec<CostConfig> = document.section("costs")?;
+        costs.iter_mut().for_each(|cost| cost.folder = document.folder().into());
+        let config = Self { contract: Contract::read(document)?, planner, mode, safety, costs };
+        config.contract.check().and_then(|()| config.check()).map_err(|broken| config.contract.document.locate(broken))?;
+        Ok(config)
+    }
+
+    /// [`PlanningConfig::read`] of a text; `file` is only cited.
+    ///
+    /// # Errors
+    /// As [`PlanningConfig::read`].
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        Self::read(Document::new(text, file))
+    }
+
+    /// Every rule on planner, safety and costs.
+    ///
+    /// # Errors
+    /// Key, value and rule.
+    pub fn check(&self) -> Check {
+        costs::check(&self.costs, self.contract.goal.is_some())?;
+        self.planner.check()?;
+        self.safety.check()
+    }
+
     /// Every setting that may change while the planner runs, by dotted key: `planner.horizon`, `costs.goal.weight`.
     pub fn settings(&self) -> Vec<(String, Setting)> {
         flatten(&self.tunable())
     }
 
-    /// The configuration with some of [`Config::settings`] changed, all of them or none.
+    /// The configuration with some of [`PlanningConfig::settings`] changed, all of them or none.
     ///
     /// # Errors
     /// The first key that is none, or has another type or range; a rule that the settings break together.
@@ -47,9 +94,7 @@ impl Config {
         for (cost, label) in config.costs.iter_mut().zip(labels(&self.costs)) {
             cost.weight = tunable.costs.get(&label).map_or(cost.weight, |tuned| tuned.weight);
         }
-        config.planner.check()?;
-        config.safety.check()?;
-        costs::check(&config.costs, config.goal.is_some())?;
+        config.check()?;
         Ok(config)
     }
 
@@ -58,6 +103,11 @@ impl Config {
         let costs = labels(&self.costs).into_iter().zip(weights).collect();
         Tunable { planner: self.planner.clone(), safety: self.safety.clone(), costs }
     }
+}
+
+/// What there is to say about a setting, by its dotted key.
+pub fn description(key: &str) -> Option<&'static Description> {
+    find_description(CATALOGUE, key)
 }
 
 /// A name for each cost: its kind, with a number from the second of a kind on (`goal`, `goal_2`).
@@ -72,17 +122,18 @@ pub fn labels(costs: &[CostConfig]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::path::Path;
 
     use super::*;
     use crate::PlannerMode;
 
-    fn config() -> Config {
-        let text = include_str!("../../config/point_maze.yaml").replace(
+    fn config() -> PlanningConfig {
+        let text = include_str!("../../../config/point_maze.yaml").replace(
             "\ncosts:\n",
             "\ncosts:\n  - {kind: effort, weight: 0.5}\n  - {kind: effort, weight: 0.25, of: velocity}\n",
         );
-        Config::parse(&text, Path::new("c.yaml")).unwrap()
+        PlanningConfig::parse(&text, Path::new("c.yaml")).unwrap()
     }
 
     fn changes(changes: &[(&str, Setting)]) -> Vec<(String, Setting)> {
@@ -146,5 +197,38 @@ mod tests {
         // Each alone would do.
         let together = [("planner.solver", text("dpm_solver")), ("planner.eta", number(0.5))];
         assert!(refusal(&together).contains("must be 0 with dpm_solver"));
+    }
+
+    #[test]
+    fn every_setting_has_its_entry_and_every_entry_its_setting() {
+        let settings = config().settings();
+        let described: BTreeSet<&str> = settings
+            .iter()
+            .map(|(key, _)| description(key).unwrap_or_else(|| panic!("{key} is not described")).key)
+            .collect();
+        let entries: BTreeSet<&str> = CATALOGUE.iter().map(|entry| entry.key).collect();
+        assert_eq!(described, entries);
+        assert_eq!(entries.len(), CATALOGUE.len(), "a key stands twice");
+        assert!(description("costs.goal.extra.weight").is_none());
+    }
+
+    /// The names in the catalogue are the variants of the enum: serde takes each of them, and names as many.
+    #[test]
+    fn names_to_choose_from_are_those_of_the_struct() {
+        let planner = config().planner;
+        let mut lists = 0;
+        for entry in CATALOGUE {
+            let Range::OneOf(names) = entry.range else { continue };
+            let text = |name: &str| Setting::Text(name.into());
+            let replaced = |name: &str| match entry.key.split_once('.').unwrap() {
+                ("safety", key) => replaced(&config().safety, key, &text(name), Range::Any).map(drop),
+                (_, key) => replaced(&planner, key, &text(name), Range::Any).map(drop),
+            };
+            assert!(names.iter().all(|name| replaced(name).is_ok()), "{}", entry.key);
+            let refused = replaced("nonsense").unwrap_err().rule;
+            assert_eq!(refused.matches('`').count(), 2 * (names.len() + 1), "{}: {refused}", entry.key);
+            lists += 1;
+        }
+        assert_eq!(lists, 7);
     }
 }
