@@ -11,7 +11,7 @@ use std::time::Instant;
 use df_planner::config::Config;
 use df_planning::{GuidanceStep, Latency, PlannerConfig, PlannerMode};
 use df_diffusion::SolverName;
-use df_message::bind;
+use df_core::bind;
 use df_planning::{Budget, ControlLoop, Planner};
 use df_core::Layout;
 use df_planner::sim::{Maze, STEP_S, Trial, definitions};

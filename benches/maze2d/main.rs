@@ -25,7 +25,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use df_planner::config::Config;
 use df_core::settings::Setting;
-use df_message::bind;
+use df_core::bind;
 use df_planning::Planner;
 use df_core::Layout;
 use df_planner::sim::definitions;

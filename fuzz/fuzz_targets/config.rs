@@ -5,7 +5,7 @@ use std::path::Path;
 
 use df_planner::config::Config;
 use df_core::Contract;
-use df_message::bind;
+use df_core::bind;
 use df_planner_fuzz::limit_memory;
 use df_planner_fuzz::recordings::definitions;
 use libfuzzer_sys::fuzz_target;

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use df_data::{open_source, read_episodes};
-use df_message::{Definitions, Extractor, SchemaDefinitions, bind};
+use df_core::bind;
+use df_message::{Definitions, Extractor, SchemaDefinitions};
 use df_training::model::{Checkpoint, CheckpointError, NetworkConfig, Provenance};
 use df_core::Normaliser;
 use recordings::{COLUMNS, Contract, HEADER, POINT_MAZE};

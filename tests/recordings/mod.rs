@@ -1,19 +1,18 @@
 //! Recordings for tests and benches: a small drive in every format, and the shipped contract with changes.
 #![allow(dead_code)] // Whoever includes this needs a part of it.
 
-#[cfg(feature = "hdf5")]
+#[cfg(feature = "formats")]
 pub mod hdf5;
-#[cfg(feature = "lerobot")]
+#[cfg(feature = "formats")]
 pub mod lerobot;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "formats")]
 pub mod sqlite;
 
 use std::path::{Path, PathBuf};
 
-use df_planner::config::Config;
-use df_planner::data::{BagError, BagWriter, Episode, EpisodeReport, Source, read_episodes};
-use df_planner::message::{Bound, Definitions, Encoder, SchemaDefinitions, bind};
-use df_planner::signal::Layout;
+use df_core::{Bound, Layout, bind};
+use df_data::{BagError, BagWriter, DataConfig, Episode, EpisodeReport, Source, read_episodes};
+use df_message::{Definitions, Encoder, SchemaDefinitions};
 
 pub const MS: i64 = 1_000_000;
 /// A time as recordings have it.
@@ -38,7 +37,7 @@ pub fn definitions() -> SchemaDefinitions {
 
 /// The shipped contract (period 50 ms, ages 100 ms, gap 500 ms) with changes, bound.
 pub struct Contract {
-    pub config: Config,
+    pub config: DataConfig,
     pub bound: Bound,
     pub layout: Layout,
 }
@@ -50,10 +49,10 @@ impl Contract {
             assert!(text.contains(from), "the shipped configuration no longer has `{from}`");
             text = text.replacen(from, to, 1);
         }
-        let config = Config::parse(&text, Path::new("c.yaml")).unwrap();
-        assert_eq!((config.contract.period_s, config.training.max_gap_s), (0.05, 0.5));
-        let bound = bind(&config, &definitions()).unwrap();
-        let layout = Layout::new(config.contract.frame_stack, bound.modalities(&config));
+        let config = DataConfig::parse(&text, Path::new("c.yaml")).unwrap();
+        assert_eq!((config.contract.period_s, config.max_gap_s), (0.05, 0.5));
+        let bound = bind(&config.contract, &definitions()).unwrap();
+        let layout = Layout::new(config.contract.frame_stack, bound.modalities(&config.contract));
         Self { config, bound, layout }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use df_planner::message::Definitions;
+use df_message::Definitions;
 use rusqlite::Connection;
 
 use super::{FORCE, ODOM, Written, definitions};

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 
 use super::queue::Queue;
 use super::{BagError, Event, Stream};
-use df_planner::config::Config;
+use crate::DataConfig;
 use df_core::{Aligner, Frame, Layout};
 
 /// Longest episode in ticks (38 days at 20 Hz): more is a wrong stamp.
@@ -92,7 +92,7 @@ pub struct Assembler<'a> {
 
 impl<'a> Assembler<'a> {
     /// Frames go to `to`, in order.
-    pub fn new(config: &Config, layout: &Layout, to: &'a mut dyn FnMut(Step)) -> Self {
+    pub fn new(config: &DataConfig, layout: &Layout, to: &'a mut dyn FnMut(Step)) -> Self {
         let groups = &config.contract.observations;
         let required: Vec<usize> = (0..groups.len()).filter(|&group| groups[group].required).collect();
         // Where no group is required, any group counts.
@@ -104,8 +104,8 @@ impl<'a> Assembler<'a> {
         let fresh = Aligner::new(&config.contract, layout);
         Self {
             period_ns: config.contract.period_ns(),
-            max_gap_ns: nanoseconds(config.training.max_gap_s),
-            max_skew_ns: nanoseconds(config.training.max_skew_s),
+            max_gap_ns: nanoseconds(config.max_gap_s),
+            max_skew_ns: nanoseconds(config.max_skew_s),
             longest_age_ns: nanoseconds(longest_age_s),
             runs: vec![VecDeque::new(); runs_of.len()],
             runs_of,

@@ -4,8 +4,9 @@ use super::table::{Column, TableRow};
 use super::{EpisodeReport, Event, Stream};
 use df_core::{ACTION, ConfigError};
 use crate::Columns;
-use df_planner::config::Config;
-use df_message::{Bound, Extractor};
+use crate::DataConfig;
+use df_core::Bound;
+use df_message::Extractor;
 
 /// A wider column is refused.
 const WIDTH_MAX: usize = 1 << 16;
@@ -53,7 +54,7 @@ impl Selection {
     /// A column that the dataset lacks, a group without columns, a count that is not the group's; with the configuration's
     /// file, line and key.
     pub fn new(
-        config: &Config,
+        config: &DataConfig,
         bound: &Bound,
         dataset: &Dataset,
         report: &mut EpisodeReport,
@@ -69,7 +70,7 @@ impl Selection {
 
     fn add(
         &mut self,
-        config: &Config,
+        config: &DataConfig,
         dataset: &Dataset,
         (name, stream, required): (&str, Stream, bool),
         extractor: &Extractor,
@@ -82,12 +83,12 @@ impl Selection {
                 return Ok(());
             }
             let rule = format!("must say which columns `{name}` has; the dataset has {}", list(dataset.has));
-            return Err(config.refuse(&format!("columns.{kind}"), format!("no `{name}`"), rule));
+            return Err(config.contract.refuse(&format!("columns.{kind}"), format!("no `{name}`"), rule));
         };
         let mut values = Vec::new();
         for (i, text) in wanted.iter().enumerate() {
             let (column, range) =
-                dataset.pick(text).map_err(|rule| config.refuse(&format!("columns.{kind}.{name}[{i}]"), text, rule))?;
+                dataset.pick(text).map_err(|rule| config.contract.refuse(&format!("columns.{kind}.{name}[{i}]"), text, rule))?;
             let place = self.columns.iter().position(|known| known == column).unwrap_or_else(|| {
                 self.columns.push(column.clone());
                 self.columns.len() - 1
@@ -97,7 +98,7 @@ impl Selection {
         let (expected, got) = (extractor.labels().len(), values.len());
         if got != expected {
             let rule = format!("must give {expected} values, one for each of {:?}; got {got}", extractor.labels());
-            return Err(config.refuse(&format!("columns.{kind}.{name}"), format!("{wanted:?}"), rule));
+            return Err(config.contract.refuse(&format!("columns.{kind}.{name}"), format!("{wanted:?}"), rule));
         }
         self.streams.push(Picked { stream, values, variances: extractor.variances() });
         Ok(())

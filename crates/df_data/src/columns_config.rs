@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::ACTION;
-use super::rules::{Check, require};
+use df_core::ACTION;
+use df_core::settings::{Check, require};
 
 /// Columns by observation group or `action`, each list in the order of the group's channels.
 pub type Columns = BTreeMap<String, Vec<String>>;
@@ -15,13 +15,19 @@ pub type Columns = BTreeMap<String, Vec<String>>;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ColumnsConfig {
+    /// Of LeRobot datasets.
     pub lerobot: Columns,
+    /// Of HDF5 files (D4RL, Minari).
     pub hdf5: Columns,
 }
 
 impl ColumnsConfig {
     /// `groups`: the names of the observation groups.
-    pub(super) fn check(&self, groups: &[&str]) -> Check {
+    /// Whether the columns belong to groups of the contract.
+    ///
+    /// # Errors
+    /// Key, value and rule.
+    pub fn check(&self, groups: &[&str]) -> Check {
         for (kind, columns) in [("lerobot", &self.lerobot), ("hdf5", &self.hdf5)] {
             for (name, list) in columns {
                 let key = format!("columns.{kind}.{name}");

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::assemble::{Assembler, Step};
 use super::{BagError, Source};
-use df_planner::config::Config;
-use df_message::Bound;
+use crate::DataConfig;
+use df_core::Bound;
 use df_core::{Frame, Layout};
 
 /// Reasons of refused samples that are kept for people.
@@ -49,7 +49,7 @@ impl EpisodeReport {
 /// As [`read_frames`].
 pub fn read_episodes<S: Source + ?Sized>(
     source: &S,
-    config: &Config,
+    config: &DataConfig,
     bound: &Bound,
     layout: &Layout,
 ) -> Result<(Vec<Episode>, EpisodeReport), BagError> {
@@ -75,7 +75,7 @@ pub fn read_episodes<S: Source + ?Sized>(
 /// group is not required) or that has another type there, a topic of which not one message can be decoded.
 pub fn read_frames<S: Source + ?Sized>(
     source: &S,
-    config: &Config,
+    config: &DataConfig,
     bound: &Bound,
     layout: &Layout,
     to: &mut dyn FnMut(Step),
@@ -91,7 +91,7 @@ pub fn read_frames<S: Source + ?Sized>(
     if finished.late > 0 {
         report.notices.push(format!(
             "{} samples came more than {} s (training.max_skew_s) after others with newer stamps and were left out: do the clocks agree?",
-            finished.late, config.training.max_skew_s
+            finished.late, config.max_skew_s
         ));
     }
     Ok(report)

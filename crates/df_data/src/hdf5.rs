@@ -13,8 +13,8 @@ use super::source::MINARI_FILE;
 use super::storage::natural;
 use super::table::{Column, Table, TableRow};
 use super::{BagError, EpisodeReport, Event, Source};
-use df_planner::config::Config;
-use df_message::Bound;
+use crate::DataConfig;
+use df_core::Bound;
 
 /// The names of Minari's groups start with this.
 const EPISODE: &str = "episode_";
@@ -121,7 +121,7 @@ impl Source for Hdf5 {
 
     fn samples(
         &self,
-        config: &Config,
+        config: &DataConfig,
         bound: &Bound,
         report: &mut EpisodeReport,
         to: &mut dyn FnMut(Event),

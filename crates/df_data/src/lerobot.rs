@@ -15,8 +15,8 @@ use super::source::INFO;
 use super::storage::natural;
 use super::table::{Column, Table, TableRow};
 use super::{BagError, EpisodeReport, Event, Source};
-use df_planner::config::Config;
-use df_message::Bound;
+use crate::DataConfig;
+use df_core::Bound;
 
 const VERSIONS: [&str; 3] = ["v2.0", "v2.1", "v3.0"];
 /// Which row is which, in every dataset.
@@ -108,7 +108,7 @@ impl LeRobot {
     }
 
     /// What is left out, and what else people should know.
-    fn notices(&self, config: &Config) -> Vec<String> {
+    fn notices(&self, config: &DataConfig) -> Vec<String> {
         let pictures = self.info.features.iter().filter(|(_, feature)| feature.is_picture());
         let pictures: Vec<String> = pictures.map(|(name, _)| format!("`{name}`")).collect();
         let mut notices = Vec::new();
@@ -150,7 +150,7 @@ impl Source for LeRobot {
 
     fn samples(
         &self,
-        config: &Config,
+        config: &DataConfig,
         bound: &Bound,
         report: &mut EpisodeReport,
         to: &mut dyn FnMut(Event),

@@ -9,25 +9,29 @@
 mod assemble;
 mod bag;
 mod cache;
+pub mod charts;
 mod chunks;
-#[cfg(any(feature = "lerobot", feature = "hdf5"))]
+#[cfg(feature = "formats")]
 mod columns;
+mod columns_config;
+mod config;
 mod episode;
-#[cfg(feature = "hdf5")]
+#[cfg(feature = "formats")]
 mod hdf5;
 mod inputs;
-#[cfg(feature = "lerobot")]
+pub mod inspect;
+#[cfg(feature = "formats")]
 mod lerobot;
 mod mcap_bag;
 mod metadata;
 mod packed;
-#[cfg(feature = "lerobot")]
+#[cfg(feature = "formats")]
 mod parquet_rows;
 mod queue;
 mod recording;
 mod records;
 mod source;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "formats")]
 mod sqlite_bag;
 mod storage;
 mod streams;
@@ -35,10 +39,15 @@ mod table;
 mod writer;
 
 #[cfg(test)]
+extern crate self as df_data; // Unit tests share `recordings` with the tests of other crates.
+
+#[cfg(test)]
 mod tests;
 
 pub use assemble::Step;
 pub use bag::{Bag, BagError, BagMessage, BagTopic, Place};
+pub use columns_config::{Columns, ColumnsConfig};
+pub use config::{DataConfig, ReadingConfig};
 pub use cache::{CacheError, CachePlace};
 pub use episode::{Episode, EpisodeReport, read_episodes, read_frames};
 pub use inputs::{Input, inputs};

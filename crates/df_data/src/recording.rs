@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::cache::{Cache, CacheError, CachePlace, FrameFile, FrameWriter, Keys, Stretch};
 use super::{BagError, EpisodeReport, Input, Source, open_source, read_frames};
-use df_planner::config::Config;
+use crate::DataConfig;
 use df_core::ConfigError;
-use df_message::{AmentDefinitions, Bound, Definitions, FirstKnown, SchemaDefinitions, bind, built_in};
+use df_core::{Bound, bind};
+use df_message::{AmentDefinitions, Definitions, FirstKnown, SchemaDefinitions, built_in};
 use df_core::{Frame, Layout};
 
 /// Why recordings cannot be used.
@@ -100,7 +101,7 @@ pub struct BoundSource {
 ///
 /// # Errors
 /// [`RecordingError`].
-pub fn open_bound(config: &Config, path: &Path) -> Result<BoundSource, RecordingError> {
+pub fn open_bound(config: &DataConfig, path: &Path) -> Result<BoundSource, RecordingError> {
     let source = opened(path)?;
     let own = source.message_definitions();
     bound(config, source, &[&own])
@@ -110,9 +111,9 @@ pub fn open_bound(config: &Config, path: &Path) -> Result<BoundSource, Recording
 ///
 /// # Errors
 /// [`RecordingError::Config`].
-pub fn layout(config: &Config) -> Result<Layout, RecordingError> {
-    let bound = bind(config, &AmentDefinitions::from_env())?;
-    Ok(Layout::new(config.contract.frame_stack, bound.modalities(config)))
+pub fn layout(config: &DataConfig) -> Result<Layout, RecordingError> {
+    let bound = bind(&config.contract, &AmentDefinitions::from_env())?;
+    Ok(Layout::new(config.contract.frame_stack, bound.modalities(&config.contract)))
 }
 
 fn opened(path: &Path) -> Result<Box<dyn Source>, RecordingError> {
@@ -120,14 +121,14 @@ fn opened(path: &Path) -> Result<Box<dyn Source>, RecordingError> {
 }
 
 fn bound(
-    config: &Config,
+    config: &DataConfig,
     source: Box<dyn Source>,
     recorded: &[&SchemaDefinitions],
 ) -> Result<BoundSource, RecordingError> {
     let (installed, built_in) = (AmentDefinitions::from_env(), built_in());
     let recorded = recorded.iter().map(|definitions| *definitions as &dyn Definitions);
-    let bound = bind(config, &FirstKnown(recorded.chain([&installed as &dyn Definitions, &built_in]).collect()))?;
-    let layout = Layout::new(config.contract.frame_stack, bound.modalities(config));
+    let bound = bind(&config.contract, &FirstKnown(recorded.chain([&installed as &dyn Definitions, &built_in]).collect()))?;
+    let layout = Layout::new(config.contract.frame_stack, bound.modalities(&config.contract));
     Ok(BoundSource { source, bound, layout })
 }
 
@@ -136,7 +137,7 @@ fn bound(
 ///
 /// # Errors
 /// [`RecordingError`].
-pub fn open_all(config: &Config, inputs: &[Input]) -> Result<Vec<BoundSource>, RecordingError> {
+pub fn open_all(config: &DataConfig, inputs: &[Input]) -> Result<Vec<BoundSource>, RecordingError> {
     let sources = inputs.iter().map(|input| opened(&input.path)).collect::<Result<Vec<_>, _>>()?;
     let definitions: Vec<SchemaDefinitions> = sources.iter().map(|source| source.message_definitions()).collect();
     let mut all: Vec<BoundSource> = Vec::new();
@@ -157,7 +158,7 @@ pub fn open_all(config: &Config, inputs: &[Input]) -> Result<Vec<BoundSource>, R
 ///
 /// # Errors
 /// [`RecordingError`].
-pub fn load(config: &Config, inputs: &[Input], place: &CachePlace) -> Result<Recording, RecordingError> {
+pub fn load(config: &DataConfig, inputs: &[Input], place: &CachePlace) -> Result<Recording, RecordingError> {
     let mut cache = Cache::open(place)?;
     let unreadable = |(path, cause): (PathBuf, _)| RecordingError::Bag {
         path: path.clone(),
@@ -186,7 +187,7 @@ pub fn load(config: &Config, inputs: &[Input], place: &CachePlace) -> Result<Rec
         report.extend(own.report.iter().map(|line| format!("{}: {line}", path.display())));
         files.push(file);
     }
-    cache.limit((config.training.cache_gb * 1e9) as u64, &keys)?;
+    cache.limit((config.cache_gb * 1e9) as u64, &keys)?;
     report.append(&mut cache.notices);
     let footer = files.first().map(|file| &file.footer).ok_or(RecordingError::None)?;
     let (modalities, labels) = (footer.modalities.clone(), footer.labels.clone());
@@ -197,7 +198,7 @@ pub fn load(config: &Config, inputs: &[Input], place: &CachePlace) -> Result<Rec
 
 /// Reads inputs that the cache lacks.
 struct Reader<'a> {
-    config: &'a Config,
+    config: &'a DataConfig,
     inputs: &'a [Input],
     /// Those of each input, once they were asked for.
     definitions: Vec<Option<SchemaDefinitions>>,
@@ -209,7 +210,7 @@ impl Reader<'_> {
         let source = opened(path)?;
         let own = source.message_definitions();
         // The goal is no part of a frame: a bag without its type is as complete.
-        let alone = bind(&Config { goal: None, ..config.clone() }, &own).is_ok();
+        let alone = bind(&df_core::Contract { goal: None, ..config.contract.clone() }, &own).is_ok();
         let mut recorded = vec![own];
         if !alone {
             for other in (0..self.inputs.len()).filter(|other| *other != input) {

@@ -5,8 +5,9 @@ use std::path::Path;
 use super::storage::{self, SplitBag};
 use super::streams::{Streams, find_topic};
 use super::{Bag, BagError, EpisodeReport, Table};
-use df_planner::config::Config;
-use df_message::{Bound, SchemaDefinitions};
+use crate::DataConfig;
+use df_core::Bound;
+use df_message::SchemaDefinitions;
 
 /// Where a LeRobot dataset says what it is, below its directory.
 pub const INFO: &str = "meta/info.json";
@@ -60,7 +61,7 @@ pub trait Source {
     /// cut off gives [`BagError::Unfinished`] after everything else has been given.
     fn samples(
         &self,
-        config: &Config,
+        config: &DataConfig,
         bound: &Bound,
         report: &mut EpisodeReport,
         to: &mut dyn FnMut(Event),
@@ -71,7 +72,7 @@ pub trait Source {
     ///
     /// # Errors
     /// Damage; a goal topic of another type.
-    fn goals(&self, _config: &Config, _bound: &Bound) -> Result<Vec<(i64, Vec<f64>)>, BagError> {
+    fn goals(&self, _config: &DataConfig, _bound: &Bound) -> Result<Vec<(i64, Vec<f64>)>, BagError> {
         Ok(Vec::new())
     }
 }
@@ -84,9 +85,9 @@ pub trait Source {
 pub fn open_source(path: &Path) -> Result<Box<dyn Source>, BagError> {
     Ok(match Known::open(path)? {
         Known::Bag(bag) => Box::new(bag),
-        #[cfg(feature = "lerobot")]
+        #[cfg(feature = "formats")]
         Known::LeRobot(dataset) => Box::new(dataset),
-        #[cfg(feature = "hdf5")]
+        #[cfg(feature = "formats")]
         Known::Hdf5(dataset) => Box::new(dataset),
     })
 }
@@ -104,33 +105,33 @@ pub enum Contents {
 pub fn open_contents(path: &Path) -> Result<Contents, BagError> {
     Ok(match Known::open(path)? {
         Known::Bag(bag) => Contents::Bag(Box::new(bag)),
-        #[cfg(feature = "lerobot")]
+        #[cfg(feature = "formats")]
         Known::LeRobot(dataset) => Contents::Table(Box::new(dataset)),
-        #[cfg(feature = "hdf5")]
+        #[cfg(feature = "formats")]
         Known::Hdf5(dataset) => Contents::Table(Box::new(dataset)),
     })
 }
 
 enum Known {
     Bag(SplitBag),
-    #[cfg(feature = "lerobot")]
+    #[cfg(feature = "formats")]
     LeRobot(super::lerobot::LeRobot),
-    #[cfg(feature = "hdf5")]
+    #[cfg(feature = "formats")]
     Hdf5(super::hdf5::Hdf5),
 }
 
 impl Known {
     fn open(path: &Path) -> Result<Self, BagError> {
         if path.join(INFO).is_file() {
-            #[cfg(feature = "lerobot")]
+            #[cfg(feature = "formats")]
             return Ok(Self::LeRobot(super::lerobot::LeRobot::open(path)?));
-            #[cfg(not(feature = "lerobot"))]
+            #[cfg(not(feature = "formats"))]
             return Err(BagError::NotBuilt { path: path.into(), what: "a LeRobot dataset", feature: "lerobot" });
         }
         if is_hdf5(path) || path.join(MINARI_FILE).is_file() {
-            #[cfg(feature = "hdf5")]
+            #[cfg(feature = "formats")]
             return Ok(Self::Hdf5(super::hdf5::Hdf5::open(path)?));
-            #[cfg(not(feature = "hdf5"))]
+            #[cfg(not(feature = "formats"))]
             return Err(BagError::NotBuilt { path: path.into(), what: "an HDF5 dataset", feature: "hdf5" });
         }
         Ok(Self::Bag(storage::split_bag(path)?))
@@ -149,7 +150,7 @@ impl<B: Bag + ?Sized> Source for B {
     /// Samples are placed by header stamp, or by log time where there is none.
     fn samples(
         &self,
-        config: &Config,
+        config: &DataConfig,
         bound: &Bound,
         report: &mut EpisodeReport,
         to: &mut dyn FnMut(Event),
@@ -165,8 +166,8 @@ impl<B: Bag + ?Sized> Source for B {
         }
     }
 
-    fn goals(&self, config: &Config, bound: &Bound) -> Result<Vec<(i64, Vec<f64>)>, BagError> {
-        let (Some(goal), Some(extractor)) = (&config.goal, &bound.goal) else { return Ok(Vec::new()) };
+    fn goals(&self, config: &DataConfig, bound: &Bound) -> Result<Vec<(i64, Vec<f64>)>, BagError> {
+        let (Some(goal), Some(extractor)) = (&config.contract.goal, &bound.goal) else { return Ok(Vec::new()) };
         let Ok(found) = find_topic(self.topics(), &goal.topic) else { return Ok(Vec::new()) };
         if found.message_type != goal.message_type {
             let (expected, got) = (goal.message_type.clone(), found.message_type.clone());

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use super::{BagError, BagMessage, BagTopic, EpisodeReport, Event, Stream};
-use df_planner::config::Config;
-use df_message::{Bound, Extractor, Sample};
+use crate::DataConfig;
+use df_core::Bound;
+use df_message::{Extractor, Sample};
 
 struct Topic<'a> {
     streams: Vec<(Stream, &'a Extractor)>,
@@ -29,7 +30,7 @@ impl<'a> Streams<'a> {
     /// A topic that the bag lacks or that has another type there.
     pub fn new(
         has: &[BagTopic],
-        config: &Config,
+        config: &DataConfig,
         bound: &'a Bound,
         report: &mut EpisodeReport,
     ) -> Result<Self, BagError> {

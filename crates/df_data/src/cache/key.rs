@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use df_core::{Action, Contract, Goal, ObservationGroup};
-use df_planner::config::Config;
+use crate::DataConfig;
 use crate::Input;
 use df_message::{AmentDefinitions, Definitions};
 
@@ -30,7 +30,7 @@ impl Keys {
     ///
     /// # Errors
     /// The path that cannot be looked at.
-    pub fn of(config: &Config, inputs: &[Input]) -> Result<Vec<Self>, (PathBuf, io::Error)> {
+    pub fn of(config: &DataConfig, inputs: &[Input]) -> Result<Vec<Self>, (PathBuf, io::Error)> {
         let files = |input: &Input| files(&input.path).map_err(|error| (input.path.clone(), error));
         let files = inputs.iter().map(files).collect::<Result<Vec<_>, _>>()?;
         let (contract, installed) = (contract(config), installed(config, &AmentDefinitions::from_env()));
@@ -51,8 +51,8 @@ fn digest(text: &str) -> String {
 }
 
 /// What of the configuration decides frames, or whether there are any. Every key is named, so that a new one must be placed.
-fn contract(config: &Config) -> String {
-    let Contract { period_s: _, frame_stack: _, observations, action } = &config.contract;
+fn contract(config: &DataConfig) -> String {
+    let Contract { period_s: _, frame_stack: _, observations, action, goal, document: _ } = &config.contract;
     let group = |group: &ObservationGroup| {
         let ObservationGroup {
             name,
@@ -83,20 +83,20 @@ fn contract(config: &Config) -> String {
     } = action;
     // Limits do not change frames, but their number is checked where the contract is bound.
     let action = (topic, message_type, fields, [min.len(), max.len(), safe.len()], max_age_s);
-    let goal = config.goal.as_ref().map(|goal| {
+    let goal = goal.as_ref().map(|goal| {
         let Goal { topic: _, message_type, fields, qos: _, frame_id, group, rate: _, tolerance: _ } = goal;
         (message_type, fields, frame_id, group)
     });
     let program = (env!("CARGO_PKG_VERSION"), READING, cfg!(target_endian = "big"));
-    let times = (config.contract.period_ns(), config.training.max_gap_s, config.training.max_skew_s);
+    let times = (config.contract.period_ns(), config.max_gap_s, config.max_skew_s);
     let groups: Vec<String> = observations.iter().map(group).collect();
     format!("{:?}", (program, times, groups, action, goal, &config.columns))
 }
 
 /// The installed definitions of the contract's types.
-fn installed(config: &Config, installed: &AmentDefinitions) -> String {
+fn installed(config: &DataConfig, installed: &AmentDefinitions) -> String {
     let types = config.contract.observations.iter().map(|group| &group.message_type);
-    let types = types.chain([&config.contract.action.message_type]).chain(config.goal.iter().map(|g| &g.message_type));
+    let types = types.chain([&config.contract.action.message_type]).chain(config.contract.goal.iter().map(|g| &g.message_type));
     format!("{:?}", types.map(|message_type| installed.text(message_type).ok()).collect::<Vec<_>>())
 }
 
@@ -147,10 +147,10 @@ mod tests {
     use super::*;
     use std::time::{Duration, SystemTime};
 
-    const SHIPPED: &str = include_str!("../../../config/point_maze.yaml");
+    const SHIPPED: &str = include_str!("../../../../config/point_maze.yaml");
 
-    fn parsed(text: &str) -> Config {
-        Config::parse(text, Path::new("c.yaml")).unwrap()
+    fn parsed(text: &str) -> DataConfig {
+        DataConfig::parse(text, Path::new("c.yaml")).unwrap()
     }
 
     #[test]

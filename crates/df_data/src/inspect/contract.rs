@@ -12,9 +12,9 @@ use super::traces::over_time;
 use super::{InspectError, Pictures, Report, pictures, warnings};
 use crate::charts::{Chart, Line};
 use df_core::ACTION;
-use df_planner::config::Config;
+use crate::DataConfig;
 use crate::{BagError, BoundSource, EpisodeReport, Event, Input, RecordingError, Source, Step, open_all, read_frames};
-use df_message::Bound;
+use df_core::Bound;
 use df_core::{Frame, Layout};
 
 /// Episodes that are drawn, and frames of each.
@@ -65,7 +65,7 @@ pub struct StreamReport {
 
 /// What passes.
 struct Watch<'a> {
-    config: &'a Config,
+    config: &'a DataConfig,
     layout: Layout,
     clocks: Vec<Clock>,
     /// Of all inputs, and of this one.
@@ -90,7 +90,7 @@ struct Tap<'a, 'c> {
 impl Source for Tap<'_, '_> {
     fn samples(
         &self,
-        config: &Config,
+        config: &DataConfig,
         bound: &Bound,
         report: &mut EpisodeReport,
         to: &mut dyn FnMut(Event),
@@ -113,7 +113,7 @@ impl Source for Tap<'_, '_> {
     }
 }
 
-pub fn inspect(config: &Config, inputs: &[Input]) -> Result<Report, InspectError> {
+pub fn inspect(config: &DataConfig, inputs: &[Input]) -> Result<Report, InspectError> {
     let sources = open_all(config, inputs)?;
     let Some(BoundSource { layout, .. }) = sources.first() else { return Err(RecordingError::None.into()) };
     let watch = RefCell::new(Watch::new(config, layout.clone()));
@@ -148,7 +148,7 @@ pub fn inspect(config: &Config, inputs: &[Input]) -> Result<Report, InspectError
 }
 
 impl<'a> Watch<'a> {
-    fn new(config: &'a Config, layout: Layout) -> Self {
+    fn new(config: &'a DataConfig, layout: Layout) -> Self {
         let groups = &config.contract.observations;
         let mut names = Vec::new();
         let required: Vec<Option<usize>> = std::iter::once(None)
@@ -160,14 +160,14 @@ impl<'a> Watch<'a> {
             }))
             .collect();
         let ns = |seconds: f64| (seconds * 1e9).round() as i64;
-        let window = config.training.window * config.contract.frame_stack;
+        let window = config.window * config.contract.frame_stack;
         let channels = channels(config, &layout);
         Self {
             config,
             clocks: vec![Clock::default(); layout.modalities.len()],
             of_input: channels.clone(),
             channels,
-            coverage: Counter::new(config.contract.period_ns(), ns(config.training.max_gap_s), window, names),
+            coverage: Counter::new(config.contract.period_ns(), ns(config.max_gap_s), window, names),
             required,
             missing: vec![0; layout.modalities.len()],
             frames: 0,
@@ -291,7 +291,7 @@ impl<'a> Watch<'a> {
     }
 }
 
-fn channels(config: &Config, layout: &Layout) -> Vec<Channel> {
+fn channels(config: &DataConfig, layout: &Layout) -> Vec<Channel> {
     let action = &config.contract.action;
     let limits = action.min.iter().zip(&action.max).map(|(min, max)| Channel::within([*min, *max]));
     let places = layout.frame_channels() - layout.action().len();

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::InspectError;
-use df_planner::config::Config;
+use crate::DataConfig;
 use df_core::map::{OccupancyGrid, PIXELS_MAX};
 use crate::{BoundSource, Input, open_all, read_frames};
 
@@ -15,7 +15,7 @@ use crate::{BoundSource, Input, open_all, read_frames};
 /// inputs that cannot be read or do not fit the contract.
 pub fn ground(
     inputs: &[Input],
-    config: &Config,
+    config: &DataConfig,
     group: &str,
     resolution_m: f64,
 ) -> Result<OccupancyGrid, InspectError> {

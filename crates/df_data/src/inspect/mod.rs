@@ -27,7 +27,7 @@ mod warnings;
 use serde::Serialize;
 
 use crate::charts::Chart;
-use df_planner::config::Config;
+use crate::DataConfig;
 use crate::{BagError, Input, RecordingError};
 
 pub use channel::ChannelSummary;
@@ -73,7 +73,7 @@ pub enum InspectError {
 ///
 /// # Errors
 /// An input that cannot be opened; a contract that does not fit. What is damaged further on is reported.
-pub fn inspect(inputs: &[Input], config: Option<&Config>) -> Result<Report, InspectError> {
+pub fn inspect(inputs: &[Input], config: Option<&DataConfig>) -> Result<Report, InspectError> {
     match config {
         None => raw::inspect(inputs),
         Some(config) => contract::inspect(config, inputs),

@@ -9,7 +9,7 @@ use super::coverage::Coverage;
 use super::raw::Topic;
 use super::text::{number, percent, seconds, times};
 use df_core::ACTION;
-use df_planner::config::Config;
+use crate::DataConfig;
 
 /// A smaller share of the windows may be lost, of the frames be missing, of the commands be at a limit, without a word.
 const WINDOWS_LOST: f64 = 0.05;
@@ -89,7 +89,7 @@ pub fn of_topic(topic: &Topic) -> Vec<Warning> {
 }
 
 /// Of what a contract would keep.
-pub fn of_contract(report: &ContractReport, config: &Config) -> Vec<Warning> {
+pub fn of_contract(report: &ContractReport, config: &DataConfig) -> Vec<Warning> {
     let mut found = Vec::new();
     for input in &report.inputs {
         let name = input.path.display().to_string();

@@ -6,10 +6,10 @@ use super::super::contract::InputReport;
 use super::*;
 use crate::{BagError, EpisodeReport, Place};
 
-const POINT_MAZE: &str = include_str!("../../config/point_maze.yaml");
+const POINT_MAZE: &str = include_str!("../../../../config/point_maze.yaml");
 
-fn config() -> Config {
-    Config::parse(POINT_MAZE, Path::new("c.yaml")).unwrap()
+fn config() -> DataConfig {
+    DataConfig::parse(POINT_MAZE, Path::new("c.yaml")).unwrap()
 }
 
 /// 1,000 values between -1 and 1 without trouble.

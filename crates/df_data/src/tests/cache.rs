@@ -37,7 +37,7 @@ impl House {
         self.load_with(&self.contract.config, names, &CachePlace::At(self.cache())).unwrap()
     }
 
-    fn load_with(&self, config: &Config, names: &[&str], place: &CachePlace) -> Result<Recording, RecordingError> {
+    fn load_with(&self, config: &DataConfig, names: &[&str], place: &CachePlace) -> Result<Recording, RecordingError> {
         let inputs: Vec<Input> = names.iter().map(|name| Input { path: self.path(name), weight: 1.0 }).collect();
         load(config, &inputs, place)
     }
@@ -57,7 +57,7 @@ impl House {
 /// Without a goal: the bags lack its type.
 fn contract(changes: &[(&str, &str)]) -> Contract {
     let mut contract = Contract::new(changes);
-    contract.config.goal = None;
+    contract.config.contract.goal = None;
     contract
 }
 
@@ -217,12 +217,12 @@ fn the_longest_unused_go_first() {
     // Room for two, of which `c` is the smaller one: `b` was not used for longest.
     let sizes: u64 = house.kept("frames").iter().map(|path| fs::metadata(path).unwrap().len()).sum();
     let mut config = house.contract.config.clone();
-    config.training.cache_gb = sizes as f64 / 1e9;
+    config.cache_gb = sizes as f64 / 1e9;
     let loaded = house.load_with(&config, &["c"], &CachePlace::At(house.cache())).unwrap();
     assert!(loaded.report.last().unwrap().contains("removed to stay below training.cache_gb"), "{:?}", loaded.report);
     assert!(house.kept("frames").len() == 2 && a.exists());
     // No room at all: what is in use stays, and it is said; what was mapped before stays readable though its file is gone.
-    config.training.cache_gb = 0.0;
+    config.cache_gb = 0.0;
     let before = house.load(&["a"]);
     let loaded = house.load_with(&config, &["c"], &CachePlace::At(house.cache())).unwrap();
     assert!(loaded.report.last().unwrap().contains("more than training.cache_gb: 0.000"), "{:?}", loaded.report);
@@ -242,7 +242,7 @@ fn a_place_that_cannot_be_written_is_an_error_that_says_what_to_do() {
 }
 
 /// A dataset without definitions of its own takes those of the bags beside it: they are a part of what decides its frames.
-#[cfg(feature = "lerobot")]
+#[cfg(feature = "formats")]
 #[test]
 fn a_dataset_is_found_beside_the_same_others_only() {
     let house = House::new();

@@ -4,7 +4,7 @@
 use super::*;
 
 /// The same rows as messages, 50 ms apart. Every episode starts at the same time: time jumps back between them.
-#[cfg(any(feature = "lerobot", feature = "hdf5"))]
+#[cfg(feature = "formats")]
 fn as_messages(episodes: &[Vec<Row>]) -> Vec<Written> {
     let odom_fields = ["pose.pose.position.x", "pose.pose.position.y", "twist.twist.linear.x", "twist.twist.linear.y"];
     let odom = encoder("nav_msgs/msg/Odometry", &odom_fields);
@@ -21,7 +21,7 @@ fn as_messages(episodes: &[Vec<Row>]) -> Vec<Written> {
     messages
 }
 
-#[cfg(any(feature = "lerobot", feature = "hdf5"))]
+#[cfg(feature = "formats")]
 fn frames(episodes: &[Episode]) -> Vec<&[df_core::Frame]> {
     episodes.iter().map(|episode| episode.frames.as_slice()).collect()
 }
@@ -30,7 +30,7 @@ fn read_source(contract: &Contract, path: &Path) -> Result<(Vec<Episode>, Episod
     read_episodes(&*open_source(path)?, &contract.config, &contract.bound, &contract.layout)
 }
 
-#[cfg(feature = "lerobot")]
+#[cfg(feature = "formats")]
 mod lerobot {
     use recordings::lerobot::*;
 
@@ -108,10 +108,10 @@ mod lerobot {
     #[test]
     fn damage_on_which_the_crate_breaks_is_refused() {
         let found: [(&[u8], &str); 4] = [
-            (include_bytes!("../../../fuzz/found/lerobot_parquet_negative_start"), "in a file of 2847 bytes"),
-            (include_bytes!("../../../fuzz/found/lerobot_parquet_no_dictionary"), "damage on which the crate"),
-            (include_bytes!("../../../fuzz/found/lerobot_parquet_stream_split"), "damage on which the crate"),
-            (include_bytes!("../../../fuzz/found/lerobot_parquet_endless_header"), "the file ends within a page"),
+            (include_bytes!("../../../../fuzz/found/lerobot_parquet_negative_start"), "in a file of 2847 bytes"),
+            (include_bytes!("../../../../fuzz/found/lerobot_parquet_no_dictionary"), "damage on which the crate"),
+            (include_bytes!("../../../../fuzz/found/lerobot_parquet_stream_split"), "damage on which the crate"),
+            (include_bytes!("../../../../fuzz/found/lerobot_parquet_endless_header"), "the file ends within a page"),
         ];
         for (damaged, reason) in found {
             let folder = tempfile::tempdir().unwrap();
@@ -123,7 +123,7 @@ mod lerobot {
     }
 }
 
-#[cfg(not(feature = "lerobot"))]
+#[cfg(not(feature = "formats"))]
 #[test]
 fn a_dataset_that_this_build_cannot_read_is_named() {
     let folder = tempfile::tempdir().unwrap();
@@ -133,7 +133,7 @@ fn a_dataset_that_this_build_cannot_read_is_named() {
     assert!(error.contains("is a LeRobot dataset") && error.contains("--features lerobot"), "{error}");
 }
 
-#[cfg(feature = "hdf5")]
+#[cfg(feature = "formats")]
 mod hdf5 {
     use hdf5_pure::FileBuilder;
     use recordings::hdf5::*;
@@ -201,7 +201,7 @@ mod hdf5 {
     fn a_chunk_beyond_the_file_is_refused_before_memory_is_taken() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.h5");
-        std::fs::write(&path, include_bytes!("../../../fuzz/found/hdf5_chunk_size")).unwrap();
+        std::fs::write(&path, include_bytes!("../../../../fuzz/found/hdf5_chunk_size")).unwrap();
         let error = read_source(&Contract::new(&[COLUMNS]), &path).unwrap_err().to_string();
         assert!(error.contains("observations[0:2]: cannot be read: ") && error.contains("a chunk of"), "{error}");
     }
@@ -227,7 +227,7 @@ mod hdf5 {
     }
 }
 
-#[cfg(not(feature = "hdf5"))]
+#[cfg(not(feature = "formats"))]
 #[test]
 fn a_file_that_this_build_cannot_read_is_named() {
     let folder = tempfile::tempdir().unwrap();

@@ -3,10 +3,10 @@
 mod cache;
 mod damage;
 mod datasets;
-#[path = "../../../tests/recordings/mod.rs"]
+#[path = "../../../../tests/recordings/mod.rs"]
 mod recordings;
 mod reference;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "formats")]
 mod sqlite;
 
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use df_planner::config::Config;
+use crate::DataConfig;
 use df_message::Definitions;
 use df_core::Layout;
 use recordings::*;

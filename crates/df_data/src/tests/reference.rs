@@ -20,11 +20,11 @@ fn runs(mut stamps: Vec<i64>, gap: i64) -> Vec<(i64, i64)> {
 }
 
 /// The episodes of samples between two jumps of time, as the documentation of `read_frames` defines them.
-fn by_definition(config: &Config, layout: &Layout, samples: &[Given]) -> Vec<(i64, Vec<Frame>)> {
+fn by_definition(config: &DataConfig, layout: &Layout, samples: &[Given]) -> Vec<(i64, Vec<Frame>)> {
     let groups = &config.contract.observations;
     let required: Vec<usize> = (0..groups.len()).filter(|&g| groups[g].required).collect();
     let period = config.contract.period_ns();
-    let gap = (config.training.max_gap_s * 1e9) as i64;
+    let gap = (config.max_gap_s * 1e9) as i64;
     let stamps = |of: &dyn Fn(usize) -> bool| {
         samples.iter().filter(|(stream, ..)| of(*stream)).map(|(_, t, _)| t * MS).collect::<Vec<_>>()
     };
@@ -66,7 +66,7 @@ fn by_definition(config: &Config, layout: &Layout, samples: &[Given]) -> Vec<(i6
     episodes
 }
 
-fn assembled(config: &Config, layout: &Layout, samples: &[Given]) -> (Vec<(i64, Vec<Frame>)>, u64) {
+fn assembled(config: &DataConfig, layout: &Layout, samples: &[Given]) -> (Vec<(i64, Vec<Frame>)>, u64) {
     let mut episodes: Vec<(i64, Vec<Frame>)> = Vec::new();
     let mut to = |step: Step| {
         if step.starts_episode {
@@ -103,7 +103,7 @@ proptest! {
     fn frames_are_those_of_the_definition(samples in recorded(), required: [bool; 2]) {
         let mut contract = Contract::new(&[]);
         contract.config.contract.observations.iter_mut().zip(required).for_each(|(group, required)| group.required = required);
-        contract.config.training.max_skew_s = 0.4;
+        contract.config.max_skew_s = 0.4;
         let expected = by_definition(&contract.config, &contract.layout, &samples);
         let (got, late) = assembled(&contract.config, &contract.layout, &samples);
         prop_assert_eq!(late, 0);
@@ -114,7 +114,7 @@ proptest! {
 #[test]
 fn samples_that_come_too_late_are_counted_and_memory_is_bounded() {
     let mut contract = Contract::new(&[]);
-    contract.config.training.max_skew_s = 1.0;
+    contract.config.max_skew_s = 1.0;
     // Position at 1 kHz; velocity stamped 5 s behind it: of no use, but no reason to keep 100 s of positions either.
     let samples: Vec<Given> = (0..100_000).flat_map(|t| [(1, t, 1), (2, t - 5000, 2)]).collect();
     let (episodes, late) = assembled(&contract.config, &contract.layout, &samples);
