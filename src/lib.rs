@@ -1,38 +1,19 @@
 //! df_planner: a robot planner that learns from recorded demonstrations and plans with diffusion forcing.
 //!
-//! Live and replayed, one path:
+//! This package holds the programs and what touches the world; the method is in the crates below it:
 //! ```text
-//! message bytes -> channels -> frame on the tick grid -> history -> plan -> action -> safety -> message bytes
-//!    message        message         signal              signal    planning  planning  planning     message
+//! ros/ (topics) --\                                                         /-> ros/ (commands)
+//!                  df_message -> df_core -> df_planning (df_diffusion, df_engine)
+//! sim/, replay/ --/  bytes      features     plans and commands             \-> replay/ (rows)
+//!                    df_data -> df_training: bags and datasets to checkpoints
 //! ```
-//! Training:
-//! ```text
-//! bag -> message bytes -> channels -> frames -> episodes -> windows -> batches -> step -> checkpoint
-//! data      message       message     signal      data       data     training  training    model
-//! ```
-//! The rooms, in reading order: [`config`] (the YAML contract), [`message`] (bytes to channels and back), [`signal`]
-//! (frames, ticks, history), [`frames`] (where coordinate frames lie in each other), [`diffusion`] (the method; knows no
-//! robot), [`model`] (the network), [`guidance`] (costs), [`planning`] (the planner and its control loop), [`data`]
-//! (recordings), [`charts`] (pictures of numbers), [`inspect`] (what recordings hold), [`training`], [`replay`], [`sim`]
-//! (the embedded world), [`ros`] (the only room that knows ROS 2 at run time). `tests/architecture.rs` checks who may
-//! import whom.
+//! Modules: [`config`] composes the YAML, [`ros`] is the only one that knows ROS 2, [`sim`] has the embedded worlds,
+//! [`replay`] plans over recordings.
 
-#[cfg(test)]
-extern crate self as df_planner; // Unit tests share tests/recordings with those in tests/.
-
-pub mod charts;
 pub mod config;
-pub mod data;
-pub mod diffusion;
-pub mod frames;
-pub mod guidance;
-pub mod inspect;
-pub mod message;
-pub mod model;
-pub mod planning;
+#[cfg(feature = "recordings")]
 pub mod replay;
 #[cfg(feature = "ros")]
 pub mod ros;
-pub mod signal;
+#[cfg(feature = "sim")]
 pub mod sim;
-pub mod training;

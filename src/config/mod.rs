@@ -1,98 +1,66 @@
-//! The one YAML file that every program reads: the topic contract and the settings. The only room with serde_yaml.
+//! The one YAML file that every program reads: composes the sections that the crates own.
 //!
-//! [`Config::load`] parses ([`raw`]), applies every rule ([`rules`]) and refuses with file, line, key, value and rule.
-//! What a topic carries is not known here: other rooms bind the fields to message types and report through
-//! [`Config::refuse`], so that their refusals read the same.
+//! Each section's keys, defaults and rules stand beside what it configures. Here is which sections there are, and the
+//! rules between them. A build without the feature `training` ignores the section `training`; one without `recordings`
+//! ignores `columns`.
 
-mod catalogue;
-mod columns;
-mod costs;
-mod flat;
-mod locate;
-mod occupancy;
-mod pgm;
-mod planner;
-mod raw;
-mod rules;
-mod safety;
-mod training;
-mod tunable;
+use std::path::Path;
 
-use std::path::{Path, PathBuf};
+use df_core::settings::{Broken, Setting};
+use df_core::{ConfigError, Contract, Document};
+#[cfg(feature = "recordings")]
+use df_data::{ColumnsConfig, DataConfig, ReadingConfig};
+use df_engine::ModelConfig;
+use df_planning::costs::CostConfig;
+use df_planning::{OperatingMode, PlannerConfig, PlanningConfig, SafetyConfig};
+#[cfg(feature = "training")]
+use df_training::{TrainerConfig, TrainingConfig};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-pub use catalogue::{Description, Range, description};
-pub use columns::{Columns, ColumnsConfig};
-pub use costs::{CostConfig, CostSettings, Gate, Unread};
-pub use flat::{Setting, wrong_type};
-pub use occupancy::{MapError, OccupancyGrid};
-pub use pgm::PIXELS_MAX;
-pub use planner::{
-    GradientKind, GuidanceConfig, GuidanceStep, Latency, MatrixKind, PlannerConfig, PlannerMode, SolverName,
-    StreamingConfig,
-};
-pub use raw::{
-    Action, Goal, MapTopic, ModelConfig, NoiseScheduleKind, ObjectiveKind, ObservationGroup, Qos, Reliability,
-    Uncertainty,
-};
-pub use rules::{Broken, is_frame_id};
-pub use safety::{FallbackPolicy, OperatingMode, OutOfDistributionConfig, SafetyConfig};
-pub use training::{LossWeightKind, NoiseMix, OptimizerKind, Precision, TrainingConfig};
-pub use tunable::labels;
-
-/// The modality name that is reserved for the action.
-pub const ACTION: &str = "action";
-
-/// What must agree between a checkpoint, a recording and a robot: ticks, topics, fields.
+/// A validated configuration. The contract keeps its text, so that it can be stored in a checkpoint and cited in messages.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Contract {
-    /// Length of one tick in seconds.
-    pub period_s: f64,
-    /// Consecutive frames in one token.
-    pub frame_stack: usize,
-    /// Observation groups in the order of the file; names are unique and never [`ACTION`].
-    pub observations: Vec<ObservationGroup>,
-    pub action: Action,
-}
-
-impl Contract {
-    /// The contract in the text of a configuration, as stored in a checkpoint; settings are not looked at, so that a
-    /// checkpoint outlives them. `file` is only cited.
-    ///
-    /// # Errors
-    /// [`ConfigError::Malformed`].
-    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        let raw: raw::ContractFile = serde_yaml::from_str(text)
-            .map_err(|cause| ConfigError::Malformed { file: file.into(), message: cause.to_string() })?;
-        Ok(Self {
-            period_s: raw.period_s,
-            frame_stack: raw.frame_stack,
-            observations: raw.observations.0,
-            action: raw.action,
-        })
-    }
-
-    /// Period of a tick in whole nanoseconds.
-    pub fn period_ns(&self) -> i64 {
-        (self.period_s * 1e9).round() as i64
-    }
-}
-
-/// A validated configuration. Keeps its source, so that it can be stored in a checkpoint and cited in messages.
-#[derive(Clone, Debug)]
 pub struct Config {
+    /// Topics, fields, period; the goal.
     pub contract: Contract,
-    pub goal: Option<Goal>,
+    /// The section `model`.
     pub model: ModelConfig,
+    /// The section `planner`.
     pub planner: PlannerConfig,
+    /// The key `mode`.
     pub mode: OperatingMode,
+    /// The section `safety`.
     pub safety: SafetyConfig,
+    /// The list `costs`.
     pub costs: Vec<CostConfig>,
+    /// The section `training`.
+    #[cfg(feature = "training")]
     pub training: TrainingConfig,
+    /// The keys of `training` that reading demonstrations needs.
+    #[cfg(feature = "recordings")]
+    pub reading: ReadingConfig,
+    /// The section `columns`.
+    #[cfg(feature = "recordings")]
     pub columns: ColumnsConfig,
-    /// The file as given, for messages.
-    pub file: PathBuf,
-    /// The text of the file, as stored in a checkpoint.
-    pub text: String,
+}
+
+/// Every key at the top of a file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "read to refuse unknown keys")]
+struct TopLevel {
+    period_s: IgnoredAny,
+    frame_stack: IgnoredAny,
+    observations: IgnoredAny,
+    action: IgnoredAny,
+    goal: Option<IgnoredAny>,
+    model: Option<IgnoredAny>,
+    planner: Option<IgnoredAny>,
+    mode: Option<IgnoredAny>,
+    safety: Option<IgnoredAny>,
+    costs: Option<IgnoredAny>,
+    training: Option<IgnoredAny>,
+    columns: Option<IgnoredAny>,
 }
 
 impl Config {
@@ -101,9 +69,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] with the file, and, where one key is at fault, its line, value and the rule that it breaks.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        let text =
-            std::fs::read_to_string(file).map_err(|cause| ConfigError::Unreadable { file: file.into(), cause })?;
-        Self::parse(&text, file)
+        Self::read(Document::load(file)?)
     }
 
     /// Validates a text; `file` is only cited.
@@ -111,58 +77,173 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        let mut raw: raw::File = serde_yaml::from_str(text)
-            .map_err(|cause| ConfigError::Malformed { file: file.into(), message: cause.to_string() })?;
-        let folder = file.parent().unwrap_or(Path::new(""));
-        raw.costs.iter_mut().for_each(|cost| cost.folder = folder.into());
-        rules::check(&raw).map_err(|broken| broken.located(file, text))?;
-        Ok(Self {
-            contract: Contract {
-                period_s: raw.period_s,
-                frame_stack: raw.frame_stack,
-                observations: raw.observations.0,
-                action: raw.action,
-            },
-            goal: raw.goal,
-            model: raw.model,
-            planner: raw.planner,
-            mode: raw.mode,
-            safety: raw.safety,
-            costs: raw.costs,
-            training: raw.training,
-            columns: raw.columns,
-            file: file.into(),
-            text: text.into(),
-        })
+        Self::read(Document::new(text, file))
     }
 
-    /// A refusal of one key by another room (a field that the message type lacks, say), located in this file.
+    fn read(document: Document) -> Result<Self, ConfigError> {
+        document.read::<TopLevel>()?;
+        let model = document.section("model")?;
+        #[cfg(feature = "training")]
+        let training: TrainingConfig = document.section("training")?;
+        #[cfg(feature = "recordings")]
+        let (reading, columns) = (document.section("training")?, document.section("columns")?);
+        let PlanningConfig { contract, planner, mode, safety, costs } = PlanningConfig::read_unchecked(document)?;
+        let config = Self {
+            contract,
+            model,
+            planner,
+            mode,
+            safety,
+            costs,
+            #[cfg(feature = "training")]
+            training,
+            #[cfg(feature = "recordings")]
+            reading,
+            #[cfg(feature = "recordings")]
+            columns,
+        };
+        config.check().map_err(|broken| config.contract.document.locate(broken))?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), Broken> {
+        self.contract.check()?;
+        #[cfg(feature = "training")]
+        self.trainer().check()?;
+        self.planning().check()?;
+        #[cfg(feature = "recordings")]
+        self.columns.check(&self.contract.group_names())?;
+        Ok(())
+    }
+
+    /// What planner and control loop are made from.
+    pub fn planning(&self) -> PlanningConfig {
+        let Self { contract, planner, mode, safety, costs, .. } = self.clone();
+        PlanningConfig { contract, planner, mode, safety, costs }
+    }
+
+    /// What reading demonstrations needs.
+    #[cfg(feature = "recordings")]
+    pub fn data(&self) -> DataConfig {
+        DataConfig::new(self.contract.clone(), self.columns.clone(), self.reading.clone())
+    }
+
+    /// What a training run is made from.
+    #[cfg(feature = "training")]
+    pub fn trainer(&self) -> TrainerConfig {
+        let Self { contract, planner, model, training, .. } = self.clone();
+        TrainerConfig { contract, planner, model, training }
+    }
+
+    /// Every setting that may change while the planner runs; see [`PlanningConfig::settings`].
+    pub fn settings(&self) -> Vec<(String, Setting)> {
+        self.planning().settings()
+    }
+
+    /// The configuration with some of [`Config::settings`] changed, all of them or none.
     ///
-    /// `key` is dotted, with `[i]` for list entries: `observations.position.fields[1]`.
+    /// # Errors
+    /// As [`PlanningConfig::changed`].
+    pub fn changed(&self, changes: &[(String, Setting)]) -> Result<Self, Broken> {
+        let PlanningConfig { planner, safety, costs, .. } = self.planning().changed(changes)?;
+        Ok(Self { planner, safety, costs, ..self.clone() })
+    }
+
+    /// The refusal of one key by another module, located in this file; see [`Document::refuse`].
     pub fn refuse(&self, key: &str, value: impl ToString, rule: impl ToString) -> ConfigError {
-        rules::Broken { key: key.into(), value: value.to_string(), rule: rule.to_string() }
-            .located(&self.file, &self.text)
+        self.contract.refuse(key, value, rule)
     }
 }
 
-/// Reads a YAML (or JSON) file that is no configuration.
-///
-/// # Errors
-/// [`ConfigError::Unreadable`], [`ConfigError::Malformed`].
-pub fn read_yaml<T: serde::de::DeserializeOwned>(file: &Path) -> Result<T, ConfigError> {
-    let text = std::fs::read_to_string(file).map_err(|cause| ConfigError::Unreadable { file: file.into(), cause })?;
-    serde_yaml::from_str(&text)
-        .map_err(|cause| ConfigError::Malformed { file: file.into(), message: cause.to_string() })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Why a configuration was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    #[error("{}: cannot be read: {cause}", file.display())]
-    Unreadable { file: PathBuf, cause: std::io::Error },
-    /// Not YAML, an unknown key, a missing key or a value of the wrong type; the message names key, line and column.
-    #[error("{}: {message}", file.display())]
-    Malformed { file: PathBuf, message: String },
-    #[error("{}:{line}: {key}: {value}: {rule}", file.display())]
-    Rule { file: PathBuf, line: usize, key: String, value: String, rule: String },
+    const GOOD: &str = include_str!("../../config/point_maze.yaml");
+
+    fn refusal(from: &str, to: &str) -> String {
+        assert!(GOOD.contains(from), "the shipped configuration no longer has `{from}`");
+        Config::parse(&GOOD.replacen(from, to, 1), Path::new("c.yaml")).expect_err(to).to_string()
+    }
+
+    #[test]
+    fn the_shipped_configuration_is_valid() {
+        Config::parse(GOOD, Path::new("c.yaml")).unwrap();
+    }
+
+    #[test]
+    fn a_refusal_names_file_line_key_value_and_rule() {
+        let line = 1 + GOOD.lines().position(|l| l.starts_with("period_s")).unwrap();
+        assert_eq!(
+            refusal("period_s: 0.05", "period_s: 0"),
+            format!("c.yaml:{line}: period_s: 0: must be a finite number above 0")
+        );
+        let line = 1 + GOOD.lines().position(|l| l.starts_with("  min:")).unwrap();
+        assert_eq!(
+            refusal("min: [-4.0, -4.0]", "min: [5.0, -4.0]"),
+            format!("c.yaml:{line}: action.min: 5: must be below action.max, which is 4 for channel 0")
+        );
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_types_are_refused_with_their_place() {
+        let unknown = refusal("frame_stack: 8", "frame_stak: 8");
+        assert!(unknown.contains("frame_stak") && unknown.contains("line"), "{unknown}");
+        let wrong = refusal("frame_stack: 8", "frame_stack: eight");
+        assert!(wrong.contains("frame_stack") && wrong.contains("eight") && wrong.contains("line"), "{wrong}");
+    }
+
+    #[test]
+    fn impossible_values_are_refused() {
+        for (from, to, rule) in [
+            ("heads: 4", "heads: 5", "must divide model.width"),
+            ("horizon: 13", "horizon: 0", "must be at least 1"),
+            ("group: position", "group: pose", "must be one of"),
+            ("safe: [0.0, 0.0]", "safe: [0.0]", "as many values as action.min"),
+            ("safe: [0.0, 0.0]", "safe: [0.0, 0.0]\n  max_rate: [1.0]", "as many values as action.min"),
+            (
+                "safe: [0.0, 0.0]",
+                "safe: [0.0, 0.0]\n  max_rate: [1.0, 0.0]",
+                "action.max_rate: 0: must be a finite number above 0",
+            ),
+            ("safe: [0.0, 0.0]", "safe: [0.0, 0.0]\n  max_acceleration: [1.0, 1.0]", "needs action.max_rate beside it"),
+            ("policy: safe", "rest_s: -1.0", "safety.rest_s: -1: must be a finite number of at least 0"),
+            (
+                "policy: safe",
+                "out_of_distribution: {enter: 4}",
+                "safety.out_of_distribution.leave: 5: must be at most safety.out_of_distribution.enter, which is 4",
+            ),
+            ("costs:", "mode: watch\ncosts:", "shadow"),
+            ("eta: 0.0", "eta: 1.5", "must lie in [0, 1]"),
+            ("planning: 0.55", "planning: 0.9", "sum to 1"),
+            ("type: geometry_msgs/msg/WrenchStamped", "type: WrenchStamped", "package/msg/Name"),
+            ("max_age_s: 0.1", "max_age_s: .nan", "finite"),
+            ("group: position", "group: position\n  frame_id: /map", "goal.frame_id: /map: must be a frame's name"),
+            (
+                "max_age_s: 0.1",
+                "frame_id: ''\n    max_age_s: 0.1",
+                "observations.position.frame_id: : must be a frame's",
+            ),
+            (
+                "group: position",
+                "group: position\n  rate: position",
+                "goal.rate: position: must be one of [\"velocity\"]",
+            ),
+            ("window: 16", "window: 16\n  stays: 0.1", "training.stays: 0.1: needs goal.rate beside it"),
+            (
+                "window: 16",
+                "window: 16\n  noise_scale: {place: 1}",
+                "training.noise_scale: place: must be one of [\"action\", \"position\"",
+            ),
+            (
+                "window: 16",
+                "window: 16\n  noise_scale: {position: 0}",
+                "training.noise_scale.position: 0: must be a finite",
+            ),
+            ("group: position", "group: position\n  qos: {depth: 0}", "goal.qos.depth: 0: must be at least 1"),
+        ] {
+            let message = refusal(from, to);
+            assert!(message.contains(rule), "{to}: {message}");
+        }
+    }
 }

@@ -47,14 +47,22 @@ impl PlanningConfig {
     /// # Errors
     /// [`ConfigError`] with the file, and, where one key is at fault, its line, value and the rule that it breaks.
     pub fn read(document: Document) -> Result<Self, ConfigError> {
+        let config = Self::read_unchecked(document)?;
+        config.contract.check().and_then(|()| config.check()).map_err(|broken| config.contract.document.locate(broken))?;
+        Ok(config)
+    }
+
+    /// Reads the sections of a document and checks no rule.
+    ///
+    /// # Errors
+    /// [`ConfigError::Malformed`].
+    pub fn read_unchecked(document: Document) -> Result<Self, ConfigError> {
         let planner = document.section("planner")?;
         let mode = document.section("mode")?;
         let safety = document.section("safety")?;
         let mut costs: Vec<CostConfig> = document.section("costs")?;
         costs.iter_mut().for_each(|cost| cost.folder = document.folder().into());
-        let config = Self { contract: Contract::read(document)?, planner, mode, safety, costs };
-        config.contract.check().and_then(|()| config.check()).map_err(|broken| config.contract.document.locate(broken))?;
-        Ok(config)
+        Ok(Self { contract: Contract::read(document)?, planner, mode, safety, costs })
     }
 
     /// [`PlanningConfig::read`] of a text; `file` is only cited.

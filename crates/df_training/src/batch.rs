@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::Dataset;
 use super::chance::{Purpose, generator};
 use super::stays::Stays;
-use df_planner::config::Config;
+use crate::TrainerConfig;
 use crate::model::ModelConfig;
 use df_diffusion::NoiseMix;
 use crate::TrainingConfig;
@@ -76,8 +76,8 @@ impl BatchMaker {
     }
 
     /// What planning asks under a configuration.
-    pub fn asked(config: &Config, layout: &Layout) -> Asked {
-        let groups = config.goal.iter().flat_map(|goal| [Some(&goal.group), goal.rate.as_ref()]).flatten();
+    pub fn asked(config: &TrainerConfig, layout: &Layout) -> Asked {
+        let groups = config.contract.goal.iter().flat_map(|goal| [Some(&goal.group), goal.rate.as_ref()]).flatten();
         Asked {
             goal: groups.filter_map(|group| layout.modality(group)).collect(),
             history_actions: config.planner.history_actions,

@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::tensor::Device;
 
 use super::TrainError;
-use df_planner::config::Config;
+use crate::TrainerConfig;
 use crate::model::{AnyNetwork, Checkpoint, NetworkConfig, Origin, checkpoint_digest};
 use df_core::{Layout, Normaliser};
 
@@ -28,7 +28,7 @@ pub fn origin(from: &Path, out: &Path) -> Result<Origin, TrainError> {
 /// A checkpoint that cannot be read, of another contract, network or noise: [`TrainError::OtherModel`].
 pub fn normaliser(
     from: &Path,
-    config: &Config,
+    config: &TrainerConfig,
     layout: &Layout,
     sizes: &NetworkConfig,
     device: &Device,

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::log::Line;
 use super::validation::{NOMINAL_COVERAGE, Validation};
 use super::{TrainError, curves};
-use df_planner::config::Config;
+use crate::TrainerConfig;
 use crate::model::{Checkpoint, CheckpointError};
 
 const CARD: &str = "model.md";
@@ -17,7 +17,7 @@ const CURVES: &str = "training.png";
 /// What a card tells of.
 pub struct Card<'a> {
     pub checkpoint: &'a Checkpoint,
-    pub config: &'a Config,
+    pub config: &'a TrainerConfig,
     /// The log of the run; those up to the checkpoint's step are shown.
     pub lines: &'a [Line],
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TrainError;
 use super::parallel::Ranks;
-use df_planner::config::Config;
+use crate::TrainerConfig;
 use crate::model::ModelConfig;
 use crate::TrainingConfig;
 use crate::model::{AnyNetwork, Checkpoint, CheckpointError, Network, Origin, load_network, save_network};
@@ -102,7 +102,7 @@ pub struct Data {
 }
 
 impl Progress {
-    pub fn new(config: &Config, data: Data, device: &str, from: Option<&Origin>) -> Self {
+    pub fn new(config: &TrainerConfig, data: Data, device: &str, from: Option<&Origin>) -> Self {
         Self {
             format: FORMAT,
             step: 0,
@@ -229,7 +229,7 @@ impl Run {
     /// Files that are missing, damaged, or of another contract.
     pub fn load(
         &self,
-        config: &Config,
+        config: &TrainerConfig,
         network: Network,
         optimizer: ModuleOptimizer,
         device: &Device,
@@ -292,8 +292,8 @@ fn facts(progress: &Progress) -> Vec<(String, String)> {
 }
 
 /// The same keys in every run, so that [`facts`] of two stand beside each other.
-fn asked(config: &Config) -> BTreeMap<String, String> {
-    let goal = config.goal.as_ref();
+fn asked(config: &TrainerConfig) -> BTreeMap<String, String> {
+    let goal = config.contract.goal.as_ref();
     let of_stays = |value: Option<String>| value.filter(|_| config.training.stays > 0.0);
     let facts = [
         ("goal.group", goal.map(|goal| goal.group.clone())),
@@ -338,7 +338,7 @@ training: {stays: 0.5}
 ";
 
     fn progress(text: &str) -> Progress {
-        let config = Config::parse(text, Path::new("c.yaml")).unwrap();
+        let config = TrainerConfig::parse(text, Path::new("c.yaml")).unwrap();
         Progress::new(&config, Data { bags: Vec::new(), episodes: 1, frames: 9 }, "flex", None)
     }
 

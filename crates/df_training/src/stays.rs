@@ -14,7 +14,7 @@ use rand::{Rng, RngExt};
 
 use super::Dataset;
 use super::dataset::Window;
-use df_planner::config::Config;
+use crate::TrainerConfig;
 use df_core::ConfigError;
 use df_core::{ACTION_MODALITY, Layout};
 
@@ -92,9 +92,9 @@ impl Stays {
     ///
     /// # Errors
     /// The action does not drive the goal's rate, channel by channel; says where in the configuration.
-    pub fn fit(config: &Config, dataset: &Dataset, layout: &Layout) -> Result<Option<Self>, ConfigError> {
+    pub fn fit(config: &TrainerConfig, dataset: &Dataset, layout: &Layout) -> Result<Option<Self>, ConfigError> {
         let share = config.training.stays;
-        let goal = config.goal.as_ref().filter(|_| share > 0.0);
+        let goal = config.contract.goal.as_ref().filter(|_| share > 0.0);
         let named = goal.and_then(|goal| {
             Some((goal, layout.modality(&goal.group)?, goal.rate.as_deref().and_then(|rate| layout.modality(rate))?))
         });
@@ -102,7 +102,7 @@ impl Stays {
         let Some((goal, position, rate)) = named else { return Ok(None) };
         let driven = [ACTION_MODALITY, position, rate];
         let [actions, positions, rates] = driven.map(|modality| layout.modalities[modality].channels.clone());
-        let refuse = |rule: String| config.refuse("training.stays", share, rule);
+        let refuse = |rule: String| config.contract.refuse("training.stays", share, rule);
         if actions.len() != positions.len() || rates.len() != positions.len() {
             return Err(refuse(format!(
                 "stays need an action channel and a rate for each channel of `{}`; there are {}, {} and {}",

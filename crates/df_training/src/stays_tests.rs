@@ -14,7 +14,7 @@ const PERIOD_S: f64 = 0.1;
 const GAIN: f64 = 0.8;
 const DRAG: f64 = -0.1;
 
-fn config() -> Config {
+fn config() -> TrainerConfig {
     let text = "
 period_s: 0.1
 frame_stack: 1
@@ -26,7 +26,7 @@ action: {topic: u, type: p/msg/X, fields: [x], min: [-1], max: [1], safe: [0], m
 goal: {topic: g, type: p/msg/X, fields: [x], group: position, rate: velocity, tolerance: 0.4}
 training: {stays: 0.5}
 ";
-    Config::parse(text, Path::new("c.yaml")).unwrap()
+    TrainerConfig::parse(text, Path::new("c.yaml")).unwrap()
 }
 
 fn layout() -> Layout {

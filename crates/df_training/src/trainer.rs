@@ -27,7 +27,7 @@ use super::run::{Best, Data, Progress, Run};
 use super::stays::Stays;
 use super::step;
 use super::validation::{Validation, Validator};
-use df_planner::config::Config;
+use crate::TrainerConfig;
 use crate::TrainingConfig;
 use df_data::Recording;
 use df_diffusion::TokenSpec;
@@ -52,7 +52,7 @@ static TURN: Mutex<()> = Mutex::new(());
 /// # Errors
 /// See [`TrainError`].
 pub fn train(
-    config: &Config,
+    config: &TrainerConfig,
     recording: &Arc<Recording>,
     run: &Run,
     device: (&str, &Device),
@@ -65,7 +65,7 @@ pub fn train(
 }
 
 struct Trainer<'a> {
-    config: &'a Config,
+    config: &'a TrainerConfig,
     run: &'a Run,
     device: &'a Device,
     ranks: &'a dyn Ranks,
@@ -92,7 +92,7 @@ struct Trainer<'a> {
 
 impl<'a> Trainer<'a> {
     fn new(
-        config: &'a Config,
+        config: &'a TrainerConfig,
         recording: &Arc<Recording>,
         run: &'a Run,
         (device_name, device): (&str, &'a Device),
@@ -410,7 +410,7 @@ impl<'a> Trainer<'a> {
             layout: self.layout.clone(),
             normaliser: self.normaliser.clone(),
             contract: self.config.contract.clone(),
-            configuration: self.config.text.clone(),
+            configuration: self.config.contract.document.text.clone(),
             provenance: self.account(),
         }
     }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use df_data::ReadingConfig;
 use df_core::settings::{Check, at_least_one, not_negative, positive, require, share};
-use df_diffusion::{LossWeightKind, NoiseMix};
+use df_diffusion::{LossWeight, LossWeightKind, NoiseMix};
 
 /// The numbers that products with weights are computed in while training; the weights themselves are always f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,8 +76,9 @@ pub struct TrainingConfig {
 
 impl Default for TrainingConfig {
     fn default() -> Self {
+        let reading = ReadingConfig::default();
         Self {
-            window: 14,
+            window: reading.window,
             batch: 128,
             accumulate: 1,
             steps: 20_000,
@@ -91,9 +93,9 @@ impl Default for TrainingConfig {
             patience: 0,
             log_every: 10,
             checkpoint_every_s: 300.0,
-            max_gap_s: 0.5,
-            max_skew_s: 10.0,
-            cache_gb: 50.0,
+            max_gap_s: reading.max_gap_s,
+            max_skew_s: reading.max_skew_s,
+            cache_gb: reading.cache_gb,
             seed: 0,
             precision: Precision::F32,
             noise_mix: NoiseMix {
@@ -116,6 +118,21 @@ impl Default for TrainingConfig {
 }
 
 impl TrainingConfig {
+    /// The keys that reading demonstrations needs.
+    pub fn reading(&self) -> ReadingConfig {
+        ReadingConfig {
+            window: self.window,
+            max_gap_s: self.max_gap_s,
+            max_skew_s: self.max_skew_s,
+            cache_gb: self.cache_gb,
+        }
+    }
+
+    /// The loss weight of a slot.
+    pub fn loss_weight(&self) -> LossWeight {
+        LossWeight { kind: self.loss_weight, snr_clip: self.snr_clip as f32, snr_decay: self.snr_decay as f32 }
+    }
+
     /// Every rule that needs no other section.
     ///
     /// # Errors

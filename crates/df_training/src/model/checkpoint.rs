@@ -11,7 +11,7 @@ use burn::tensor::{Bytes, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{AnyNetwork, Architecture, Engine, NetworkConfig, NetworkDenoiser, bundle};
-use df_planner::config::Config;
+use crate::TrainerConfig;
 use df_core::{ConfigError, Contract};
 use crate::model::ModelConfig;
 use df_diffusion::{NoiseSchedule, Objective, TokenSpec};
@@ -228,7 +228,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`CheckpointError::OtherContract`] with the first key that differs.
-    pub fn check(&self, directory: &Path, config: &Config, layout: &Layout) -> Result<(), CheckpointError> {
+    pub fn check(&self, directory: &Path, config: &TrainerConfig, layout: &Layout) -> Result<(), CheckpointError> {
         let (trained, now) = (&self.contract, &config.contract);
         let group_facts = |c: &Contract| -> Vec<_> {
             c.observations.iter().map(|g| (g.name.clone(), g.message_type.clone(), g.fields.clone())).collect()
