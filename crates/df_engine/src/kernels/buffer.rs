@@ -1,11 +1,11 @@
-//! A buffer of numbers that starts on a cache line: vector loads from it never straddle two.
+//! A buffer of numbers that starts on a cache line, so that vector loads from it never straddle two lines.
 
 use std::ops::{Deref, DerefMut};
 
 /// Values in a cache line of 64 bytes.
 const LINE: usize = 16;
 
-/// Lives across calls; allocates only to grow.
+/// A slice of `f32` that starts on a cache line. It lives across calls and allocates only to grow.
 #[derive(Default)]
 pub struct Buffer {
     store: Vec<f32>,
@@ -14,18 +14,18 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Zeros.
+    /// A buffer of zeros.
     pub fn zeros(length: usize) -> Self {
         let mut buffer = Self::default();
         buffer.resize(length);
         buffer
     }
 
-    /// Sets the length. What the buffer then holds is left over from earlier use, or zero.
+    /// Sets the length. The contents are then unspecified: values of earlier uses, or zeros.
     pub fn resize(&mut self, length: usize) {
         if self.start + length > self.store.len() {
             self.store = vec![0.0; length + LINE - 1];
-            // The standard library may decline to say; then the buffer is merely not aligned.
+            // `align_offset` may decline to answer; the buffer is then not aligned, and still correct.
             let start = self.store.as_ptr().align_offset(LINE * size_of::<f32>());
             self.start = if start < LINE { start } else { 0 };
         }
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn starts_on_a_line_and_keeps_its_place_when_it_shrinks() {
+    fn a_buffer_starts_on_a_cache_line_and_keeps_its_place_when_it_shrinks() {
         let mut buffer = Buffer::zeros(100);
         let place = buffer.as_ptr();
         assert_eq!(place as usize % 64, 0);

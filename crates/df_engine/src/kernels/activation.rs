@@ -1,4 +1,4 @@
-//! Activations and their gradients, vectorised at run time.
+//! Activations and their gradients, vectorised at run time. Every function works element by element on slices of one length.
 
 use super::dispatch::dispatched;
 
@@ -8,13 +8,13 @@ dispatched! {
 }
 
 dispatched! {
-    /// Multiplies the gradient with respect to [`silu`]'s output by its derivative at `x`.
-    pub fn silu_back = silu_derivative(x: &'a [f32], slope: &'a mut [f32])
+    /// Turns the gradient with respect to [`silu`]'s output into that with respect to its input `x`, in place.
+    pub fn silu_backward = silu_derivative(x: &'a [f32], gradient: &'a mut [f32])
 }
 
 dispatched! {
-    /// Where a ReLU's output is zero, so is the gradient with respect to its input.
-    pub fn relu_back = relu_derivative(output: &'a [f32], slope: &'a mut [f32])
+    /// Turns the gradient with respect to a ReLU's output into that with respect to its input, in place: zero where `output` is.
+    pub fn relu_backward = relu_derivative(output: &'a [f32], gradient: &'a mut [f32])
 }
 
 #[inline(always)]
@@ -25,17 +25,17 @@ fn silu_of(x: &[f32], out: &mut [f32]) {
 }
 
 #[inline(always)]
-fn silu_derivative(x: &[f32], slope: &mut [f32]) {
-    for (slope, &x) in slope.iter_mut().zip(x) {
+fn silu_derivative(x: &[f32], gradient: &mut [f32]) {
+    for (gradient, &x) in gradient.iter_mut().zip(x) {
         let gate = sigmoid(x);
-        *slope *= gate * (1.0 + x * (1.0 - gate));
+        *gradient *= gate * (1.0 + x * (1.0 - gate));
     }
 }
 
 #[inline(always)]
-fn relu_derivative(output: &[f32], slope: &mut [f32]) {
-    for (slope, &output) in slope.iter_mut().zip(output) {
-        *slope = if output > 0.0 { *slope } else { 0.0 };
+fn relu_derivative(output: &[f32], gradient: &mut [f32]) {
+    for (gradient, &output) in gradient.iter_mut().zip(output) {
+        *gradient = if output > 0.0 { *gradient } else { 0.0 };
     }
 }
 
@@ -44,13 +44,15 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-/// `e^x` without branches or calls, so that loops over it become vector code. Method and coefficients: `expf` of the Cephes
-/// library (S. L. Moshier, 1989, `single/expf.c`): `x = n ln 2 + r` with `ln 2` in two parts, then a polynomial in `r`. Relative
-/// error below 2e-7 (a test); beyond the range of normal numbers, the least and the greatest.
+/// `e^x` without branches or calls, so that loops over it become vector code.
+///
+/// Method and coefficients: `expf` of the Cephes library (S. L. Moshier, 1989, `single/expf.c`): `x = n ln 2 + r` with `ln 2` in
+/// two parts, then a polynomial in `r`. Relative error below 2e-7 (a test). `x` is clamped to the range whose results are normal
+/// numbers; NaN stays NaN.
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
-    const LEAST: f32 = -87.0;
-    const MOST: f32 = 88.0;
+pub fn exp(x: f32) -> f32 {
+    const MIN_X: f32 = -87.0;
+    const MAX_X: f32 = 88.0;
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
     /// 1.5 * 2^23: added, it leaves the nearest whole number in the last bits.
@@ -58,7 +60,7 @@ pub(super) fn exp(x: f32) -> f32 {
     const EXPONENT_BITS: u32 = 23;
     const EXPONENT_BIAS: u32 = 127;
     // Not `max` and `min`, which would turn NaN into a number.
-    let x = x.clamp(LEAST, MOST);
+    let x = x.clamp(MIN_X, MAX_X);
     let rounded = x * std::f32::consts::LOG2_E + ROUND;
     let n = rounded - ROUND;
     let r = (x - n * LN_2_HIGH) - n * LN_2_LOW;
@@ -75,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exp_is_right_to_two_units_of_the_last_place() {
+    fn exp_has_a_relative_error_below_2e_7() {
         for i in -870_000..880_000 {
             let x = i as f32 * 1e-4;
             let exact = f64::from(x).exp();
@@ -87,13 +89,21 @@ mod tests {
     }
 
     #[test]
-    fn silu_and_its_derivative() {
+    fn silu_and_its_derivative_have_the_exact_values() {
         // silu(1) = 1 / (1 + 1/e) = 0.7310586; its derivative there: 0.7310586 (1 + 0.2689414) = 0.9276706; at 0: 0 and 1/2.
         let x = [1.0, 0.0, -100.0];
-        let (mut out, mut slope) = ([9.0; 3], [2.0; 3]);
+        let (mut out, mut gradient) = ([9.0; 3], [2.0; 3]);
         silu(&x, &mut out);
-        silu_back(&x, &mut slope);
+        silu_backward(&x, &mut gradient);
         assert!((out[0] - 0.731_058_6).abs() < 1e-6 && out[1] == 0.0 && out[2].abs() < 1e-35, "{out:?}");
-        assert!((slope[0] - 1.855_341).abs() < 1e-6 && slope[1] == 1.0 && slope[2].abs() < 1e-35, "{slope:?}");
+        assert!((gradient[0] - 1.855_341).abs() < 1e-6 && gradient[1] == 1.0, "{gradient:?}");
+        assert!(gradient[2].abs() < 1e-35, "{gradient:?}");
+    }
+
+    #[test]
+    fn relu_backward_keeps_the_gradient_of_positive_outputs_only() {
+        let mut gradient = [2.0, 3.0, 4.0];
+        relu_backward(&[0.5, 0.0, -0.0], &mut gradient);
+        assert_eq!(gradient, [2.0, 0.0, 0.0]);
     }
 }

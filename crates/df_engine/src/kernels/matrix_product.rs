@@ -1,70 +1,82 @@
-//! Matrix products of planning's sizes (some 50 rows, at most 512 columns) on the calling thread, vectorised at run time. Training
-//! on `flex` puts its larger ones together from such (src/model/gradient/flex.rs).
+//! Matrix products of planning's sizes (some 50 rows, at most 512 columns) on the calling thread, vectorised at run time. It is no
+//! general GEMM: one operand is packed beforehand or small, and larger products are put together by the caller.
 //!
-//! While planning, weights do not change, so they are packed once. At these sizes this reaches 95 % of what a core can do, where
-//! `gemm` reaches 30 % (docs/performance.md). Every element is one sum in ascending order of the inner index, whatever the number of rows:
-//! how sequences are dealt out to threads does not change a bit of the result.
+//! `dst = accumulate + lhs rhs`, with these layouts:
+//! - [`Lhs`]: `[row, inner]`, row `r` at `r * stride`
+//! - [`Rhs`]: `[inner, column]`; in place (row `k` at `k * stride`), or [`Packed`]: panels of 64 columns, in each row `k` of the
+//!   panel at `k * 64`, the last panel padded with zeros
+//! - [`Dst`]: `[row, column]`, row `r` at `r * stride`; values between rows are not touched
+//!
+//! Weights do not change while planning, so they are packed once. At these sizes this reaches 95 % of what a core can do, where
+//! `gemm` reaches 30 % (docs/performance.md). Every element is one sum in ascending order of the inner index, whatever the number of
+//! rows. So the result is the same, bit for bit, however sequences are distributed to threads.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
-pub use super::tile::Start;
+pub use super::tile::Accumulate;
 use super::tile::{ROWS, Tile, vectors_of_a_tile};
 
 /// Columns of a panel: four vectors of AVX-512.
 const PANEL: usize = 64;
-/// Inner indices of one pass: a panel of them, 32 KiB, stays in the first-level cache.
+/// Inner indices of one pass. A panel of that many, 32 KiB, stays in the first-level cache.
 const INNER: usize = 128;
 
-/// Values in a cache line: what is turned, is in blocks of them.
+/// Values in a cache line: a transposed copy moves blocks of that many rows.
 const LINE: usize = 16;
 
-/// The left operand: `rows x inner`, row `r` at `r * stride`.
+/// The left operand, `[row, inner]`.
 #[derive(Clone, Copy)]
-pub struct Left<'a> {
+pub struct Lhs<'a> {
+    /// Row `r` at `r * stride`.
     pub values: &'a [f32],
+    /// How many rows.
     pub rows: usize,
+    /// Length of a row.
     pub inner: usize,
+    /// Between the starts of two rows, at least `inner`.
     pub stride: usize,
 }
 
-/// The right operand: `inner x columns`, in panels of columns.
+/// The right operand, `[inner, column]`, in panels of columns.
 #[derive(Clone, Copy)]
-pub struct Right<'a> {
+pub struct Rhs<'a> {
     values: &'a [f32],
     inner: usize,
     columns: usize,
-    /// Between rows of a panel.
+    /// Between the starts of two rows of a panel.
     stride: usize,
-    /// Between panels.
+    /// Between the starts of two panels.
     panel: usize,
 }
 
-/// A right operand that stays: packed panel by panel, the last one padded.
+/// A right operand that is used often: packed panel by panel, the last one padded with zeros.
 pub struct Packed {
     values: Buffer,
     inner: usize,
     columns: usize,
 }
 
-/// Where the product goes: row `r` at `r * stride`.
-pub struct Out<'a> {
+/// Where the product goes, `[row, column]`.
+pub struct Dst<'a> {
+    /// Row `r` at `r * stride`.
     pub values: &'a mut [f32],
+    /// Between the starts of two rows, at least the number of columns.
     pub stride: usize,
-    /// Negative results become zero.
+    /// Whether negative results become zero.
     pub relu: bool,
 }
 
-impl<'a> Right<'a> {
-    /// An operand where it lies: row `k` at `k * stride`.
+impl<'a> Rhs<'a> {
+    /// An operand that is not packed: row `k` at `k * stride`.
     pub fn in_place(values: &'a [f32], inner: usize, columns: usize, stride: usize) -> Self {
         Self { values, inner, columns, stride, panel: PANEL }
     }
 }
 
 impl Packed {
-    /// Of an operand `[inner, column]`, on all threads.
+    /// Packs an operand `[inner, column]`, on all threads.
     pub fn of_rows(values: &[f32], inner: usize, columns: usize) -> Self {
         Self::panels(inner, columns, |panel, first, count| {
             for (k, to) in panel.chunks_mut(PANEL).enumerate() {
@@ -73,7 +85,7 @@ impl Packed {
         })
     }
 
-    /// Of an operand `[column, inner]`, on all threads.
+    /// Packs an operand `[column, inner]`, the transposed one, on all threads.
     pub fn of_columns(values: &[f32], inner: usize, columns: usize) -> Self {
         Self::panels(inner, columns, |panel, first, count| {
             for (k, rows) in panel.chunks_mut(LINE * PANEL).enumerate() {
@@ -85,7 +97,7 @@ impl Packed {
         })
     }
 
-    /// `fill(panel, its first column, how many it has)`.
+    /// Fills every panel with `fill(panel, its first column, how many columns it has)`.
     fn panels(inner: usize, columns: usize, fill: impl Fn(&mut [f32], usize, usize) + Sync) -> Self {
         let mut values = Buffer::zeros(inner * columns.next_multiple_of(PANEL));
         values.par_chunks_mut(PANEL * inner).enumerate().for_each(|(i, panel)| {
@@ -95,26 +107,27 @@ impl Packed {
         Self { values, inner, columns }
     }
 
-    pub fn right(&self) -> Right<'_> {
+    /// The operand of [`product`].
+    pub fn rhs(&self) -> Rhs<'_> {
         let Self { inner, columns, .. } = *self;
-        Right { values: &self.values, inner, columns, stride: PANEL, panel: PANEL * inner }
+        Rhs { values: &self.values, inner, columns, stride: PANEL, panel: PANEL * inner }
     }
 }
 
-/// `out = start + left right`.
+/// `dst = accumulate + lhs rhs`.
 ///
 /// # Panics
-/// Sizes do not fit: a mistake of the program.
-pub fn product(left: Left, right: Right, start: Start, out: Out) {
-    assert_eq!(left.inner, right.inner, "inner sizes of a matrix product");
-    Arch::new().dispatch(Product { left, right, start, out });
+/// If sizes do not fit each other: a mistake of the caller.
+pub fn product(lhs: Lhs, rhs: Rhs, accumulate: Accumulate, dst: Dst) {
+    assert_eq!(lhs.inner, rhs.inner, "inner sizes of a matrix product");
+    Arch::new().dispatch(Product { lhs, rhs, accumulate, dst });
 }
 
 struct Product<'a> {
-    left: Left<'a>,
-    right: Right<'a>,
-    start: Start<'a>,
-    out: Out<'a>,
+    lhs: Lhs<'a>,
+    rhs: Rhs<'a>,
+    accumulate: Accumulate<'a>,
+    dst: Dst<'a>,
 }
 
 impl WithSimd for Product<'_> {
@@ -122,36 +135,36 @@ impl WithSimd for Product<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { left, right, start, out } = self;
-        let widest = vectors_of_a_tile::<S>();
-        let blocks = left.rows.div_ceil(ROWS);
-        for panel in 0..right.columns.div_ceil(PANEL) {
-            let columns = PANEL.min(right.columns - panel * PANEL);
-            for first in (0..left.inner).step_by(INNER) {
-                let inner = INNER.min(left.inner - first);
-                let last = first + inner == left.inner;
+        let Self { lhs, rhs, accumulate, dst } = self;
+        let max_vectors = vectors_of_a_tile::<S>();
+        let blocks = lhs.rows.div_ceil(ROWS);
+        for panel in 0..rhs.columns.div_ceil(PANEL) {
+            let columns = PANEL.min(rhs.columns - panel * PANEL);
+            for first in (0..lhs.inner).step_by(INNER) {
+                let inner = INNER.min(lhs.inner - first);
+                let last = first + inner == lhs.inner;
                 let mut column = 0;
                 while column < columns {
-                    let vectors = ((columns - column) / S::F32_LANES).min(widest);
+                    let vectors = ((columns - column) / S::F32_LANES).min(max_vectors);
                     let own = if vectors == 0 { columns - column } else { vectors * S::F32_LANES };
                     let at = panel * PANEL + column;
-                    let start = if first == 0 { start.of_columns(at, own) } else { Start::Old };
+                    let accumulate = if first == 0 { accumulate.of_columns(at, own) } else { Accumulate::Dst };
                     for block in 0..blocks {
-                        // As even as can be: a last tile of one row would cost nearly as much as one of six.
-                        let row = left.rows * block / blocks;
+                        // Tiles of nearly equal height: a last tile of one row would cost nearly as much as one of six.
+                        let row = lhs.rows * block / blocks;
                         let tile = Tile {
-                            left: &left.values[row * left.stride + first..],
-                            left_stride: left.stride,
-                            right: &right.values[panel * right.panel + first * right.stride + column..],
-                            right_stride: right.stride,
+                            lhs: &lhs.values[row * lhs.stride + first..],
+                            lhs_stride: lhs.stride,
+                            rhs: &rhs.values[panel * rhs.panel + first * rhs.stride + column..],
+                            rhs_stride: rhs.stride,
                             inner,
                             columns: own,
-                            start,
-                            out: &mut out.values[row * out.stride + at..],
-                            out_stride: out.stride,
-                            relu: out.relu && last,
+                            accumulate,
+                            dst: &mut dst.values[row * dst.stride + at..],
+                            dst_stride: dst.stride,
+                            relu: dst.relu && last,
                         };
-                        let rows = left.rows * (block + 1) / blocks - row;
+                        let rows = lhs.rows * (block + 1) / blocks - row;
                         match vectors {
                             4 => tile.of_rows::<S, 4, false>(simd, rows),
                             3 => tile.of_rows::<S, 3, false>(simd, rows),
@@ -188,29 +201,31 @@ mod tests {
 
     /// Sizes around those of tiles, panels and passes; rows further apart than they are long.
     #[test]
-    fn equals_sums_in_double_precision() {
+    fn a_product_equals_sums_in_double_precision() {
         for arch in instruction_sets() {
             for (rows, inner, columns) in
                 [(1, 1, 1), (7, 5, 3), (14, 32, 16), (13, 130, 64), (29, 257, 150), (6, 96, 40)]
             {
-                let (stride, out_stride) = (inner + 3, columns + 2);
+                let (stride, dst_stride) = (inner + 3, columns + 2);
                 let (a, b) = (sequence(rows * stride, 0.7), sequence(inner * columns, 1.3));
-                let (bias, old) = (sequence(columns, 0.3), sequence(rows * out_stride, 0.9));
+                let (bias, old) = (sequence(columns, 0.3), sequence(rows * dst_stride, 0.9));
                 let by_rows = Packed::of_rows(&b, inner, columns);
-                let turned: Vec<f32> = (0..b.len()).map(|i| b[i % inner * columns + i / inner]).collect();
-                let by_columns = Packed::of_columns(&turned, inner, columns);
-                let in_place = Right::in_place(&b, inner, columns, columns);
-                for right in [by_rows.right(), by_columns.right(), in_place] {
-                    for (number, start) in
-                        [Start::Zero, Start::Bias(&bias), Start::Old, Start::OldAndBias(&bias)].into_iter().enumerate()
+                let transposed: Vec<f32> = (0..b.len()).map(|i| b[i % inner * columns + i / inner]).collect();
+                let by_columns = Packed::of_columns(&transposed, inner, columns);
+                let in_place = Rhs::in_place(&b, inner, columns, columns);
+                for rhs in [by_rows.rhs(), by_columns.rhs(), in_place] {
+                    for (number, accumulate) in
+                        [Accumulate::Zero, Accumulate::Bias(&bias), Accumulate::Dst, Accumulate::DstAndBias(&bias)]
+                            .into_iter()
+                            .enumerate()
                     {
                         for relu in [false, true] {
-                            let left = Left { values: &a, rows, inner, stride };
+                            let lhs = Lhs { values: &a, rows, inner, stride };
                             let mut values = old.clone();
-                            let out = Out { values: &mut values, stride: out_stride, relu };
-                            arch.dispatch(Product { left, right, start, out });
+                            let dst = Dst { values: &mut values, stride: dst_stride, relu };
+                            arch.dispatch(Product { lhs, rhs, accumulate, dst });
                             for (i, &got) in values.iter().enumerate() {
-                                let (r, c) = (i / out_stride, i % out_stride);
+                                let (r, c) = (i / dst_stride, i % dst_stride);
                                 if c >= columns {
                                     assert_eq!(got, old[i], "between the rows");
                                     continue;
@@ -239,8 +254,8 @@ mod tests {
         let (a, packed) = (sequence(20 * inner, 0.7), Packed::of_rows(&sequence(inner * columns, 1.3), inner, columns));
         let of = |rows: usize| {
             let mut values = vec![0.0; rows * columns];
-            let left = Left { values: &a[..rows * inner], rows, inner, stride: inner };
-            product(left, packed.right(), Start::Zero, Out { values: &mut values, stride: columns, relu: false });
+            let lhs = Lhs { values: &a[..rows * inner], rows, inner, stride: inner };
+            product(lhs, packed.rhs(), Accumulate::Zero, Dst { values: &mut values, stride: columns, relu: false });
             values
         };
         let all = of(20);
@@ -248,11 +263,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_stays_so() {
+    fn nan_stays_nan_also_through_a_relu() {
         let mut values = [0.0];
-        let left = Left { values: &[f32::NAN], rows: 1, inner: 1, stride: 1 };
-        let out = Out { values: &mut values, stride: 1, relu: true };
-        product(left, Right::in_place(&[1.0], 1, 1, 1), Start::Zero, out);
+        let lhs = Lhs { values: &[f32::NAN], rows: 1, inner: 1, stride: 1 };
+        let dst = Dst { values: &mut values, stride: 1, relu: true };
+        product(lhs, Rhs::in_place(&[1.0], 1, 1, 1), Accumulate::Zero, dst);
         assert!(values[0].is_nan());
     }
 }

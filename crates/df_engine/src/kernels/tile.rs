@@ -1,42 +1,48 @@
-//! The innermost loops of a matrix product: a tile of the output whose sums stay in registers.
+//! The innermost loops of a matrix product: a tile of the result whose sums stay in registers.
+//!
+//! A tile has at most [`ROWS`] rows and [`vectors_of_a_tile`] vectors of columns. Its left operand is read value by value (row `r` at
+//! `r * lhs_stride`), its right operand vector by vector (row `k` at `k * rhs_stride`).
 
 use pulp::Simd;
 
-/// Rows of a tile. With four vectors of columns: 24 sums, which with 4 vectors of the right operand and one of the left fill
-/// the 32 registers of AVX-512 without spilling; with two vectors, 12 sums in the 16 registers of AVX2.
+/// Rows of a tile. With four vectors of columns it has 24 sums. With 4 vectors of the right operand and one of the left they fit
+/// the 32 registers of AVX-512; with two vectors, 12 sums fit the 16 registers of AVX2.
 pub const ROWS: usize = 6;
 
-/// Vectors of columns of a tile, see [`ROWS`].
+/// Vectors of columns of a full tile, see [`ROWS`].
 pub fn vectors_of_a_tile<S: Simd>() -> usize {
     if S::REGISTER_COUNT >= 32 { 4 } else { 2 }
 }
 
-/// What the product is added to.
+/// What the product is added to (the `beta C` of BLAS, and a bias).
 #[derive(Clone, Copy)]
-pub enum Start<'a> {
+pub enum Accumulate<'a> {
+    /// Nothing: `dst = lhs rhs`.
     Zero,
-    /// One value per column.
+    /// One value per column: `dst = bias + lhs rhs`.
     Bias(&'a [f32]),
-    /// What the output holds.
-    Old,
-    OldAndBias(&'a [f32]),
+    /// What the destination holds: `dst += lhs rhs`.
+    Dst,
+    /// Both: `dst += bias + lhs rhs`.
+    DstAndBias(&'a [f32]),
 }
 
 /// A few rows and columns of a product.
 pub struct Tile<'a> {
-    pub left: &'a [f32],
-    pub left_stride: usize,
-    pub right: &'a [f32],
-    pub right_stride: usize,
+    pub lhs: &'a [f32],
+    pub lhs_stride: usize,
+    pub rhs: &'a [f32],
+    pub rhs_stride: usize,
     pub inner: usize,
     pub columns: usize,
-    pub start: Start<'a>,
-    pub out: &'a mut [f32],
-    pub out_stride: usize,
+    pub accumulate: Accumulate<'a>,
+    pub dst: &'a mut [f32],
+    pub dst_stride: usize,
     pub relu: bool,
 }
 
 impl Tile<'_> {
+    /// Computes a tile of `rows` rows, 1 to [`ROWS`].
     #[inline(always)]
     pub fn of_rows<S: Simd, const VECTORS: usize, const PARTIAL: bool>(self, simd: S, rows: usize) {
         match rows {
@@ -49,18 +55,18 @@ impl Tile<'_> {
         }
     }
 
-    /// `PARTIAL`: one vector of columns that is not full. Plain counting loops throughout: with iterators or copies of arrays
-    /// the compiler leaves the sums in memory.
+    /// `PARTIAL`: one vector of columns that is not full. Loops count with an index throughout: with iterators or copies of arrays
+    /// the compiler keeps the sums in memory.
     #[inline(always)]
     #[expect(clippy::needless_range_loop, clippy::manual_memcpy)]
     fn run<S: Simd, const ROWS: usize, const VECTORS: usize, const PARTIAL: bool>(self, simd: S) {
-        let Self { right, right_stride, inner, columns, out, out_stride, .. } = self;
-        let mut left: [&[f32]; ROWS] = [&[]; ROWS];
+        let Self { rhs, rhs_stride, inner, columns, dst, dst_stride, .. } = self;
+        let mut lhs: [&[f32]; ROWS] = [&[]; ROWS];
         for r in 0..ROWS {
-            left[r] = &self.left[r * self.left_stride..][..inner];
+            lhs[r] = &self.lhs[r * self.lhs_stride..][..inner];
         }
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
-        if let Start::Bias(bias) | Start::OldAndBias(bias) = self.start {
+        if let Accumulate::Bias(bias) | Accumulate::DstAndBias(bias) = self.accumulate {
             let bias = load::<S, VECTORS, PARTIAL>(simd, bias, columns);
             for r in 0..ROWS {
                 for v in 0..VECTORS {
@@ -68,34 +74,34 @@ impl Tile<'_> {
                 }
             }
         }
-        if let Start::Old | Start::OldAndBias(_) = self.start {
+        if let Accumulate::Dst | Accumulate::DstAndBias(_) = self.accumulate {
             for r in 0..ROWS {
-                let old = load::<S, VECTORS, PARTIAL>(simd, &out[r * out_stride..], columns);
+                let old = load::<S, VECTORS, PARTIAL>(simd, &dst[r * dst_stride..], columns);
                 for v in 0..VECTORS {
                     sums[r][v] = simd.add_f32s(sums[r][v], old[v]);
                 }
             }
         }
         for k in 0..inner {
-            let right = load::<S, VECTORS, PARTIAL>(simd, &right[k * right_stride..], columns);
+            let rhs = load::<S, VECTORS, PARTIAL>(simd, &rhs[k * rhs_stride..], columns);
             for r in 0..ROWS {
-                let factor = simd.splat_f32s(left[r][k]);
+                let factor = simd.splat_f32s(lhs[r][k]);
                 for v in 0..VECTORS {
-                    // Fused where the processor can, else not: a fused one in software would be a hundred times slower.
-                    sums[r][v] = simd.mul_add_e_f32s(factor, right[v], sums[r][v]);
+                    // `mul_add_e` fuses only where the processor can: a software fallback would be far slower.
+                    sums[r][v] = simd.mul_add_e_f32s(factor, rhs[v], sums[r][v]);
                 }
             }
         }
         if self.relu {
             for r in 0..ROWS {
                 for v in 0..VECTORS {
-                    // The second operand is the answer where one is not a number: such a sum must show.
+                    // `max` returns its second operand where one is NaN: a NaN sum must stay visible.
                     sums[r][v] = simd.max_f32s(simd.splat_f32s(0.0), sums[r][v]);
                 }
             }
         }
         for r in 0..ROWS {
-            let row = &mut out[r * out_stride..];
+            let row = &mut dst[r * dst_stride..];
             if PARTIAL {
                 simd.partial_store_f32s(&mut row[..columns], sums[r][0]);
             } else {
@@ -108,6 +114,7 @@ impl Tile<'_> {
     }
 }
 
+/// The first vectors of `values`; a partial vector ends in zeros.
 #[inline(always)]
 #[expect(clippy::manual_memcpy)]
 fn load<S: Simd, const VECTORS: usize, const PARTIAL: bool>(
@@ -127,12 +134,12 @@ fn load<S: Simd, const VECTORS: usize, const PARTIAL: bool>(
     loaded
 }
 
-impl<'a> Start<'a> {
-    /// For some of the columns.
-    pub fn of_columns(self, first: usize, count: usize) -> Self {
+impl<'a> Accumulate<'a> {
+    /// The same for `count` columns from column `first` on.
+    pub(super) fn of_columns(self, first: usize, count: usize) -> Self {
         match self {
             Self::Bias(bias) => Self::Bias(&bias[first..first + count]),
-            Self::OldAndBias(bias) => Self::OldAndBias(&bias[first..first + count]),
+            Self::DstAndBias(bias) => Self::DstAndBias(&bias[first..first + count]),
             other => other,
         }
     }

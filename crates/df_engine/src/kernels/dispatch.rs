@@ -1,7 +1,7 @@
-//! The instruction set is chosen at run time: the binary is built for any x86-64 (or ARM), and holds a loop once per
-//! instruction set that `pulp` knows (AVX-512, AVX2 with FMA, NEON, plain).
+//! Chooses the instruction set at run time. The binary is built for any x86-64 (or ARM) and holds each loop once per instruction
+//! set that `pulp` knows (AVX-512, AVX2 with FMA, NEON, plain).
 
-/// `dispatched!(pub fn name = body(a: &'a [f32], ...))`: a function that runs `body`, an `#[inline(always)]` function,
+/// `dispatched!(pub fn name = body(a: &'a [f32], ...))` makes a function that runs `body`, an `#[inline(always)]` function,
 /// compiled for the best instruction set of this processor.
 macro_rules! dispatched {
     ($(#[$about:meta])* pub fn $name:ident = $body:ident($($argument:ident: $kind:ty),+)) => {

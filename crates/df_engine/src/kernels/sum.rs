@@ -1,6 +1,8 @@
-//! Sums and maxima that become vector code: sixteen partial ones; partial sums also are more exact than one.
+//! Sums and maxima that become vector code, by sixteen partial ones. Partial sums are also more exact than a single one.
+//!
+//! Value `i` goes to partial sum `i % 16`; the partial sums are then added in halves: 0 to 8, 1 to 9, and so on.
 
-/// Partial sums: one vector of AVX-512.
+/// How many partial sums: the values in a vector of AVX-512.
 const PARTS: usize = 16;
 
 /// The sum of the values.
@@ -17,7 +19,7 @@ pub fn sum(values: &[f32]) -> f32 {
     total(parts)
 }
 
-/// The sum of the products; as many as the shorter has.
+/// The sum of the products `a[i] * b[i]`, over the length of the shorter slice.
 #[inline(always)]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut parts = [0.0; PARTS];
@@ -31,19 +33,19 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     total(parts)
 }
 
-/// The greatest of the values that are numbers; of none, minus infinity.
+/// The largest value, NaN left out; minus infinity if there is none.
 #[inline(always)]
-pub fn greatest(values: &[f32]) -> f32 {
-    let greater = |a: f32, b: f32| if b > a { b } else { a };
+pub fn max(values: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
     let mut parts = [f32::NEG_INFINITY; PARTS];
     let (chunks, rest) = values.as_chunks::<PARTS>();
     for chunk in chunks {
         for i in 0..PARTS {
-            parts[i] = greater(parts[i], chunk[i]);
+            parts[i] = larger(parts[i], chunk[i]);
         }
     }
-    parts.iter_mut().zip(rest).for_each(|(p, v)| *p = greater(*p, *v));
-    in_halves(parts, greater)
+    parts.iter_mut().zip(rest).for_each(|(p, v)| *p = larger(*p, *v));
+    in_halves(parts, larger)
 }
 
 #[inline(always)]
@@ -68,15 +70,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_chunks_and_the_rest_count() {
+    fn sums_and_maxima_count_whole_chunks_and_the_rest() {
         // 0 + 1 + ... + 36 = 37 * 36 / 2; 0 + 1 + 4 + ... + 36^2 = 36 * 37 * 73 / 6.
         let values: Vec<f32> = (0..37).map(|i| i as f32).collect();
         assert_eq!(sum(&values), 666.0);
         assert_eq!(dot(&values, &values), 16206.0);
         assert_eq!(sum(&[]), 0.0);
-        assert_eq!(
-            (greatest(&values), greatest(&[-3.0, f32::NAN, -2.0]), greatest(&[])),
-            (36.0, -2.0, f32::NEG_INFINITY)
-        );
+        assert_eq!((max(&values), max(&[-3.0, f32::NAN, -2.0]), max(&[])), (36.0, -2.0, f32::NEG_INFINITY));
     }
 }
