@@ -11,9 +11,12 @@
 //! [`replay`] plans over recordings.
 
 pub mod config;
+mod load_planner;
 #[cfg(feature = "recordings")]
 pub mod replay;
 #[cfg(feature = "ros")]
 pub mod ros;
 #[cfg(feature = "sim")]
 pub mod sim;
+
+pub use load_planner::load_planner;

@@ -169,7 +169,7 @@ fn topics(config: Option<PathBuf>) -> Result<Topics> {
         return Err(refuse("action.type", &contract.action.message_type, "geometry_msgs/msg/WrenchStamped").into());
     }
     topics.force.clone_from(&contract.action.topic);
-    if let Some(goal) = &config.goal {
+    if let Some(goal) = &config.contract.goal {
         if goal.message_type != "geometry_msgs/msg/PoseStamped" {
             return Err(refuse("goal.type", &goal.message_type, "geometry_msgs/msg/PoseStamped").into());
         }

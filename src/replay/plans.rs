@@ -85,7 +85,7 @@ pub fn replay(
                 report.skipped += 1;
                 continue;
             };
-            if goal.is_none() && config.goal.is_some() && !goals.is_empty() {
+            if goal.is_none() && config.contract.goal.is_some() && !goals.is_empty() {
                 report.skipped += 1;
                 continue;
             }

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use burn::module::Module;
 use clap::ValueEnum;
 use df_core::ACTION;
-use df_planner::config::{Config, read_yaml};
-use df_data;
+use df_core::settings::read_yaml;
+use df_planner::config::Config;
 use df_training::model::import::{Asked, ForeignWeights, import_own, import_reference};
 use df_training::model::{AnyNetwork, Checkpoint, CheckpointError, NetworkConfig, Provenance, device};
 use df_core::{Layout, Normaliser};
@@ -102,7 +101,7 @@ pub fn run(arguments: &Import) -> anyhow::Result<()> {
         layout,
         normaliser,
         contract: config.contract.clone(),
-        configuration: config.text.clone(),
+        configuration: config.contract.document.text.clone(),
         provenance: Provenance {
             version: env!("CARGO_PKG_VERSION").into(),
             bags: sources,
@@ -115,7 +114,7 @@ pub fn run(arguments: &Import) -> anyhow::Result<()> {
     println!(
         "{}: {} parameters, {} layers of width {}, {} heads; sequences of up to {} tokens; objective {:?}, noise schedule {:?}",
         arguments.out.display(),
-        checkpoint.network.num_params(),
+        checkpoint.parameters(),
         sizes.layers,
         sizes.width,
         sizes.heads,
@@ -136,9 +135,9 @@ fn renames(texts: &[String]) -> anyhow::Result<Vec<(String, String)>> {
 
 /// The layout of the contract, and the normaliser that was given or that the recordings have.
 fn normaliser(arguments: &Import, config: &Config) -> anyhow::Result<(Layout, Option<Normaliser>)> {
-    let inputs = if arguments.bag.is_empty() { Vec::new() } else { data::inputs(&arguments.bag)? };
+    let inputs = if arguments.bag.is_empty() { Vec::new() } else { df_data::inputs(&arguments.bag)? };
     if !inputs.is_empty() && arguments.normaliser.is_none() {
-        let recording = data::load(config, &inputs, &arguments.cache.place())?;
+        let recording = df_data::load(&config.data(), &inputs, &arguments.cache.place())?;
         recording.report.iter().for_each(|line| println!("{line}"));
         if recording.episodes.is_empty() {
             bail!("no episode could be read from {:?}", arguments.bag);

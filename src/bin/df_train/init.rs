@@ -1,6 +1,5 @@
 //! A starter configuration: arguments and wiring only.
 
-use df_data;
 use df_data::inspect::starter;
 
 /// Writes a configuration to begin with to the standard output, with what was measured beside each choice.
@@ -12,7 +11,7 @@ pub struct Init {
 }
 
 pub fn run(arguments: &Init) -> anyhow::Result<()> {
-    let starter = starter(&data::inputs(&arguments.bag)?)?;
+    let starter = starter(&df_data::inputs(&arguments.bag)?)?;
     print!("{}", starter.yaml);
     for note in &starter.notes {
         eprintln!("{note}");

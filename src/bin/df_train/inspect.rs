@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use df_planner::config::Config;
-use df_data;
 use df_data::inspect::{Report, inspect};
 
 /// Says what is in demonstrations and, with a configuration, what training would make of them.
@@ -26,7 +25,7 @@ pub struct Inspect {
 
 pub fn run(arguments: &Inspect) -> anyhow::Result<()> {
     let config = arguments.config.as_deref().map(Config::load).transpose()?;
-    let report = inspect(&data::inputs(&arguments.bag)?, config.as_ref())?;
+    let report = inspect(&df_data::inputs(&arguments.bag)?, config.map(|config| config.data()).as_ref())?;
     print!("{}", report.text());
     if let Some(folder) = &arguments.out {
         std::fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;

@@ -1,48 +1,28 @@
 //! df_train: trains a model offline from recorded demonstrations, and what belongs to it. Arguments and wiring only.
 
+#[cfg(feature = "training")]
+mod commands;
+#[cfg(feature = "training")]
 mod heap;
-#[cfg(feature = "import")]
+#[cfg(all(feature = "training", feature = "formats"))]
 mod import;
+#[cfg(feature = "training")]
 mod init;
+#[cfg(feature = "training")]
 mod inspect;
+#[cfg(feature = "training")]
 mod map;
+#[cfg(feature = "training")]
 mod train;
 
-use anyhow::Context;
-use clap::{Parser, Subcommand};
-
-/// Trains a diffusion-forcing model from recorded demonstrations. Needs no ROS.
-///
-/// Ctrl-C ends the run after the current step and leaves a usable checkpoint.
-#[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    train: Option<train::Train>,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    Inspect(inspect::Inspect),
-    Init(init::Init),
-    Map(map::Map),
-    #[cfg(feature = "import")]
-    Import(import::Import),
-}
-
+#[cfg(feature = "training")]
 fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
-    match arguments.command {
-        Some(Command::Inspect(arguments)) => inspect::run(&arguments),
-        Some(Command::Init(arguments)) => init::run(&arguments),
-        Some(Command::Map(arguments)) => map::run(&arguments),
-        #[cfg(feature = "import")]
-        Some(Command::Import(arguments)) => import::run(&arguments),
-        None => {
-            heap::keep();
-            train::run(&arguments.train.context("nothing to train: give --config, --bag and --out")?)
-        }
-    }
+    commands::run()
+}
+
+/// Without the feature the program still exists, so that `colcon build` always installs it.
+#[cfg(not(feature = "training"))]
+fn main() -> std::process::ExitCode {
+    eprintln!("df_train: built without the feature `training`; build it with that feature (it is on by default)");
+    std::process::ExitCode::from(2)
 }

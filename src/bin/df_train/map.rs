@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use df_planner::config::Config;
-use df_data;
 use df_data::inspect::ground;
 
 /// Draws a map of where demonstrations have been, in the format of Nav2's map_server, for a cost of the kind `obstacles`.
@@ -35,9 +34,9 @@ pub fn run(arguments: &Map) -> anyhow::Result<()> {
         file.display()
     );
     let config = Config::load(&arguments.config)?;
-    let of_goal = config.goal.as_ref().map(|goal| &goal.group);
+    let of_goal = config.contract.goal.as_ref().map(|goal| &goal.group);
     let group = arguments.group.as_ref().or(of_goal).context("no goal, so --group must say what the position is")?;
-    let map = ground(&data::inputs(&arguments.bag)?, &config, group, arguments.resolution)?;
+    let map = ground(&df_data::inputs(&arguments.bag)?, &config.data(), group, arguments.resolution)?;
     map.save(file).with_context(|| file.display().to_string())?;
     let free = map.cells.iter().filter(|&&cell| cell == 0).count();
     println!("{}: {} x {} cells, {free} of them free", file.display(), map.width, map.height);

@@ -7,16 +7,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use burn::tensor::Device;
+use df_training::Device;
 use df_planner::config::Config;
-use df_data::{self, CachePlace, Recording};
+use df_data::{CachePlace, Recording};
 use df_training::model::device;
 #[cfg(feature = "mpi")]
 use df_training::parallel::Mpi;
 #[cfg(not(feature = "mpi"))]
 use df_training::parallel::ParallelError;
 use df_training::parallel::{Alone, Devices, Ranks, launched};
-use df_training::{self, End, Event, Run, Start, Validation};
+use df_training::{End, Event, Run, Start, Validation};
 use indicatif::{ProgressBar, ProgressStyle};
 
 // Named, as clap does not look into what is flattened below: main.rs has an `Option<Train>`.
@@ -123,13 +123,13 @@ impl Work<'_> {
     }
 
     /// The demonstrations, read by rank 0 first: the others find the frames that it has cached.
-    fn recording(&self, inputs: &[data::Input], ranks: &dyn Ranks) -> anyhow::Result<Arc<Recording>> {
+    fn recording(&self, inputs: &[df_data::Input], ranks: &dyn Ranks) -> anyhow::Result<Arc<Recording>> {
         let read = || -> anyhow::Result<_> {
             let mut kept = self.recording.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(recording) = &*kept {
                 return Ok(recording.clone());
             }
-            let recording = Arc::new(data::load(&self.config, inputs, &self.arguments.cache.place())?);
+            let recording = Arc::new(df_data::load(&self.config.data(), inputs, &self.arguments.cache.place())?);
             *kept = Some(recording.clone());
             Ok(recording)
         };
@@ -151,10 +151,10 @@ impl Work<'_> {
             (_, true) => Start::Restart,
             _ => Start::New,
         };
-        let origin = |from| training::origin(from, &arguments.out);
+        let origin = |from| df_training::origin(from, &arguments.out);
         let from = arguments.from.as_deref().map(origin).transpose()?;
         let run = Run::open(&arguments.out, start, ranks)?.beginning_with(from);
-        let inputs = data::inputs(&arguments.bag)?;
+        let inputs = df_data::inputs(&arguments.bag)?;
         let recording = self.recording(&inputs, ranks)?;
         let bar = ProgressBar::new(self.config.training.steps as u64).with_style(
             ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}  ETA {eta}  elapsed {elapsed}")
@@ -191,7 +191,7 @@ impl Work<'_> {
             size => format!("{}, {size} ranks", arguments.device),
         };
         let device = (name.as_str(), device);
-        let summary = training::train(&self.config, &recording, &run, device, ranks, &self.stop, &mut report)?;
+        let summary = df_training::train(&self.config.trainer(), &recording, &run, device, ranks, &self.stop, &mut report)?;
         if ranks.rank() > 0 {
             return Ok(());
         }

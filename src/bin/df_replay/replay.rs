@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
 use df_planner::config::Config;
+use df_planner::load_planner;
 use df_data::{Episode, open_bound, read_episodes};
 use df_planning::Planner;
 use df_planner::replay::{Ask, Inquiry, ask, inside_expected, replay, unit};
@@ -64,14 +65,16 @@ enum Asked {
     Gaps,
 }
 
-fn main() -> anyhow::Result<()> {
+/// Parses the arguments and replays.
+pub(crate) fn run() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let mut config = Config::load(&arguments.config)?;
     config.planner.seed = arguments.seed.unwrap_or(config.planner.seed);
-    let opened = open_bound(&config, &arguments.bag)?;
-    let mut planner = Planner::load(&arguments.model, &config, &opened.layout, &arguments.device)?;
-    let (episodes, read) = read_episodes(&*opened.source, &config, &opened.bound, &opened.layout)?;
-    let goals = opened.source.goals(&config, &opened.bound)?;
+    let data = config.data();
+    let opened = open_bound(&data, &arguments.bag)?;
+    let mut planner = load_planner(&arguments.model, &config, &opened.layout, &arguments.device)?;
+    let (episodes, read) = read_episodes(&*opened.source, &data, &opened.bound, &opened.layout)?;
+    let goals = opened.source.goals(&data, &opened.bound)?;
     println!(
         "{}: {} messages, {} refused, {} episodes, {} goals",
         arguments.bag.display(),

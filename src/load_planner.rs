@@ -1,0 +1,31 @@
+//! A planner from a checkpoint, on the device of that name.
+
+use std::path::Path;
+
+use df_core::Layout;
+use df_planning::{PlanError, Planner};
+
+use crate::config::Config;
+
+/// Loads a checkpoint directory and checks it against the configuration and the layout of its bound contract.
+///
+/// `device`: `cpu` evaluates the network with df_engine. Other names are Burn's devices (`flex`, `tch`, `cuda:N`,
+/// `wgpu:N`), and need the feature `training`.
+///
+/// # Errors
+/// [`PlanError::Checkpoint`]: the checkpoint or the device is refused. [`PlanError::TooLong`]: history and horizon are
+/// longer than the network's window.
+pub fn load_planner(checkpoint: &Path, config: &Config, layout: &Layout, device: &str) -> Result<Planner, PlanError> {
+    let refused = |message: String| PlanError::Checkpoint(message);
+    let loaded = df_engine::Checkpoint::load(checkpoint).map_err(|e| refused(e.to_string()))?;
+    loaded.check(checkpoint, &config.contract, layout).map_err(|e| refused(e.to_string()))?;
+    #[cfg(feature = "training")]
+    let denoiser = df_training::load_denoiser(checkpoint, &loaded, device).map_err(|e| refused(e.to_string()))?;
+    #[cfg(not(feature = "training"))]
+    let denoiser = match device {
+        "cpu" => Box::new(loaded.denoiser().map_err(|e| refused(e.to_string()))?),
+        _ => return Err(refused(format!("device `{device}`: this program was built without Burn (Cargo feature `training`); available here: cpu"))),
+    };
+    let schedule = df_diffusion::NoiseSchedule(loaded.model.noise_schedule);
+    Planner::new(denoiser, &config.planning(), layout.clone(), loaded.normaliser, schedule)
+}
