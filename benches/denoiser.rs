@@ -44,7 +44,7 @@ fn steps(criterion: &mut Criterion) {
             let mut x = Tokens::zeros(batch, tokens, spec.channels());
             x.data.iter_mut().enumerate().for_each(|(i, v)| *v = (i as f32 * 0.7).sin());
             // History clean, the future in noise.
-            let mut levels = Levels::filled(batch, tokens, spec.slots(), 0.6);
+            let mut levels = Levels::filled(batch, tokens, spec.noise_groups(), 0.6);
             (0..batch).for_each(|b| levels.at_mut(b, 0).fill(0.0));
             let cotangent = x.clone();
             group.bench_function(format!("plain/{batch}x{tokens}"), |bencher| {
@@ -65,7 +65,7 @@ fn plans(criterion: &mut Criterion) {
     let frame = Frame {
         values: vec![0.0; layout.frame_channels()],
         present: vec![true; layout.modalities.len()],
-        deviation: Vec::new(),
+        std: Vec::new(),
     };
     let mut history = History::new(&layout, config.planner.history);
     (0..config.planner.history * layout.frame_stack).for_each(|_| history.push(frame.clone()));

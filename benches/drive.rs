@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use df_planner::config::Config;
 use df_planning::{GuidanceStep, Latency, PlannerConfig, PlannerMode};
-use df_diffusion::SolverName;
+use df_diffusion::SolverKind;
 use df_core::bind;
 use df_planning::{Budget, ControlLoop, Planner};
 use df_core::Layout;
@@ -29,21 +29,21 @@ const SETTINGS: &[(&str, Change)] = &[
     ("horizon_15_candidates_8", |p| (p.horizon, p.candidates) = (15, 8)),
     ("horizon_15_candidates_12", |p| (p.horizon, p.candidates) = (15, 12)),
     ("horizon_15_candidates_8_steps_8", |p| (p.horizon, p.candidates, p.denoising_steps) = (15, 8, 8)),
-    ("horizon_15_candidates_12_futures_1", |p| (p.horizon, p.candidates, p.futures) = (15, 12, 1)),
+    ("horizon_15_candidates_12_futures_1", |p| (p.horizon, p.candidates, p.rollouts) = (15, 12, 1)),
     ("horizon_15_streaming_05_2", |p| {
         (p.horizon, p.candidates) = (15, 8);
         stream(p, 0.5, 2);
     }),
     ("candidates_8", |p| p.candidates = 8),
     ("candidates_12", |p| p.candidates = 12),
-    ("futures_1", |p| p.futures = 1),
-    ("futures_4", |p| p.futures = 4),
+    ("futures_1", |p| p.rollouts = 1),
+    ("futures_4", |p| p.rollouts = 4),
     ("steps_8", |p| p.denoising_steps = 8),
     ("steps_8_candidates_8", |p| (p.denoising_steps, p.candidates) = (8, 8)),
     ("line_search", |p| p.guidance.step = GuidanceStep::LineSearch),
     ("line_search_scale_1", |p| (p.guidance.step, p.guidance.scale) = (GuidanceStep::LineSearch, 1.0)),
     ("unguided", |p| p.guidance.scale = 0.0),
-    ("dpm_solver", |p| p.solver = SolverName::DpmSolver),
+    ("dpm_solver", |p| p.solver = SolverKind::DpmSolver),
     ("streaming_03_2", |p| stream(p, 0.3, 2)),
     ("streaming_05_1", |p| stream(p, 0.5, 1)),
     ("streaming_05_2", |p| stream(p, 0.5, 2)),
@@ -53,7 +53,7 @@ const SETTINGS: &[(&str, Change)] = &[
 
 fn stream(planner: &mut PlannerConfig, refresh: f64, steps_per_tick: usize) {
     planner.mode = PlannerMode::Streaming;
-    planner.streaming.refresh = refresh;
+    planner.streaming.renoise_level = refresh;
     planner.streaming.steps_per_tick = steps_per_tick;
 }
 
@@ -129,7 +129,7 @@ fn drive(
             }
             let command = command.unwrap_or_else(|| control.close());
             force = Vector2::from_column_slice(&command.values);
-            *strangest = control.strangeness().unwrap_or(0.0).max(*strangest);
+            *strangest = control.ood_monitor().unwrap_or(0.0).max(*strangest);
         }
         if trial.step(force) {
             return trial.reached_at_s();

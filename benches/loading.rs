@@ -95,7 +95,7 @@ fn steps(config: &Config, recording: &Arc<Recording>) {
     let model = &config.model;
     let device = device("flex").expect("built in").autodiff();
     let sizes =
-        NetworkConfig::new(model.width, model.layers, model.heads, spec.channels(), spec.slots(), settings.window);
+        NetworkConfig::new(model.width, model.layers, model.heads, spec.channels(), spec.noise_groups(), settings.window);
     let mut network = sizes.init(&device);
     let asked = BatchMaker::asked(config, layout);
     let maker = BatchMaker::new(spec, normaliser, model, settings, asked);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use df_diffusion::{MatrixKind, NoiseScheduleKind};
-use df_diffusion::{Denoiser, DenoiserError, Known, Levels, NoiseSchedule, SchedulingMatrix, Solver, SolverKind, Tokens, sample};
+use df_diffusion::{Denoiser, DenoiserError, ConditioningMask, Levels, NoiseSchedule, SchedulingMatrix, Solver, SolverConfig, Tokens, sample};
 use df_planning::guidance::share;
 use df_training::model::{Checkpoint, NetworkConfig, NetworkDenoiser, engine};
 
@@ -25,16 +25,16 @@ fn bookkeeping(criterion: &mut Criterion) {
     let spec = shipped.spec();
     // Rows of a pyramid in which all tokens move: as many steps as rows, so that the time is that of steps.
     let matrix = SchedulingMatrix::new(MatrixKind::Pyramid, TOKENS - 1, 20, 0.3).expect("a matrix");
-    let mut known = Known::nothing(FUTURES, TOKENS, &spec);
+    let mut known = ConditioningMask::nothing(FUTURES, TOKENS, &spec);
     for b in 0..FUTURES {
-        for slot in 0..spec.slots() {
-            known.hold((b, 0, slot), 0.0, [0.1, 0.2]).expect("a level");
+        for noise_group in 0..spec.noise_groups() {
+            known.hold((b, 0, noise_group), 0.0, [0.1, 0.2]).expect("a level");
         }
     }
     let mut start = Tokens::zeros(FUTURES, TOKENS, spec.channels());
     start.data.iter_mut().enumerate().for_each(|(i, v)| *v = (i as f32 * 0.7).sin());
     let mut group = criterion.benchmark_group(format!("step_{FUTURES}x{TOKENS}"));
-    for (name, kind) in [("ddim", SolverKind::Ddim { eta: 0.0 }), ("dpm_solver", SolverKind::DpmSolver2M)] {
+    for (name, kind) in [("ddim", SolverConfig::ddim(0.0)), ("dpm_solver", SolverConfig::dpm_solver())] {
         group.bench_function(format!("bookkeeping_{name}_x{}", matrix.steps()), |bencher| {
             bencher.iter(|| {
                 let mut x = start.clone();
@@ -51,7 +51,7 @@ fn bookkeeping(criterion: &mut Criterion) {
     let network = NetworkConfig { tokens: TOKENS, ..shipped.sizes.clone() }.init(&engine.device());
     let objective = df_diffusion::Objective(shipped.model.objective);
     let mut denoiser = NetworkDenoiser::new(network, &engine, spec.clone(), SCHEDULE, objective, TOKENS);
-    let levels = Levels::filled(FUTURES, TOKENS, spec.slots(), 0.6);
+    let levels = Levels::filled(FUTURES, TOKENS, spec.noise_groups(), 0.6);
     group
         .bench_function("network_plain", |bencher| bencher.iter(|| denoiser.denoise(&start, &levels).expect("finite")));
 }

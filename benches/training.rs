@@ -26,7 +26,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// What is trained. The channels and slots are those of the shipped contract.
+/// What is trained. The channels and noise groups are those of the shipped contract.
 #[derive(Clone, Copy, Serialize)]
 struct Shape {
     batch: usize,
@@ -145,13 +145,13 @@ fn compare() {
         let torch = runners.iter().position(|runner| runner.name == "PyTorch").map(|at| step(&readings[at]));
         for (runner, readings) in runners.iter().zip(&readings) {
             let (step_s, batch_s) = (step(readings), median(readings.iter().map(|reading| reading.batch_s)));
-            let least = readings.iter().map(|reading| reading.step_s).fold(f64::INFINITY, f64::min);
+            let min = readings.iter().map(|reading| reading.step_s).fold(f64::INFINITY, f64::min);
             let ratio = torch.map_or(String::new(), |torch| format!(", {:.2}x PyTorch", torch / step_s));
             println!(
                 "  {:<22} {:>6.2} ms a step (least {:.2}), {:.0} windows/s{ratio}; the batch {:.2} % of it",
                 runner.name,
                 step_s * 1e3,
-                least * 1e3,
+                min * 1e3,
                 *batch as f64 / step_s,
                 100.0 * batch_s / step_s
             );
@@ -172,8 +172,8 @@ fn config(shape: &Shape) -> Config {
     (config.model.width, config.model.layers, config.model.heads) = (shape.width, shape.layers, shape.heads);
     let training = &mut config.training;
     (training.batch, training.window, training.steps) = (shape.batch, shape.tokens, shape.steps);
-    training.noise_mix.planning += training.noise_mix.variable_length;
-    training.noise_mix.variable_length = 0.0;
+    training.noise_levels.planning += training.noise_levels.variable_length;
+    training.noise_levels.variable_length = 0.0;
     (training.checkpoint_every_s, training.validation_share) = (f64::MAX, 0.0);
     config
 }
@@ -192,7 +192,7 @@ fn recording(layout: &Layout) -> Arc<Recording> {
         let mut values = vec![0.0f32; layout.frame_channels()];
         let mut frame = || {
             values.iter_mut().for_each(|value| *value += rng.random_range(-0.1..0.1));
-            Frame { values: values.clone(), present: vec![true; layout.modalities.len()], deviation: Vec::new() }
+            Frame { values: values.clone(), present: vec![true; layout.modalities.len()], std: Vec::new() }
         };
         ((0..FRAMES).map(|_| frame()).collect(), 1.0)
     };

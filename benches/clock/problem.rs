@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow, bail};
 use burn::store::{ModuleSnapshot, SafetensorsStore};
 use df_diffusion::MatrixKind;
-use df_diffusion::{Known, Levels, NoiseSchedule, SchedulingMatrix, Tokens};
+use df_diffusion::{ConditioningMask, Levels, NoiseSchedule, SchedulingMatrix, Tokens};
 use df_training::model::{AnyNetwork, Checkpoint, Engine, NetworkConfig};
 
 use crate::roofline::Cost;
@@ -23,12 +23,12 @@ pub const PULL: f32 = 1e-2;
 
 /// Inputs of one number of futures.
 pub struct Case {
-    pub futures: usize,
+    pub rollouts: usize,
     /// `[batch, token, channel]`; known tokens clean, the others noise.
     pub x: Tokens,
     /// In the middle of the matrix.
     pub levels: Levels,
-    pub known: Known,
+    pub known: ConditioningMask,
     /// The gradient of the cost with respect to the clean tokens.
     pub cotangent: Tokens,
 }
@@ -49,34 +49,34 @@ impl Problem {
         let checkpoint = Checkpoint::load(&model, &Engine::Native.device())?;
         let (spec, tokens) = (checkpoint.spec(), checkpoint.sizes.tokens);
         let matrix = SchedulingMatrix::new(MatrixKind::Pyramid, tokens - HISTORY, STEPS, SLOPE)?;
-        let waves = |futures: usize, speed: f32| Tokens {
-            data: (0..futures * tokens * spec.channels()).map(|i| (i as f32 * speed).sin()).collect(),
-            ..Tokens::zeros(futures, tokens, spec.channels())
+        let waves = |rollouts: usize, speed: f32| Tokens {
+            data: (0..rollouts * tokens * spec.channels()).map(|i| (i as f32 * speed).sin()).collect(),
+            ..Tokens::zeros(rollouts, tokens, spec.channels())
         };
-        let case = |futures: usize| -> Result<Case> {
-            let mut x = waves(futures, 0.7);
-            let mut known = Known::nothing(futures, tokens, &spec);
-            for slot in (0..futures).flat_map(|b| (0..HISTORY * spec.slots()).map(move |slot| (b, slot))) {
-                let (b, t, slot) = (slot.0, slot.1 / spec.slots(), slot.1 % spec.slots());
-                let values = (0..spec.channels()).filter(|&c| spec.slot_of_channel[c] == slot).map(|c| x.at(b, t)[c]);
-                known.hold((b, t, slot), 0.0, values.collect::<Vec<f32>>())?;
+        let case = |rollouts: usize| -> Result<Case> {
+            let mut x = waves(rollouts, 0.7);
+            let mut known = ConditioningMask::nothing(rollouts, tokens, &spec);
+            for noise_group in (0..rollouts).flat_map(|b| (0..HISTORY * spec.noise_groups()).map(move |noise_group| (b, noise_group))) {
+                let (b, t, noise_group) = (noise_group.0, noise_group.1 / spec.noise_groups(), noise_group.1 % spec.noise_groups());
+                let values = (0..spec.channels()).filter(|&c| spec.noise_group_of_channel[c] == noise_group).map(|c| x.at(b, t)[c]);
+                known.hold((b, t, noise_group), 0.0, values.collect::<Vec<f32>>())?;
             }
             known.put(&mut x, NoiseSchedule(checkpoint.model.noise_schedule));
             let row = matrix.row(matrix.steps() / 2);
             let row: Vec<f32> = std::iter::repeat_n(0.0, HISTORY).chain(row.iter().copied()).collect();
-            Ok(Case { futures, x, levels: known.levels(&row), known, cotangent: waves(futures, 1.3) })
+            Ok(Case { rollouts, x, levels: known.levels(&row), known, cotangent: waves(rollouts, 1.3) })
         };
         let cases = FUTURES.into_iter().map(case).collect::<Result<Vec<_>>>()?;
         let AnyNetwork::Own(network) = &checkpoint.network else { bail!("only our own network is compared") };
         let told = network.told(spec.clone(), NoiseSchedule(checkpoint.model.noise_schedule));
-        let features = told.features(&cases[0].x, &cases[0].levels).len() / (cases[0].futures * tokens);
+        let features = told.features(&cases[0].x, &cases[0].levels).len() / (cases[0].rollouts * tokens);
         Ok(Self { model, matrix, cases, sizes: checkpoint.sizes.clone(), features })
     }
 
     /// Of a case that is a single step.
     pub fn cost(&self, what: &str) -> Option<Cost> {
-        let (kind, futures) = what.split_once(" step, futures ")?;
-        Some(Cost::of_step(&self.sizes, self.features, futures.parse().ok()?, kind == "guided"))
+        let (kind, rollouts) = what.split_once(" step, futures ")?;
+        Some(Cost::of_step(&self.sizes, self.features, rollouts.parse().ok()?, kind == "guided"))
     }
 
     pub fn checkpoint(&self, engine: &Engine) -> Result<Checkpoint> {
@@ -97,14 +97,14 @@ impl Problem {
             .collect();
         let case = |case: &Case| {
             serde_json::json!({
-                "futures": case.futures, "x": case.x.data, "levels": case.levels.data, "cotangent": case.cotangent.data,
+                "futures": case.rollouts, "x": case.x.data, "levels": case.levels.data, "cotangent": case.cotangent.data,
             })
         };
         let problem = serde_json::json!({
             "sizes": checkpoint.sizes,
             "schedule": checkpoint.model.noise_schedule,
             "objective": checkpoint.model.objective,
-            "slot_of_channel": checkpoint.spec().slot_of_channel,
+            "slot_of_channel": checkpoint.spec().noise_group_of_channel,
             "rows": rows,
             "pull": PULL,
             "cases": self.cases.iter().map(case).collect::<Vec<_>>(),

@@ -6,14 +6,14 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use df_diffusion::{Denoiser, NoiseSchedule, Solver, SolverKind, Step, Tokens, sample};
+use df_diffusion::{Denoiser, NoiseSchedule, Solver, SolverConfig, Step, Tokens, sample};
 use df_training::model::{Checkpoint, NetworkDenoiser, engine};
 
 use crate::problem::{Case, PULL, Problem};
 
 /// Each is run this often beforehand, and then timed for at least as long as this.
 const WARM_UP: usize = 3;
-const LEAST_S: f64 = 0.25;
+const MIN_S: f64 = 0.25;
 
 /// What one side needed, and what came out.
 #[derive(Default, serde::Deserialize)]
@@ -29,7 +29,7 @@ impl Measured {
             run()?;
         }
         let mut seconds = Vec::new();
-        while seconds.iter().sum::<f64>() < LEAST_S || seconds.len() < 5 {
+        while seconds.iter().sum::<f64>() < MIN_S || seconds.len() < 5 {
             let started = Instant::now();
             self.outputs.insert(what.clone(), run()?.data);
             seconds.push(started.elapsed().as_secs_f64());
@@ -47,14 +47,14 @@ pub fn ours(problem: &Problem, name: &str) -> Result<Measured> {
     let mut denoiser = checkpoint.denoiser(&engine);
     let mut measured = Measured::default();
     for case in &problem.cases {
-        let futures = case.futures;
-        measured.time(format!("plain step, futures {futures}"), || Ok(denoiser.denoise(&case.x, &case.levels)?))?;
-        measured.time(format!("guided step, futures {futures}"), || {
+        let rollouts = case.rollouts;
+        measured.time(format!("plain step, futures {rollouts}"), || Ok(denoiser.denoise(&case.x, &case.levels)?))?;
+        measured.time(format!("guided step, futures {rollouts}"), || {
             Ok(denoiser.denoise_with_gradient(&case.x, &case.levels, &mut |_| case.cotangent.clone())?.1)
         })?;
         for guided in [false, true] {
             let what = if guided { "guided" } else { "plain" };
-            measured.time(format!("{what} plan, futures {futures}"), || {
+            measured.time(format!("{what} plan, futures {rollouts}"), || {
                 plan(&mut denoiser, &checkpoint, case, problem, guided)
             })?;
         }
@@ -73,7 +73,7 @@ fn plan(
 ) -> Result<Tokens> {
     let mut x = case.x.clone();
     let schedule = NoiseSchedule(checkpoint.model.noise_schedule);
-    let mut solver = Solver::new(SolverKind::Ddim { eta: 0.0 }, schedule, &checkpoint.spec());
+    let mut solver = Solver::new(SolverConfig::ddim(0.0), schedule, &checkpoint.spec());
     sample(&mut x, &case.known, &problem.matrix, &mut solver, &mut |_| (), &mut |Step { x, levels, .. }| {
         if !guided {
             return denoiser.denoise(x, levels).map(Some);

@@ -11,13 +11,13 @@ use df_planning::guidance::{DistanceField, Unknown};
 
 fn costs(criterion: &mut Criterion) {
     let mut all = setup::all_costs();
-    let futures = setup::futures();
-    let mut gradient: Vec<Vec<f32>> = futures.iter().map(|f| vec![0.0; f.len()]).collect();
+    let rollouts = setup::futures();
+    let mut gradient: Vec<Vec<f32>> = rollouts.iter().map(|f| vec![0.0; f.len()]).collect();
     let mut group = criterion.benchmark_group("costs");
-    group.bench_function("all", |b| b.iter(|| setup::evaluate(&all, black_box(&futures), &mut gradient)));
+    group.bench_function("all", |b| b.iter(|| setup::evaluate(&all, black_box(&rollouts), &mut gradient)));
     while let Some(cost) = all.pop() {
         let one = [cost];
-        group.bench_function(one[0].name(), |b| b.iter(|| setup::evaluate(&one, black_box(&futures), &mut gradient)));
+        group.bench_function(one[0].name(), |b| b.iter(|| setup::evaluate(&one, black_box(&rollouts), &mut gradient)));
     }
 }
 

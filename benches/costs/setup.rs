@@ -1,7 +1,7 @@
 //! Every kind of cost over futures among obstacles: what `benches/costs` times and `tests/costs.rs` holds to.
 
 use df_planner::config::Config;
-use df_planning::guidance::{Cost, Future, costs};
+use df_planning::guidance::{Cost, Rollout, costs};
 use df_core::Layout;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -65,11 +65,11 @@ fn is_wall(x: usize, y: usize) -> bool {
 }
 
 /// `[future][frame][channel]`: from anywhere in the map at up to 1.5 m/s, with noise.
-pub fn futures() -> Vec<Vec<f32>> {
+pub fn rollouts() -> Vec<Vec<f32>> {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let width = CELLS as f32 * CELL_M;
     let mut future = || {
-        let mut draw = |most: f32| rng.random_range(-most..most);
+        let mut draw = |max: f32| rng.random_range(-max..max);
         let start = [width / 2.0 + draw(width / 2.0), width / 2.0 + draw(width / 2.0)];
         let velocity = [draw(1.5), draw(1.5)];
         let frame = |k: usize| {
@@ -83,12 +83,12 @@ pub fn futures() -> Vec<Vec<f32>> {
 }
 
 /// The sum of some costs over all futures; their gradient is added to `gradient`, `[future][frame][channel]`.
-pub fn evaluate(costs: &[Box<dyn Cost>], futures: &[Vec<f32>], gradient: &mut [Vec<f32>]) -> f64 {
-    let pairs = futures.iter().zip(gradient);
+pub fn evaluate(costs: &[Box<dyn Cost>], rollouts: &[Vec<f32>], gradient: &mut [Vec<f32>]) -> f64 {
+    let pairs = rollouts.iter().zip(gradient);
     pairs
         .map(|(values, gradient)| {
             // Eight frames are history.
-            let future = Future {
+            let future = Rollout {
                 values,
                 channels: CHANNELS,
                 period_s: PERIOD_S,

@@ -12,7 +12,7 @@ pub struct Disturbances {
     /// `world.delay_ticks`: ticks until a command takes effect; the one before holds.
     pub delay_ticks: usize,
     /// `world.replan_ticks`: a plan is asked for only so often; in between the rest of the last one is followed (at most
-    /// `safety.rest_s`).
+    /// `safety.max_plan_age_s`).
     pub replan_ticks: usize,
     /// `world.missing`: share of the time without odometry.
     missing: f64,
@@ -95,7 +95,7 @@ impl Odometry {
     /// What is measured, if anything.
     pub fn measured(&mut self, state: RobotState) -> Option<RobotState> {
         let (noise_m, noise_m_per_s) = (self.of.noise_m, self.of.noise_m_per_s);
-        let mut noisy = |value: f64, deviation: f64| value + deviation * self.rng.sample::<f64, _>(StandardNormal);
+        let mut noisy = |value: f64, std: f64| value + std * self.rng.sample::<f64, _>(StandardNormal);
         let measured = RobotState {
             position: state.position.map(|x| noisy(x, noise_m)),
             velocity: state.velocity.map(|v| noisy(v, noise_m_per_s)),

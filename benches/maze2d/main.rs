@@ -3,7 +3,7 @@
 //!
 //!     cargo bench --profile dev --no-default-features --bench maze2d -- --maze medium --task single --episodes 20
 //!     ... --set planner.candidates=32                  another setting, in every row
-//!     ... --vary '4 futures: planner.futures=4'        one more row, with these settings
+//!     ... --vary '4 futures: planner.rollouts=4'        one more row, with these settings
 //!     ... --ablations                                  the rows of `ablations.rs`
 //!     ... --alone                                      one episode at a time, for the times of plans
 //!     ... --driver expert                              the expert in place of the planner; `random`: random controls

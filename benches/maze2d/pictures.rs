@@ -53,11 +53,11 @@ impl Album {
     pub fn plan(&mut self, plan: &Plan, layout: &Layout) {
         let place = layout.modalities[1].channels.start;
         let line = |future: usize| {
-            let frames = plan.meant_frames(future).iter();
+            let frames = plan.active_frames_of(future).iter();
             frames.map(|frame| on_map(Vector2::new(f64::from(frame[place]), f64::from(frame[place + 1])))).collect()
         };
         let time_s = self.trail.len().saturating_sub(1) as f64 * STEP_S;
-        self.moments.push(Moment { time_s, futures: (0..plan.futures.len()).map(line).collect() });
+        self.moments.push(Moment { time_s, rollouts: (0..plan.rollouts.len()).map(line).collect() });
     }
 
     /// The whole episode, as PNG.

@@ -22,7 +22,7 @@ impl Coherence {
             let values = &frame[layout.modalities[modality].channels.clone()];
             Vector2::new(f64::from(values[0]), f64::from(values[1]))
         };
-        let frames = plan.meant_frames(plan.chosen * plan.futures_per_candidate);
+        let frames = plan.active_frames_of(plan.chosen * plan.rollouts_per_candidate);
         for pair in frames.windows(2) {
             let moved = of(&pair[1], 1) - of(&pair[0], 1);
             let foreseen = 0.5 * period_s * (of(&pair[0], 2) + of(&pair[1], 2));

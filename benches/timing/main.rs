@@ -53,8 +53,8 @@ fn main() {
     let world = stage.enter(|| {
         let Topics { odometry, force, goal } = Topics::default();
         let (map_frame, robot_frame) = (MAP_FRAME.into(), ROBOT_FRAME.into());
-        let futures = "df_planner/futures".into();
-        WorldNode::open(WorldNames { odometry, force, goal, futures, clock: false, map_frame, robot_frame }).unwrap()
+        let rollouts = "df_planner/futures".into();
+        WorldNode::open(WorldNames { odometry, force, goal, rollouts, clock: false, map_frame, robot_frame }).unwrap()
     });
     let listening = world.listening.clone();
     let stop = Arc::new(AtomicBool::new(false));

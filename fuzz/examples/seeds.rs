@@ -160,7 +160,7 @@ fn bags(corpus: &Corpus, scratch: &Scratch) {
     for (name, definitions, packed) in [("iron", true, false), ("foxy", false, false), ("messages", true, true)] {
         let path = scratch.at(&format!("{name}.db3"));
         write_sqlite(&path, &drive, definitions, packed);
-        // Small pages, no room left: the smaller, the more often a change hits what matters.
+        // Small pages, no module left: the smaller, the more often a change hits what matters.
         let connection = rusqlite::Connection::open(&path).expect("a bag");
         connection.execute_batch("PRAGMA page_size = 512; VACUUM").expect("small pages");
         corpus.add("sqlite", name, &std::fs::read(&path).expect("a bag"));

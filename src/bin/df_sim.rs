@@ -96,7 +96,7 @@ struct RunArguments {
     report: Option<PathBuf>,
     /// Topic of the planner's sampled futures
     #[arg(long, default_value = "df_planner/futures")]
-    futures: String,
+    rollouts: String,
     /// Take the topics from this contract
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -191,7 +191,7 @@ fn run(arguments: RunArguments) -> Result<ExitCode> {
         odometry: topics.odometry,
         force: topics.force,
         goal: topics.goal,
-        futures: arguments.futures,
+        rollouts: arguments.rollouts,
         clock: false,
         map_frame: MAP_FRAME.into(),
         robot_frame: ROBOT_FRAME.into(),
@@ -267,9 +267,9 @@ fn drive(node: &WorldNode, trial: &mut Trial, wait_s: f64, timeout_s: f64) -> Re
             if trial.step(force.into()) {
                 break;
             }
-            if let Some(futures) = node.listening.take_futures() {
-                let futures = futures.into_iter().map(|line| line.into_iter().map(Into::into).collect()).collect();
-                moments.push(Moment { time_s: trial.elapsed_s(), futures });
+            if let Some(rollouts) = node.listening.take_futures() {
+                let rollouts = rollouts.into_iter().map(|line| line.into_iter().map(Into::into).collect()).collect();
+                moments.push(Moment { time_s: trial.elapsed_s(), rollouts });
             }
         } else if due.as_secs_f64() > wait_s {
             bail!("no force was received within {wait_s} s: is df_planner_node running, in the same ROS_DOMAIN_ID?");

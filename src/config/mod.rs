@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use df_core::settings::{Broken, Setting};
+use df_core::settings::{ValidationError, Setting};
 use df_core::{ConfigError, Contract, Document};
 #[cfg(feature = "recordings")]
 use df_data::{ColumnsConfig, DataConfig, ReadingConfig};
@@ -106,7 +106,7 @@ impl Config {
         Ok(config)
     }
 
-    fn check(&self) -> Result<(), Broken> {
+    fn check(&self) -> Result<(), ValidationError> {
         self.contract.check()?;
         #[cfg(feature = "training")]
         self.trainer().check()?;
@@ -144,7 +144,7 @@ impl Config {
     ///
     /// # Errors
     /// As [`PlanningConfig::changed`].
-    pub fn changed(&self, changes: &[(String, Setting)]) -> Result<Self, Broken> {
+    pub fn changed(&self, changes: &[(String, Setting)]) -> Result<Self, ValidationError> {
         let PlanningConfig { planner, safety, costs, .. } = self.planning().changed(changes)?;
         Ok(Self { planner, safety, costs, ..self.clone() })
     }
@@ -207,7 +207,7 @@ mod tests {
                 "action.max_rate: 0: must be a finite number above 0",
             ),
             ("safe: [0.0, 0.0]", "safe: [0.0, 0.0]\n  max_acceleration: [1.0, 1.0]", "needs action.max_rate beside it"),
-            ("policy: safe", "rest_s: -1.0", "safety.rest_s: -1: must be a finite number of at least 0"),
+            ("policy: safe", "max_plan_age_s: -1.0", "safety.max_plan_age_s: -1: must be a finite number of at least 0"),
             (
                 "policy: safe",
                 "out_of_distribution: {enter: 4}",
@@ -229,7 +229,7 @@ mod tests {
                 "group: position\n  rate: position",
                 "goal.rate: position: must be one of [\"velocity\"]",
             ),
-            ("window: 16", "window: 16\n  stays: 0.1", "training.stays: 0.1: needs goal.rate beside it"),
+            ("window: 16", "window: 16\n  dwell_share: 0.1", "training.dwell_share: 0.1: needs goal.rate beside it"),
             (
                 "window: 16",
                 "window: 16\n  noise_scale: {place: 1}",

@@ -9,11 +9,11 @@
 
 mod naive;
 mod plans;
-mod questions;
+mod queries;
 mod score;
 
 pub use plans::{Report, Row, replay};
-pub use questions::{Ask, AskError, Inquiry, ask};
+pub use queries::{Ask, QueryError, QueryOptions, ask};
 pub use score::{Answer, Answers, ChannelScore, Score, inside_expected};
 
 use df_core::Contract;

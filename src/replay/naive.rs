@@ -64,7 +64,7 @@ mod tests {
         let frame = |value: &Option<f32>| Frame {
             values: vec![value.unwrap_or(-99.0)],
             present: vec![value.is_some()],
-            deviation: Vec::new(),
+            std: Vec::new(),
         };
         values.iter().map(frame).collect()
     }

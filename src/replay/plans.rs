@@ -52,7 +52,7 @@ impl Report {
 }
 
 /// Replays episodes; `each` gets every row in order. `goals`: stamp and value, ascending; the newest one not after the tick
-/// counts. `most_ticks` bounds the number of plans.
+/// counts. `max_ticks` bounds the number of plans.
 ///
 /// At tick k the history ends with frame k and the action of frame k + 1, in effect since tick k, is committed; the plan's
 /// first action, for tick k + 1, stands beside that of frame k + 2.
@@ -62,7 +62,7 @@ pub fn replay(
     planner: &mut Planner,
     episodes: &[Episode],
     goals: &[(i64, Vec<f64>)],
-    most_ticks: usize,
+    max_ticks: usize,
     each: &mut dyn FnMut(&Row),
 ) -> Report {
     let period_ns = config.contract.period_ns();
@@ -71,7 +71,7 @@ pub fn replay(
         planner.reset();
         let mut history = History::new(layout, config.planner.history);
         for k in 0..episode.frames.len().saturating_sub(2) {
-            if report.ticks >= most_ticks {
+            if report.ticks >= max_ticks {
                 return report;
             }
             history.push(episode.frames[k].clone());

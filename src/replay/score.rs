@@ -34,7 +34,7 @@ pub struct Answer {
     /// Of the samples.
     pub mean: Vec<f32>,
     /// Standard deviation of the samples.
-    pub deviation: Vec<f32>,
+    pub std: Vec<f32>,
     /// The ends of the central interval.
     pub low: Vec<f32>,
     pub high: Vec<f32>,
@@ -56,7 +56,7 @@ impl Answer {
         self.frames.push(frame);
         self.recorded.push(recorded);
         self.mean.push(mean as f32);
-        self.deviation.push((squares / (count - 1.0)).sqrt() as f32);
+        self.std.push((squares / (count - 1.0)).sqrt() as f32);
         self.low.push(samples[outside]);
         self.high.push(samples[samples.len() - 1 - outside]);
         self.naive.push(naive);
@@ -110,7 +110,7 @@ impl ChannelScore {
             self.count += 1;
             self.squares += square(answer.mean[i], recorded);
             self.naive_squares += square(answer.naive[i], recorded);
-            self.variances += f64::from(answer.deviation[i]).powi(2) * (1.0 + 1.0 / samples as f64);
+            self.variances += f64::from(answer.std[i]).powi(2) * (1.0 + 1.0 / samples as f64);
             self.inside += usize::from((answer.low[i]..=answer.high[i]).contains(&recorded));
         }
     }

@@ -92,11 +92,11 @@ mod tests {
     /// Space between the disc and the nearest wall, metres.
     fn clearance(p: Vector2<f64>) -> f64 {
         let maze = Maze::demo();
-        let mut least = f64::INFINITY;
+        let mut min = f64::INFINITY;
         for (r, c) in (0..7).flat_map(|r| (0..7).map(move |c| (r, c))).filter(|(r, c)| maze.is_wall(*r, *c)) {
             let nearest = Vector2::new(p.x.clamp(c as f64, c as f64 + 1.0), p.y.clamp(r as f64, r as f64 + 1.0));
-            least = least.min((p - nearest).norm());
+            min = min.min((p - nearest).norm());
         }
-        least - ROBOT_RADIUS_M
+        min - ROBOT_RADIUS_M
     }
 }

@@ -38,7 +38,7 @@ pub struct Expert {
     /// Where on the path this goal is given up, if it is.
     give_up_at_m: f64,
     /// Time left at the goal once there.
-    rest_s: f64,
+    max_plan_age_s: f64,
     arrived: bool,
 }
 
@@ -59,7 +59,7 @@ impl Expert {
             path,
             look_ahead_m: rng.random_range(LOOK_AHEAD_M),
             give_up_at_m,
-            rest_s: rng.random_range(REST_S),
+            max_plan_age_s: rng.random_range(REST_S),
             arrived: false,
         }
     }
@@ -79,9 +79,9 @@ impl Expert {
         let near = (state.position - self.goal).norm() <= ARRIVAL_DISTANCE_M;
         self.arrived |= near && state.velocity.norm() <= ARRIVAL_SPEED_M_PER_S;
         if self.arrived {
-            self.rest_s -= STEP_S;
+            self.max_plan_age_s -= STEP_S;
         }
-        if self.rest_s <= 0.0 || self.path.advance(state.position) >= self.give_up_at_m {
+        if self.max_plan_age_s <= 0.0 || self.path.advance(state.position) >= self.give_up_at_m {
             *self = Self::new(maze, state.position, rng);
             self.path.advance(state.position);
         }

@@ -26,5 +26,5 @@ pub use maze::{Cell, Maze, MazeError};
 pub use picture::{Moment, Picture};
 pub use recorder::{MAP_FRAME, ROBOT_FRAME, RecordError, Recorded, Recording, Topics, definitions};
 pub use summary::Summary;
-pub use trial::{GOAL_TOLERANCE_M, HOLD_S, LEAST_DISTANCE_CELLS, Trial};
+pub use trial::{GOAL_TOLERANCE_M, HOLD_S, MIN_DISTANCE_CELLS, Trial};
 pub use world::{FORCE_LIMIT_N, ROBOT_RADIUS_M, RobotState, STEP_S, World};

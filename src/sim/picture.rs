@@ -44,7 +44,7 @@ pub struct Moment {
     /// Since the start, seconds.
     pub time_s: f64,
     /// Sampled futures, each a line of positions, metres.
-    pub futures: Vec<Vec<Vector2<f64>>>,
+    pub rollouts: Vec<Vec<Vector2<f64>>>,
 }
 
 impl Moment {
@@ -61,7 +61,7 @@ impl Moment {
         for k in 0..MOMENTS {
             let wanted_m = end_m * k as f64 / MOMENTS as f64;
             let from_s = way_m.partition_point(|way| *way < wanted_m) as f64 * STEP_S;
-            let next = all.iter().position(|moment| moment.time_s >= from_s && !moment.futures.is_empty());
+            let next = all.iter().position(|moment| moment.time_s >= from_s && !moment.rollouts.is_empty());
             chosen.extend(next.filter(|index| chosen.last() != Some(index)));
         }
         chosen.into_iter().map(|index| all[index].clone()).collect()
@@ -146,7 +146,7 @@ impl Picture<'_> {
     fn draw_futures(&self, area: &Area) -> Drawn {
         for moment in self.moments {
             let colour = self.colour(moment.time_s).mix(0.42);
-            for future in moment.futures.iter().flat_map(|future| future.split(|point| !self.is_seen(point))) {
+            for future in moment.rollouts.iter().flat_map(|future| future.split(|point| !self.is_seen(point))) {
                 // Segment by segment: plotters mitres a path, and inside a sharp turn the mitre is a spike across the picture.
                 for pair in future.windows(2) {
                     let segment = [self.at(pair[0]), self.at(pair[1])];
@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn moments_are_spread_over_the_drive() {
-        let moment = |time_s| Moment { time_s, futures: vec![vec![]] };
+        let moment = |time_s| Moment { time_s, rollouts: vec![vec![]] };
         let all: Vec<Moment> = (0..100).map(|k| moment(0.05 + k as f64 * 0.05)).collect();
         // 2 s at 1 m/s, then 3 s at rest: the first moments at or after 0, 0.5, 1 and 1.5 m.
         let trail: Vec<Vector2<f64>> = (0..500).map(|k| Vector2::new((k as f64 * 0.01).min(2.0), 0.0)).collect();
@@ -324,8 +324,8 @@ mod tests {
     #[test]
     fn sharp_turns_throw_no_spikes() {
         let trial = Trial::draw(Maze::demo(), 3);
-        let picture = |futures: Vec<Vec<Vector2<f64>>>| {
-            let moments = [Moment { time_s: 0.0, futures }];
+        let picture = |rollouts: Vec<Vec<Vector2<f64>>>| {
+            let moments = [Moment { time_s: 0.0, rollouts }];
             let picture = Picture {
                 maze: trial.maze(),
                 trail: trial.trail(),
@@ -371,8 +371,8 @@ mod tests {
                     let ahead = trial.trail()[from..(from + 480).min(end)].iter().enumerate().step_by(5);
                     ahead.map(|(k, p)| p + Vector2::new(bend, -bend) * (k as f64 / 480.0)).collect()
                 };
-                let futures = (0..8).map(|_| future(rng.random_range(-0.25..0.25))).collect();
-                Moment { time_s: from as f64 * STEP_S, futures }
+                let rollouts = (0..8).map(|_| future(rng.random_range(-0.25..0.25))).collect();
+                Moment { time_s: from as f64 * STEP_S, rollouts }
             })
             .collect();
         let facts =

@@ -9,7 +9,7 @@ use super::maze::{Cell, Maze};
 use super::world::{RobotState, STEP_S, World};
 
 /// The goal lies at least this many cells from the start.
-pub const LEAST_DISTANCE_CELLS: usize = 5;
+pub const MIN_DISTANCE_CELLS: usize = 5;
 /// Within this distance of the goal the robot is at the goal, metres.
 pub const GOAL_TOLERANCE_M: f64 = 0.3;
 /// The goal is reached when the robot has been at it for so long, seconds.
@@ -26,7 +26,7 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// A start at rest and a goal at least [`LEAST_DISTANCE_CELLS`] away (the farthest cell, should the maze be smaller).
+    /// A start at rest and a goal at least [`MIN_DISTANCE_CELLS`] away (the farthest cell, should the maze be smaller).
     /// The same maze and seed give the same trial.
     pub fn draw(maze: Maze, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -37,7 +37,7 @@ impl Trial {
             }
         }
         let farthest = pairs.iter().map(|(.., distance)| *distance).max().unwrap_or(0);
-        pairs.retain(|(.., distance)| *distance >= LEAST_DISTANCE_CELLS.min(farthest));
+        pairs.retain(|(.., distance)| *distance >= MIN_DISTANCE_CELLS.min(farthest));
         let (from, to, _) = pairs[rng.random_range(0..pairs.len())];
         let start = from.centre() + jitter(GOAL_JITTER_M, &mut rng);
         let goal = to.centre() + jitter(GOAL_JITTER_M, &mut rng);
@@ -104,7 +104,7 @@ mod tests {
             let trial = Trial::draw(Maze::demo(), seed);
             let cell = |p| trial.maze().cell_at(p).unwrap();
             let distance = trial.maze().distance(cell(trial.state().position), cell(trial.goal())).unwrap();
-            assert!(distance >= LEAST_DISTANCE_CELLS, "seed {seed}: {distance}");
+            assert!(distance >= MIN_DISTANCE_CELLS, "seed {seed}: {distance}");
             let again = Trial::draw(Maze::demo(), seed);
             assert_eq!((again.state(), again.goal()), (trial.state(), trial.goal()));
         }

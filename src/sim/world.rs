@@ -120,15 +120,15 @@ mod tests {
     /// Distance of the disc's centre to the nearest wall.
     fn clearance(world: &World) -> f64 {
         let p = world.state().position;
-        let mut least = f64::INFINITY;
+        let mut min = f64::INFINITY;
         for (r, c) in (-1..=world.maze().rows() as i64)
             .flat_map(|r| (-1..=world.maze().columns() as i64).map(move |c| (r, c)))
             .filter(|(r, c)| world.maze().is_wall(*r, *c))
         {
             let nearest = Vector2::new(p.x.clamp(c as f64, c as f64 + 1.0), p.y.clamp(r as f64, r as f64 + 1.0));
-            least = least.min((p - nearest).norm());
+            min = min.min((p - nearest).norm());
         }
-        least
+        min
     }
 
     fn corridor() -> World {

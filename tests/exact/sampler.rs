@@ -2,7 +2,7 @@
 
 use df_planner::config::{MatrixKind, NoiseScheduleKind};
 use df_planner::diffusion::{
-    Denoiser, DenoiserError, Known, NoiseSchedule, SchedulingMatrix, Solver, SolverKind, TokenSpec, Tokens, sample,
+    Denoiser, DenoiserError, Known, NoiseSchedule, SchedulingMatrix, Solver, SolverConfig, TokenSpec, Tokens, sample,
 };
 use nalgebra::DVector;
 use rand::SeedableRng;
@@ -38,7 +38,7 @@ const PATTERNS: [(&str, Pattern); 5] = [
 ];
 
 /// Samples and the exact conditional of what is sampled.
-fn run(process: &Process, pattern: Pattern, matrix: &SchedulingMatrix, kind: SolverKind, seed: u64) -> (f64, f64) {
+fn run(process: &Process, pattern: Pattern, matrix: &SchedulingMatrix, kind: SolverConfig, seed: u64) -> (f64, f64) {
     let (spec, schedule) = (spec(), NoiseSchedule(NoiseScheduleKind::Cosine));
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let truth = process.sample(&mut rng);
@@ -76,7 +76,7 @@ fn sampled(
     process: &Process,
     known: &Known,
     matrix: &SchedulingMatrix,
-    kind: SolverKind,
+    kind: SolverConfig,
     rng: &mut ChaCha8Rng,
 ) -> Tokens {
     let (spec, schedule) = (spec(), NoiseSchedule(NoiseScheduleKind::Cosine));
@@ -101,7 +101,7 @@ fn samples_have_the_exact_conditional_distribution() {
     for (m, matrix_kind) in MATRICES.into_iter().enumerate() {
         // The first-order solvers need more rows than the second-order one for errors below those of 2000 samples.
         for (kind, steps) in
-            [(SolverKind::Ddim { eta: 0.0 }, 240), (SolverKind::Ddim { eta: 1.0 }, 400), (SolverKind::DpmSolver2M, 48)]
+            [(SolverConfig::ddim(0.0), 240), (SolverConfig::ddim(1.0), 400), (SolverConfig::dpm_solver(), 48)]
         {
             let slope = steps as f64 / 4.0;
             let matrix = SchedulingMatrix::new(matrix_kind, TOKENS, steps, slope).unwrap();
@@ -124,7 +124,7 @@ fn a_wrong_sampler_is_found() {
     let process = Process::draw(TOKENS, CHANNELS, 7);
     // One step from pure noise gives the conditional mean: no covariance at all; three steps too little of it.
     let matrix = SchedulingMatrix::new(MatrixKind::FullSequence, TOKENS, 3, 0.0).unwrap();
-    let (_, of_covariance) = run(&process, PATTERNS[0].1, &matrix, SolverKind::Ddim { eta: 0.0 }, 1);
+    let (_, of_covariance) = run(&process, PATTERNS[0].1, &matrix, SolverConfig::ddim(0.0), 1);
     assert!(of_covariance > 1.0, "{of_covariance}");
 }
 
@@ -134,27 +134,27 @@ fn the_multistep_solver_is_of_second_order() {
     let process = Process::draw(TOKENS, CHANNELS, 7);
     let known = Known::nothing(20, TOKENS, &spec());
     for matrix_kind in [MatrixKind::FullSequence, MatrixKind::Pyramid] {
-        let end = |kind: SolverKind, steps: usize| {
+        let end = |kind: SolverConfig, steps: usize| {
             let matrix = SchedulingMatrix::new(matrix_kind, TOKENS, steps, steps as f64 / 4.0).unwrap();
             sampled(&process, &known, &matrix, kind, &mut ChaCha8Rng::seed_from_u64(3))
         };
-        let exact = end(SolverKind::DpmSolver2M, 2048);
+        let exact = end(SolverConfig::dpm_solver(), 2048);
         let error = |kind, steps| {
             let x = end(kind, steps);
             let squares: f32 = x.data.iter().zip(&exact.data).map(|(a, b)| (a - b).powi(2)).sum();
             f64::from(squares / x.data.len() as f32).sqrt()
         };
-        let ddim = SolverKind::Ddim { eta: 0.0 };
+        let ddim = SolverConfig::ddim(0.0);
         let order = |kind| (error(kind, 16) / error(kind, 64)).log2() / 2.0;
-        let (first, second) = (order(ddim), order(SolverKind::DpmSolver2M));
+        let (first, second) = (order(ddim), order(SolverConfig::dpm_solver()));
         println!(
             "{matrix_kind:?}: orders {first:.2} and {second:.2}; errors at 16 steps {:.4} and {:.4}",
             error(ddim, 16),
-            error(SolverKind::DpmSolver2M, 16)
+            error(SolverConfig::dpm_solver(), 16)
         );
         assert!((0.8..1.3).contains(&first), "DDIM: {first}");
         assert!(second > 1.6, "DPM-Solver++: {second}");
         // As exact in a third of the steps.
-        assert!(error(SolverKind::DpmSolver2M, 16) < error(ddim, 48));
+        assert!(error(SolverConfig::dpm_solver(), 16) < error(ddim, 48));
     }
 }

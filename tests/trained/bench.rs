@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use df_planner::config::{Config, MatrixKind};
 use df_planner::data::{Episode, Recording};
-use df_planner::diffusion::{Denoiser, Known, NoiseSchedule, SchedulingMatrix, Solver, SolverKind, Tokens, sample};
+use df_planner::diffusion::{Denoiser, Known, NoiseSchedule, SchedulingMatrix, Solver, SolverConfig, Tokens, sample};
 use df_planner::model::{Checkpoint, Engine};
 use df_planner::signal::{Frame, Layout};
 use df_planner::training::parallel::Alone;
@@ -99,7 +99,7 @@ pub fn answers(
     x.data.iter_mut().for_each(|value| *value = StandardNormal.sample(rng));
     known.put(&mut x, schedule);
     let mut denoiser = checkpoint.denoiser(&Engine::Native);
-    let mut solver = Solver::new(SolverKind::Ddim { eta: 0.0 }, schedule, &spec);
+    let mut solver = Solver::new(SolverConfig::ddim(0.0), schedule, &spec);
     sample(&mut x, &known, &matrix, &mut solver, &mut |_| (), &mut |step| {
         denoiser.denoise(step.x, step.levels).map(Some)
     })

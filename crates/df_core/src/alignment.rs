@@ -19,7 +19,7 @@ const NS_PER_S: f64 = 1e9;
 const LOOKBACK_NS: i64 = 1_000_000_000;
 /// Most samples of one group that are kept: a bound on memory against stamps that never come due and against a caller
 /// that never asks. At 1 kHz it is more than a minute.
-const SAMPLES_MAX: usize = 1 << 16;
+const MAX_SAMPLES: usize = 1 << 16;
 
 /// Collects stamped samples and gives the frame of a tick.
 #[derive(Clone, Debug)]
@@ -88,9 +88,9 @@ impl Aligner {
                 frame.present[modality] = true;
                 if self.uncertainty[g] != Uncertainty::default() {
                     let age_s = tick_ns.saturating_sub(sample.stamp_ns) as f64 / NS_PER_S;
-                    frame.deviation.resize(self.layout.frame_channels(), 0.0);
+                    frame.std.resize(self.layout.frame_channels(), 0.0);
                     for (i, c) in channels.enumerate() {
-                        frame.deviation[c] = deviation(&self.uncertainty[g], age_s, variances.get(i));
+                        frame.std[c] = std(&self.uncertainty[g], age_s, variances.get(i));
                     }
                 }
             }
@@ -134,11 +134,11 @@ impl Aligner {
 }
 
 /// In the group's unit; infinite where the variance is unknown (negative, as ROS messages say it).
-fn deviation(uncertainty: &Uncertainty, age_s: f64, variance: Option<&f64>) -> f32 {
+fn std(uncertainty: &Uncertainty, age_s: f64, variance: Option<&f64>) -> f32 {
     match variance {
         Some(variance) if *variance < 0.0 => f32::INFINITY,
         variance => {
-            let squares = uncertainty.deviation.powi(2) + (uncertainty.per_s * age_s).powi(2);
+            let squares = uncertainty.std.powi(2) + (uncertainty.per_s * age_s).powi(2);
             (squares + variance.unwrap_or(&0.0)).sqrt() as f32
         }
     }
@@ -189,7 +189,7 @@ impl Track {
             }
         };
         self.pool[place * self.width..][..self.width].copy_from_slice(values);
-        if self.samples.len() > SAMPLES_MAX {
+        if self.samples.len() > MAX_SAMPLES {
             self.make_room(newest_tick_ns);
         }
     }
@@ -296,7 +296,7 @@ mod tests {
     fn a_sample_is_as_exact_as_its_sensor_its_age_and_its_message_say() {
         let text = include_str!("../../../config/point_maze.yaml").replacen(
             "    max_age_s: 0.1",
-            "    uncertainty: {deviation: 0.3, per_s: 8.0, variances: ['pose.covariance[0]', 'pose.covariance[7]']}\n    max_age_s: 0.1",
+            "    uncertainty: {std: 0.3, per_s: 8.0, variances: ['pose.covariance[0]', 'pose.covariance[7]']}\n    max_age_s: 0.1",
             1,
         );
         let config = Contract::parse(&text, Path::new("c.yaml")).unwrap();
@@ -308,8 +308,8 @@ mod tests {
         let frame = aligner.frame_at(100 * MS);
         // 50 ms old: 0.3^2 + (8 * 0.05)^2 + 1.44 = 0.09 + 0.16 + 1.44 = 1.3^2. A variance of -1 is unknown.
         assert_eq!(frame.values, [0.0, 0.0, 1.0, 2.0, 5.0, 6.0]);
-        assert!((frame.deviation[2] - 1.3).abs() < 1e-6 && frame.deviation[3].is_infinite());
-        assert_eq!(frame.deviation[4..], [0.0, 0.0]);
+        assert!((frame.std[2] - 1.3).abs() < 1e-6 && frame.std[3].is_infinite());
+        assert_eq!(frame.std[4..], [0.0, 0.0]);
     }
 
     #[test]
@@ -392,11 +392,11 @@ mod tests {
         assert!(aligner.observations[0].pool.len() < 2 * 1_120);
         assert_eq!(aligner.frame_at(100_010 * MS).values[2], 9.0);
         // Stamps that never come due, or ticks that are never asked for, do not fill the memory either.
-        for k in 0..2 * SAMPLES_MAX as i64 {
+        for k in 0..2 * MAX_SAMPLES as i64 {
             aligner.observe(1, i64::MAX - k, &[0.0, 0.0]);
             aligner.command(200_000 * MS + k, &[0.0, 0.0]);
         }
-        assert!(aligner.observations[1].samples.len() <= SAMPLES_MAX && aligner.commands.samples.len() <= SAMPLES_MAX);
+        assert!(aligner.observations[1].samples.len() <= MAX_SAMPLES && aligner.commands.samples.len() <= MAX_SAMPLES);
         aligner.observe(1, 100_020 * MS, &[5.0, 5.0]);
         assert_eq!(aligner.frame_at(100_020 * MS).values[4], 5.0);
     }

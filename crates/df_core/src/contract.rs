@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
-use crate::settings::{Check, ConfigError, Document, at_least_one, not_negative, positive, require};
+use crate::settings::{Validation, ConfigError, Document, at_least_one, not_negative, positive, require};
 
 /// The modality name that is reserved for the action.
 pub const ACTION: &str = "action";
@@ -77,7 +77,7 @@ impl Contract {
     ///
     /// # Errors
     /// Key, value and rule.
-    pub fn check(&self) -> Check {
+    pub fn check(&self) -> Validation {
         positive("period_s", self.period_s)?;
         require((1e-4..=60.0).contains(&self.period_s), "period_s", self.period_s, "must lie between 0.0001 s and 60 s")?;
         at_least_one("frame_stack", self.frame_stack)?;
@@ -89,7 +89,7 @@ impl Contract {
         self.check_goal()
     }
 
-    fn check_goal(&self) -> Check {
+    fn check_goal(&self) -> Validation {
         let Some(goal) = &self.goal else { return Ok(()) };
         check_topic("goal", &goal.topic, &goal.message_type, &goal.fields, &[])?;
         at_least_one("goal.qos.depth", goal.qos.depth)?;
@@ -164,7 +164,8 @@ pub struct ObservationGroup {
 #[serde(deny_unknown_fields, default)]
 pub struct Uncertainty {
     /// Of every sample, in the group's unit.
-    pub deviation: f64,
+    #[serde(alias = "deviation")]
+    pub std: f64,
     /// Growth with the sample's age at the tick, in the group's unit per second.
     pub per_s: f64,
     /// Field expressions for the variance of each channel, such as `pose.covariance[0]`. Below 0 means unknown.
@@ -273,7 +274,7 @@ pub struct MapTopic {
     pub qos: Qos,
 }
 
-fn check_topic(key: &str, topic: &str, message_type: &str, fields: &[String], units: &[String]) -> Check {
+fn check_topic(key: &str, topic: &str, message_type: &str, fields: &[String], units: &[String]) -> Validation {
     require(!topic.is_empty() && !topic.contains(' '), format!("{key}.topic"), topic, "must be a ROS topic name")?;
     let parts: Vec<&str> = message_type.split('/').collect();
     require(
@@ -291,7 +292,7 @@ fn check_topic(key: &str, topic: &str, message_type: &str, fields: &[String], un
     )
 }
 
-fn check_frame_id(key: &str, frame_id: Option<&str>) -> Check {
+fn check_frame_id(key: &str, frame_id: Option<&str>) -> Validation {
     let Some(frame_id) = frame_id else { return Ok(()) };
     let holds = is_frame_id(frame_id);
     require(
@@ -307,18 +308,18 @@ pub fn is_frame_id(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('/') && !name.contains(char::is_whitespace)
 }
 
-fn check_group(group: &ObservationGroup) -> Check {
+fn check_group(group: &ObservationGroup) -> Validation {
     let key = format!("observations.{}", group.name);
     require(group.name != ACTION, &key, &group.name, "this name is reserved for the action")?;
     check_topic(&key, &group.topic, &group.message_type, &group.fields, &group.units)?;
     at_least_one(format!("{key}.qos.depth"), group.qos.depth)?;
     check_frame_id(&key, group.frame_id.as_deref())?;
-    not_negative(format!("{key}.uncertainty.deviation"), group.uncertainty.deviation)?;
+    not_negative(format!("{key}.uncertainty.std"), group.uncertainty.std)?;
     not_negative(format!("{key}.uncertainty.per_s"), group.uncertainty.per_s)?;
     positive(format!("{key}.max_age_s"), group.max_age_s)
 }
 
-fn check_action(action: &Action) -> Check {
+fn check_action(action: &Action) -> Validation {
     check_topic(ACTION, &action.topic, &action.message_type, &action.fields, &action.units)?;
     at_least_one("action.qos.depth", action.qos.depth)?;
     positive("action.max_age_s", action.max_age_s)?;

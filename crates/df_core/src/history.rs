@@ -55,7 +55,7 @@ mod tests {
         let mut history = History::new(&layout, 2);
         assert_eq!(history.frames().filter(|f| f.present == [false, false]).count(), 4);
         for k in 0..6 {
-            history.push(Frame { values: vec![k as f32, 0.0], present: vec![true, true], deviation: Vec::new() });
+            history.push(Frame { values: vec![k as f32, 0.0], present: vec![true, true], std: Vec::new() });
         }
         let seen = |history: &History| history.frames().map(|f| f.values[0]).collect::<Vec<_>>();
         assert_eq!(seen(&history), [2.0, 3.0, 4.0, 5.0]);

@@ -70,7 +70,7 @@ pub struct Frame {
     /// Per modality: was it observed?
     pub present: Vec<bool>,
     /// Standard deviation of the measurement, one per channel in its unit; empty: all are exact.
-    pub deviation: Vec<f32>,
+    pub std: Vec<f32>,
 }
 
 impl Frame {
@@ -79,7 +79,7 @@ impl Frame {
         Self {
             values: vec![0.0; layout.frame_channels()],
             present: vec![false; layout.modalities.len()],
-            deviation: Vec::new(),
+            std: Vec::new(),
         }
     }
 }

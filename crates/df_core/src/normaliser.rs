@@ -13,7 +13,7 @@ use super::Layout;
 pub struct Normaliser {
     pub mean: Vec<f32>,
     /// Of the data. Never 0: a constant channel gets 1.
-    pub deviation: Vec<f32>,
+    pub std: Vec<f32>,
     /// The deviation, in units, of noise of size 1: that of the data, unless it was said otherwise ([`Normaliser::scaled`]).
     pub noise_scale: Vec<f32>,
 }
@@ -22,21 +22,21 @@ pub struct Normaliser {
 #[derive(Deserialize)]
 struct Stored {
     mean: Vec<f32>,
-    deviation: Vec<f32>,
+    std: Vec<f32>,
     noise_scale: Option<Vec<f32>>,
 }
 
 impl From<Stored> for Normaliser {
-    fn from(Stored { mean, deviation, noise_scale }: Stored) -> Self {
-        let noise_scale = noise_scale.unwrap_or_else(|| deviation.clone());
-        Self { mean, deviation, noise_scale }
+    fn from(Stored { mean, std, noise_scale }: Stored) -> Self {
+        let noise_scale = noise_scale.unwrap_or_else(|| std.clone());
+        Self { mean, std, noise_scale }
     }
 }
 
 impl Normaliser {
     /// One value per channel of a frame; the noise is as large as the data.
-    pub fn new(mean: Vec<f32>, deviation: Vec<f32>) -> Self {
-        Self { mean, noise_scale: deviation.clone(), deviation }
+    pub fn new(mean: Vec<f32>, std: Vec<f32>) -> Self {
+        Self { mean, noise_scale: std.clone(), std }
     }
 
     /// The same with other noise for the channels of these modalities, units.
@@ -51,7 +51,7 @@ impl Normaliser {
 
     /// Whether the noise is other than the data is wide.
     pub fn is_scaled(&self) -> bool {
-        self.noise_scale != self.deviation
+        self.noise_scale != self.std
     }
 
     /// Fits mean and deviation to frames (`[frame][channel]`, a byte per frame and modality, 0 where missing), in one pass.
@@ -70,12 +70,12 @@ impl Normaliser {
                 squares[c] += delta * (f64::from(values[c]) - mean[c]);
             }
         }
-        let deviation = |c: usize| {
-            let deviation = (squares[c] / count[c].max(1) as f64).sqrt();
+        let std = |c: usize| {
+            let std = (squares[c] / count[c].max(1) as f64).sqrt();
             // Below this share of the mean a spread is rounding of f32, not signal.
-            if deviation > 1e-6 * mean[c].abs().max(1.0) { deviation as f32 } else { 1.0 }
+            if std > 1e-6 * mean[c].abs().max(1.0) { std as f32 } else { 1.0 }
         };
-        Self::new(mean.iter().map(|&m| m as f32).collect(), (0..channels).map(deviation).collect())
+        Self::new(mean.iter().map(|&m| m as f32).collect(), (0..channels).map(std).collect())
     }
 
     /// One value of channel `c` of a frame, normalised.
@@ -100,12 +100,12 @@ mod tests {
             vec![(vec![1.0, 5.0], vec![1, 1]), (vec![3.0, 5.0], vec![1, 1]), (vec![99.0, 5.0], vec![0, 1])];
         let normaliser = Normaliser::fit(&layout, frames.iter().map(|(v, p)| (v.as_slice(), p.as_slice())));
         // Channel a: 1 and 3, mean 2, deviation 1; the missing 99 does not count. Channel x is constant: deviation 1.
-        assert_eq!((normaliser.mean.as_slice(), normaliser.deviation.as_slice()), (&[2.0, 5.0][..], &[1.0, 1.0][..]));
+        assert_eq!((normaliser.mean.as_slice(), normaliser.std.as_slice()), (&[2.0, 5.0][..], &[1.0, 1.0][..]));
         assert_eq!(normaliser.invert(0, normaliser.apply(0, 2.7)), 2.7);
         // Noise of 4 units on x: 2 units are half of it; a is as it was.
         let scaled = normaliser.clone().scaled(&layout, &[("pose".to_string(), 4.0)].into());
         assert_eq!((scaled.apply(1, 7.0), scaled.invert(1, 0.5), scaled.apply(0, 3.0)), (0.5, 7.0, 1.0));
-        assert!(scaled.is_scaled() && !normaliser.is_scaled() && scaled.deviation == normaliser.deviation);
+        assert!(scaled.is_scaled() && !normaliser.is_scaled() && scaled.std == normaliser.std);
     }
 
     #[test]

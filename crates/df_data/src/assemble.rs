@@ -18,9 +18,9 @@ use crate::DataConfig;
 use df_core::{Aligner, Frame, Layout};
 
 /// Longest episode in ticks (38 days at 20 Hz): more is a wrong stamp.
-const TICKS_MAX: i64 = 1 << 26;
+const MAX_TICKS: i64 = 1 << 26;
 /// Most frames in a row, inside an episode, of which none has all required groups: more end the episode.
-const HELD_MAX: usize = 1 << 16;
+const MAX_HELD: usize = 1 << 16;
 /// Samples between two looks at what is complete.
 const STRIDE: u32 = 256;
 
@@ -256,9 +256,9 @@ impl<'a> Assembler<'a> {
                 (last_ns, is_over) = (run.last_ns, self.is_closed(runs));
             }
         }
-        if last_ns.saturating_sub(live.start_ns) / self.period_ns > TICKS_MAX {
+        if last_ns.saturating_sub(live.start_ns) / self.period_ns > MAX_TICKS {
             let got = last_ns.saturating_sub(live.start_ns) / self.period_ns;
-            self.too_long = Some(BagError::TooLong { expected: TICKS_MAX, got });
+            self.too_long = Some(BagError::TooLong { expected: MAX_TICKS, got });
             return (live, true);
         }
         let mut until_ns = last_ns;
@@ -303,7 +303,7 @@ impl<'a> Assembler<'a> {
             if live.begun {
                 live.held.push((tick_ns, frame));
             }
-            if live.held.len() > HELD_MAX {
+            if live.held.len() > MAX_HELD {
                 live.held.clear();
                 live.begun = false;
             }

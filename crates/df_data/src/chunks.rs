@@ -10,11 +10,11 @@ use std::sync::mpsc::{Receiver, channel};
 
 use mcap::sans_io::{LinearReadEvent, LinearReader, LinearReaderOptions};
 
-use super::records::{Body, Broken, CHUNK, CHUNK_MAX, Each, PREFIX_LENGTH, give};
+use super::records::{Body, ValidationError, CHUNK, MAX_CHUNK, Each, PREFIX_LENGTH, give};
 
 /// What the chunks on their way may take together, packed and unpacked, bytes; a larger one goes alone. Recorders write chunks
 /// of up to 4 MiB.
-const AHEAD_MAX: u64 = 32 << 20;
+const MAX_AHEAD: u64 = 32 << 20;
 /// Chunks on their way: more than threads can work on at a time would only wait.
 const AHEAD_COUNT: usize = 4;
 
@@ -64,8 +64,8 @@ impl Chunk {
     /// Finds the records; unpacks and checks them. `whole`: all of the chunk is there.
     fn unpack(&mut self, whole: bool) -> Result<Place, String> {
         let Head { size, checksum, compression, packed, start } = Head::parse(&self.body).ok_or_else(short)?;
-        if size > CHUNK_MAX {
-            return Err(format!("expected a chunk of at most {CHUNK_MAX} bytes, got {size}"));
+        if size > MAX_CHUNK {
+            return Err(format!("expected a chunk of at most {MAX_CHUNK} bytes, got {size}"));
         }
         let there = (self.body.len() - start) as u64;
         if whole && packed > there {
@@ -127,15 +127,15 @@ impl Ahead {
         self.spare.pop().unwrap_or_default()
     }
 
-    /// Takes a chunk whose body was read. Chunks before it are given where there is no more room.
+    /// Takes a chunk whose body was read. Chunks before it are given where there is no more module.
     ///
     /// # Errors
     /// The first chunk that makes no sense; later ones are dropped.
-    pub fn push(&mut self, mut chunk: Chunk, offset: u64, each: Each) -> Result<(), Broken> {
+    pub fn push(&mut self, mut chunk: Chunk, offset: u64, each: Each) -> Result<(), ValidationError> {
         chunk.offset = offset;
-        let size = Head::parse(&chunk.body).map_or(0, |head| head.size.min(CHUNK_MAX));
+        let size = Head::parse(&chunk.body).map_or(0, |head| head.size.min(MAX_CHUNK));
         let takes = chunk.body.capacity() as u64 + size;
-        while self.chunks.len() >= AHEAD_COUNT || (!self.chunks.is_empty() && self.takes() + takes > AHEAD_MAX) {
+        while self.chunks.len() >= AHEAD_COUNT || (!self.chunks.is_empty() && self.takes() + takes > MAX_AHEAD) {
             self.give_first(each)?;
         }
         let (sender, receiver) = channel();
@@ -158,7 +158,7 @@ impl Ahead {
     ///
     /// # Errors
     /// As [`Ahead::push`].
-    pub fn give_all(&mut self, each: Each) -> Result<(), Broken> {
+    pub fn give_all(&mut self, each: Each) -> Result<(), ValidationError> {
         while !self.chunks.is_empty() {
             self.give_first(each)?;
         }
@@ -169,9 +169,9 @@ impl Ahead {
         self.chunks.iter().map(|(takes, _)| takes).sum()
     }
 
-    fn give_first(&mut self, each: Each) -> Result<(), Broken> {
+    fn give_first(&mut self, each: Each) -> Result<(), ValidationError> {
         let Some((_, first)) = self.chunks.pop_front() else { return Ok(()) };
-        let lost = |_| Broken::Io(std::io::Error::other("a thread that unpacked a chunk has ended"));
+        let lost = |_| ValidationError::Io(std::io::Error::other("a thread that unpacked a chunk has ended"));
         let (chunk, place) = first.recv().map_err(lost)?;
         let outcome = place.and_then(|place| chunk.give(place, chunk.body.len() as u64, true, each));
         let offset = chunk.offset;
@@ -179,7 +179,7 @@ impl Ahead {
         outcome.map_err(|reason| {
             // What lies behind damage is not given.
             self.chunks.clear();
-            Broken::Damaged { offset, reason }
+            ValidationError::Damaged { offset, reason }
         })
     }
 }
@@ -215,7 +215,7 @@ fn foreign(body: &[u8], length: u64, whole: bool, each: Each) -> Result<(), Stri
         .with_skip_start_magic(true)
         .with_skip_end_magic(true)
         .with_prevalidate_chunk_crcs(whole)
-        .with_record_length_limit(CHUNK_MAX as usize);
+        .with_record_length_limit(MAX_CHUNK as usize);
     let mut reader = LinearReader::new_with_options(options);
     let mut prefix = [CHUNK; PREFIX_LENGTH];
     prefix[1..].copy_from_slice(&length.to_le_bytes());
@@ -223,8 +223,8 @@ fn foreign(body: &[u8], length: u64, whole: bool, each: Each) -> Result<(), Stri
     while let Some(event) = reader.next_event() {
         match event.map_err(|error| error.to_string())? {
             LinearReadEvent::ReadRequest(wanted) => {
-                let most = wanted.min(PREFIX_LENGTH + body.len());
-                let read = source.read(reader.insert(most)).map_err(|error| error.to_string())?;
+                let max = wanted.min(PREFIX_LENGTH + body.len());
+                let read = source.read(reader.insert(max)).map_err(|error| error.to_string())?;
                 reader.notify_read(read);
             }
             LinearReadEvent::Record { data, opcode } => give(opcode, data, each)?,

@@ -9,7 +9,7 @@ use df_core::Bound;
 use df_message::Extractor;
 
 /// A wider column is refused.
-const WIDTH_MAX: usize = 1 << 16;
+const MAX_WIDTH: usize = 1 << 16;
 
 /// What a kind of dataset is called in the configuration, and what this one has.
 pub struct Dataset<'a> {
@@ -149,8 +149,8 @@ fn pick<'c>(text: &str, has: &'c [Column]) -> Result<(&'c Column, std::ops::Rang
     let column = has.iter().find(|column| column.name == name);
     let column = column.ok_or_else(|| format!("must be a column of the dataset, which has {}", list(has)))?;
     let width = column.width;
-    if width == 0 || width > WIDTH_MAX {
-        return Err(format!("must be a column of 1 to {WIDTH_MAX} values; this one has {width}"));
+    if width == 0 || width > MAX_WIDTH {
+        return Err(format!("must be a column of 1 to {MAX_WIDTH} values; this one has {width}"));
     }
     let number = |text: &str| text.trim().parse::<usize>().ok();
     let range = match inside {

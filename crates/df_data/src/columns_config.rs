@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use df_core::ACTION;
-use df_core::settings::{Check, require};
+use df_core::settings::{Validation, require};
 
 /// Columns by observation group or `action`, each list in the order of the group's channels.
 pub type Columns = BTreeMap<String, Vec<String>>;
@@ -27,7 +27,7 @@ impl ColumnsConfig {
     ///
     /// # Errors
     /// Key, value and rule.
-    pub fn check(&self, groups: &[&str]) -> Check {
+    pub fn check(&self, groups: &[&str]) -> Validation {
         for (kind, columns) in [("lerobot", &self.lerobot), ("hdf5", &self.hdf5)] {
             for (name, list) in columns {
                 let key = format!("columns.{kind}.{name}");

@@ -9,7 +9,7 @@ use df_core::Bound;
 use df_core::{Frame, Layout};
 
 /// Reasons of refused samples that are kept for people.
-const REASONS_MAX: usize = 5;
+const MAX_REASONS: usize = 5;
 
 /// Consecutive frames, one per tick, without a gap.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +37,7 @@ impl EpisodeReport {
     /// Counts a message or row that could not be used.
     pub fn refuse(&mut self, reason: String) {
         self.refused += 1;
-        if self.reasons.len() < REASONS_MAX {
+        if self.reasons.len() < MAX_REASONS {
             self.reasons.push(reason);
         }
     }

@@ -23,11 +23,11 @@ const ENDS: [&str; 2] = ["terminals", "timeouts"];
 /// Values of one column that are read at a time.
 const BATCH: u64 = 1 << 16;
 /// How deep datasets are looked for, in groups.
-const DEPTH_MAX: usize = 3;
+const MAX_DEPTH: usize = 3;
 /// Wider elements, such as strings, are no numbers.
-const NUMBER_MAX: u64 = 8;
+const MAX_NUMBER: u64 = 8;
 /// A larger chunk, unpacked, is refused, bytes: h5py makes chunks of up to 1 MiB by itself.
-const CHUNK_MAX: u64 = 64 << 20;
+const MAX_CHUNK: u64 = 64 << 20;
 
 /// A D4RL or Minari file.
 pub struct Hdf5 {
@@ -60,7 +60,7 @@ impl Hdf5 {
             None => file.root(),
         };
         let (mut columns, mut unreadable) = (Vec::new(), Vec::new());
-        columns_of((&table, length), "", DEPTH_MAX, (&mut columns, &mut unreadable)).map_err(not_a_table)?;
+        columns_of((&table, length), "", MAX_DEPTH, (&mut columns, &mut unreadable)).map_err(not_a_table)?;
         if columns.is_empty() {
             let reason = format!("it holds no datasets of numbers, neither below `{EPISODE}0` nor at the root");
             return Err(BagError::NotABag { path, reason });
@@ -229,7 +229,7 @@ impl Numbers {
         };
         let (rows, inner) = shape.split_first().ok_or_else(|| format!("`{name}`: expected rows, got one value"))?;
         let width = inner.iter().try_fold(1u64, |width, &length| width.checked_mul(length));
-        let width = width.filter(|width| *width <= BATCH && size <= NUMBER_MAX);
+        let width = width.filter(|width| *width <= BATCH && size <= MAX_NUMBER);
         let width = width.ok_or_else(|| format!("`{name}`: expected at most {BATCH} numbers a row, got {inner:?}"))?;
         let numbers = Self { dataset, rows: *rows, width: width as usize, is_flag };
         // Storage that was never written reads as zeros: without this, a damaged length would read as a day of them.
@@ -244,9 +244,9 @@ impl Numbers {
                     return Err(format!("`{name}`: a chunk of {size} bytes at {at} in a file of {length} bytes"));
                 }
                 let in_chunk = chunk.iter().try_fold(1u64, |all, &length| all.checked_mul(length));
-                let in_chunk = in_chunk.filter(|count| count.saturating_mul(size) <= CHUNK_MAX);
+                let in_chunk = in_chunk.filter(|count| count.saturating_mul(size) <= MAX_CHUNK);
                 let in_chunk = in_chunk
-                    .ok_or_else(|| format!("`{name}`: expected chunks of at most {CHUNK_MAX} bytes, got {chunk:?}"))?;
+                    .ok_or_else(|| format!("`{name}`: expected chunks of at most {MAX_CHUNK} bytes, got {chunk:?}"))?;
                 let stored = in_chunk.saturating_mul(chunks.len() as u64);
                 let stated = rows.saturating_mul(width);
                 if stated > stored {

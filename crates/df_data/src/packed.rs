@@ -6,7 +6,7 @@ use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 /// A larger message is refused: images and point clouds stay far below.
-pub const MESSAGE_MAX: usize = 64 << 20;
+pub const MAX_MESSAGE: usize = 64 << 20;
 /// The first bytes of what zstd packed. A serialized message starts with 00.
 const ZSTD: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 /// What a file is read in.
@@ -35,7 +35,7 @@ impl Unpacker {
     /// Puts the serialized message into `into`, unpacked if it is packed.
     ///
     /// # Errors
-    /// Damage; more than [`MESSAGE_MAX`].
+    /// Damage; more than [`MAX_MESSAGE`].
     pub fn unpack(&mut self, data: &[u8], into: &mut Vec<u8>) -> Result<(), String> {
         into.clear();
         if !data.starts_with(&ZSTD) {
@@ -43,9 +43,9 @@ impl Unpacker {
             return Ok(());
         }
         let stated = zstd::zstd_safe::get_frame_content_size(data).ok().flatten();
-        let size = stated.and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= MESSAGE_MAX);
+        let size = stated.and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= MAX_MESSAGE);
         let Some(size) = size else {
-            return Err(format!("expected a packed message of at most {MESSAGE_MAX} bytes, got {stated:?}"));
+            return Err(format!("expected a packed message of at most {MAX_MESSAGE} bytes, got {stated:?}"));
         };
         into.reserve(size);
         let decoder = match &mut self.decoder {

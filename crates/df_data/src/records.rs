@@ -10,7 +10,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::chunks::{Ahead, Chunk};
-use super::packed::{MESSAGE_MAX, is_packed, unpacking};
+use super::packed::{MAX_MESSAGE, is_packed, unpacking};
 
 pub const MAGIC: [u8; 8] = *b"\x89MCAP0\r\n";
 /// Opcode and length before each body.
@@ -18,9 +18,9 @@ pub const PREFIX_LENGTH: usize = 1 + 8;
 /// The footer record with its prefix, and the magic after it.
 const TAIL_LENGTH: u64 = PREFIX_LENGTH as u64 + 20 + MAGIC.len() as u64;
 /// A larger record (other than a chunk) is refused.
-const RECORD_MAX: u64 = MESSAGE_MAX as u64;
+const MAX_RECORD: u64 = MAX_MESSAGE as u64;
 /// A larger chunk is refused, packed or unpacked. rosbag2 writes chunks below 4 MiB, and at most one record of any size.
-pub const CHUNK_MAX: u64 = 2 * RECORD_MAX;
+pub const MAX_CHUNK: u64 = 2 * MAX_RECORD;
 
 pub const FOOTER: u8 = 0x02;
 pub const SCHEMA: u8 = 0x03;
@@ -33,7 +33,7 @@ pub const DATA_END: u8 = 0x0F;
 
 /// Why the records of a file end before their end. `offset`: the first byte of the record (or chunk) in the file.
 #[derive(Debug)]
-pub enum Broken {
+pub enum ValidationError {
     Io(io::Error),
     /// The file ends inside this record, as when the recorder was killed.
     Cut {
@@ -45,7 +45,7 @@ pub enum Broken {
     },
 }
 
-impl From<io::Error> for Broken {
+impl From<io::Error> for ValidationError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
@@ -159,7 +159,7 @@ enum Next {
 
 impl Records {
     /// Opens a file and checks its first bytes.
-    pub fn open(path: &Path) -> Result<Self, Broken> {
+    pub fn open(path: &Path) -> Result<Self, ValidationError> {
         let file = File::open(path)?;
         let (source, length) = if is_packed(path)? {
             (Source::Packed(Box::new(unpacking(file)?)), u64::MAX)
@@ -171,7 +171,7 @@ impl Records {
         let mut magic = [0; MAGIC.len()];
         records.fill(&mut magic)?;
         if magic != MAGIC {
-            return Err(Broken::Damaged {
+            return Err(ValidationError::Damaged {
                 offset: 0,
                 reason: format!("expected the first bytes of an MCAP file, got {magic:02x?}"),
             });
@@ -182,7 +182,7 @@ impl Records {
 
     /// Reads the data section: every schema, channel and message, chunks unpacked, in the order of the file.
     /// Returns at its end.
-    pub fn data(&mut self, each: Each) -> Result<(), Broken> {
+    pub fn data(&mut self, each: Each) -> Result<(), ValidationError> {
         let mut ahead = Ahead::default();
         let outcome = loop {
             match self.read_chunk(&mut ahead, each) {
@@ -191,14 +191,14 @@ impl Records {
                 Ok(Next::Record(MESSAGE_INDEX, _)) => {}
                 Ok(Next::Record(opcode, offset)) => {
                     ahead.give_all(each)?;
-                    give(opcode, &self.body, each).map_err(|reason| Broken::Damaged { offset, reason })?;
+                    give(opcode, &self.body, each).map_err(|reason| ValidationError::Damaged { offset, reason })?;
                 }
                 Ok(Next::End) => break Ok(()),
                 Ok(Next::Cut(mut chunk, length, offset)) => {
                     ahead.give_all(each)?;
                     // The messages that lie before the cut are given; their checksum lies behind it.
                     let _ = chunk.give_cut(length, each);
-                    return Err(Broken::Cut { offset });
+                    return Err(ValidationError::Cut { offset });
                 }
                 Err(broken) => break Err(broken),
             }
@@ -209,7 +209,7 @@ impl Records {
     }
 
     /// Reads one record; a chunk is sent on its way.
-    fn read_chunk(&mut self, ahead: &mut Ahead, each: Each) -> Result<Next, Broken> {
+    fn read_chunk(&mut self, ahead: &mut Ahead, each: Each) -> Result<Next, ValidationError> {
         let offset = self.offset;
         let (opcode, length) = self.prefix()?;
         if matches!(opcode, DATA_END | FOOTER) {
@@ -224,7 +224,7 @@ impl Records {
         let loaded = self.load(length);
         std::mem::swap(&mut chunk.body, &mut self.body);
         match loaded {
-            Err(Broken::Cut { .. }) => Ok(Next::Cut(chunk, length, offset)),
+            Err(ValidationError::Cut { .. }) => Ok(Next::Cut(chunk, length, offset)),
             loaded => {
                 loaded?;
                 ahead.push(chunk, offset, each).map(|()| Next::Chunk)
@@ -233,7 +233,7 @@ impl Records {
     }
 
     /// Reads the summary section; `false` if the file has none, or none that can be jumped to.
-    pub fn summary(&mut self, each: Each) -> Result<bool, Broken> {
+    pub fn summary(&mut self, each: Each) -> Result<bool, ValidationError> {
         let Some(end) = self.length.checked_sub(TAIL_LENGTH) else { return Ok(false) };
         if matches!(self.source, Source::Packed(_)) {
             return Ok(false);
@@ -253,12 +253,12 @@ impl Records {
             let offset = self.offset;
             let (opcode, length) = self.prefix()?;
             self.load(length)?;
-            give(opcode, &self.body, each).map_err(|reason| Broken::Damaged { offset, reason })?;
+            give(opcode, &self.body, each).map_err(|reason| ValidationError::Damaged { offset, reason })?;
         }
         Ok(true)
     }
 
-    fn seek(&mut self, offset: u64) -> Result<(), Broken> {
+    fn seek(&mut self, offset: u64) -> Result<(), ValidationError> {
         if let Source::Plain(source) = &mut self.source {
             self.offset = source.seek(SeekFrom::Start(offset))?;
         }
@@ -266,49 +266,49 @@ impl Records {
     }
 
     /// Opcode and length of the next record.
-    fn prefix(&mut self) -> Result<(u8, u64), Broken> {
+    fn prefix(&mut self) -> Result<(u8, u64), ValidationError> {
         let offset = self.offset;
         let mut prefix = [0; PREFIX_LENGTH];
         self.fill(&mut prefix)?;
         self.offset += PREFIX_LENGTH as u64;
         let [opcode, length @ ..] = prefix;
         let length = u64::from_le_bytes(length);
-        let most = if opcode == CHUNK { CHUNK_MAX } else { RECORD_MAX };
-        if length > most {
-            let reason = format!("expected a record of at most {most} bytes, got {length} (opcode {opcode:#04x})");
-            return Err(Broken::Damaged { offset, reason });
+        let max = if opcode == CHUNK { MAX_CHUNK } else { MAX_RECORD };
+        if length > max {
+            let reason = format!("expected a record of at most {max} bytes, got {length} (opcode {opcode:#04x})");
+            return Err(ValidationError::Damaged { offset, reason });
         }
         Ok((opcode, length))
     }
 
-    fn fill(&mut self, into: &mut [u8]) -> Result<(), Broken> {
+    fn fill(&mut self, into: &mut [u8]) -> Result<(), ValidationError> {
         self.source.read_exact(into).map_err(|error| self.broken(error))
     }
 
     /// Reads a body of `length` bytes. The memory grows with what is there, not with what the length says.
-    fn load(&mut self, length: u64) -> Result<(), Broken> {
+    fn load(&mut self, length: u64) -> Result<(), ValidationError> {
         self.body.clear();
         let read = (&mut self.source).take(length).read_to_end(&mut self.body);
         read.map_err(|error| self.broken(error))?;
         if (self.body.len() as u64) < length {
-            return Err(Broken::Cut { offset: self.offset });
+            return Err(ValidationError::Cut { offset: self.offset });
         }
         self.offset += length;
         Ok(())
     }
 
     /// What an error of the source means: zstd has no kinds of its own.
-    fn broken(&self, error: io::Error) -> Broken {
+    fn broken(&self, error: io::Error) -> ValidationError {
         let offset = self.offset;
         match (&self.source, error.kind()) {
-            (_, io::ErrorKind::UnexpectedEof) => Broken::Cut { offset },
-            (Source::Packed(_), _) => Broken::Damaged { offset, reason: format!("a packed file: {error}") },
-            (Source::Plain(_), _) => Broken::Io(error),
+            (_, io::ErrorKind::UnexpectedEof) => ValidationError::Cut { offset },
+            (Source::Packed(_), _) => ValidationError::Damaged { offset, reason: format!("a packed file: {error}") },
+            (Source::Plain(_), _) => ValidationError::Io(error),
         }
     }
 }
 
-impl Broken {
+impl ValidationError {
     fn at(self, offset: u64) -> Self {
         match self {
             Self::Cut { .. } => Self::Cut { offset },

@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tempfile::NamedTempFile;
 
 use super::bag::Place;
-use super::packed::{MESSAGE_MAX, Unpacker, is_packed, unpacking};
+use super::packed::{MAX_MESSAGE, Unpacker, is_packed, unpacking};
 use super::{Bag, BagError, BagMessage, BagTopic};
 
 /// The message encoding of ROS 2. Topics of another one are left out.
@@ -198,7 +198,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         Connection::open_with_flags(uri(path), flags)?
     };
-    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MESSAGE_MAX as i32)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_MESSAGE as i32)?;
     connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
     Ok(connection)
 }

@@ -6,14 +6,14 @@ use super::{Levels, Tokens};
 pub trait Denoiser {
     /// The clean tokens `E[x0 | x, levels]`, `[batch, token, channel]`.
     ///
-    /// `x` is `[batch, token, channel]`, `levels` `[batch, token, slot]`.
+    /// `x` is `[batch, token, channel]`, `levels` `[batch, token, noise_group]`.
     ///
     /// # Errors
     /// [`DenoiserError`].
     fn denoise(&mut self, x: &Tokens, levels: &Levels) -> Result<Tokens, DenoiserError>;
 
     /// The longest sequence that it can take, tokens; `None`: any.
-    fn most_tokens(&self) -> Option<usize> {
+    fn max_tokens(&self) -> Option<usize> {
         None
     }
 
@@ -34,8 +34,8 @@ pub trait Denoiser {
 /// Why a denoiser gave nothing.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum DenoiserError {
-    #[error("{tokens} tokens are more than the {most} that the network was built for")]
-    TooLong { tokens: usize, most: usize },
+    #[error("{tokens} tokens are more than the {max} that the network was built for")]
+    TooLong { tokens: usize, max: usize },
     #[error("the backend failed: {0}")]
     Backend(String),
     #[error("the network's prediction holds a value that is not finite")]

@@ -1,4 +1,4 @@
-//! How much the error of one slot counts in training, by the signal-to-noise ratio of its level and of its past.
+//! How much the error of one noise group counts in training, by the signal-to-noise ratio of its level and of its past.
 
 use super::{NoiseSchedule, RecentLevels, TokenSpec};
 use crate::ObjectiveKind;
@@ -16,15 +16,15 @@ pub enum LossWeightKind {
     Uniform,
 }
 
-/// A loss weight over the slots of a window.
+/// A loss weight over the noise groups of a window.
 ///
-/// With `SNR = alpha^2 / sigma^2` of a slot, `g = snr_clip`, `S = min(SNR, g) / g` and `U = SNR / g`:
+/// With `SNR = alpha^2 / sigma^2` of a noise group, `g = snr_clip`, `S = min(SNR, g) / g` and `U = SNR / g`:
 /// - `uniform`: 1.
 /// - `min_snr` (Hang et al. 2023, "Efficient Diffusion Training via Min-SNR Weighting Strategy", eq. 7-8): the x0 error
 ///   weighs `min(SNR, g) = g S`. The error of another target is a multiple of it, noise error `= SNR x` x0 error, v error
 ///   `= (SNR + 1) x` x0 error; so the weights are `S / U` for noise and `g S / (g U + 1)` for v.
 /// - `fused_snr` (Chen et al. 2024, "Diffusion Forcing", appendix on SNR reweighting, and `compute_loss_weights` of its
-///   code): a slot is also told about by its past. The past's ratio is an exponential mean over the frames before it,
+///   code): a noise group is also told about by its past. The past's ratio is an exponential mean over the frames before it,
 ///   `C[k] = d C[k-1] + (1 - d) S[k]`, `C[0] = S[0]`, `d = snr_decay`. `S` and `d C[k-1]` are fused as if they were
 ///   probabilities of independent events, `S' = 1 - (1 - d C[k-1]) (1 - S)`, and `U' = 1 - (1 - d C[k-1]) (1 - U)` alike;
 ///   both stand in place of `S` and `U` above. With `d = 0` it is `min_snr`.
@@ -32,9 +32,9 @@ pub enum LossWeightKind {
 /// `S[k]` is the mean over the modalities of frame `k`: what is hidden there tells nothing. The decay is per frame, as the
 /// code's is (it raises it to the power of the frame stack), so that stacking changes nothing.
 ///
-/// Two additions for pure-noise slots, whose clean value is still worth predicting from the rest, and with which sampling
+/// Two additions for pure-noise noise groups, whose clean value is still worth predicting from the rest, and with which sampling
 /// starts here (in the sources their weight is 0 without a past): for v the x0 error weighs 1 more, which is `1 / (SNR + 1)`
-/// more in terms of v; the weight for x0 is at least [`LEAST_X0`]; and 0/0 of noise is 1, its limit. Known slots (level 0)
+/// more in terms of v; the weight for x0 is at least [`MIN_X0`]; and 0/0 of noise is 1, its limit. Known noise groups (level 0)
 /// weigh nothing: there is nothing to learn about them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LossWeight {
@@ -45,10 +45,10 @@ pub struct LossWeight {
 }
 
 /// Least weight of an x0 error.
-const LEAST_X0: f32 = 1e-2;
+const MIN_X0: f32 = 1e-2;
 
 impl LossWeight {
-    /// Weight of the squared error of the target, per slot of a window: `levels` and the result are `[token, slot]`.
+    /// Weight of the squared error of the target, per noise group of a window: `levels` and the result are `[token, noise_group]`.
     pub fn of_window(
         &self,
         levels: &[f32],
@@ -68,7 +68,7 @@ impl LossWeight {
                 // Finite, so that a factor 0 makes 0.
                 let snr = (alpha * alpha / (sigma * sigma)).min(f32::MAX);
                 sum += snr.min(self.snr_clip) / self.snr_clip;
-                weights.push(if sigma > 0.0 { self.of_slot(snr, told, objective) } else { 0.0 });
+                weights.push(if sigma > 0.0 { self.of_noise_group(snr, told, objective) } else { 0.0 });
             }
             let mean = sum / frame.len() as f32;
             past = Some(past.map_or(mean, |past| decay * past + (1.0 - decay) * mean));
@@ -77,7 +77,7 @@ impl LossWeight {
     }
 
     /// `told`: what the past tells, `d C[k-1]`.
-    fn of_slot(&self, snr: f32, told: f32, objective: ObjectiveKind) -> f32 {
+    fn of_noise_group(&self, snr: f32, told: f32, objective: ObjectiveKind) -> f32 {
         if self.kind == LossWeightKind::Uniform {
             return 1.0;
         }
@@ -85,7 +85,7 @@ impl LossWeight {
         let fuse = |ratio: f32| told + (1.0 - told) * ratio;
         let (clipped, whole) = (fuse(snr.min(clip) / clip), fuse(snr / clip));
         match objective {
-            ObjectiveKind::X0 => (clip * clipped).max(LEAST_X0),
+            ObjectiveKind::X0 => (clip * clipped).max(MIN_X0),
             ObjectiveKind::Noise if whole > 0.0 => clipped / whole,
             ObjectiveKind::Noise => 1.0,
             ObjectiveKind::V => clip * clipped / (clip * whole + 1.0) + 1.0 / (snr + 1.0),
@@ -182,7 +182,7 @@ mod tests {
             }
         }
 
-        /// A cleaner past never makes a slot's x0 error count less.
+        /// A cleaner past never makes a noise group's x0 error count less.
         #[test]
         fn a_cleaner_past_counts_more(past in 0.0f32..1.0, cleaner in 0.0f32..1.0, own in 0.01f32..=1.0, decay in 0.0f32..1.0) {
             let fused = weight(LossWeightKind::FusedSnr, decay);

@@ -86,17 +86,17 @@ impl NoiseSchedule {
         (alpha as f32, sigma as f32)
     }
 
-    /// The level at which noise and signal stand in the ratio `deviation = sigma / alpha`: that of a measurement with normal
+    /// The level at which noise and signal stand in the ratio `std = sigma / alpha`: that of a measurement with normal
     /// noise of this deviation, in normalised units. By bisection: exact to the resolution of f32.
-    pub fn level_of(self, deviation: f32) -> f32 {
+    pub fn level_of(self, std: f32) -> f32 {
         let (mut low, mut high) = (0.0f32, 1.0f32);
         // 24 bits of a level in [0, 1].
         for _ in 0..24 {
             let middle = 0.5 * (low + high);
             let (alpha, sigma) = self.alpha_sigma(middle);
-            if sigma < deviation * alpha { low = middle } else { high = middle }
+            if sigma < std * alpha { low = middle } else { high = middle }
         }
-        if deviation <= 0.0 { 0.0 } else { high }
+        if std <= 0.0 { 0.0 } else { high }
     }
 }
 

@@ -19,7 +19,7 @@ pub enum ObjectiveKind {
 pub struct Objective(pub ObjectiveKind);
 
 /// Below this signal amplitude a noise prediction says nothing about x0; the division is bounded by it.
-const LEAST_ALPHA: f32 = 1e-3;
+const MIN_ALPHA: f32 = 1e-3;
 
 impl Objective {
     /// The target for one value.
@@ -39,7 +39,7 @@ impl Objective {
         match self.0 {
             ObjectiveKind::X0 => (0.0, 1.0),
             ObjectiveKind::Noise => {
-                let alpha = alpha.max(LEAST_ALPHA);
+                let alpha = alpha.max(MIN_ALPHA);
                 (1.0 / alpha, -sigma / alpha)
             }
             ObjectiveKind::V => (alpha, -sigma),

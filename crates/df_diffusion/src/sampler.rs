@@ -1,6 +1,6 @@
 //! Sampling: from noise down the rows of a schedule, one network evaluation a row; what is known stays.
 
-use super::{Known, Levels, SchedulingMatrix, Solver, Tokens};
+use super::{ConditioningMask, Levels, SchedulingMatrix, Solver, Tokens};
 
 /// One denoising step that is about to be taken.
 pub struct Step<'a> {
@@ -16,7 +16,7 @@ pub struct Sampled {
     /// Network evaluations spent.
     pub denoising_steps: usize,
     /// Rows of the matrix that were left out because `predict` gave up.
-    pub left_out: usize,
+    pub skipped: usize,
 }
 
 /// Takes `x` down the rows of `matrix`.
@@ -24,7 +24,7 @@ pub struct Sampled {
 /// - `x`: `[batch, token, channel]`; what is sampled stands at the levels of row 0.
 /// - `matrix`: one column per token, or for the last tokens only; what is sampled in tokens before those follows the first
 ///   column.
-/// - `predict` gives the clean tokens of a step, or `None` to stop here: then the sampled slots become the clean tokens that
+/// - `predict` gives the clean tokens of a step, or `None` to stop here: then the sampled noise groups become the clean tokens that
 ///   were predicted last (a step to level 0 in one go), or stay where they are if there are none.
 /// - `noise` fills its argument with fresh noise; called only by stochastic solvers.
 ///
@@ -32,7 +32,7 @@ pub struct Sampled {
 /// Those of `predict`.
 pub fn sample<E>(
     x: &mut Tokens,
-    known: &Known,
+    known: &ConditioningMask,
     matrix: &SchedulingMatrix,
     solver: &mut Solver,
     noise: &mut dyn FnMut(&mut Tokens),
@@ -47,7 +47,7 @@ pub fn sample<E>(
                 let done = known.levels(&vec![0.0; x.tokens]);
                 solver.jump(x, clean, &from, &done);
             }
-            return Ok(Sampled { denoising_steps: step, left_out: matrix.steps() - step });
+            return Ok(Sampled { denoising_steps: step, skipped: matrix.steps() - step });
         };
         let to = known.levels(&row(matrix, step + 1, x.tokens));
         if let Some(fresh) = &mut fresh {
@@ -57,7 +57,7 @@ pub fn sample<E>(
         from = to;
         newest = Some(clean);
     }
-    Ok(Sampled { denoising_steps: matrix.steps(), left_out: 0 })
+    Ok(Sampled { denoising_steps: matrix.steps(), skipped: 0 })
 }
 
 fn row(matrix: &SchedulingMatrix, row: usize, tokens: usize) -> Vec<f32> {

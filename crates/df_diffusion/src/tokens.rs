@@ -1,15 +1,15 @@
-//! The buffers that diffusion works on: normalised tokens, and a noise level per token and slot.
+//! The buffers that diffusion works on: normalised tokens, and a noise level per token and noise group.
 
 use std::ops::Range;
 
 /// Which channels of a token share a noise level.
 ///
-/// A *slot* is the smallest group of channels with one level: one modality of one frame. Slot `frame * modalities + m` is
-/// modality `m` of that frame of the token; with one frame per token the slots are the modalities.
+/// A *noise group* is the smallest group of channels with one level: one modality of one frame. Slot `frame * modalities + m` is
+/// modality `m` of that frame of the token; with one frame per token the noise groups are the modalities.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenSpec {
-    /// The slot of each channel of a token.
-    pub slot_of_channel: Vec<usize>,
+    /// The noise group of each channel of a token.
+    pub noise_group_of_channel: Vec<usize>,
     pub modalities: usize,
     pub frame_stack: usize,
 }
@@ -18,19 +18,19 @@ impl TokenSpec {
     /// From the modality of each channel of a frame, and the frames in a token.
     pub fn new(modality_of_channel: &[usize], frame_stack: usize) -> Self {
         let modalities = modality_of_channel.iter().max().map_or(0, |m| m + 1);
-        let slot_of_channel =
+        let noise_group_of_channel =
             (0..frame_stack).flat_map(|f| modality_of_channel.iter().map(move |m| f * modalities + m)).collect();
-        Self { slot_of_channel, modalities, frame_stack }
+        Self { noise_group_of_channel, modalities, frame_stack }
     }
 
     /// Noise levels of one token.
-    pub fn slots(&self) -> usize {
+    pub fn noise_groups(&self) -> usize {
         self.modalities * self.frame_stack
     }
 
     /// Channels of one token.
     pub fn channels(&self) -> usize {
-        self.slot_of_channel.len()
+        self.noise_group_of_channel.len()
     }
 }
 
@@ -89,36 +89,36 @@ impl Tokens {
     }
 }
 
-/// Noise levels in [0, 1], `[batch, token, slot]`, row-major; 0 clean, 1 pure noise.
+/// Noise levels in [0, 1], `[batch, token, noise_group]`, row-major; 0 clean, 1 pure noise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Levels {
     pub batch: usize,
     pub tokens: usize,
-    pub slots: usize,
+    pub noise_groups: usize,
     pub data: Vec<f32>,
 }
 
 impl Levels {
-    pub fn filled(batch: usize, tokens: usize, slots: usize, level: f32) -> Self {
-        Self { batch, tokens, slots, data: vec![level; batch * tokens * slots] }
+    pub fn filled(batch: usize, tokens: usize, noise_groups: usize, level: f32) -> Self {
+        Self { batch, tokens, noise_groups, data: vec![level; batch * tokens * noise_groups] }
     }
 
     /// Some of the tokens of every sequence.
     pub fn window(&self, tokens: Range<usize>) -> Self {
-        let data = window(&self.data, self.tokens * self.slots, tokens.start * self.slots..tokens.end * self.slots);
+        let data = window(&self.data, self.tokens * self.noise_groups, tokens.start * self.noise_groups..tokens.end * self.noise_groups);
         Self { tokens: tokens.len(), data, ..*self }
     }
 
-    /// The slots of one token.
+    /// The noise groups of one token.
     pub fn at(&self, batch: usize, token: usize) -> &[f32] {
-        let start = (batch * self.tokens + token) * self.slots;
-        &self.data[start..start + self.slots]
+        let start = (batch * self.tokens + token) * self.noise_groups;
+        &self.data[start..start + self.noise_groups]
     }
 
-    /// The slots of one token.
+    /// The noise groups of one token.
     pub fn at_mut(&mut self, batch: usize, token: usize) -> &mut [f32] {
-        let start = (batch * self.tokens + token) * self.slots;
-        &mut self.data[start..start + self.slots]
+        let start = (batch * self.tokens + token) * self.noise_groups;
+        &mut self.data[start..start + self.noise_groups]
     }
 }
 

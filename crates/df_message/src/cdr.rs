@@ -7,15 +7,15 @@ use super::schema::Scalar;
 /// The encapsulation header, whose end is what alignment counts from.
 pub const HEADER_LENGTH: usize = 4;
 /// Largest alignment in plain CDR.
-const ALIGNMENT_MAX: usize = 8;
+const MAX_ALIGNMENT: usize = 8;
 /// Writers pad a message to a multiple of four bytes.
-const PADDING_MAX: usize = 3;
+const MAX_PADDING: usize = 3;
 /// `rmw_serialize` (rmw_fastrtps, ROS 2 Jazzy: rclpy's serialize_message, and so bags written with it) hands out a buffer of
 /// the estimated size, with garbage at its end. The estimate aligns after the length of an empty array, which the
 /// serializer does not: up to 4 bytes, and up to 4 more where the next element of 8 bytes is aligned.
 const EXCESS_PER_EMPTY_ARRAY: usize = 8;
 /// Integers up to this size are exact in f64.
-const EXACT_MAX: u64 = 1 << 53;
+const MAX_EXACT: u64 = 1 << 53;
 
 /// A position in the body of a message.
 pub struct Cursor<'a> {
@@ -114,14 +114,14 @@ impl<'a> Cursor<'a> {
             Scalar::F64 => f64::from_le_bytes(self.aligned().map_err(Err)?),
             Scalar::I64 => {
                 let integer = i64::from_le_bytes(self.aligned().map_err(Err)?);
-                if integer.unsigned_abs() > EXACT_MAX {
+                if integer.unsigned_abs() > MAX_EXACT {
                     return Err(Ok(integer.into()));
                 }
                 integer as f64
             }
             Scalar::U64 => {
                 let integer = u64::from_le_bytes(self.aligned().map_err(Err)?);
-                if integer > EXACT_MAX {
+                if integer > MAX_EXACT {
                     return Err(Ok(integer.into()));
                 }
                 integer as f64
@@ -162,7 +162,7 @@ impl<'a> Cursor<'a> {
 
     /// The end of a message in which `empty_arrays` were met: nothing but padding may be left.
     pub fn end(&self, empty_arrays: usize) -> Result<(), Damage> {
-        let expected = PADDING_MAX.saturating_add(empty_arrays.saturating_mul(EXCESS_PER_EMPTY_ARRAY));
+        let expected = MAX_PADDING.saturating_add(empty_arrays.saturating_mul(EXCESS_PER_EMPTY_ARRAY));
         if self.left() > expected {
             return Err(self.damage(Fault::Trailing { expected, got: self.left() }));
         }
@@ -179,10 +179,10 @@ pub fn padding(position: usize, alignment: usize) -> u64 {
 /// How far a run of fixed layout reaches, padding included, by the position modulo 8 at which it starts.
 /// A run longer than 2^64 bytes counts as 2^64 - 1: no message holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Advance([u64; ALIGNMENT_MAX]);
+pub struct Advance([u64; MAX_ALIGNMENT]);
 
 impl Advance {
-    pub const NOTHING: Self = Self([0; ALIGNMENT_MAX]);
+    pub const NOTHING: Self = Self([0; MAX_ALIGNMENT]);
 
     pub fn scalar(scalar: Scalar) -> Self {
         Self(std::array::from_fn(|phase| padding(phase, scalar.size()) + scalar.size() as u64))
@@ -192,7 +192,7 @@ impl Advance {
     pub fn then(self, next: Self) -> Self {
         Self(std::array::from_fn(|phase| {
             let own = self.0[phase];
-            own.saturating_add(next.0[(own.wrapping_add(phase as u64) % ALIGNMENT_MAX as u64) as usize])
+            own.saturating_add(next.0[(own.wrapping_add(phase as u64) % MAX_ALIGNMENT as u64) as usize])
         }))
     }
 
@@ -212,7 +212,7 @@ impl Advance {
     /// Bytes of the run if it starts at `position`.
     #[inline]
     pub fn from(&self, position: usize) -> u64 {
-        self.0[position % ALIGNMENT_MAX]
+        self.0[position % MAX_ALIGNMENT]
     }
 }
 

@@ -4,27 +4,27 @@ use super::MessageError;
 use super::compile::Wanted;
 use super::error::{Damage, Fault};
 use super::field::Expression;
-use super::resolve::{CHANNELS_MAX, Leaf, Lookup};
+use super::resolve::{MAX_CHANNELS, Leaf, Lookup};
 use super::schema::Schema;
 
 /// A shorter quaternion is no rotation.
 const QUATERNION_NORM_MIN: f64 = 1e-6;
 
-/// A field list, looked up. Numbers live in slots: those read from the message, and those made of others.
+/// A field list, looked up. Numbers live in noise groups: those read from the message, and those made of others.
 #[derive(Debug, Default)]
 pub struct Channels {
     pub wanted: Wanted,
     /// In the order in which they must be done.
     pub operations: Vec<Operation>,
-    /// The slot of each channel.
+    /// The noise group of each channel.
     pub slots: Vec<usize>,
     /// One per channel.
     pub labels: Vec<String>,
-    /// One per slot.
+    /// One per noise group.
     pub slot_labels: Vec<String>,
 }
 
-/// A slot made of others.
+/// A noise group made of others.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operation {
     Yaw { from: [usize; 4], to: usize },
@@ -33,7 +33,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Computes the slot. `offset_of` gives the place of a slot in the message, for faults.
+    /// Computes the noise group. `offset_of` gives the place of a noise group in the message, for faults.
     pub fn apply(
         &self,
         slots: &mut [f64],
@@ -72,14 +72,14 @@ impl Channels {
                 channels.labels.push(channels.slot_labels[slot].clone());
                 channels.slots.push(slot);
             }
-            if channels.slots.len() > CHANNELS_MAX {
-                return Err(lookup.refuse(0, format!("a field list has at most {CHANNELS_MAX} channels")));
+            if channels.slots.len() > MAX_CHANNELS {
+                return Err(lookup.refuse(0, format!("a field list has at most {MAX_CHANNELS} channels")));
             }
         }
         Ok(channels)
     }
 
-    /// The slots of the channels of one expression.
+    /// The noise groups of the channels of one expression.
     fn add(&mut self, lookup: &Lookup, expression: &Expression) -> Result<Vec<usize>, MessageError> {
         match expression {
             Expression::Path(path) => {
@@ -102,8 +102,8 @@ impl Channels {
             }
             Expression::SinCos(inner) => {
                 let inner = self.add(lookup, inner)?;
-                if inner.len() > CHANNELS_MAX / 2 {
-                    return Err(lookup.refuse(0, format!("a field list has at most {CHANNELS_MAX} channels")));
+                if inner.len() > MAX_CHANNELS / 2 {
+                    return Err(lookup.refuse(0, format!("a field list has at most {MAX_CHANNELS} channels")));
                 }
                 let mut both = Vec::with_capacity(2 * inner.len());
                 for from in inner {
@@ -118,7 +118,7 @@ impl Channels {
         }
     }
 
-    /// The slot of a number of the message; one that is wanted twice is read once.
+    /// The noise group of a number of the message; one that is wanted twice is read once.
     fn add_leaf(&mut self, lookup: &Lookup, leaf: Leaf) -> Result<usize, MessageError> {
         let next = self.slot_labels.len();
         let slot = self.wanted.number(&leaf.places, next).map_err(|rule| lookup.refuse(0, rule))?;

@@ -7,7 +7,7 @@ use super::MessageError;
 use super::cdr::Advance;
 use super::resolve::{Place, Which};
 use super::schema::{Kind, Member, Schema, Shape};
-use super::walk::{Array, Count, Element, MARKS_MAX, Read, Selection, Step, Walk};
+use super::walk::{Array, Count, Element, MAX_MARKS, Read, Selection, Step, Walk};
 
 /// What is wanted of one structure, by member.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ enum Want {
 }
 
 impl Wanted {
-    /// Wants a number, in `slot`, or in the slot where it is wanted already. Returns the slot.
+    /// Wants a number, in `noise group`, or in the noise group where it is wanted already. Returns the noise group.
     ///
     /// # Errors
     /// A rule that is broken: two stated lengths for one array.
@@ -86,7 +86,7 @@ impl Wanted {
     }
 }
 
-/// Compiles what is wanted; `slot_of` renumbers the slots.
+/// Compiles what is wanted; `slot_of` renumbers the noise groups.
 ///
 /// # Errors
 /// More arrays selected by name at one level than a walk can note.
@@ -101,7 +101,7 @@ pub fn compile(schema: &Schema, wanted: &Wanted, slot_of: &[usize]) -> Result<Wa
 #[derive(Clone, Copy)]
 struct Size {
     fixed: Option<Advance>,
-    least: u64,
+    min: u64,
 }
 
 /// Fewest bytes of a string or of a dynamic array: its length.
@@ -129,7 +129,7 @@ impl Compiler<'_> {
                 }
             }
         }
-        if marks.len() > MARKS_MAX {
+        if marks.len() > MAX_MARKS {
             let rule = "selections by name use more than 16 arrays at one level";
             return Err(MessageError::Schema { message_type: schema.name(), rule });
         }
@@ -181,7 +181,7 @@ impl Compiler<'_> {
             field: member.name.clone(),
             count,
             element: self.element(member.kind)?,
-            element_min: size.least,
+            element_min: size.min,
             length: want.length,
             reads,
             mark,
@@ -249,8 +249,8 @@ impl Compiler<'_> {
 
     fn size_of(&mut self, kind: Kind) -> Size {
         match kind {
-            Kind::Scalar(scalar) => Size { fixed: Some(Advance::scalar(scalar)), least: scalar.size() as u64 },
-            Kind::String { .. } | Kind::WString { .. } => Size { fixed: None, least: LENGTH_BYTES },
+            Kind::Scalar(scalar) => Size { fixed: Some(Advance::scalar(scalar)), min: scalar.size() as u64 },
+            Kind::String { .. } | Kind::WString { .. } => Size { fixed: None, min: LENGTH_BYTES },
             Kind::Structure(structure) => match self.sizes[structure] {
                 Some(size) => size,
                 None => {
@@ -263,16 +263,16 @@ impl Compiler<'_> {
 
     fn size_of_structure(&mut self, structure: usize) -> Size {
         let schema = self.schema;
-        let mut all = Size { fixed: Some(Advance::NOTHING), least: 0 };
+        let mut all = Size { fixed: Some(Advance::NOTHING), min: 0 };
         for member in &schema.structures[structure].members {
             let element = self.size_of(member.kind);
-            let (fixed, least) = match member.shape {
-                Shape::One => (element.fixed, element.least),
-                Shape::Fixed(n) => (element.fixed.map(|a| a.times(n)), element.least.saturating_mul(n.into())),
+            let (fixed, min) = match member.shape {
+                Shape::One => (element.fixed, element.min),
+                Shape::Fixed(n) => (element.fixed.map(|a| a.times(n)), element.min.saturating_mul(n.into())),
                 Shape::Dynamic(_) => (None, LENGTH_BYTES),
             };
             all.fixed = all.fixed.zip(fixed).map(|(all, member)| all.then(member));
-            all.least = all.least.saturating_add(least);
+            all.min = all.min.saturating_add(min);
         }
         all
     }

@@ -12,7 +12,7 @@ use super::schema::{Kind, Member, Scalar, Schema, Shape};
 
 const NS_PER_S: i64 = 1_000_000_000;
 /// A type whose empty message needs more steps than this is not encoded.
-const STEPS_MAX: usize = 1 << 16;
+const MAX_STEPS: usize = 1 << 16;
 
 /// Encodes one message type from the channels of one field list.
 #[derive(Debug)]
@@ -217,7 +217,7 @@ fn plan(
             .keys()
             .any(|key| key.len() > path.len() && key[..path.len()] == path[..] && key[path.len()].0 == index);
         if let (Kind::Scalar(scalar), false) = (member.kind, any) {
-            if count as usize > STEPS_MAX {
+            if count as usize > MAX_STEPS {
                 return false;
             }
             if count > 0 {
@@ -244,12 +244,12 @@ fn plan(
                 (Kind::WString { .. }, _) => steps.push(Step::Length(0)),
             }
             path.pop();
-            if steps.len() > STEPS_MAX {
+            if steps.len() > MAX_STEPS {
                 return false;
             }
         }
     }
-    steps.len() <= STEPS_MAX
+    steps.len() <= MAX_STEPS
 }
 
 /// A message being written.

@@ -32,12 +32,12 @@ pub struct Extractor {
     /// Values of a sample: one per channel, and the variances.
     width: usize,
     walk: Walk,
-    /// One label per slot: the channels first, then what they are made of.
+    /// One label per noise group: the channels first, then what they are made of.
     slot_labels: Vec<String>,
     operations: Vec<Operation>,
     /// Channels that repeat another one: (from, to).
     copies: Vec<(usize, usize)>,
-    /// The slots of seconds and nanoseconds.
+    /// The noise groups of seconds and nanoseconds.
     stamp: Option<[usize; 2]>,
     has_frame_id: bool,
     /// The frame id that messages must carry.
@@ -88,7 +88,7 @@ impl Extractor {
         self.width - self.labels.len()
     }
 
-    /// Renumbers the slots so that channel `c` is slot `c`: the walk then writes straight into the output.
+    /// Renumbers the noise groups so that channel `c` is noise group `c`: the walk then writes straight into the output.
     fn assemble(schema: &Schema, channels: Channels, stamp: Option<[usize; 2]>) -> Result<Self, MessageError> {
         let count = channels.slots.len();
         let mut number = vec![usize::MAX; channels.slot_labels.len()];

@@ -12,7 +12,7 @@
 use super::MessageError;
 
 /// Transforms nest at most this deep: each `sin_cos` doubles the channels.
-const NESTING_MAX: usize = 8;
+const MAX_NESTING: usize = 8;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expression {
@@ -87,8 +87,8 @@ impl<'a> Parser<'a> {
             self.position = start;
             return self.path().map(Expression::Path);
         }
-        if nesting >= NESTING_MAX {
-            return Err(self.refuse(&format!("transforms nest at most {NESTING_MAX} deep")));
+        if nesting >= MAX_NESTING {
+            return Err(self.refuse(&format!("transforms nest at most {MAX_NESTING} deep")));
         }
         self.expect('(')?;
         let expression = match name {

@@ -5,7 +5,7 @@ use super::field::{Path, Segment, Selector};
 use super::schema::{Kind, Member, Scalar, Schema, Shape};
 
 /// Most channels of one field list.
-pub const CHANNELS_MAX: usize = 1 << 16;
+pub const MAX_CHANNELS: usize = 1 << 16;
 
 /// One step from a structure towards a number: a member, and an element of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,8 +124,8 @@ impl Lookup<'_> {
             };
             let member = &self.schema.structures[structure].members[index];
             let chosen = self.choose(structure, member, segment).map_err(refuse)?;
-            if chosen.elements.len() * reached.elements.len() > CHANNELS_MAX {
-                return Err(refuse(format!("a field list has at most {CHANNELS_MAX} channels")));
+            if chosen.elements.len() * reached.elements.len() > MAX_CHANNELS {
+                return Err(refuse(format!("a field list has at most {MAX_CHANNELS} channels")));
             }
             let mut elements = Vec::with_capacity(chosen.elements.len() * reached.elements.len());
             for (places, label) in &reached.elements {
@@ -151,10 +151,10 @@ impl Lookup<'_> {
         let Some(selector) = &segment.selector else {
             return match member.shape {
                 Shape::One => Ok(Chosen { elements: vec![(Which::Index(0), String::new())], length: None }),
-                Shape::Fixed(length) if length as usize <= CHANNELS_MAX => {
+                Shape::Fixed(length) if length as usize <= MAX_CHANNELS => {
                     Ok(Chosen { elements: (0..length).map(indexed).collect(), length: None })
                 }
-                Shape::Fixed(_) => Err(format!("a field list has at most {CHANNELS_MAX} channels")),
+                Shape::Fixed(_) => Err(format!("a field list has at most {MAX_CHANNELS} channels")),
                 Shape::Dynamic(_) => Err(format!(
                     "`{}` is an array of varying length: it needs an index, a name, or a slice that states the length",
                     member.name
@@ -171,8 +171,8 @@ impl Lookup<'_> {
             }
             Selector::Slice { start, end, step, length } => {
                 check_length(member, Some(*length), end - 1)?;
-                if (end - start).div_ceil(*step) as usize > CHANNELS_MAX {
-                    return Err(format!("a field list has at most {CHANNELS_MAX} channels"));
+                if (end - start).div_ceil(*step) as usize > MAX_CHANNELS {
+                    return Err(format!("a field list has at most {MAX_CHANNELS} channels"));
                 }
                 let elements = (*start..*end).step_by(*step as usize).map(indexed).collect();
                 Ok(Chosen { elements, length: Some(*length) })

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use super::MessageError;
 
 /// Deeper nesting is refused: ROS types nest less than ten deep, and the walk over the bytes recurses.
-const DEPTH_MAX: usize = 32;
+const MAX_DEPTH: usize = 32;
 
 /// A package and a name in it: `package/msg/Name`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -176,7 +176,7 @@ impl Schema {
     /// `seen`: the greatest depth, plus one, at which each structure was entered. A structure is entered again only when deeper than
     /// before, at most 32 times; a circle ends at the greatest depth.
     fn check_depth(&self, structure: usize, depth: usize, seen: &mut [usize]) -> Result<(), MessageError> {
-        if depth >= DEPTH_MAX {
+        if depth >= MAX_DEPTH {
             let rule = "the type contains itself or nests deeper than 32";
             return Err(MessageError::Schema { message_type: self.name(), rule });
         }

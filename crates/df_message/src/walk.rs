@@ -8,7 +8,7 @@ use super::error::{Damage, Fault};
 use super::schema::Scalar;
 
 /// Most arrays at one level of a message that selections by name may use, the arrays of names included.
-pub const MARKS_MAX: usize = 16;
+pub const MAX_MARKS: usize = 16;
 
 /// The steps over one structure.
 #[derive(Debug, Default)]
@@ -105,25 +105,25 @@ pub struct Walker<'a, 'o> {
     labels: &'o [String],
     frame_id: Option<&'a [u8]>,
     empty_arrays: usize,
-    /// The slot whose place in the message is asked for, and the place.
+    /// The noise group whose place in the message is asked for, and the place.
     watched: (usize, usize),
 }
 
 impl<'a, 'o> Walker<'a, 'o> {
-    /// `labels`: one per slot, for faults.
+    /// `labels`: one per noise group, for faults.
     pub fn new(message: &'a [u8], slots: &'o mut [f64], labels: &'o [String]) -> Result<Self, Damage> {
         let cursor = Cursor::new(message)?;
         Ok(Self { cursor, slots, labels, frame_id: None, empty_arrays: 0, watched: (usize::MAX, 0) })
     }
 
-    /// Walks the whole message and fills the slots. Returns the frame id.
+    /// Walks the whole message and fills the noise groups. Returns the frame id.
     pub fn run(mut self, walk: &Walk) -> Result<Option<&'a [u8]>, Damage> {
         self.structure(walk)?;
         self.cursor.end(self.empty_arrays)?;
         Ok(self.frame_id)
     }
 
-    /// The offset in the message from which `slot` was read last.
+    /// The offset in the message from which `noise group` was read last.
     pub fn offset_of(mut self, walk: &Walk, slot: usize) -> usize {
         self.watched.0 = slot;
         // Only asked for after a walk over the same bytes that did not fail.
@@ -135,7 +135,7 @@ impl<'a, 'o> Walker<'a, 'o> {
         if walk.selections.is_empty() {
             return self.steps(&walk.steps, &mut []);
         }
-        let mut marks = [Mark::default(); MARKS_MAX];
+        let mut marks = [Mark::default(); MAX_MARKS];
         self.steps(&walk.steps, &mut marks)?;
         let end = self.cursor.position();
         for selection in &walk.selections {
@@ -237,7 +237,7 @@ impl<'a, 'o> Walker<'a, 'o> {
         }
     }
 
-    fn select(&mut self, selection: &Selection, marks: &[Mark; MARKS_MAX]) -> Result<(), Damage> {
+    fn select(&mut self, selection: &Selection, marks: &[Mark; MAX_MARKS]) -> Result<(), Damage> {
         let (names, values) = (marks[selection.names], marks[selection.values]);
         let field = || selection.field.clone();
         self.cursor.return_to(names.position);

@@ -7,8 +7,8 @@ const NOT_NEGATIVE: Range = Range::Numbers(0.0, f64::INFINITY);
 const UNIT: Range = Range::Numbers(0.0, 1.0);
 const ANY_INTEGER: Range = Range::Integers(0, i64::MAX);
 /// Sequences that are denoised at once: more would not fit into memory.
-pub const MOST_SEQUENCES: usize = 4096;
-const SEQUENCES: Range = Range::Integers(1, MOST_SEQUENCES as i64);
+pub const MAX_SEQUENCES: usize = 4096;
+const SEQUENCES: Range = Range::Integers(1, MAX_SEQUENCES as i64);
 /// Tokens; far beyond what any network is trained on.
 const TOKENS: Range = Range::Integers(0, 65_536);
 const SOME_TOKENS: Range = Range::Integers(1, 65_536);
@@ -18,10 +18,10 @@ const STEPS: Range = Range::Integers(1, 1000);
 pub const CATALOGUE: &[Description] = &[
     describe("planner.mode", Range::OneOf(&["full", "streaming"]), "from noise at every tick, or the last plan continued"),
     describe("planner.history", TOKENS, "past tokens that a plan is conditioned on"),
-    describe("planner.horizon", SOME_TOKENS, "future tokens that are planned; at most planner.horizon_max"),
+    describe("planner.horizon", SOME_TOKENS, "future tokens that are planned; at most planner.max_horizon"),
     Description {
         fixed: true,
-        ..describe("planner.horizon_max", SOME_TOKENS, "the longest horizon that may be set, tokens")
+        ..describe("planner.max_horizon", SOME_TOKENS, "the longest horizon that may be set, tokens")
     },
     describe(
         "planner.matrix",
@@ -40,34 +40,34 @@ pub const CATALOGUE: &[Description] = &[
         "actions leave exactly on the tick, planned in the period before; or as soon as they are planned",
     ),
     describe("planner.candidates", SEQUENCES, "alternative plans"),
-    describe("planner.futures", SEQUENCES, "sampled continuations of each candidate"),
-    describe("planner.shared_tokens", TOKENS, "near tokens that the futures of a candidate share"),
+    describe("planner.rollouts", SEQUENCES, "sampled continuations of each candidate"),
+    describe("planner.shared_tokens", TOKENS, "near tokens that the rollouts of a candidate share"),
     describe(
-        "planner.blend",
+        "planner.cost_temperature",
         NOT_NEGATIVE,
-        "the actions are a mean of the candidates', which weigh exp(-cost / blend); 0: those of the cheapest",
+        "the actions are a mean of the candidates', which weigh exp(-cost / cost_temperature); 0: those of the cheapest",
     ),
     describe("planner.solver", Range::OneOf(&["ddim", "dpm_solver"]), "what takes a token from one level to the next"),
     describe("planner.eta", UNIT, "fresh noise of ddim: 0 none, 1 as much as ancestral sampling; 0 with dpm_solver"),
     describe("planner.temperature", NOT_NEGATIVE, "size of the noise that plans start from"),
     describe("planner.seed", ANY_INTEGER, "seed of the noise"),
     describe(
-        "planner.streaming.refresh",
+        "planner.streaming.renoise_level",
         UNIT,
         "how far every token is raised each tick, in noise level; 1: planning anew",
     ),
     describe("planner.streaming.steps_per_tick", STEPS, "network evaluations a tick in streaming mode"),
     describe(
-        "planner.streaming.fresh",
-        Range::Integers(0, MOST_SEQUENCES as i64),
+        "planner.streaming.num_fresh",
+        Range::Integers(0, MAX_SEQUENCES as i64),
         "in streaming mode, so many candidates begin every tick with noise; the others live on",
     ),
     describe(
-        "planner.continued.candidates",
-        Range::Integers(0, MOST_SEQUENCES as i64),
+        "planner.warm_start.candidates",
+        Range::Integers(0, MAX_SEQUENCES as i64),
         "in full mode, so many candidates begin with the plan chosen last; the others with noise",
     ),
-    describe("planner.continued.refresh", UNIT, "the noise level that it is raised to; 1: planning anew"),
+    describe("planner.warm_start.renoise_level", UNIT, "the noise level that it is raised to; 1: planning anew"),
     describe(
         "planner.deadline",
         Range::Numbers(f64::MIN_POSITIVE, 1.0),
@@ -75,7 +75,7 @@ pub const CATALOGUE: &[Description] = &[
     ),
     describe(
         "planner.guidance.gradient",
-        Range::OneOf(&["off", "cheap", "exact"]),
+        Range::OneOf(&["none", "cheap", "exact"]),
         "gradient of the costs: none, on the predicted clean tokens, through the network",
     ),
     describe(
@@ -107,7 +107,7 @@ pub const CATALOGUE: &[Description] = &[
         "whether the last of several candidates is led by the costs alone, for goals beyond the horizon",
     ),
     describe("planner.history_actions", Range::Any, "whether the history's actions are known; as the model was trained"),
-    describe("safety.rest_s", NOT_NEGATIVE, "how old a plan may be that is followed while there is no newer one, seconds"),
+    describe("safety.max_plan_age_s", NOT_NEGATIVE, "how old a plan may be that is followed while there is no newer one, seconds"),
     describe("safety.policy", Range::OneOf(&["hold", "ramp", "safe"]), "what is sent where no plan may be followed"),
     describe("safety.policy_s", NOT_NEGATIVE, "how long hold and ramp last before the safe action, seconds"),
     describe("safety.out_of_distribution.enabled", Range::Any, "whether strange observations stop planning"),

@@ -4,7 +4,7 @@ use super::PlanError;
 
 /// Where on the ladder a command stands, the best rung first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rung {
+pub enum FallbackLevel {
     /// The plan that was asked for for this tick.
     Plan,
     /// An older plan's action for this tick.
@@ -17,7 +17,7 @@ pub enum Rung {
     Safe,
 }
 
-impl Rung {
+impl FallbackLevel {
     /// As diagnostics say it.
     pub fn name(self) -> &'static str {
         match self {
@@ -76,7 +76,7 @@ pub struct Command {
     pub tick_ns: i64,
     /// Finite and within the contract's limits, in units.
     pub values: Vec<f64>,
-    pub rung: Rung,
-    /// None on the rung [`Rung::Plan`] only.
+    pub rung: FallbackLevel,
+    /// None on the rung [`FallbackLevel::Plan`] only.
     pub reason: Option<Reason>,
 }

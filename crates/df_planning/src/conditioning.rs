@@ -1,10 +1,10 @@
-//! What a plan is conditioned on, as noise levels: which slots of which tokens are known, how well, and their values.
+//! What a plan is conditioned on, as noise levels: which noise groups of which tokens are known, how well, and their values.
 
 use super::PlanRequest;
-use df_diffusion::{Known, LevelError, NoiseSchedule, TokenSpec};
+use df_diffusion::{ConditioningMask, LevelError, NoiseSchedule, TokenSpec};
 use df_core::{ACTION_MODALITY, Frame, Layout, Normaliser};
 
-/// Frames and values to slots.
+/// Frames and values to noise groups.
 pub struct Conditioning<'a> {
     pub layout: &'a Layout,
     pub normaliser: &'a Normaliser,
@@ -32,10 +32,10 @@ impl Conditioning<'_> {
     ///
     /// # Errors
     /// A level outside [0, 1].
-    pub fn of_request(&self, request: &PlanRequest, batch: usize, horizon: usize) -> Result<Known, LevelError> {
+    pub fn of_request(&self, request: &PlanRequest, batch: usize, horizon: usize) -> Result<ConditioningMask, LevelError> {
         let history = request.history.frames().len();
         let tokens = history / self.layout.frame_stack + horizon;
-        let mut known = Known::nothing(batch, tokens, self.spec);
+        let mut known = ConditioningMask::nothing(batch, tokens, self.spec);
         let committed: Option<Vec<f32>> = request.committed.as_ref().map(|c| c.iter().map(|&v| v as f32).collect());
         for b in 0..batch {
             for (k, frame) in request.history.frames().enumerate() {
@@ -58,7 +58,7 @@ impl Conditioning<'_> {
     ///
     /// # Errors
     /// Never, as it stands: level 0 is a level.
-    pub fn know(&self, known: &mut Known, first: usize, observation: &KnownObservation) -> Result<(), LevelError> {
+    pub fn know(&self, known: &mut ConditioningMask, first: usize, observation: &KnownObservation) -> Result<(), LevelError> {
         let values: Vec<f32> = observation.values.iter().map(|&v| v as f32).collect();
         let frames = known.tokens() * self.layout.frame_stack;
         for (b, range) in observation.frames.iter().enumerate() {
@@ -74,7 +74,7 @@ impl Conditioning<'_> {
     ///
     /// # Errors
     /// A deviation that is not a number.
-    pub fn hold_frame(&self, known: &mut Known, b: usize, k: usize, m: usize, frame: &Frame) -> Result<(), LevelError> {
+    pub fn hold_frame(&self, known: &mut ConditioningMask, b: usize, k: usize, m: usize, frame: &Frame) -> Result<(), LevelError> {
         let channels = self.layout.modalities[m].channels.clone();
         let level = if frame.present[m] { self.level(frame, m) } else { 1.0 };
         self.hold(known, b, k, m, level, &frame.values[channels])
@@ -83,13 +83,13 @@ impl Conditioning<'_> {
     /// The channels of a modality share a level: that of the least certain one.
     fn level(&self, frame: &Frame, m: usize) -> f32 {
         let channels = self.layout.modalities[m].channels.clone();
-        let normalised = |c: usize| frame.deviation.get(c).map_or(0.0, |d| d / self.normaliser.noise_scale[c]);
+        let normalised = |c: usize| frame.std.get(c).map_or(0.0, |d| d / self.normaliser.noise_scale[c]);
         self.schedule.level_of(channels.map(normalised).fold(0.0, f32::max))
     }
 
     fn hold(
         &self,
-        known: &mut Known,
+        known: &mut ConditioningMask,
         b: usize,
         k: usize,
         m: usize,
@@ -97,10 +97,10 @@ impl Conditioning<'_> {
         values: &[f32],
     ) -> Result<(), LevelError> {
         let (token, within) = (k / self.layout.frame_stack, k % self.layout.frame_stack);
-        let slot = within * self.layout.modalities.len() + m;
+        let noise_group = within * self.layout.modalities.len() + m;
         let channels = self.layout.modalities[m].channels.clone();
         let normalised = channels.zip(values).map(|(c, &value)| self.normaliser.apply(c, value));
-        known.hold((b, token, slot), level, normalised)
+        known.hold((b, token, noise_group), level, normalised)
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
         let schedule = NoiseSchedule(NoiseScheduleKind::Cosine);
         let conditioning =
             Conditioning { layout: &layout, normaliser: &normaliser, schedule, spec: &spec, history_actions: true };
-        let mut known = Known::nothing(2, 4, &spec);
+        let mut known = ConditioningMask::nothing(2, 4, &spec);
         // Two frames a token. Of 3..7 after frame 2 every third, 5 and 8, which is beyond the end; of the other sequence none.
         let frames = [3..7, 0..0];
         let goal = KnownObservation { modality: 1, values: &[5.0], frames: &frames, every: 3 };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use df_core::settings::{Broken, Check, Description, Range, Setting, find_description, flatten, replaced};
+use df_core::settings::{ValidationError, Validation, Description, Range, Setting, find_description, flatten, replaced};
 use df_core::{ConfigError, Contract, Document};
 use serde::{Deserialize, Serialize};
 
@@ -77,7 +77,7 @@ impl PlanningConfig {
     ///
     /// # Errors
     /// Key, value and rule.
-    pub fn check(&self) -> Check {
+    pub fn check(&self) -> Validation {
         costs::check(&self.costs, self.contract.goal.is_some())?;
         self.planner.check()?;
         self.safety.check()
@@ -92,7 +92,7 @@ impl PlanningConfig {
     ///
     /// # Errors
     /// The first key that is none, or has another type or range; a rule that the settings break together.
-    pub fn changed(&self, changes: &[(String, Setting)]) -> Result<Self, Broken> {
+    pub fn changed(&self, changes: &[(String, Setting)]) -> Result<Self, ValidationError> {
         let mut tunable = self.tunable();
         for (key, value) in changes {
             let range = description(key).map_or(Range::Any, |described| described.range);
@@ -182,7 +182,7 @@ mod tests {
         let (integer, number, text) = (Setting::Integer, Setting::Number, |text: &str| Setting::Text(text.into()));
         for (key, value, named) in [
             ("planner.horizon", integer(-1), "planner.horizon: -1: must be at least 1 and at most 65536"),
-            ("planner.horizon", integer(65), "planner.horizon: 65: must be at most planner.horizon_max, which is 64"),
+            ("planner.horizon", integer(65), "planner.horizon: 65: must be at most planner.max_horizon, which is 64"),
             ("planner.eta", number(1.5), "planner.eta: 1.5: must lie in [0, 1]"),
             ("planner.eta", integer(1), "planner.eta: 1: must be of type double (such as 1.0), got integer"),
             ("planner.mode", text("best"), "planner.mode: best: must be one of full, streaming"),

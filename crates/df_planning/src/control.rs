@@ -5,13 +5,13 @@
 //! immediate     open k: observation k joins the history | request for k -> accept -> close k: command k leaves
 //! ```
 
-use super::command::{Command, Reason, Rung};
-use super::ladder::Ladder;
-use super::last_gate::LastGate;
+use super::command::{Command, Reason, FallbackLevel};
+use super::fallback::Fallback;
+use super::command_limiter::CommandLimiter;
 use super::shadow::ShadowScore;
-use super::strangeness::Strangeness;
+use super::ood_monitor::OodMonitor;
 use super::{Plan, PlanError, PlanRequest};
-use df_core::settings::Broken;
+use df_core::settings::ValidationError;
 use crate::PlanningConfig;
 use crate::{Latency, OperatingMode, PlannerConfig, SafetyConfig};
 use df_core::ObservationGroup;
@@ -40,9 +40,9 @@ pub struct ControlLoop {
     aligner: Aligner,
     history_tokens: usize,
     history: History,
-    strangeness: Strangeness,
-    ladder: Ladder,
-    gate: LastGate,
+    ood_monitor: OodMonitor,
+    fallback: Fallback,
+    gate: CommandLimiter,
     score: ShadowScore,
     goal: Option<Vec<f64>>,
     plan: Option<Plan>,
@@ -74,9 +74,9 @@ impl ControlLoop {
             aligner: Aligner::new(&config.contract, layout),
             history_tokens: config.planner.history,
             history: History::new(layout, config.planner.history),
-            strangeness: Strangeness::new(normaliser.clone()),
-            ladder: Ladder::new(action.safe.clone(), period_ns),
-            gate: LastGate::new(action.clone(), period_ns as f64 * 1e-9),
+            ood_monitor: OodMonitor::new(normaliser.clone()),
+            fallback: Fallback::new(action.safe.clone(), period_ns),
+            gate: CommandLimiter::new(action.clone(), period_ns as f64 * 1e-9),
             score: ShadowScore::default(),
             goal: None,
             plan: None,
@@ -104,7 +104,7 @@ impl ControlLoop {
     ///
     /// # Errors
     /// Key, value and rule.
-    pub fn set(&mut self, mode: OperatingMode, planner: &PlannerConfig, safety: &SafetyConfig) -> Result<(), Broken> {
+    pub fn set(&mut self, mode: OperatingMode, planner: &PlannerConfig, safety: &SafetyConfig) -> Result<(), ValidationError> {
         safety.check()?;
         planner.check()?;
         (self.mode, self.latency, self.settings) = (mode, planner.latency, safety.clone());
@@ -214,8 +214,8 @@ impl ControlLoop {
     }
 
     /// How unlike the training data the newest observation is, in its standard deviations.
-    pub fn strangeness(&self) -> Option<f64> {
-        self.strangeness.distance()
+    pub fn ood_monitor(&self) -> Option<f64> {
+        self.ood_monitor.distance()
     }
 
     /// Age of the newest sample of each observation group at `tick_ns`, seconds; `None` if none has come.
@@ -238,7 +238,7 @@ impl ControlLoop {
     fn forget(&mut self) {
         self.aligner.clear();
         self.history = History::new(&self.layout, self.history_tokens);
-        self.strangeness.clear();
+        self.ood_monitor.clear();
         self.strange = None;
         self.plan = None;
         self.asked = Err(Reason::FillingHistory);
@@ -262,12 +262,12 @@ impl ControlLoop {
             self.history.push(frame);
         }
         let frame = self.aligner.frame_at(tick_ns);
-        self.strange = self.strangeness.judge(&frame, &self.layout, &self.settings.out_of_distribution);
+        self.strange = self.ood_monitor.judge(&frame, &self.layout, &self.settings.out_of_distribution);
         if self.mode == OperatingMode::Shadow {
             self.gate.assume(self.aligner.commanded_at(tick_ns).unwrap_or(&self.safe));
             let last = self.last.take().filter(|_| passed == 1 && frame.present[ACTION_MODALITY]);
             match last {
-                Some(Command { rung: Rung::Plan, values, .. }) => {
+                Some(Command { rung: FallbackLevel::Plan, values, .. }) => {
                     self.score.compare(&values, &frame.values[self.layout.action()]);
                 }
                 Some(_) => self.score.unplanned(),
@@ -279,8 +279,8 @@ impl ControlLoop {
 
     /// The command of the tick: of the plan, or of the ladder below it.
     fn decide(&mut self, tick_ns: i64) -> Command {
-        let hindrance = self.hindrance(tick_ns);
-        if hindrance.is_some() {
+        let blocking_reason = self.blocking_reason(tick_ns);
+        if blocking_reason.is_some() {
             // What was planned before a stop is no answer to what comes after it.
             self.plan = None;
         }
@@ -288,8 +288,8 @@ impl ControlLoop {
         let planned = self.plan.as_ref().and_then(|plan| {
             let index = usize::try_from(self.periods(tick_ns.saturating_sub(plan.first_tick_ns))).ok()?;
             // A share of a period is no reason to leave a plan.
-            let rest_s = self.settings.rest_s * (1.0 + 1e-9);
-            let allowed = index as f64 * self.period_ns as f64 * 1e-9 <= rest_s;
+            let max_plan_age_s = self.settings.max_plan_age_s * (1.0 + 1e-9);
+            let allowed = index as f64 * self.period_ns as f64 * 1e-9 <= max_plan_age_s;
             Some((index, plan.actions.get(index).filter(|_| allowed)?.clone()))
         });
         let missed = || {
@@ -299,19 +299,19 @@ impl ControlLoop {
             })
         };
         let (rung, wanted, reason) = match planned {
-            Some((0, values)) => (Rung::Plan, values, None),
-            Some((_, values)) => (Rung::RestOfPlan, values, Some(missed())),
+            Some((0, values)) => (FallbackLevel::Plan, values, None),
+            Some((_, values)) => (FallbackLevel::RestOfPlan, values, Some(missed())),
             None => {
-                let reason = hindrance.unwrap_or_else(missed);
-                let (rung, values) = self.ladder.descend(tick_ns, self.gate.last(), &self.settings, stop);
+                let reason = blocking_reason.unwrap_or_else(missed);
+                let (rung, values) = self.fallback.descend(tick_ns, self.gate.last(), &self.settings, stop);
                 (rung, values, Some(reason))
             }
         };
-        if rung <= Rung::RestOfPlan {
-            self.ladder.recover();
+        if rung <= FallbackLevel::RestOfPlan {
+            self.fallback.recover();
         }
         let (values, refusal) = self.gate.pass(tick_ns, &wanted);
-        let rung = if refusal.is_some() { Rung::Safe } else { rung };
+        let rung = if refusal.is_some() { FallbackLevel::Safe } else { rung };
         let command = Command { tick_ns, values, rung, reason: refusal.or(reason) };
         match self.mode {
             OperatingMode::Drive => self.aligner.command(tick_ns, &command.values),
@@ -325,7 +325,7 @@ impl ControlLoop {
     fn request(&mut self, tick_ns: i64, committed: Option<Vec<f64>>) -> Option<PlanRequest> {
         self.failure = None;
         let first_tick_ns = if committed.is_some() { tick_ns.saturating_add(self.period_ns) } else { tick_ns };
-        self.asked = match self.hindrance(tick_ns).or_else(|| self.filling()) {
+        self.asked = match self.blocking_reason(tick_ns).or_else(|| self.filling()) {
             Some(reason) => Err(reason),
             None => Ok(first_tick_ns),
         };
@@ -338,10 +338,10 @@ impl ControlLoop {
     }
 
     /// Why no plan may be followed now, whatever plan there is.
-    fn hindrance(&self, tick_ns: i64) -> Option<Reason> {
+    fn blocking_reason(&self, tick_ns: i64) -> Option<Reason> {
         let no_goal = (self.needs_goal && self.goal.is_none()).then_some(Reason::NoGoal);
-        let hindrance = self.stopping.clone().or_else(|| self.missing(tick_ns));
-        hindrance.or_else(|| self.strange.clone()).or(no_goal)
+        let blocking_reason = self.stopping.clone().or_else(|| self.missing(tick_ns));
+        blocking_reason.or_else(|| self.strange.clone()).or(no_goal)
     }
 
     fn missing(&self, tick_ns: i64) -> Option<Reason> {

@@ -50,7 +50,7 @@ enum Event {
         immediate: bool,
         policy: FallbackPolicy,
         policy_s: f64,
-        rest_s: f64,
+        max_plan_age_s: f64,
         enter: f64,
         history: usize,
     },
@@ -102,8 +102,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Stop),
         4 => Just(Event::Clear),
         1 => (any::<[bool; 2]>(), policy, [0.0f64..1.0, 0.0f64..1.0, 0.0f64..9.0], 0usize..4).prop_map(
-            |([shadow, immediate], policy, [policy_s, rest_s, enter], history)|
-                Event::Set { shadow, immediate, policy, policy_s, rest_s, enter, history }
+            |([shadow, immediate], policy, [policy_s, max_plan_age_s, enter], history)|
+                Event::Set { shadow, immediate, policy, policy_s, max_plan_age_s, enter, history }
         ),
     ]
 }
@@ -154,8 +154,8 @@ impl Robot {
             if let (true, Some(before)) = (self.limits >= 2, before) {
                 // A billionth of the range may be left to go when it counts as arrived; a division by `h` makes it large.
                 let rounding = 1e-9 * (MAX[c] - MIN[c]) / h.max(1e-9) + 1e-9;
-                let most = ACCELERATION[c] * h * (1.0 + 1e-9) + rounding;
-                prop_assert!((rate - before).abs() <= most, "{} to {} in {} s", before, rate, h);
+                let max = ACCELERATION[c] * h * (1.0 + 1e-9) + rounding;
+                prop_assert!((rate - before).abs() <= max, "{} to {} in {} s", before, rate, h);
             }
             rates.push(rate);
         }
@@ -226,10 +226,10 @@ proptest! {
                 }
                 Event::Stop => { control.stop(Reason::Stopping); None }
                 Event::Clear => { control.clear(); None }
-                Event::Set { shadow, immediate, policy, policy_s, rest_s, enter, history } => {
+                Event::Set { shadow, immediate, policy, policy_s, max_plan_age_s, enter, history } => {
                     let mode = if shadow { OperatingMode::Shadow } else { OperatingMode::Drive };
                     let latency = if immediate { Latency::Immediate } else { Latency::Compensated };
-                    let mut safety = SafetyConfig { policy, policy_s, rest_s, ..SafetyConfig::default() };
+                    let mut safety = SafetyConfig { policy, policy_s, max_plan_age_s, ..SafetyConfig::default() };
                     safety.out_of_distribution.enter = enter;
                     let planner = PlannerConfig { latency, history, ..PlannerConfig::default() };
                     let before = (control.mode(), control.latency());
@@ -244,7 +244,7 @@ proptest! {
                 }
             };
             let Some(command) = command else { continue };
-            prop_assert_eq!(command.reason.is_none(), command.rung == Rung::Plan);
+            prop_assert_eq!(command.reason.is_none(), command.rung == FallbackLevel::Plan);
             match control.mode() {
                 OperatingMode::Drive => robot.receive(&command)?,
                 OperatingMode::Shadow => {

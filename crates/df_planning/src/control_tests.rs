@@ -41,7 +41,7 @@ fn driving(action: &str, extra: &str, value: f64) -> ControlLoop {
     driven(&mut control, 0);
     control.accept(Ok(plan(100, &[value; 8])));
     let command = driven(&mut control, 100);
-    assert_eq!((command.rung, command.reason), (Rung::Plan, None));
+    assert_eq!((command.rung, command.reason), (FallbackLevel::Plan, None));
     control
 }
 
@@ -49,7 +49,7 @@ fn driving(action: &str, extra: &str, value: f64) -> ControlLoop {
 /// action, the safe action.
 #[test]
 fn a_failed_plan_leads_down_the_ladder_and_says_why() {
-    let mut control = driving("", "safety: {rest_s: 0.3, policy: ramp, policy_s: 0.2}", 0.5);
+    let mut control = driving("", "safety: {max_plan_age_s: 0.3, policy: ramp, policy_s: 0.2}", 0.5);
     for (answer, why) in [
         (Err(PlanError::Gradient(f32::NAN)), "the planner failed: the gradient of the costs is NaN"),
         (Err(PlanError::OutOfTime), "the planner failed: the time did not allow a single denoising step"),
@@ -66,9 +66,9 @@ fn a_failed_plan_leads_down_the_ladder_and_says_why() {
                 driven(&mut control, 100 * k)
             })
             .collect();
-        let rungs: Vec<Rung> = commands.iter().map(|c| c.rung).collect();
+        let rungs: Vec<FallbackLevel> = commands.iter().map(|c| c.rung).collect();
         // Ticks 2 to 4 are at most 0.3 s behind the plan for tick 1; half of the way back each tick.
-        assert_eq!(rungs, [[Rung::RestOfPlan; 3].as_slice(), &[Rung::Ramp, Rung::Safe, Rung::Safe]].concat());
+        assert_eq!(rungs, [[FallbackLevel::RestOfPlan; 3].as_slice(), &[FallbackLevel::Ramp, FallbackLevel::Safe, FallbackLevel::Safe]].concat());
         assert_eq!(commands.iter().map(|c| c.values[0]).collect::<Vec<_>>(), [0.5, 0.5, 0.5, 0.25, 0.0, 0.0]);
         assert!(commands.iter().all(|c| c.reason.as_ref().unwrap().to_string() == why), "{commands:?}");
     }
@@ -76,7 +76,7 @@ fn a_failed_plan_leads_down_the_ladder_and_says_why() {
     assert_eq!(driven(&mut control, 200).reason, Some(Reason::DeadlineMissed));
     control.accept(Ok(plan(200, &[0.1, 0.2, 0.3])));
     let late = driven(&mut control, 300);
-    assert_eq!((late.rung, late.values[0], late.reason), (Rung::RestOfPlan, 0.2, Some(Reason::DeadlineMissed)));
+    assert_eq!((late.rung, late.values[0], late.reason), (FallbackLevel::RestOfPlan, 0.2, Some(Reason::DeadlineMissed)));
     control.accept(Ok(plan(400, &[0.7])));
     assert_eq!(driven(&mut control, 400).values, [0.7]);
 }
@@ -89,24 +89,24 @@ fn an_observation_that_is_stale_or_strange_leads_off_the_plan() {
         let mut control = driving("", &extra, 0.5);
         control.accept(Ok(plan(200, &[0.5; 8])));
         // 0.2 s old is not too old; then 0.3 s.
-        assert_eq!(control.tick(200 * MS).command.rung, Rung::Plan);
+        assert_eq!(control.tick(200 * MS).command.rung, FallbackLevel::Plan);
         control.accept(Ok(plan(300, &[0.5; 8])));
-        assert_eq!(control.tick(300 * MS).command.rung, Rung::Plan);
+        assert_eq!(control.tick(300 * MS).command.rung, FallbackLevel::Plan);
         control.accept(Ok(plan(400, &[0.5; 8])));
         let stale: Vec<Command> = (4..8).map(|k| control.tick(100 * k * MS).command).collect();
         let expected = match policy {
-            "hold" => [(Rung::Hold, 0.5), (Rung::Hold, 0.5), (Rung::Safe, 0.0), (Rung::Safe, 0.0)],
-            "ramp" => [(Rung::Ramp, 0.25), (Rung::Safe, 0.0), (Rung::Safe, 0.0), (Rung::Safe, 0.0)],
-            _ => [(Rung::Safe, 0.0); 4],
+            "hold" => [(FallbackLevel::Hold, 0.5), (FallbackLevel::Hold, 0.5), (FallbackLevel::Safe, 0.0), (FallbackLevel::Safe, 0.0)],
+            "ramp" => [(FallbackLevel::Ramp, 0.25), (FallbackLevel::Safe, 0.0), (FallbackLevel::Safe, 0.0), (FallbackLevel::Safe, 0.0)],
+            _ => [(FallbackLevel::Safe, 0.0); 4],
         };
         assert_eq!(stale.iter().map(|c| (c.rung, c.values[0])).collect::<Vec<_>>(), expected);
         assert!(matches!(&stale[0].reason, Some(Reason::Stale { group, age_s, .. }) if group == "x" && *age_s > 0.29));
         // Seen again: asked for at once, followed from the next tick on.
         control.observe(0, 800 * MS, &[0.0]);
         let seen = control.tick(800 * MS);
-        assert!(seen.request.is_some() && seen.command.rung == Rung::Safe);
+        assert!(seen.request.is_some() && seen.command.rung == FallbackLevel::Safe);
         control.accept(Ok(plan(900, &[0.5; 8])));
-        assert_eq!(driven(&mut control, 900).rung, Rung::Plan);
+        assert_eq!(driven(&mut control, 900).rung, FallbackLevel::Plan);
     }
     let mut control = driving("", "safety: {policy: safe, out_of_distribution: {enter: 6, leave: 5}}", 0.5);
     let mut strange = |ms: i64, x: f64| {
@@ -115,13 +115,13 @@ fn an_observation_that_is_stale_or_strange_leads_off_the_plan() {
         let tick = control.tick(ms * MS);
         (tick.command.rung, tick.command.reason, tick.request.is_some())
     };
-    assert_eq!(strange(200, 5.5), (Rung::Plan, None, true));
+    assert_eq!(strange(200, 5.5), (FallbackLevel::Plan, None, true));
     let out = Reason::OutOfDistribution { group: "x".into(), channel: "x".into(), distance: 7.0, limit: 6.0 };
-    assert_eq!(strange(300, -7.0), (Rung::Safe, Some(out), false));
-    assert!(matches!(strange(400, 5.5), (Rung::Safe, Some(Reason::OutOfDistribution { limit: 5.0, .. }), false)));
+    assert_eq!(strange(300, -7.0), (FallbackLevel::Safe, Some(out), false));
+    assert!(matches!(strange(400, 5.5), (FallbackLevel::Safe, Some(Reason::OutOfDistribution { limit: 5.0, .. }), false)));
     // Asked for again, so the next tick has a plan.
-    assert!(matches!(strange(500, 5.0), (Rung::Safe, Some(_), true)));
-    assert_eq!(strange(600, 5.5), (Rung::Plan, None, true));
+    assert!(matches!(strange(500, 5.0), (FallbackLevel::Safe, Some(_), true)));
+    assert_eq!(strange(600, 5.5), (FallbackLevel::Plan, None, true));
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn samples_that_are_no_numbers_are_none_and_variances_of_that_kind_are_unknown()
     control.observe(1, 0, &[0.0, 0.0]);
     let request = control.tick(0).request.unwrap();
     let newest: &Frame = request.history.frames().last().unwrap();
-    assert_eq!((newest.values[2], newest.deviation[2], newest.deviation[3]), (1.0, f32::INFINITY, 0.5));
+    assert_eq!((newest.values[2], newest.std[2], newest.std[3]), (1.0, f32::INFINITY, 0.5));
 }
 
 /// The first action of an immediate plan is for the tick that is open, and where there is none the ladder gives the command.
@@ -166,7 +166,7 @@ fn immediate_latency_opens_and_closes_a_tick() {
         assert_eq!((newest.present[0], newest.values[0]), (true, if k == 1 { 0.0 } else { 0.1 * (k - 1) as f32 }));
         control.accept(Ok(plan(100 * k, &[0.1 * k as f64, 0.9])));
         let command = control.close();
-        assert_eq!((command.tick_ns, command.rung, command.values[0]), (100 * k * MS, Rung::Plan, 0.1 * k as f64));
+        assert_eq!((command.tick_ns, command.rung, command.values[0]), (100 * k * MS, FallbackLevel::Plan, 0.1 * k as f64));
     }
     // Not ready: the second action of the plan before. Too late for that one: refused a tick later, too.
     control.observe(0, 400 * MS, &[4.0]);
@@ -174,7 +174,7 @@ fn immediate_latency_opens_and_closes_a_tick() {
     let command = control.close();
     assert_eq!(
         (command.rung, command.values[0], command.reason),
-        (Rung::RestOfPlan, 0.9, Some(Reason::DeadlineMissed))
+        (FallbackLevel::RestOfPlan, 0.9, Some(Reason::DeadlineMissed))
     );
 }
 
@@ -203,8 +203,8 @@ fn skipped_ticks_leave_their_frames() {
 fn a_backward_jump_clears_history_and_plan_and_what_is_still_being_planned() {
     let mut control = driving("", "safety: {policy: safe}", 0.5);
     let command = driven(&mut control, -300);
-    assert_eq!((command.rung, command.reason), (Rung::Safe, Some(Reason::NeverObserved { group: "x".into() })));
-    assert_eq!(driven(&mut control, -200).rung, Rung::Safe);
+    assert_eq!((command.rung, command.reason), (FallbackLevel::Safe, Some(Reason::NeverObserved { group: "x".into() })));
+    assert_eq!(driven(&mut control, -200).rung, FallbackLevel::Safe);
     // The answer to the request from before the jump is for tick 200, which comes again.
     control.accept(Ok(plan(200, &[0.5; 8])));
     for k in -1..4 {
@@ -245,7 +245,7 @@ fn a_stop_leads_to_the_safe_action_within_the_limits() {
         control.clear();
         driven(&mut control, 1000);
         control.accept(Ok(plan(1100, &[0.1])));
-        assert_eq!(driven(&mut control, 1100).rung, Rung::Plan);
+        assert_eq!(driven(&mut control, 1100).rung, FallbackLevel::Plan);
     }
     // The same without looking: half a period of 2 / s, from 0.2; a fifth of the way to the safe action was wanted.
     let mut control = driving(", max_rate: [2]", "", 0.5);
@@ -253,8 +253,8 @@ fn a_stop_leads_to_the_safe_action_within_the_limits() {
         let command = control.safe_command(ms * MS);
         (command.rung, (command.values[0] * 1e9).round() / 1e9, command.reason, control.is_at_rest())
     };
-    assert_eq!(next(150), (Rung::Ramp, 0.16, Some(Reason::Stopping), false));
-    let way = [(Rung::Ramp, 0.12), (Rung::Ramp, 0.08), (Rung::Ramp, 0.04), (Rung::Safe, 0.0)];
+    assert_eq!(next(150), (FallbackLevel::Ramp, 0.16, Some(Reason::Stopping), false));
+    let way = [(FallbackLevel::Ramp, 0.12), (FallbackLevel::Ramp, 0.08), (FallbackLevel::Ramp, 0.04), (FallbackLevel::Safe, 0.0)];
     for (k, (rung, value)) in (0..).zip(way) {
         assert_eq!(next(250 + 100 * k), (rung, value, Some(Reason::Stopping), value == 0.0));
     }
@@ -270,7 +270,7 @@ fn shadow_mode_plans_along_and_scores_itself() {
         control.commanded(100 * k * MS, &[0.05 * k as f64]);
         control.observe(0, 100 * k * MS, &[0.0]);
         let tick = control.tick(100 * k * MS);
-        assert_eq!(tick.command.rung, if k == 0 { Rung::Safe } else { Rung::Plan });
+        assert_eq!(tick.command.rung, if k == 0 { FallbackLevel::Safe } else { FallbackLevel::Plan });
         let request = tick.request.unwrap();
         assert_eq!(request.committed.unwrap(), [0.05 * k as f64]);
         let led = request.history.frames().last().map(|f| f.present[0].then_some(f.values[0])).unwrap();
@@ -292,18 +292,18 @@ fn shadow_mode_plans_along_and_scores_itself() {
 #[test]
 fn settings_change_between_ticks_or_not_at_all() {
     let mut control = driving("", "", 0.5);
-    let mut safety = SafetyConfig { rest_s: -1.0, ..SafetyConfig::default() };
+    let mut safety = SafetyConfig { max_plan_age_s: -1.0, ..SafetyConfig::default() };
     let immediate = PlannerConfig { latency: Latency::Immediate, history: 3, ..PlannerConfig::default() };
     let refused = control.set(OperatingMode::Shadow, &immediate, &safety).unwrap_err().to_string();
-    assert_eq!(refused, "safety.rest_s: -1: must be a finite number of at least 0");
+    assert_eq!(refused, "safety.max_plan_age_s: -1: must be a finite number of at least 0");
     assert_eq!((control.mode(), control.latency()), (OperatingMode::Drive, Latency::Compensated));
-    safety.rest_s = 0.0;
+    safety.max_plan_age_s = 0.0;
     control.set(OperatingMode::Drive, &immediate, &safety).unwrap();
     control.observe(0, 200 * MS, &[1.0]);
     let request = control.open(200 * MS).unwrap();
     // The two frames that the first ticks left, and the one of now; no rest of the plan for tick 100.
     assert_eq!(request.history.frames().filter(|f| f.present[1]).count(), 3);
-    assert_eq!(control.close().rung, Rung::Ramp);
+    assert_eq!(control.close().rung, FallbackLevel::Ramp);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use df_core::map::SharedMap;
 
-use crate::costs::{Cost, Future};
+use crate::costs::{Cost, Rollout};
 use df_diffusion::{TokenSpec, Tokens};
 use df_core::Normaliser;
 
@@ -74,13 +74,13 @@ impl Guidance {
         let mut values = Vec::with_capacity(clean.tokens * clean.channels - start);
         for (batch, &frames) in span.frames.iter().enumerate().take(clean.batch) {
             let end = (start + frames * channels).min(clean.tokens * clean.channels);
-            let counted = clean.sequence(batch)[start..end].iter().enumerate();
+            let cost_horizon = clean.sequence(batch)[start..end].iter().enumerate();
             values.clear();
-            values.extend(counted.map(|(i, &normalised)| self.normaliser.invert(i % channels, normalised)));
+            values.extend(cost_horizon.map(|(i, &normalised)| self.normaliser.invert(i % channels, normalised)));
             let of_history =
                 usize::try_from(-first_tick).ok().and_then(|frame| values.chunks_exact(channels).nth(frame));
             let newest = span.newest.or(of_history);
-            let future = Future { values: &values, channels, period_s: self.period_s, first_tick, newest, goal };
+            let future = Rollout { values: &values, channels, period_s: self.period_s, first_tick, newest, goal };
             let gradient = &mut gradient.sequence_mut(batch)[start..end];
             let mut total = 0.0;
             for (cost, parts) in self.costs.iter().zip(&mut evaluation.parts) {
@@ -96,39 +96,39 @@ impl Guidance {
     }
 }
 
-/// Replaces the first `shared` tokens from `first` on by their mean over the `futures` sequences of each candidate. Returns the
+/// Replaces the first `shared` tokens from `first` on by their mean over the `rollouts` sequences of each candidate. Returns the
 /// variance over the futures before that, summed over the shared values and averaged over candidates: 0 for one future.
 ///
 /// By the tower property the mean over futures, drawn given the near tokens, of a quantity of the near tokens is that
 /// quantity with the far tokens marginalised out.
-pub fn share(tokens: &mut Tokens, futures: usize, first: usize, shared: usize) -> f64 {
-    if futures < 2 {
+pub fn share(tokens: &mut Tokens, rollouts: usize, first: usize, shared: usize) -> f64 {
+    if rollouts < 2 {
         return 0.0;
     }
     let range = first * tokens.channels..(first + shared).min(tokens.tokens) * tokens.channels;
     let length = tokens.tokens * tokens.channels;
-    let candidates = tokens.batch / futures;
+    let candidates = tokens.batch / rollouts;
     let mut variance = 0.0;
-    for candidate in tokens.data.chunks_mut(futures * length) {
+    for candidate in tokens.data.chunks_mut(rollouts * length) {
         for i in range.clone() {
-            let mean = (0..futures).map(|f| candidate[f * length + i]).sum::<f32>() / futures as f32;
-            let squares: f32 = (0..futures).map(|f| (candidate[f * length + i] - mean).powi(2)).sum();
-            variance += f64::from(squares) / (futures - 1) as f64;
-            (0..futures).for_each(|f| candidate[f * length + i] = mean);
+            let mean = (0..rollouts).map(|f| candidate[f * length + i]).sum::<f32>() / rollouts as f32;
+            let squares: f32 = (0..rollouts).map(|f| (candidate[f * length + i] - mean).powi(2)).sum();
+            variance += f64::from(squares) / (rollouts - 1) as f64;
+            (0..rollouts).for_each(|f| candidate[f * length + i] = mean);
         }
     }
     variance / candidates.max(1) as f64
 }
 
-/// Shortens each sequence to at most `most` in the Euclidean norm; returns the longest norm before.
-pub fn shorten(tokens: &mut Tokens, most: f32) -> f32 {
+/// Shortens each sequence to at most `max` in the Euclidean norm; returns the longest norm before.
+pub fn shorten(tokens: &mut Tokens, max: f32) -> f32 {
     let length = tokens.tokens * tokens.channels;
     let mut longest = 0.0f32;
     for sequence in tokens.data.chunks_mut(length) {
         let norm = sequence.iter().map(|v| v * v).sum::<f32>().sqrt();
         longest = longest.max(norm);
-        if norm > most {
-            sequence.iter_mut().for_each(|v| *v *= most / norm);
+        if norm > max {
+            sequence.iter_mut().for_each(|v| *v *= max / norm);
         }
     }
     longest

@@ -4,10 +4,10 @@
 //! checked and handed out at once; and a [`PlanRequest`] for tick k+1 is made, in which command k is already known.
 //! [`Planner::plan`] answers it, on another thread if the caller likes; [`ControlLoop::accept`] takes the answer.
 //!
-//! Where there is no plan in time, `ladder` says what is wanted instead; whatever is wanted leaves through `last_gate`.
+//! Where there is no plan in time, `fallback` says what is wanted instead; whatever is wanted leaves through `command_limiter`.
 
 mod arrival;
-mod blend;
+mod weighting;
 mod budget;
 pub mod catalogue;
 mod command;
@@ -20,31 +20,31 @@ mod control_limits_tests;
 mod control_tests;
 pub mod costs;
 pub mod guidance;
-mod ladder;
-mod last_gate;
+mod fallback;
+mod command_limiter;
 mod plan;
 mod planner;
 mod planner_config;
-mod question;
+mod query;
 mod safety_config;
-mod sampling;
+mod guided_sampler;
 mod settings;
 mod shadow;
-mod strangeness;
-mod streaming;
-mod windows;
+mod ood_monitor;
+mod warm_start;
+mod sliding_window;
 
 pub use budget::Budget;
-pub use command::{Command, Reason, Rung};
+pub use command::{Command, Reason, FallbackLevel};
 pub use config::{PlanningConfig, description, labels};
 pub use control::{ControlLoop, Tick};
-pub use plan::{CostStatistics, LeftOut, Plan, PlanRequest, Statistics};
+pub use plan::{CostStatistics, Skipped, Plan, PlanRequest, Statistics};
 pub use planner::{PlanError, Planner};
 pub use planner_config::{
-    ContinuedConfig, GradientKind, GuidanceConfig, GuidanceStep, Latency, PlannerConfig, PlannerMode, SolverName,
+    WarmStartConfig, GradientKind, GuidanceConfig, GuidanceStep, Latency, PlannerConfig, PlannerMode,
     StreamingConfig,
 };
-pub use question::Question;
+pub use query::Query;
 pub use safety_config::{FallbackPolicy, OperatingMode, OutOfDistributionConfig, SafetyConfig};
 pub use settings::TokenLimit;
 pub use shadow::ShadowScore;

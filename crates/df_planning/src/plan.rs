@@ -26,38 +26,38 @@ pub struct Plan {
     pub actions: Vec<Vec<f64>>,
     /// Sampled futures of all candidates: `[future][frame][channel]`, in units; frame i is that of tick
     /// `first_frame_ns + i * period`.
-    pub futures: Vec<Vec<Vec<f32>>>,
+    pub rollouts: Vec<Vec<Vec<f32>>>,
     /// Per candidate: the frames of its futures up to the end of the stay at the goal. What comes after them costs nothing and
     /// is left open.
-    pub meant: Vec<usize>,
-    /// Expected cost of each candidate; future `f` belongs to candidate `f / futures_per_candidate`.
+    pub active_frames: Vec<usize>,
+    /// Expected cost of each candidate; future `f` belongs to candidate `f / rollouts_per_candidate`.
     pub candidate_costs: Vec<f64>,
-    pub futures_per_candidate: usize,
+    pub rollouts_per_candidate: usize,
     /// The candidate that `actions` comes from.
     pub chosen: usize,
     /// Network evaluations spent.
     pub denoising_steps: usize,
-    pub left_out: LeftOut,
+    pub skipped: Skipped,
     pub statistics: Statistics,
 }
 
 impl Plan {
     /// The candidate that a future belongs to.
     pub fn candidate_of(&self, future: usize) -> usize {
-        future / self.futures_per_candidate.max(1)
+        future / self.rollouts_per_candidate.max(1)
     }
 
     /// The frames of a future that the plan means; all of them where it does not say.
-    pub fn meant_frames(&self, future: usize) -> &[Vec<f32>] {
-        let Some(frames) = self.futures.get(future) else { return &[] };
-        let meant = self.meant.get(self.candidate_of(future)).copied().unwrap_or(frames.len());
-        &frames[..meant.min(frames.len())]
+    pub fn active_frames_of(&self, future: usize) -> &[Vec<f32>] {
+        let Some(frames) = self.rollouts.get(future) else { return &[] };
+        let active_frames = self.active_frames.get(self.candidate_of(future)).copied().unwrap_or(frames.len());
+        &frames[..active_frames.min(frames.len())]
     }
 }
 
 /// What the time did not allow: all 0 for a plan that is as it was asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LeftOut {
+pub struct Skipped {
     /// Rows of the scheduling matrix.
     pub denoising_steps: usize,
     /// Steps that were taken without guidance.
@@ -66,7 +66,7 @@ pub struct LeftOut {
     pub tokens: usize,
 }
 
-impl LeftOut {
+impl Skipped {
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
@@ -120,14 +120,14 @@ mod tests {
     fn a_future_is_meant_up_to_the_end_of_its_candidates_stay_at_the_goal() {
         let future = |frames: usize| vec![vec![0.0]; frames];
         let plan = Plan {
-            futures: vec![future(9), future(9), future(9), future(4)],
-            meant: vec![3, 9],
-            futures_per_candidate: 2,
+            rollouts: vec![future(9), future(9), future(9), future(4)],
+            active_frames: vec![3, 9],
+            rollouts_per_candidate: 2,
             ..Plan::default()
         };
         // Candidate 0 means 3 of 9 frames; candidate 1 all 9, of which time was left for 4 in the last future.
-        let meant: Vec<usize> = (0..5).map(|future| plan.meant_frames(future).len()).collect();
-        assert_eq!(meant, [3, 3, 9, 4, 0]);
-        assert_eq!(Plan { meant: Vec::new(), ..plan }.meant_frames(0).len(), 9);
+        let active_frames: Vec<usize> = (0..5).map(|future| plan.active_frames_of(future).len()).collect();
+        assert_eq!(active_frames, [3, 3, 9, 4, 0]);
+        assert_eq!(Plan { active_frames: Vec::new(), ..plan }.active_frames_of(0).len(), 9);
     }
 }

@@ -7,18 +7,18 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::arrival::Arrivals;
-use super::blend;
+use super::weighting;
 use super::budget::{Budget, StepTimes};
 use super::conditioning::{Conditioning, KnownObservation};
-use super::sampling::{Generated, Generator, Task};
-use super::streaming::{Buffer, Descent, live_on, share_first};
-use super::windows::Whole;
-use super::{CostStatistics, LeftOut, Plan, PlanRequest, Statistics};
-use df_core::settings::Broken;
+use super::guided_sampler::{Generated, Generator, Task};
+use super::warm_start::{Buffer, Descent, warm_start, tie_prefix};
+use super::sliding_window::SlidingWindow;
+use super::{CostStatistics, Skipped, Plan, PlanRequest, Statistics};
+use df_core::settings::ValidationError;
 use crate::PlanningConfig;
 use df_diffusion::MatrixKind;
 use crate::{PlannerConfig, PlannerMode};
-use df_diffusion::{Denoiser, DenoiserError, Known, LevelError, MatrixError, NoiseSchedule, SchedulingMatrix, TokenSpec, Tokens};
+use df_diffusion::{Denoiser, DenoiserError, ConditioningMask, LevelError, MatrixError, NoiseSchedule, SchedulingMatrix, TokenSpec, Tokens};
 use crate::costs::costs;
 use crate::guidance::{Guidance, Span};
 use df_core::map::SharedMap;
@@ -49,7 +49,7 @@ pub enum PlanError {
     Checkpoint(String),
     /// A setting that may not be: key, value and rule.
     #[error(transparent)]
-    Setting(#[from] Broken),
+    Setting(#[from] ValidationError),
     #[error(transparent)]
     Matrix(#[from] MatrixError),
     #[error(transparent)]
@@ -57,9 +57,9 @@ pub enum PlanError {
     #[error(transparent)]
     Denoiser(#[from] DenoiserError),
     #[error(
-        "{history} history tokens and a horizon of {horizon} do not fit into the {most} tokens that the network was trained on"
+        "{history} history tokens and a horizon of {horizon} do not fit into the {max} tokens that the network was trained on"
     )]
-    TooLong { history: usize, horizon: usize, most: usize },
+    TooLong { history: usize, horizon: usize, max: usize },
     /// A cost does not fit the layout; says where in the configuration.
     #[error("{0}")]
     Cost(String),
@@ -80,13 +80,13 @@ pub enum PlanError {
 
 /// A request as sampling sees it.
 struct Prepared {
-    known: Known,
+    known: ConditioningMask,
     /// The first future token.
     first: usize,
     /// Per candidate: the future frames in which the goal holds; empty without a goal.
     arrivals: Vec<Range<usize>>,
     /// Frames that costs are counted over, per sequence.
-    counted: Vec<usize>,
+    cost_horizon: Vec<usize>,
     first_ns: i64,
     /// The future frame that holds the plan's first action.
     acting: usize,
@@ -144,9 +144,9 @@ impl Planner {
         // A request may have been made before the setting was changed.
         if request.history.frames().len() != self.settings.history * self.layout.frame_stack {
             let history = request.history.resized(&self.layout, self.settings.history);
-            return self.plan_with_what_is_there(&PlanRequest { history, ..request.clone() }, budget);
+            return self.plan_unchecked(&PlanRequest { history, ..request.clone() }, budget);
         }
-        self.plan_with_what_is_there(request, budget)
+        self.plan_unchecked(request, budget)
     }
 
     /// Plans once and forgets it, so that the first real plan is not the slowest. Maps need not have come.
@@ -154,7 +154,7 @@ impl Planner {
     /// # Errors
     /// [`PlanError`].
     pub fn warm_up(&mut self, request: &PlanRequest) -> Result<(), PlanError> {
-        self.plan_with_what_is_there(request, &Budget::unlimited())?;
+        self.plan_unchecked(request, &Budget::unlimited())?;
         self.reset();
         Ok(())
     }
@@ -164,25 +164,25 @@ impl Planner {
         self.generator.guidance.maps().cloned().collect()
     }
 
-    fn plan_with_what_is_there(&mut self, request: &PlanRequest, budget: &Budget) -> Result<Plan, PlanError> {
+    fn plan_unchecked(&mut self, request: &PlanRequest, budget: &Budget) -> Result<Plan, PlanError> {
         let prepared = self.prepare(request)?;
         let mut rng = ChaCha8Rng::seed_from_u64(self.settings.seed);
         rng.set_stream(request.tick_ns as u64);
-        let (temperature, futures, shared) =
-            (self.settings.temperature as f32, self.settings.futures, self.settings.shared_tokens);
+        let (temperature, rollouts, shared) =
+            (self.settings.temperature as f32, self.settings.rollouts, self.settings.shared_tokens);
         let first = prepared.first;
         let mut noise = move |x: &mut Tokens| {
             x.data.iter_mut().for_each(|value| {
                 let drawn: f32 = StandardNormal.sample(&mut rng);
                 *value = temperature * drawn;
             });
-            share_first(x, futures, first.min(x.tokens), shared);
+            tie_prefix(x, rollouts, first.min(x.tokens), shared);
         };
         let (clean, generated) = match self.settings.mode {
-            PlannerMode::Full => self.planned_anew(&prepared, request, budget, &mut noise)?,
-            PlannerMode::Streaming => self.streamed(&prepared, request, budget, &mut noise)?,
+            PlannerMode::Full => self.plan_full(&prepared, request, budget, &mut noise)?,
+            PlannerMode::Streaming => self.plan_streaming(&prepared, request, budget, &mut noise)?,
         };
-        self.conclude(&prepared, request, &clean, &generated)
+        self.select(&prepared, request, &clean, &generated)
     }
 
     /// Forgets what lives across ticks (a backward jump of time, a new run).
@@ -201,7 +201,7 @@ impl Planner {
             self.goal.clone_from(&request.goal);
         }
         let settings = &self.settings;
-        let batch = settings.candidates * settings.futures;
+        let batch = settings.candidates * settings.rollouts;
         let stack = self.layout.frame_stack;
         let frames = settings.horizon * stack;
         let first_ns = request.tick_ns + self.period_ns;
@@ -218,7 +218,7 @@ impl Planner {
         // Frames that costs are counted over: from the newest history token on, so that a jump away from it shows, to the
         // end of the stay at the goal; what comes after it is no concern of this plan.
         let seen = first.min(1) * stack;
-        let mut counted = vec![seen + frames; batch];
+        let mut cost_horizon = vec![seen + frames; batch];
         if let (true, Some(modality), false) =
             (settings.goal_as_observation, self.goal_modality, request.goal.is_empty())
         {
@@ -226,7 +226,7 @@ impl Planner {
             let (hold, every) = (in_frames(settings.goal_hold_s), in_frames(settings.goal_every_s));
             arrivals =
                 self.arrivals.propose(first_ns, self.period_ns, frames, hold, settings.candidates, settings.goal_free);
-            let of_sequence: Vec<_> = (0..batch).map(|b| arrivals[b / settings.futures].clone()).collect();
+            let of_sequence: Vec<_> = (0..batch).map(|b| arrivals[b / settings.rollouts].clone()).collect();
             let goal = KnownObservation { modality, values: &request.goal, frames: &of_sequence, every };
             conditioning.know(&mut known, first * stack, &goal)?;
             if let Some(modality) = self.rate_modality {
@@ -234,11 +234,11 @@ impl Planner {
                 conditioning.know(&mut known, first * stack, &KnownObservation { modality, values: &rest, ..goal })?;
             }
             let end = |range: &Range<usize>| if range.is_empty() { frames } else { range.end.min(frames) };
-            counted = of_sequence.iter().map(|range| seen + end(range)).collect();
+            cost_horizon = of_sequence.iter().map(|range| seen + end(range)).collect();
         }
         // A committed action stands in the first future frame, and the next one is asked for.
         let acting = usize::from(request.committed.is_some());
-        Ok(Prepared { known, first, arrivals, counted, first_ns, acting })
+        Ok(Prepared { known, first, arrivals, cost_horizon, first_ns, acting })
     }
 
     /// The future token that holds the plan's first action.
@@ -256,7 +256,7 @@ impl Planner {
     }
 
     /// A plan from pure noise, but for the candidates that are to continue the last one.
-    fn planned_anew(
+    fn plan_full(
         &mut self,
         prepared: &Prepared,
         request: &PlanRequest,
@@ -269,29 +269,29 @@ impl Planner {
         noise(&mut x);
         if let Some((buffer, shift)) = self.last_plan(prepared, 1) {
             let clean = vec![0.0; settings.horizon];
-            let start = Descent::new(&clean, &clean, settings.continued.refresh as f32, shift, stack).start;
+            let start = Descent::new(&clean, &clean, settings.warm_start.renoise_level as f32, shift, stack).start;
             let fresh = x.window(first..known.tokens());
             let future = buffer.shifted(shift, &start, fresh, &self.generator.spec, self.generator.schedule);
-            let sequences = settings.continued.candidates.min(settings.candidates) * settings.futures;
-            live_on(&mut x, &mut known, first, &future, &start, sequences);
+            let sequences = settings.warm_start.candidates.min(settings.candidates) * settings.rollouts;
+            warm_start(&mut x, &mut known, first, &future, &start, sequences);
         }
-        let whole = Whole {
+        let whole = SlidingWindow {
             known: &known,
             first,
             overlap: first.max(1),
             acting: self.acting(prepared),
             matrix: self.settings.matrix,
-            counted: &prepared.counted,
+            cost_horizon: &prepared.cost_horizon,
             goal: &request.goal,
             settings: &self.settings,
             budget,
         };
-        let generated = self.generator.generate_whole(&mut x, &whole, noise)?;
+        let generated = self.generator.sample_sliding_window(&mut x, &whole, noise)?;
         Ok((x, generated))
     }
 
     /// The plan of the last tick, continued; from noise where there is none.
-    fn streamed(
+    fn plan_streaming(
         &mut self,
         prepared: &Prepared,
         request: &PlanRequest,
@@ -312,12 +312,12 @@ impl Planner {
         let matrix = match self.last_plan(prepared, known.batch()) {
             Some((buffer, shift)) => {
                 let end = pyramid.row(pyramid.steps());
-                let descent = Descent::new(end, &buffer.row, settings.streaming.refresh as f32, shift, stack);
+                let descent = Descent::new(end, &buffer.row, settings.streaming.renoise_level as f32, shift, stack);
                 let future = buffer.shifted(shift, &descent.start, x.window(first..first + tokens), spec, schedule);
-                let fresh = settings.streaming.fresh.min(settings.candidates - 1);
-                let sequences = (settings.candidates - fresh) * settings.futures;
-                live_on(&mut x, &mut known, first, &future, &descent.start, sequences);
-                share_first(&mut x, settings.futures, first, settings.shared_tokens);
+                let fresh = settings.streaming.num_fresh.min(settings.candidates - 1);
+                let sequences = (settings.candidates - fresh) * settings.rollouts;
+                warm_start(&mut x, &mut known, first, &future, &descent.start, sequences);
+                tie_prefix(&mut x, settings.rollouts, first, settings.shared_tokens);
                 let start = if fresh == 0 { descent.start } else { vec![1.0; tokens] };
                 SchedulingMatrix::descent(&start, &descent.end, settings.streaming.steps_per_tick)?
             }
@@ -327,7 +327,7 @@ impl Planner {
         let task = Task {
             known: &known,
             matrix: &matrix,
-            span: Span { first_future: first, skipped: 0, frames: &prepared.counted, newest: None },
+            span: Span { first_future: first, skipped: 0, frames: &prepared.cost_horizon, newest: None },
             first_shared: first,
             acting: self.acting(prepared),
             goal: &request.goal,
@@ -335,8 +335,8 @@ impl Planner {
             budget,
         };
         let generated = self.generator.generate(&mut x, &task, noise)?;
-        // Where the time was short, the sampled slots were taken to level 0 in one go.
-        let row = if generated.sampled.left_out == 0 { matrix.row(matrix.steps()).to_vec() } else { vec![0.0; tokens] };
+        // Where the time was short, the sampled noise groups were taken to level 0 in one go.
+        let row = if generated.sampled.skipped == 0 { matrix.row(matrix.steps()).to_vec() } else { vec![0.0; tokens] };
         let levels = known.window(first..first + tokens).levels(&row);
         self.buffer = Some(Buffer { x: x.window(first..first + tokens), levels, row, first_ns: prepared.first_ns });
         let mut clean = generated.clean.clone();
@@ -345,19 +345,19 @@ impl Planner {
     }
 
     /// Costs, choice and the plan in units.
-    fn conclude(
+    fn select(
         &mut self,
         prepared: &Prepared,
         request: &PlanRequest,
         clean: &Tokens,
         generated: &Generated,
     ) -> Result<Plan, PlanError> {
-        let futures_per_candidate = self.settings.futures;
-        let span = Span { first_future: prepared.first, skipped: 0, frames: &prepared.counted, newest: None };
+        let rollouts_per_candidate = self.settings.rollouts;
+        let span = Span { first_future: prepared.first, skipped: 0, frames: &prepared.cost_horizon, newest: None };
         let (evaluation, _) = self.generator.guidance.evaluate(clean, &span, &request.goal);
         let candidate_costs: Vec<f64> = evaluation
             .totals
-            .chunks(futures_per_candidate)
+            .chunks(rollouts_per_candidate)
             .map(|costs| costs.iter().sum::<f64>() / costs.len() as f64)
             .collect();
         let chosen =
@@ -365,31 +365,31 @@ impl Planner {
         if let Some(arrival) = prepared.arrivals.get(chosen) {
             self.arrivals.choose(arrival, prepared.first_ns, self.period_ns);
         }
-        let futures: Vec<Vec<Vec<f32>>> = (0..clean.batch).map(|b| self.frames(clean, b, prepared.first)).collect();
-        if futures.iter().flatten().flatten().any(|v| !v.is_finite()) {
+        let rollouts: Vec<Vec<Vec<f32>>> = (0..clean.batch).map(|b| self.frames(clean, b, prepared.first)).collect();
+        if rollouts.iter().flatten().flatten().any(|v| !v.is_finite()) {
             self.buffer = None;
             return Err(PlanError::NotFinite);
         }
         self.remember(prepared, clean, chosen);
-        let own = chosen * futures_per_candidate..(chosen + 1) * futures_per_candidate;
-        let weights = blend::weights(&candidate_costs, chosen, self.settings.blend);
-        let of_candidates = || futures.iter().step_by(futures_per_candidate).map(|future| &future[prepared.acting..]);
-        let actions = blend::actions(of_candidates, &weights, self.layout.action());
+        let own = chosen * rollouts_per_candidate..(chosen + 1) * rollouts_per_candidate;
+        let weights = weighting::weights(&candidate_costs, chosen, self.settings.cost_temperature);
+        let of_candidates = || rollouts.iter().step_by(rollouts_per_candidate).map(|future| &future[prepared.acting..]);
+        let actions = weighting::actions(of_candidates, &weights, self.layout.action());
         let seen = prepared.first.min(1) * self.layout.frame_stack;
-        let meant = prepared.counted.iter().step_by(futures_per_candidate).map(|counted| counted - seen).collect();
+        let active_frames = prepared.cost_horizon.iter().step_by(rollouts_per_candidate).map(|cost_horizon| cost_horizon - seen).collect();
         let of_cost = |(name, parts): (&'static str, &Vec<f64>)| CostStatistics::of(name, &parts[own.clone()]);
         Ok(Plan {
             first_tick_ns: request.tick_ns + prepared.acting as i64 * self.period_ns,
             first_frame_ns: prepared.first_ns,
             actions,
-            futures,
-            meant,
+            rollouts,
+            active_frames,
             candidate_costs,
-            futures_per_candidate,
+            rollouts_per_candidate,
             chosen,
             denoising_steps: generated.sampled.denoising_steps,
-            left_out: LeftOut {
-                denoising_steps: generated.sampled.left_out,
+            skipped: Skipped {
+                denoising_steps: generated.sampled.skipped,
                 guided_steps: generated.unguided_steps,
                 tokens: prepared.known.tokens() - clean.tokens,
             },
@@ -404,13 +404,13 @@ impl Planner {
 
     /// What the next plan may continue.
     fn remember(&mut self, prepared: &Prepared, clean: &Tokens, chosen: usize) {
-        let futures = self.settings.futures;
+        let rollouts = self.settings.rollouts;
         match (self.settings.mode, &mut self.buffer) {
-            (PlannerMode::Streaming, Some(buffer)) => buffer.put_first(chosen, futures),
-            (PlannerMode::Full, buffer) if self.settings.continued.candidates > 0 => {
-                let data = clean.sequence(chosen * futures)[prepared.first * clean.channels..].to_vec();
+            (PlannerMode::Streaming, Some(buffer)) => buffer.put_first(chosen, rollouts),
+            (PlannerMode::Full, buffer) if self.settings.warm_start.candidates > 0 => {
+                let data = clean.sequence(chosen * rollouts)[prepared.first * clean.channels..].to_vec();
                 let x = Tokens { batch: 1, tokens: clean.tokens - prepared.first, channels: clean.channels, data };
-                *buffer = Some(Buffer::clean(x, self.generator.spec.slots(), prepared.first_ns));
+                *buffer = Some(Buffer::clean(x, self.generator.spec.noise_groups(), prepared.first_ns));
             }
             (_, buffer) => *buffer = None,
         }
@@ -432,7 +432,7 @@ mod tests {
     use df_diffusion::NoiseScheduleKind;
     use std::path::Path;
 
-    use crate::settings::tests::Nought;
+    use crate::settings::tests::ZeroDenoiser;
     use df_core::History;
 
     const CONFIG: &str = "
@@ -443,7 +443,7 @@ observations:
   speed: {topic: x, type: p/msg/X, fields: [v], max_age_s: 60}
 action: {topic: u, type: p/msg/X, fields: [x], min: [-1], max: [1], safe: [0], max_age_s: 1}
 goal: {topic: g, type: p/msg/X, fields: [x], group: place, rate: speed, tolerance: 0.1}
-planner: {history: 1, horizon: 5, candidates: 2, futures: 1, guidance: {gradient: off}, goal_hold_s: 0.2, goal_free: false}
+planner: {history: 1, horizon: 5, candidates: 2, rollouts: 1, guidance: {gradient: none}, goal_hold_s: 0.2, goal_free: false}
 ";
 
     /// At the goal, 7, for two frames, and at rest; before and after that where the denoiser believes it, at the means 3 and 1.
@@ -457,13 +457,13 @@ planner: {history: 1, horizon: 5, candidates: 2, futures: 1, guidance: {gradient
             let normaliser = Normaliser::new(vec![0.0, 3.0, 1.0], vec![1.0, 2.0, 0.5]);
             let history = History::new(&layout, 1);
             let schedule = NoiseSchedule(NoiseScheduleKind::Cosine);
-            let mut planner = Planner::new(Box::new(Nought), &config, layout, normaliser, schedule).unwrap();
+            let mut planner = Planner::new(Box::new(ZeroDenoiser), &config, layout, normaliser, schedule).unwrap();
             let request = PlanRequest { tick_ns: 0, history, committed: None, goal: vec![7.0] };
             let plan = planner.plan(&request, &Budget::unlimited()).unwrap();
-            for (future, meant) in plan.futures.iter().zip(&plan.meant) {
+            for (future, active_frames) in plan.rollouts.iter().zip(&plan.active_frames) {
                 // The stay may be cut off by the end of the horizon.
                 let stay = future.iter().position(|frame| frame[1] == 7.0).unwrap();
-                assert_eq!(*meant, (stay + 2).min(5));
+                assert_eq!(*active_frames, (stay + 2).min(5));
                 for (k, frame) in future.iter().enumerate() {
                     let expected = if (stay..stay + 2).contains(&k) { [7.0, at_rest] } else { [3.0, 1.0] };
                     assert_eq!(frame[1..], expected, "frame {k}, stay from {stay}");

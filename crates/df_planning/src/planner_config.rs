@@ -1,11 +1,11 @@
 //! Run-time settings of the planner, their defaults and rules. Every one may change between two ticks.
 
-use df_diffusion::MatrixKind;
+use df_diffusion::{MatrixKind, SolverKind};
 use serde::{Deserialize, Serialize};
 
-use df_core::settings::{Check, check_ranges, not_negative, require};
+use df_core::settings::{Validation, check_ranges, not_negative, require};
 
-use crate::catalogue::{CATALOGUE, MOST_SEQUENCES};
+use crate::catalogue::{CATALOGUE, MAX_SEQUENCES};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -28,16 +28,9 @@ pub enum Latency {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum SolverName {
-    Ddim,
-    #[serde(rename = "dpm_solver")]
-    DpmSolver,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
 pub enum GradientKind {
-    Off,
+    #[serde(alias = "off")]
+    None,
     /// On the predicted clean tokens.
     Cheap,
     /// Through the network.
@@ -98,32 +91,35 @@ impl GuidanceConfig {
 pub struct StreamingConfig {
     /// Every tick, each token is raised by this much noise level before it is denoised again: how readily the plan follows
     /// news. At least one row of the pyramid is raised in any case.
-    pub refresh: f64,
+    #[serde(alias = "refresh")]
+    pub renoise_level: f64,
     /// Network evaluations per tick.
     pub steps_per_tick: usize,
     /// So many candidates, the last ones, begin every tick with noise; the others live on.
-    pub fresh: usize,
+    #[serde(alias = "fresh")]
+    pub num_fresh: usize,
 }
 
 impl Default for StreamingConfig {
     fn default() -> Self {
-        Self { refresh: 0.3, steps_per_tick: 2, fresh: 0 }
+        Self { renoise_level: 0.3, steps_per_tick: 2, num_fresh: 0 }
     }
 }
 
 /// What lives on of a plan in the full mode.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct ContinuedConfig {
+pub struct WarmStartConfig {
     /// So many candidates, the first ones, begin with the plan that was chosen last; the others with noise.
     pub candidates: usize,
     /// The noise level that it is raised to.
-    pub refresh: f64,
+    #[serde(alias = "refresh")]
+    pub renoise_level: f64,
 }
 
-impl Default for ContinuedConfig {
+impl Default for WarmStartConfig {
     fn default() -> Self {
-        Self { candidates: 0, refresh: 0.7 }
+        Self { candidates: 0, renoise_level: 0.7 }
     }
 }
 
@@ -137,23 +133,27 @@ pub struct PlannerConfig {
     /// Future tokens. Beyond the network's window the plan is continued by sliding the window.
     pub horizon: usize,
     /// The longest horizon that may be set at run time, tokens.
-    pub horizon_max: usize,
+    #[serde(alias = "horizon_max")]
+    pub max_horizon: usize,
     pub matrix: MatrixKind,
     /// Rows in which one token falls from level 1 to level 0.
     pub denoising_steps: usize,
     /// Rows between one token and the next.
     pub uncertainty_scale: f64,
     pub candidates: usize,
-    pub futures: usize,
+    #[serde(alias = "futures")]
+    pub rollouts: usize,
     pub shared_tokens: usize,
     /// Difference of costs by which a candidate weighs 1/e of the cheapest one in the plan's actions; 0: it alone counts.
-    pub blend: f64,
-    pub solver: SolverName,
+    #[serde(alias = "blend")]
+    pub cost_temperature: f64,
+    pub solver: SolverKind,
     pub eta: f64,
     pub temperature: f64,
     pub seed: u64,
     pub streaming: StreamingConfig,
-    pub continued: ContinuedConfig,
+    #[serde(alias = "continued")]
+    pub warm_start: WarmStartConfig,
     /// Share of the period after which planning stops with the best plan so far.
     pub deadline: f64,
     pub guidance: GuidanceConfig,
@@ -175,20 +175,20 @@ impl Default for PlannerConfig {
             latency: Latency::Compensated,
             history: 2,
             horizon: 12,
-            horizon_max: 64,
+            max_horizon: 64,
             matrix: MatrixKind::Pyramid,
             denoising_steps: 6,
             uncertainty_scale: 0.5,
             candidates: 4,
-            futures: 2,
+            rollouts: 2,
             shared_tokens: 2,
-            blend: 0.0,
-            solver: SolverName::Ddim,
+            cost_temperature: 0.0,
+            solver: SolverKind::Ddim,
             eta: 0.0,
             temperature: 1.0,
             seed: 0,
             streaming: StreamingConfig::default(),
-            continued: ContinuedConfig::default(),
+            warm_start: WarmStartConfig::default(),
             deadline: 0.9,
             guidance: GuidanceConfig::default(),
             goal_as_observation: true,
@@ -205,15 +205,15 @@ impl PlannerConfig {
     ///
     /// # Errors
     /// Key, value and rule.
-    pub fn check(&self) -> Check {
+    pub fn check(&self) -> Validation {
         check_ranges(CATALOGUE, "planner", self)?;
-        let most = self.horizon_max;
-        let rule = format!("must be at most planner.horizon_max, which is {most}");
-        require(self.horizon <= most, "planner.horizon", self.horizon, rule)?;
-        let sequences = self.candidates.saturating_mul(self.futures);
-        let rule = format!("times planner.futures, which is {}, must be at most {MOST_SEQUENCES}", self.futures);
-        require(sequences <= MOST_SEQUENCES, "planner.candidates", self.candidates, rule)?;
-        let dpm = self.solver == SolverName::DpmSolver;
+        let max = self.max_horizon;
+        let rule = format!("must be at most planner.max_horizon, which is {max}");
+        require(self.horizon <= max, "planner.horizon", self.horizon, rule)?;
+        let sequences = self.candidates.saturating_mul(self.rollouts);
+        let rule = format!("times planner.rollouts, which is {}, must be at most {MAX_SEQUENCES}", self.rollouts);
+        require(sequences <= MAX_SEQUENCES, "planner.candidates", self.candidates, rule)?;
+        let dpm = self.solver == SolverKind::DpmSolver;
         require(!dpm || self.eta == 0.0, "planner.eta", self.eta, "must be 0 with dpm_solver, which adds no noise")?;
         let pyramid = self.mode == PlannerMode::Full || self.matrix == MatrixKind::Pyramid;
         require(pyramid, "planner.matrix", format!("{:?}", self.matrix), "must be pyramid in the streaming mode")?;
@@ -222,7 +222,7 @@ impl PlannerConfig {
 }
 
 impl GuidanceConfig {
-    fn check(&self) -> Check {
+    fn check(&self) -> Validation {
         for (i, (level, factor)) in self.schedule.iter().enumerate() {
             let key = format!("planner.guidance.schedule[{i}]");
             unit(&key, *level)?;
@@ -234,7 +234,7 @@ impl GuidanceConfig {
     }
 }
 
-fn unit(key: impl Into<String>, value: f64) -> Check {
+fn unit(key: impl Into<String>, value: f64) -> Validation {
     require((0.0..=1.0).contains(&value), key, value, "must lie in [0, 1]")
 }
 
@@ -263,7 +263,7 @@ mod tests {
         let named = |key: &str, value: &str| (key.to_string(), value.to_string());
         assert_eq!(refusal(|s| s.horizon = 0), named("planner.horizon", "0"));
         assert_eq!(refusal(|s| s.horizon = 65), named("planner.horizon", "65"));
-        assert_eq!(refusal(|s| s.streaming.refresh = 1.5), named("planner.streaming.refresh", "1.5"));
+        assert_eq!(refusal(|s| s.streaming.renoise_level = 1.5), named("planner.streaming.renoise_level", "1.5"));
         assert_eq!(
             refusal(|s| s.guidance.schedule = vec![(0.5, 1.0), (0.5, 1.0)]),
             named("planner.guidance.schedule[1]", "0.5")

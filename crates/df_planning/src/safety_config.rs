@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use df_core::settings::{Check, check_ranges, require};
+use df_core::settings::{Validation, check_ranges, require};
 
 use crate::catalogue::CATALOGUE;
 
@@ -34,7 +34,8 @@ pub enum FallbackPolicy {
 #[serde(deny_unknown_fields, default)]
 pub struct SafetyConfig {
     /// How old a plan may be whose further actions are followed while there is no newer one, seconds.
-    pub rest_s: f64,
+    #[serde(alias = "rest_s")]
+    pub max_plan_age_s: f64,
     pub policy: FallbackPolicy,
     /// How long the policy lasts before the safe action, seconds.
     pub policy_s: f64,
@@ -44,7 +45,7 @@ pub struct SafetyConfig {
 impl Default for SafetyConfig {
     fn default() -> Self {
         Self {
-            rest_s: 0.25,
+            max_plan_age_s: 0.25,
             policy: FallbackPolicy::Ramp,
             policy_s: 0.5,
             out_of_distribution: OutOfDistributionConfig::default(),
@@ -75,7 +76,7 @@ impl SafetyConfig {
     ///
     /// # Errors
     /// Key, value and rule.
-    pub fn check(&self) -> Check {
+    pub fn check(&self) -> Validation {
         check_ranges(CATALOGUE, "safety", self)?;
         let OutOfDistributionConfig { enter, leave, .. } = self.out_of_distribution;
         let rule = format!("must be at most safety.out_of_distribution.enter, which is {enter}");

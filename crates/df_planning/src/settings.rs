@@ -17,10 +17,10 @@ impl TokenLimit {
     pub fn check(self, settings: &PlannerConfig) -> Result<(), PlanError> {
         settings.check()?;
         let (history, horizon) = (settings.history, settings.horizon);
-        let Some(most) = self.0.filter(|most| history + horizon > *most) else { return Ok(()) };
+        let Some(max) = self.0.filter(|max| history + horizon > *max) else { return Ok(()) };
         // A streamed plan is one window; a full one slides it, and needs room for something new.
-        if settings.mode == PlannerMode::Streaming || history.max(1) >= most {
-            return Err(PlanError::TooLong { history, horizon, most });
+        if settings.mode == PlannerMode::Streaming || history.max(1) >= max {
+            return Err(PlanError::TooLong { history, horizon, max });
         }
         Ok(())
     }
@@ -37,7 +37,7 @@ impl Planner {
     }
 
     pub fn limit(&self) -> TokenLimit {
-        TokenLimit(self.generator.denoiser.most_tokens())
+        TokenLimit(self.generator.denoiser.max_tokens())
     }
 
     /// Changes settings between two plans; a refused change leaves them as they were. Where sizes change, a streamed plan starts
@@ -71,14 +71,14 @@ pub(super) mod tests {
     use df_core::{History, Layout, Normaliser};
 
     /// Believes that everything is 0, in normalised units; takes 6 tokens.
-    pub(crate) struct Nought;
+    pub(crate) struct ZeroDenoiser;
 
-    impl Denoiser for Nought {
+    impl Denoiser for ZeroDenoiser {
         fn denoise(&mut self, x: &Tokens, _: &Levels) -> Result<Tokens, DenoiserError> {
             Ok(Tokens::zeros(x.batch, x.tokens, x.channels))
         }
 
-        fn most_tokens(&self) -> Option<usize> {
+        fn max_tokens(&self) -> Option<usize> {
             Some(6)
         }
 
@@ -97,8 +97,8 @@ period_s: 0.1
 frame_stack: 1
 observations: {x: {topic: x, type: p/msg/X, fields: [x], max_age_s: 60}}
 action: {topic: u, type: p/msg/X, fields: [x], min: [-1], max: [1], safe: [0], max_age_s: 1}
-planner: {mode: streaming, history: 1, horizon: 4, denoising_steps: 5, uncertainty_scale: 1.0, candidates: 2, futures: 1,
-  streaming: {refresh: 0.2, steps_per_tick: 2}, guidance: {gradient: off}}
+planner: {mode: streaming, history: 1, horizon: 4, denoising_steps: 5, uncertainty_scale: 1.0, candidates: 2, rollouts: 1,
+  streaming: {renoise_level: 0.2, steps_per_tick: 2}, guidance: {gradient: none}}
 costs: [{kind: target, weight: 2.0, of: x, value: 1}, {kind: target, weight: 0.0, of: x, value: 3}]
 ";
 
@@ -121,7 +121,7 @@ costs: [{kind: target, weight: 2.0, of: x, value: 1}, {kind: target, weight: 0.0
             };
             let normaliser = Normaliser::new(vec![0.0; 2], vec![1.0; 2]);
             let schedule = NoiseSchedule(NoiseScheduleKind::Cosine);
-            let planner = Planner::new(Box::new(Nought), &config, layout, normaliser, schedule).unwrap();
+            let planner = Planner::new(Box::new(ZeroDenoiser), &config, layout, normaliser, schedule).unwrap();
             Self { planner, config, request }
         }
 
@@ -166,7 +166,7 @@ costs: [{kind: target, weight: 2.0, of: x, value: 1}, {kind: target, weight: 0.0
         // Other sizes: anew from noise, once. 9 rows and 4 more for the acting token.
         run.set(&[("planner.horizon", Setting::Integer(3))]).unwrap();
         assert_eq!([run.plan().denoising_steps, run.plan().denoising_steps], [13, 3]);
-        assert_eq!(run.plan().futures[0].len(), 3);
+        assert_eq!(run.plan().rollouts[0].len(), 3);
     }
 
     #[test]
@@ -207,7 +207,7 @@ costs: [{kind: target, weight: 2.0, of: x, value: 1}, {kind: target, weight: 0.0
         // What the planner refuses is known without it.
         let limit = run.planner.limit();
         let long = |settings: PlannerConfig| limit.check(&PlannerConfig { horizon: 6, ..settings });
-        assert!(matches!(long(before.clone()), Err(PlanError::TooLong { most: 6, .. })));
+        assert!(matches!(long(before.clone()), Err(PlanError::TooLong { max: 6, .. })));
         assert!(long(PlannerConfig { mode: PlannerMode::Full, ..before }).is_ok());
     }
 }

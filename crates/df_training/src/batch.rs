@@ -7,13 +7,13 @@ use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
 use super::Dataset;
-use super::chance::{Purpose, generator};
-use super::stays::Stays;
+use super::rng::{RngStream, generator};
+use super::dwell_augmentation::DwellAugmentation;
 use crate::TrainerConfig;
 use crate::model::ModelConfig;
-use df_diffusion::NoiseMix;
+use df_diffusion::NoiseLevelSamplerConfig;
 use crate::TrainingConfig;
-use df_diffusion::mix::Asked;
+use df_diffusion::noise_level_sampler::{self, ConditioningSpec};
 use df_diffusion::{Levels, LossWeight, NoiseSchedule, Objective, RecentLevels, TokenSpec, Tokens, mix};
 use df_core::{Layout, Normaliser};
 
@@ -43,14 +43,14 @@ pub struct BatchMaker {
     pub normaliser: Normaliser,
     pub schedule: NoiseSchedule,
     pub objective: Objective,
-    pub mix: NoiseMix,
+    pub mix: NoiseLevelSamplerConfig,
     pub weight: LossWeight,
-    pub asked: Asked,
+    pub asked: ConditioningSpec,
     /// Tokens of a window that is not cut.
     pub tokens: usize,
     pub seed: u64,
     /// Puts stays into training windows.
-    pub stays: Option<Stays>,
+    pub stays: Option<DwellAugmentation>,
 }
 
 impl BatchMaker {
@@ -59,14 +59,14 @@ impl BatchMaker {
         normaliser: Normaliser,
         model: &ModelConfig,
         training: &TrainingConfig,
-        asked: Asked,
+        asked: ConditioningSpec,
     ) -> Self {
         Self {
             spec,
             normaliser,
             schedule: NoiseSchedule(model.noise_schedule),
             objective: Objective(model.objective),
-            mix: training.noise_mix.clone(),
+            mix: training.noise_levels.clone(),
             weight: LossWeight::new(training),
             asked,
             tokens: training.window,
@@ -76,9 +76,9 @@ impl BatchMaker {
     }
 
     /// What planning asks under a configuration.
-    pub fn asked(config: &TrainerConfig, layout: &Layout) -> Asked {
+    pub fn asked(config: &TrainerConfig, layout: &Layout) -> ConditioningSpec {
         let groups = config.contract.goal.iter().flat_map(|goal| [Some(&goal.group), goal.rate.as_ref()]).flatten();
-        Asked {
+        ConditioningSpec {
             goal: groups.filter_map(|group| layout.modality(group)).collect(),
             history_actions: config.planner.history_actions,
         }
@@ -89,28 +89,28 @@ impl BatchMaker {
     ///
     /// A modality that is missing in a frame enters at level 1 and weighs nothing.
     pub fn batch(&self, dataset: &Dataset, step: u64, positions: Range<u64>) -> Batch {
-        let cut = mix::cut(&self.mix, self.tokens, &mut generator(self.seed, Purpose::Length, step));
-        self.noisy(dataset, cut.unwrap_or(self.tokens), positions, Purpose::Window)
+        let cut = noise_level_sampler::sample_length(&self.mix, self.tokens, &mut generator(self.seed, RngStream::Length, step));
+        self.noisy(dataset, cut.unwrap_or(self.tokens), positions, RngStream::Window)
     }
 
     /// A batch for validation, the same whenever it is asked for: windows of full length.
     pub fn validation_batch(&self, dataset: &Dataset, number: u64, size: usize) -> Batch {
         let positions = number * size as u64..(number + 1) * size as u64;
-        self.noisy(dataset, self.tokens, positions, Purpose::Validation)
+        self.noisy(dataset, self.tokens, positions, RngStream::Validation)
     }
 
-    fn noisy(&self, dataset: &Dataset, tokens: usize, positions: Range<u64>, purpose: Purpose) -> Batch {
+    fn noisy(&self, dataset: &Dataset, tokens: usize, positions: Range<u64>, purpose: RngStream) -> Batch {
         let size = positions.clone().count();
-        let (channels, slots) = (self.spec.channels(), self.spec.slots());
+        let (channels, noise_groups) = (self.spec.channels(), self.spec.noise_groups());
         let mut batch = Batch {
             noisy: Tokens::zeros(size, tokens, channels),
-            levels: Levels::filled(size, tokens, slots, 1.0),
+            levels: Levels::filled(size, tokens, noise_groups, 1.0),
             target: Tokens::zeros(size, tokens, channels),
             weight: Tokens::zeros(size, tokens, channels),
             total: 0.0,
         };
         let rows =
-            batch.noisy.data.par_chunks_mut(tokens * channels).zip(batch.levels.data.par_chunks_mut(tokens * slots));
+            batch.noisy.data.par_chunks_mut(tokens * channels).zip(batch.levels.data.par_chunks_mut(tokens * noise_groups));
         let rows = rows.zip(batch.target.data.par_chunks_mut(tokens * channels));
         let rows = rows.zip(batch.weight.data.par_chunks_mut(tokens * channels));
         let totals: Vec<f64> = rows
@@ -119,9 +119,9 @@ impl BatchMaker {
                 let position = positions.start + b as u64;
                 let rng = &mut generator(self.seed, purpose, position);
                 let window = dataset.window(position);
-                let stays = self.stays.as_ref().filter(|_| matches!(purpose, Purpose::Window));
+                let stays = self.stays.as_ref().filter(|_| matches!(purpose, RngStream::Window));
                 let stay =
-                    stays.and_then(|stays| stays.draw(&window, &mut generator(self.seed, Purpose::Stay, position)));
+                    stays.and_then(|stays| stays.draw(&window, &mut generator(self.seed, RngStream::Stay, position)));
                 let frames: Vec<_> = match &stay {
                     Some(stay) => stay.iter().collect(),
                     None => window.frames().collect(),
@@ -137,8 +137,8 @@ impl BatchMaker {
     /// Tells the sum of the weights.
     fn noisy_window(&self, frames: &[(&[f32], &[u8])], row: Row, rng: &mut ChaCha8Rng) -> f64 {
         let (modalities, channels) = (self.spec.modalities, self.spec.channels() / self.spec.frame_stack);
-        let tokens = row.levels.len() / self.spec.slots();
-        row.levels.copy_from_slice(&mix::levels(mix::pick(&self.mix, rng), &self.spec, &self.asked, tokens, rng));
+        let tokens = row.levels.len() / self.spec.noise_groups();
+        row.levels.copy_from_slice(&noise_level_sampler::levels(noise_level_sampler::sample_pattern(&self.mix, rng), &self.spec, &self.asked, tokens, rng));
         for (levels, &(_, present)) in row.levels.chunks_mut(modalities).zip(frames) {
             levels.iter_mut().zip(present).filter(|(_, present)| **present == 0).for_each(|(level, _)| *level = 1.0);
         }
@@ -154,7 +154,7 @@ impl BatchMaker {
                 .map(|(((alpha, sigma), &weight), &present)| (alpha, sigma, if present == 0 { 0.0 } else { weight }))
                 .collect();
             for (c, &value) in values.iter().enumerate() {
-                let modality = self.spec.slot_of_channel[c];
+                let modality = self.spec.noise_group_of_channel[c];
                 let (alpha, sigma, weight) = of_modality[modality];
                 let clean = if present[modality] == 0 { 0.0 } else { self.normaliser.apply(c, value) };
                 let noise: f32 = StandardNormal.sample(rng);
@@ -169,7 +169,7 @@ impl BatchMaker {
     }
 }
 
-/// One window of a batch while it is made: `[token, channel]`, levels `[token, slot]`.
+/// One window of a batch while it is made: `[token, channel]`, levels `[token, noise_group]`.
 struct Row<'a> {
     noisy: &'a mut [f32],
     levels: &'a mut [f32],
@@ -190,21 +190,21 @@ mod tests {
         let frame = |k: usize| Frame {
             values: if k.is_multiple_of(3) { vec![k as f32, 0.0, 0.0] } else { vec![k as f32; 3] },
             present: vec![true, !k.is_multiple_of(3)],
-            deviation: Vec::new(),
+            std: Vec::new(),
         };
         let recording = Recording::of(&layout, vec![((0..40).map(frame).collect(), 1.0)]).unwrap();
         let (dataset, _, normaliser) = Dataset::split(&recording, 10, 0.1, 0.0, 4).unwrap();
-        let mix = NoiseMix { variable_length: 0.5, planning: 0.25, questions: 0.25, ..NoiseMix::default() };
-        let training = TrainingConfig { window: 5, noise_mix: mix, seed: 4, ..TrainingConfig::default() };
+        let mix = NoiseLevelSamplerConfig { variable_length: 0.5, planning: 0.25, questions: 0.25, ..NoiseLevelSamplerConfig::default() };
+        let training = TrainingConfig { window: 5, noise_levels: mix, seed: 4, ..TrainingConfig::default() };
         let spec = TokenSpec::new(&layout.modality_of_channel(), 2);
-        let asked = Asked { goal: vec![1], history_actions: true };
+        let asked = ConditioningSpec { goal: vec![1], history_actions: true };
         (dataset, BatchMaker::new(spec, normaliser, &ModelConfig::default(), &training, asked))
     }
 
     fn numbers(batch: &Batch) -> Vec<&[f32]> {
         let mut windows = Vec::new();
         for b in 0..batch.noisy.batch {
-            let levels = batch.levels.tokens * batch.levels.slots;
+            let levels = batch.levels.tokens * batch.levels.noise_groups;
             windows.extend([&batch.noisy, &batch.target, &batch.weight].map(|tokens| tokens.sequence(b)));
             windows.push(&batch.levels.data[b * levels..(b + 1) * levels]);
         }
@@ -245,10 +245,10 @@ mod tests {
             let batch = maker.batch(&dataset, step, step..step + 1);
             let frames: Vec<_> = dataset.window(step).frames().collect();
             for t in 0..batch.noisy.tokens {
-                for (c, &slot) in maker.spec.slot_of_channel.iter().enumerate() {
+                for (c, &noise_group) in maker.spec.noise_group_of_channel.iter().enumerate() {
                     let (values, present) = frames[2 * t + c / 3];
-                    if batch.levels.at(0, t)[slot] == 0.0 {
-                        assert!(present[slot % 2] != 0);
+                    if batch.levels.at(0, t)[noise_group] == 0.0 {
+                        assert!(present[noise_group % 2] != 0);
                         let expected =
                             (values[c % 3] - maker.normaliser.mean[c % 3]) / maker.normaliser.noise_scale[c % 3];
                         assert_eq!(batch.noisy.at(0, t)[c], expected);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use df_core::settings::{Check, at_least_one, positive, require};
+use df_core::settings::{Validation, at_least_one, positive, require};
 use df_core::{ACTION, ConfigError, Contract, Document};
 use df_engine::ModelConfig;
 use df_planning::PlannerConfig;
@@ -47,7 +47,7 @@ impl TrainerConfig {
     ///
     /// # Errors
     /// Key, value and rule.
-    pub fn check(&self) -> Check {
+    pub fn check(&self) -> Validation {
         self.check_stays()?;
         self.check_noise_scale()?;
         self.check_model()?;
@@ -55,12 +55,12 @@ impl TrainerConfig {
         self.training.check()
     }
 
-    fn check_stays(&self) -> Check {
-        let (rate, stays) = (self.contract.goal.as_ref().and_then(|goal| goal.rate.as_ref()), self.training.stays);
-        require(stays == 0.0 || rate.is_some(), "training.stays", stays, "needs goal.rate beside it")
+    fn check_stays(&self) -> Validation {
+        let (rate, stays) = (self.contract.goal.as_ref().and_then(|goal| goal.rate.as_ref()), self.training.dwell_share);
+        require(stays == 0.0 || rate.is_some(), "training.dwell_share", stays, "needs goal.rate beside it")
     }
 
-    fn check_noise_scale(&self) -> Check {
+    fn check_noise_scale(&self) -> Validation {
         let names: Vec<&str> = std::iter::once(ACTION).chain(self.contract.group_names()).collect();
         self.training.noise_scale.iter().try_for_each(|(name, scale)| {
             require(names.contains(&name.as_str()), "training.noise_scale", name, format!("must be one of {names:?}"))?;
@@ -68,7 +68,7 @@ impl TrainerConfig {
         })
     }
 
-    fn check_model(&self) -> Check {
+    fn check_model(&self) -> Validation {
         let model = &self.model;
         for (key, value) in [("width", model.width), ("layers", model.layers), ("heads", model.heads)] {
             at_least_one(format!("model.{key}"), value)?;

@@ -37,7 +37,7 @@ pub fn draw(lines: &[&Line], path: &Path) -> Result<(), ChartError> {
     let gradient = vec![curve("before it was shortened", &|line| line.training.as_ref().map(|t| t.gradient_norm))];
     let error = |plans: &super::Plans| {
         let of = &plans.first_action;
-        of.iter().map(|action| action.error / action.deviation).sum::<f64>() / of.len().max(1) as f64
+        of.iter().map(|action| action.error / action.std).sum::<f64>() / of.len().max(1) as f64
     };
     let plans = vec![
         curve("first action's error, deviations", &|line| plans_of(line).map(error)),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use rand::seq::SliceRandom;
 
-use super::chance::{Purpose, generator};
-use super::order::Order;
+use super::rng::{RngStream, generator};
+use super::shuffled_sampler::Order;
 use df_data::{Recording, Span};
 use df_core::Normaliser;
 
@@ -79,7 +79,7 @@ impl Dataset {
         seed: u64,
     ) -> Result<(Self, Option<Self>, Normaliser), DatasetError> {
         let mut episodes: Vec<usize> = (0..recording.episodes.len()).collect();
-        episodes.shuffle(&mut generator(seed, Purpose::Split, 0));
+        episodes.shuffle(&mut generator(seed, RngStream::Split, 0));
         let held_out = match (episodes.len(), validation_share) {
             (2.., share) if share > 0.0 => {
                 ((episodes.len() as f64 * share).round() as usize).clamp(1, episodes.len() - 1)
@@ -191,7 +191,7 @@ mod tests {
         let frame = |k: usize| Frame {
             values: vec![k as f32, (100 * e + k) as f32],
             present: vec![true, true],
-            deviation: Vec::new(),
+            std: Vec::new(),
         };
         ((0..frames).map(frame).collect(), weight)
     }

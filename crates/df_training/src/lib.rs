@@ -2,9 +2,9 @@
 //! go on where it was stopped.
 
 mod batch;
-mod begin;
-mod card;
-mod chance;
+mod init_from;
+mod model_card;
+mod rng;
 mod curves;
 mod dataset;
 mod ema;
@@ -12,16 +12,16 @@ mod error;
 mod events;
 mod log;
 mod optimizer;
-mod order;
+mod shuffled_sampler;
 pub mod parallel;
 mod run;
-mod stays;
+mod dwell_augmentation;
 mod step;
 mod trainer;
 mod validation;
 
 pub use batch::{Batch, BatchMaker};
-pub use begin::origin;
+pub use init_from::origin;
 pub use dataset::{Dataset, DatasetError, Window};
 pub use error::TrainError;
 pub use events::{End, Event, Summary};

@@ -294,7 +294,7 @@ fn facts(progress: &Progress) -> Vec<(String, String)> {
 /// The same keys in every run, so that [`facts`] of two stand beside each other.
 fn asked(config: &TrainerConfig) -> BTreeMap<String, String> {
     let goal = config.contract.goal.as_ref();
-    let of_stays = |value: Option<String>| value.filter(|_| config.training.stays > 0.0);
+    let of_stays = |value: Option<String>| value.filter(|_| config.training.dwell_share > 0.0);
     let facts = [
         ("goal.group", goal.map(|goal| goal.group.clone())),
         ("goal.rate", goal.and_then(|goal| goal.rate.clone())),
@@ -334,7 +334,7 @@ observations:
 action: {topic: u, type: p/msg/X, fields: [x], min: [-1], max: [1], safe: [0], max_age_s: 1}
 goal: {topic: g, type: p/msg/X, fields: [x], group: x, rate: v, tolerance: 0.4}
 planner: {history: 1}
-training: {stays: 0.5}
+training: {dwell_share: 0.5}
 ";
 
     fn progress(text: &str) -> Progress {
@@ -356,7 +356,7 @@ training: {stays: 0.5}
         let hidden = CONFIG.replace("history: 1", "history: 1, history_actions: false");
         assert!(resume(progress(CONFIG), &hidden).unwrap_err().contains("planner.history_actions"));
         // Without stays no window depends on these, and one that knows the goal depends on its groups.
-        let plain = |text: &str| text.replace("stays: 0.5", "stays: 0");
+        let plain = |text: &str| text.replace("dwell_share: 0.5", "dwell_share: 0");
         assert_eq!(resume(progress(&plain(CONFIG)), &plain(&longer)), Ok(()));
         assert_eq!(resume(progress(&plain(CONFIG)), &plain(&wider)), Ok(()));
         let without = plain(CONFIG).replace("rate: v, ", "");

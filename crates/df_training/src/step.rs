@@ -10,7 +10,7 @@ use super::TrainError;
 use super::batch::Batch;
 use super::parallel::{GradientSum, ParallelError, Ranks};
 use df_diffusion::Tokens;
-use crate::model::{Network, Told};
+use crate::model::{Network, ConditioningFeatures};
 
 /// The gradient of a batch.
 pub struct Gradient {
@@ -60,7 +60,7 @@ pub fn gradient(
     network: &Network,
     (parts, batches): (&Parts, &[Batch]),
     ranks: &dyn Ranks,
-    told: &Told,
+    told: &ConditioningFeatures,
     device: &Device,
 ) -> Result<Gradient, TrainError> {
     let total = parts.total(batches.iter().map(|batch| batch.total), ranks)?.max(1.0);
@@ -109,7 +109,7 @@ pub fn weight_norm(network: &Network) -> Result<f64, TrainError> {
 ///
 /// # Errors
 /// The backend fails.
-pub fn predict(network: &Network, batch: &Batch, told: &Told, device: &Device) -> Result<Vec<f32>, TrainError> {
+pub fn predict(network: &Network, batch: &Batch, told: &ConditioningFeatures, device: &Device) -> Result<Vec<f32>, TrainError> {
     host(network.forward(tensor(&batch.noisy, device), told.tensor(&batch.noisy, &batch.levels, device)))
 }
 

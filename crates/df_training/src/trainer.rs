@@ -14,8 +14,8 @@ use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
 
 use super::batch::{Batch, BatchMaker};
-use super::begin;
-use super::card::{self, Card};
+use super::init_from;
+use super::model_card::{self, Card};
 use super::dataset::Dataset;
 use super::ema::Ema;
 use super::error::TrainError;
@@ -24,7 +24,7 @@ use super::log::{Line, Log, StepLine};
 use super::optimizer::optimizer;
 use super::parallel::{self, ParallelError, Ranks};
 use super::run::{Best, Data, Progress, Run};
-use super::stays::Stays;
+use super::dwell_augmentation::DwellAugmentation;
 use super::step;
 use super::validation::{Validation, Validator};
 use crate::TrainerConfig;
@@ -109,15 +109,15 @@ impl<'a> Trainer<'a> {
         let spec = TokenSpec::new(&layout.modality_of_channel(), layout.frame_stack);
         let model = &config.model;
         let sizes = NetworkConfig {
-            known_values: model.known_values,
-            ..NetworkConfig::new(model.width, model.layers, model.heads, spec.channels(), spec.slots(), settings.window)
+            condition_on_clean_values: model.condition_on_clean_values,
+            ..NetworkConfig::new(model.width, model.layers, model.heads, spec.channels(), spec.noise_groups(), settings.window)
         };
         let normaliser = match run.from() {
-            Some(from) => begin::normaliser(Path::new(&from.model), config, &layout, &sizes, device)?,
+            Some(from) => init_from::normaliser(Path::new(&from.model), config, &layout, &sizes, device)?,
             None => normaliser.scaled(&layout, &settings.noise_scale),
         };
         let asked = BatchMaker::asked(config, &layout);
-        let stays = Stays::fit(config, &training, &layout)?;
+        let stays = DwellAugmentation::fit(config, &training, &layout)?;
         let maker = BatchMaker { stays, ..BatchMaker::new(spec, normaliser.clone(), model, settings, asked) };
         let frames = training.frames() + validation.as_ref().map_or(0, Dataset::frames);
         let data = Data { bags: recording.inputs.clone(), episodes, frames };
@@ -228,7 +228,7 @@ impl<'a> Trainer<'a> {
                 self.validate(report)?;
             }
             if self.last_saved.0.elapsed().as_secs_f64() >= settings.checkpoint_every_s {
-                // A full disk may have room again before the end.
+                // A full disk may have module again before the end.
                 match self.save() {
                     Ok(()) => report(Event::Saved { step }),
                     Err(error) => report(Event::NotSaved { step, reason: error.to_string() }),
@@ -428,7 +428,7 @@ impl<'a> Trainer<'a> {
 
     fn add_card(&self, checkpoint: &Checkpoint, directory: &Path) -> Result<(), TrainError> {
         let lines = self.log.lines();
-        card::write(&Card { checkpoint, config: self.config, lines: &lines }, directory)
+        model_card::write(&Card { checkpoint, config: self.config, lines: &lines }, directory)
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use df_data::ReadingConfig;
-use df_core::settings::{Check, at_least_one, not_negative, positive, require, share};
-use df_diffusion::{LossWeight, LossWeightKind, NoiseMix};
+use df_core::settings::{Validation, at_least_one, not_negative, positive, require, share};
+use df_diffusion::{LossWeight, LossWeightKind, NoiseLevelSamplerConfig};
 
 /// The numbers that products with weights are computed in while training; the weights themselves are always f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,13 +62,15 @@ pub struct TrainingConfig {
     pub cache_gb: f64,
     pub seed: u64,
     pub precision: Precision,
-    pub noise_mix: NoiseMix,
+    #[serde(alias = "noise_mix")]
+    pub noise_levels: NoiseLevelSamplerConfig,
     /// The deviation of noise of size 1 on the channels of a group (or the action), in their units; that of the data for others.
     pub noise_scale: BTreeMap<String, f64>,
     /// Share of the windows that leave their demonstration for a stay, or begin with one (`training::stays`); needs `goal.rate`.
-    pub stays: f64,
+    #[serde(alias = "stays")]
+    pub dwell_share: f64,
     pub loss_weight: LossWeightKind,
-    /// Signal-to-noise ratio beyond which a cleaner slot counts no more.
+    /// Signal-to-noise ratio beyond which a cleaner noise group counts no more.
     pub snr_clip: f64,
     /// `fused_snr`: share of the past's ratio that is kept from one frame to the next.
     pub snr_decay: f64,
@@ -98,17 +100,17 @@ impl Default for TrainingConfig {
             cache_gb: reading.cache_gb,
             seed: 0,
             precision: Precision::F32,
-            noise_mix: NoiseMix {
+            noise_levels: NoiseLevelSamplerConfig {
                 independent: 0.06,
                 shared: 0.04,
                 planning: 0.55,
                 hidden_modality: 0.05,
                 variable_length: 0.05,
                 noisy_history: 0.05,
-                questions: 0.2,
+                queries: 0.2,
             },
             noise_scale: BTreeMap::new(),
-            stays: 0.0,
+            dwell_share: 0.0,
             loss_weight: LossWeightKind::MinSnr,
             // Hang et al. 2023; and the planning configuration of Chen et al. 2024 (df_planning.yaml), as is the decay.
             snr_clip: 5.0,
@@ -128,7 +130,7 @@ impl TrainingConfig {
         }
     }
 
-    /// The loss weight of a slot.
+    /// The loss weight of a noise group.
     pub fn loss_weight(&self) -> LossWeight {
         LossWeight { kind: self.loss_weight, snr_clip: self.snr_clip as f32, snr_decay: self.snr_decay as f32 }
     }
@@ -137,7 +139,7 @@ impl TrainingConfig {
     ///
     /// # Errors
     /// Key, value and rule.
-    pub fn check(&self) -> Check {
+    pub fn check(&self) -> Validation {
         require(self.window >= 2, "training.window", self.window, "must be at least 2 tokens")?;
         at_least_one("training.batch", self.batch)?;
         let rule = "must be 1 to training.batch";
@@ -156,21 +158,21 @@ impl TrainingConfig {
         not_negative("training.cache_gb", self.cache_gb)?;
         positive("training.snr_clip", self.snr_clip)?;
         share("training.snr_decay", self.snr_decay)?;
-        share("training.stays", self.stays)?;
-        let cut = self.noise_mix.variable_length;
-        let key = "training.noise_mix.variable_length";
+        share("training.dwell_share", self.dwell_share)?;
+        let cut = self.noise_levels.variable_length;
+        let key = "training.noise_levels.variable_length";
         require(cut == 0.0 || self.window > 2, key, cut, "training.window must be above 2: 2 tokens cannot be cut")?;
-        check_mix(&self.noise_mix)
+        check_mix(&self.noise_levels)
     }
 }
 
-fn check_mix(mix: &NoiseMix) -> Check {
+fn check_mix(mix: &NoiseLevelSamplerConfig) -> Validation {
     for (name, share) in mix.shares() {
-        let key = format!("training.noise_mix.{name}");
+        let key = format!("training.noise_levels.{name}");
         require((0.0..=1.0).contains(&share), key, share, "a share must lie in [0, 1]")?;
     }
     let sum: f64 = mix.shares().iter().map(|(_, share)| share).sum();
-    require((sum - 1.0).abs() < 1e-6, "training.noise_mix", format!("sum {sum}"), "the shares must sum to 1")
+    require((sum - 1.0).abs() < 1e-6, "training.noise_levels", format!("sum {sum}"), "the shares must sum to 1")
 }
 
 #[cfg(test)]
@@ -190,17 +192,17 @@ mod tests {
 
     #[test]
     fn a_share_that_is_left_out_is_zero() {
-        let mix = parse("noise_mix: {planning: 0.75, questions: 0.25}").unwrap().noise_mix;
-        assert_eq!(mix, NoiseMix { planning: 0.75, questions: 0.25, ..NoiseMix::default() });
+        let mix = parse("noise_levels: {planning: 0.75, queries: 0.25}").unwrap().noise_levels;
+        assert_eq!(mix, NoiseLevelSamplerConfig { planning: 0.75, queries: 0.25, ..NoiseLevelSamplerConfig::default() });
     }
 
     #[test]
     fn refusals_name_key_value_and_rule() {
         for (text, expected) in [
-            ("noise_mix: {planning: 0.75}", "training.noise_mix: sum 0.75: the shares must sum to 1"),
-            ("noise_mix: {planning: 1.5, shared: -0.5}", "training.noise_mix.shared: -0.5: a share must lie in [0, 1]"),
-            ("noise_mix: {plannning: 1}", "unknown field `plannning`"),
-            ("{window: 2, noise_mix: {variable_length: 1}}", "training.noise_mix.variable_length: 1: training.window"),
+            ("noise_levels: {planning: 0.75}", "training.noise_levels: sum 0.75: the shares must sum to 1"),
+            ("noise_levels: {planning: 1.5, shared: -0.5}", "training.noise_levels.shared: -0.5: a share must lie in [0, 1]"),
+            ("noise_levels: {plannning: 1}", "unknown field `plannning`"),
+            ("{window: 2, noise_levels: {variable_length: 1}}", "training.noise_levels.variable_length: 1: training.window"),
             ("loss_weight: snr", "unknown variant `snr`, expected one of `min_snr`, `fused_snr`, `uniform`"),
             ("optimizer: adam", "unknown variant `adam`, expected `adamw` or `muon`"),
             ("{batch: 4, accumulate: 5}", "training.accumulate: 5: must be 1 to training.batch"),

@@ -10,7 +10,7 @@ use df_planner::config::Config;
 use df_planner::load_planner;
 use df_data::{Episode, open_bound, read_episodes};
 use df_planning::Planner;
-use df_planner::replay::{Ask, Inquiry, ask, inside_expected, replay, unit};
+use df_planner::replay::{Ask, QueryOptions, ask, inside_expected, replay, unit};
 use df_core::Layout;
 use serde::Serialize;
 
@@ -93,7 +93,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         Asked::Actions => Ask::Actions,
         Asked::Gaps => Ask::Gap { seconds: arguments.gap_s },
     };
-    let inquiry = Inquiry { ask: asked, samples: arguments.samples, most_windows: arguments.ticks };
+    let inquiry = QueryOptions { ask: asked, samples: arguments.samples, max_windows: arguments.ticks };
     questions(&config, layout, &mut planner, &episodes, &inquiry, &mut out)
 }
 
@@ -103,10 +103,10 @@ fn plans(
     planner: &mut Planner,
     episodes: &[Episode],
     goals: &[(i64, Vec<f64>)],
-    most_ticks: usize,
+    max_ticks: usize,
     out: &mut Lines,
 ) -> anyhow::Result<()> {
-    let report = replay(config, layout, planner, episodes, goals, most_ticks, &mut |row| out.write(row));
+    let report = replay(config, layout, planner, episodes, goals, max_ticks, &mut |row| out.write(row));
     out.finish()?;
     if report.ticks == 0 {
         bail!("no tick could be planned ({} skipped, {} failed)", report.skipped, report.failed.len());
@@ -125,7 +125,7 @@ fn questions(
     layout: &Layout,
     planner: &mut Planner,
     episodes: &[Episode],
-    inquiry: &Inquiry,
+    inquiry: &QueryOptions,
     out: &mut Lines,
 ) -> anyhow::Result<()> {
     let score = ask(config, layout, planner, episodes, inquiry, &mut |answers| out.write(answers))?;

@@ -34,7 +34,7 @@ pub struct Import {
     /// Renames tensors before they are looked up: a regular expression, `=`, and what stands in its place.
     #[arg(long, value_name = "PATTERN=TEXT")]
     rename: Vec<String>,
-    /// Mean and deviation of every channel of a frame, as YAML or JSON: `{mean: [...], deviation: [...]}`, the action first.
+    /// Mean and deviation of every channel of a frame, as YAML or JSON: `{mean: [...], std: [...]}`, the action first.
     #[arg(long)]
     normaliser: Option<PathBuf>,
     /// Demonstrations to take mean and deviation from, as for training. With --normaliser, the first gives message
@@ -73,7 +73,7 @@ pub fn run(arguments: &Import) -> anyhow::Result<()> {
             let (channels, slots) = (layout.token_channels(), layout.modalities.len() * layout.frame_stack);
             let window = config.training.window;
             let sizes = NetworkConfig {
-                known_values: model.known_values,
+                condition_on_clean_values: model.condition_on_clean_values,
                 ..NetworkConfig::new(model.width, model.layers, model.heads, channels, slots, window)
             };
             let normaliser = given.context("the network's inputs are normalised: give --normaliser or --bag")?;
@@ -154,8 +154,8 @@ fn normaliser(arguments: &Import, config: &Config) -> anyhow::Result<(Layout, Op
     };
     let Some(file) = &arguments.normaliser else { return Ok((layout, None)) };
     let normaliser: Normaliser = read_yaml(file)?;
-    let Normaliser { mean, deviation, noise_scale } = &normaliser;
-    let (channels, means, deviations) = (layout.frame_channels(), mean.len(), deviation.len());
+    let Normaliser { mean, std, noise_scale } = &normaliser;
+    let (channels, means, deviations) = (layout.frame_channels(), mean.len(), std.len());
     if means != channels || deviations != channels || noise_scale.len() != channels {
         bail!(
             "{}: expected {channels} values each, for {}; got {means} means, {deviations} deviations and {} noise scales",
@@ -164,8 +164,8 @@ fn normaliser(arguments: &Import, config: &Config) -> anyhow::Result<(Layout, Op
             noise_scale.len()
         );
     }
-    let finite = mean.iter().chain(deviation).chain(noise_scale).all(|value| value.is_finite());
-    if !finite || deviation.iter().chain(noise_scale).any(|width| *width <= 0.0) {
+    let finite = mean.iter().chain(std).chain(noise_scale).all(|value| value.is_finite());
+    if !finite || std.iter().chain(noise_scale).any(|width| *width <= 0.0) {
         bail!("{}: means must be finite, deviations and noise scales above 0", file.display());
     }
     Ok((layout, Some(normaliser)))
@@ -189,7 +189,7 @@ fn together(
     );
     for modality in layout.modalities.iter().filter(|modality| unseen.contains(&modality.name)) {
         for c in modality.channels.clone() {
-            (normaliser.mean[c], normaliser.deviation[c]) = (given.mean[c], given.deviation[c]);
+            (normaliser.mean[c], normaliser.std[c]) = (given.mean[c], given.std[c]);
             normaliser.noise_scale[c] = given.noise_scale[c];
         }
     }

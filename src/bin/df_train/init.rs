@@ -1,6 +1,6 @@
 //! A starter configuration: arguments and wiring only.
 
-use df_data::inspect::starter;
+use df_data::inspect::scaffold;
 
 /// Writes a configuration to begin with to the standard output, with what was measured beside each choice.
 #[derive(clap::Args)]
@@ -11,9 +11,9 @@ pub struct Init {
 }
 
 pub fn run(arguments: &Init) -> anyhow::Result<()> {
-    let starter = starter(&df_data::inputs(&arguments.bag)?)?;
-    print!("{}", starter.yaml);
-    for note in &starter.notes {
+    let scaffold = scaffold(&df_data::inputs(&arguments.bag)?)?;
+    print!("{}", scaffold.yaml);
+    for note in &scaffold.notes {
         eprintln!("{note}");
     }
     Ok(())

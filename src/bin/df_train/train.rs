@@ -223,7 +223,7 @@ impl Work<'_> {
 /// One line.
 fn describe(validation: &Validation) -> String {
     let plans = validation.plans.as_ref().map_or(String::new(), |plans| {
-        let errors = plans.first_action.iter().map(|action| action.error / action.deviation);
+        let errors = plans.first_action.iter().map(|action| action.error / action.std);
         let (sum, count) = errors.fold((0.0, 0), |(sum, count), error| (sum + error, count + 1));
         let (error, coverage) = (sum / f64::from(count.max(1)), 100.0 * plans.coverage);
         format!(", first action off by {error:.2} deviations, {coverage:.0} % of what came covered")

@@ -72,12 +72,12 @@ impl Maze2d {
 
     /// The return as a share of the way from a random policy's return to that of a reference controller, in percent (D4RL).
     pub fn normalised_score(self, raw_return: f64) -> f64 {
-        let (least, most) = match self {
+        let (min, max) = match self {
             Self::U => (23.85, 161.86),
             Self::Medium => (13.13, 277.39),
             Self::Large => (6.7, 273.99),
         };
-        100.0 * (raw_return - least) / (most - least)
+        100.0 * (raw_return - min) / (max - min)
     }
 }
 

@@ -95,12 +95,12 @@ impl PointMass {
 impl Contact {
     /// `beyond`: distance less margin, metres; below 0.
     fn new(normal: Vector2<f64>, beyond: f64, velocity: Vector2<f64>) -> Self {
-        let (least, most) = IMPEDANCE;
+        let (min, max) = IMPEDANCE;
         let depth = (-beyond / IMPEDANCE_WIDTH_M).min(1.0);
         let share = if depth <= 0.5 { 2.0 * depth * depth } else { 1.0 - 2.0 * (1.0 - depth).powi(2) };
-        let impedance = least + share * (most - least);
-        let damping = 2.0 / (most * TIME_CONSTANT_S);
-        let spring = 1.0 / (most * TIME_CONSTANT_S).powi(2);
+        let impedance = min + share * (max - min);
+        let damping = 2.0 / (max * TIME_CONSTANT_S);
+        let spring = 1.0 / (max * TIME_CONSTANT_S).powi(2);
         Self {
             normal,
             reference: -damping * normal.dot(&velocity) - spring * impedance * beyond,

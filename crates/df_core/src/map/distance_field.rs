@@ -27,9 +27,9 @@ pub enum Unknown {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum GridError {
     #[error(
-        "the grid {name} of {width} x {height} cells has no free cell ({unknown} unknown cells count as {counted:?})"
+        "the grid {name} of {width} x {height} cells has no free cell ({unknown} unknown cells count as {cost_horizon:?})"
     )]
-    NoFreeCell { name: String, width: usize, height: usize, unknown: usize, counted: Unknown },
+    NoFreeCell { name: String, width: usize, height: usize, unknown: usize, cost_horizon: Unknown },
     #[error("the grid {name} of {width} x {height} cells must have at least 1 and as many values, got {got}")]
     Size { name: String, width: usize, height: usize, got: usize },
     #[error("the grid {name} has the value {got} in cell {cell}, expected -1 to 100")]
@@ -70,7 +70,7 @@ impl DistanceField {
                 width: grid.width,
                 height: grid.height,
                 unknown: grid.cells.iter().filter(|&&cell| cell < 0).count(),
-                counted: unknown,
+                cost_horizon: unknown,
             });
         }
         let (width, height) = (grid.width + 2, grid.height + 2);
@@ -151,8 +151,8 @@ fn check(grid: &OccupancyGrid) -> Result<(), GridError> {
     if let Some(cell) = grid.cells.iter().position(|cell| !(-1..=100).contains(cell)) {
         return Err(GridError::Cell { name: name(), cell, got: grid.cells[cell] });
     }
-    let place = |what, got: f64, least: f64, rule| {
-        let holds = got.is_finite() && got > least;
+    let place = |what, got: f64, min: f64, rule| {
+        let holds = got.is_finite() && got > min;
         if holds { Ok(()) } else { Err(GridError::Place { name: name(), what, got, rule }) }
     };
     place("resolution", grid.resolution_m, 0.0, " above 0")?;

@@ -41,11 +41,11 @@ struct Row {
 
 impl Row {
     fn new(width: usize) -> Self {
-        let most = 2 * width;
+        let max = 2 * width;
         Self {
-            heights: Vec::with_capacity(most),
-            parabolas: Vec::with_capacity(most),
-            begins: Vec::with_capacity(most),
+            heights: Vec::with_capacity(max),
+            parabolas: Vec::with_capacity(max),
+            begins: Vec::with_capacity(max),
         }
     }
 

@@ -8,5 +8,5 @@ mod polygon;
 
 pub use distance_field::{DistanceField, GridError, SharedMap, Unknown};
 pub use occupancy::{MapError, OccupancyGrid};
-pub use pgm::PIXELS_MAX;
+pub use pgm::MAX_PIXELS;
 pub use polygon::{Polygon, PolygonError};

@@ -2,7 +2,7 @@
 //! Format: <https://netpbm.sourceforge.net/doc/pgm.html>. Only what a map needs: one image a file.
 
 /// More pixels than this are refused: 16 km x 16 km at 1 m, or 800 m x 800 m at 5 cm.
-pub const PIXELS_MAX: usize = 1 << 28;
+pub const MAX_PIXELS: usize = 1 << 28;
 
 /// A grey image.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,9 +20,9 @@ pub struct Pgm {
 pub enum PgmError {
     #[error("begins with {got:?}, expected P2 or P5")]
     Magic { got: String },
-    #[error("{what} at byte {offset}: expected a number from {least} to {most}, got {got:?}")]
-    Number { what: &'static str, offset: usize, least: usize, most: usize, got: String },
-    #[error("{width} x {height} pixels, more than {PIXELS_MAX}")]
+    #[error("{what} at byte {offset}: expected a number from {min} to {max}, got {got:?}")]
+    Number { what: &'static str, offset: usize, min: usize, max: usize, got: String },
+    #[error("{width} x {height} pixels, more than {MAX_PIXELS}")]
     TooLarge { width: usize, height: usize },
     #[error("ends early: {expected} bytes of pixels expected, got {got}")]
     Short { expected: usize, got: usize },
@@ -39,11 +39,11 @@ impl Pgm {
             b"P2" => false,
             other => return Err(PgmError::Magic { got: shown(other) }),
         };
-        let width = header.number("width", 1, PIXELS_MAX)?;
-        let height = header.number("height", 1, PIXELS_MAX)?;
+        let width = header.number("width", 1, MAX_PIXELS)?;
+        let height = header.number("height", 1, MAX_PIXELS)?;
         let white = header.number("highest value", 1, usize::from(u16::MAX))? as u16;
         let count =
-            width.checked_mul(height).filter(|&n| n <= PIXELS_MAX).ok_or(PgmError::TooLarge { width, height })?;
+            width.checked_mul(height).filter(|&n| n <= MAX_PIXELS).ok_or(PgmError::TooLarge { width, height })?;
         // A plain pixel takes two bytes at least, a blank and a digit: no memory is taken for what cannot be there.
         let wide = if raw { 1 + usize::from(white > 255) } else { 2 };
         // Exactly one blank ends the header of a raw image.
@@ -94,15 +94,15 @@ impl<'a> Words<'a> {
         }
     }
 
-    fn number(&mut self, what: &'static str, least: usize, most: usize) -> Result<usize, PgmError> {
+    fn number(&mut self, what: &'static str, min: usize, max: usize) -> Result<usize, PgmError> {
         let word = self.next();
         let offset = self.at - word.len();
         let number = std::str::from_utf8(word).ok().and_then(|word| word.parse::<usize>().ok());
-        number.filter(|n| (least..=most).contains(n)).ok_or_else(|| PgmError::Number {
+        number.filter(|n| (min..=max).contains(n)).ok_or_else(|| PgmError::Number {
             what,
             offset,
-            least,
-            most,
+            min,
+            max,
             got: shown(word),
         })
     }

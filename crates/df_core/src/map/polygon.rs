@@ -7,8 +7,8 @@ type Point = [f64; 2];
 pub struct Polygon {
     edges: Vec<Edge>,
     /// Lowest and highest coordinates.
-    least: Point,
-    most: Point,
+    min: Point,
+    max: Point,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -77,12 +77,12 @@ impl Polygon {
         let extreme = |pick: fn(f64, f64) -> f64| {
             points.iter().copied().reduce(|a, b| [pick(a[0], b[0]), pick(a[1], b[1])]).unwrap_or_default()
         };
-        Ok(Self { edges: pairs().map(edge).collect(), least: extreme(f64::min), most: extreme(f64::max) })
+        Ok(Self { edges: pairs().map(edge).collect(), min: extreme(f64::min), max: extreme(f64::max) })
     }
 
     /// The distance to the boundary, negative inside, and its gradient; none if it is more than `reach`.
     pub fn signed_distance_within(&self, reach: f64, at: Point) -> Option<(f64, Point)> {
-        let beside = |i: usize| at[i] < self.least[i] - reach || at[i] > self.most[i] + reach;
+        let beside = |i: usize| at[i] < self.min[i] - reach || at[i] > self.max[i] + reach;
         if beside(0) || beside(1) {
             return None;
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::{Broken, locate::line_of};
+use super::{ValidationError, locate::line_of};
 
 /// A YAML text and the file that it came from. The file is only cited.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,11 +93,11 @@ impl Document {
 
     /// The refusal of one key. `key` is dotted, with `[i]` for list entries: `observations.position.fields[1]`.
     pub fn refuse(&self, key: &str, value: impl ToString, rule: impl ToString) -> ConfigError {
-        self.locate(Broken { key: key.into(), value: value.to_string(), rule: rule.to_string() })
+        self.locate(ValidationError { key: key.into(), value: value.to_string(), rule: rule.to_string() })
     }
 
     /// Adds file and line to a refusal.
-    pub fn locate(&self, broken: Broken) -> ConfigError {
+    pub fn locate(&self, broken: ValidationError) -> ConfigError {
         let line = line_of(&self.text, &broken.key);
         ConfigError::Rule { file: self.file.clone(), line, key: broken.key, value: broken.value, rule: broken.rule }
     }

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_yaml::Value;
 
 use super::range::Range;
-use super::validation::Broken;
+use super::validation::ValidationError;
 
 /// The value of one setting. Each keeps its type for good.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,8 +87,8 @@ pub fn replaced<T: Serialize + DeserializeOwned>(
     key: &str,
     value: &Setting,
     range: Range,
-) -> Result<T, Broken> {
-    let refuse = |rule: String| Broken { key: key.into(), value: value.to_string(), rule };
+) -> Result<T, ValidationError> {
+    let refuse = |rule: String| ValidationError { key: key.into(), value: value.to_string(), rule };
     let mut tree = tree(settings);
     let leaf = key.split('.').try_fold(&mut tree, |node, name| node.get_mut(name));
     let leaf = leaf.ok_or_else(|| refuse("there is no such setting".into()))?;

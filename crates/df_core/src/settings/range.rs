@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::flat::{Setting, flatten};
-use super::validation::{Check, require};
+use super::validation::{Validation, require};
 
 /// What there is to say about one setting.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,7 +49,7 @@ pub fn find_description(catalogue: &'static [Description], key: &str) -> Option<
 ///
 /// # Errors
 /// The first key that does not.
-pub fn check_ranges<T: Serialize>(catalogue: &'static [Description], section: &str, settings: &T) -> Check {
+pub fn check_ranges<T: Serialize>(catalogue: &'static [Description], section: &str, settings: &T) -> Validation {
     flatten(settings).into_iter().try_for_each(|(key, value)| {
         let key = format!("{section}.{key}");
         find_description(catalogue, &key).map_or(Ok(()), |described| described.range.check(&key, &value))
@@ -64,7 +64,7 @@ impl Range {
 
     /// # Errors
     /// The rule that `value` breaks.
-    pub fn check(self, key: &str, value: &Setting) -> Check {
+    pub fn check(self, key: &str, value: &Setting) -> Validation {
         let within = |holds| require(holds, key, value, self);
         match (self, value) {
             (Self::Any, _) => Ok(()),

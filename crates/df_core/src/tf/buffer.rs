@@ -8,7 +8,7 @@ use super::edge::{Beyond, Edge, Places};
 use super::{LookupError, Transform, TransformError, check_name};
 
 /// Frames that have a parent. With 2000 samples of 64 bytes each, the buffer takes 64 MB at most.
-pub(super) const FRAMES_MAX: usize = 500;
+pub(super) const MAX_FRAMES: usize = 500;
 
 /// Frames on the way up, each with its edge to the next.
 type Way<'a> = Vec<(&'a str, &'a Edge)>;
@@ -57,20 +57,20 @@ impl Buffer {
         let Transform { parent, child, stamp_ns, parent_from_child } = transform;
         let ahead_ns = stamp_ns.saturating_sub(now_ns);
         if !is_static && ahead_ns > self.window_ns {
-            let (by_s, most_s) = (seconds(ahead_ns), seconds(self.window_ns));
-            return Err(TransformError::Ahead { parent, child, by_s, most_s });
+            let (by_s, max_s) = (seconds(ahead_ns), seconds(self.window_ns));
+            return Err(TransformError::Ahead { parent, child, by_s, max_s });
         }
         if parent == child || self.way_up(&parent).any(|(_, edge)| edge.parent == child) {
             return Err(TransformError::Loop { parent, child });
         }
         let known = self.edges.get(&child);
-        if known.is_none() && self.edges.len() >= FRAMES_MAX {
-            return Err(TransformError::Full { parent, child, most: FRAMES_MAX });
+        if known.is_none() && self.edges.len() >= MAX_FRAMES {
+            return Err(TransformError::Full { parent, child, max: MAX_FRAMES });
         }
         let behind_ns = known.and_then(Edge::newest_ns).map_or(0, |newest| newest.saturating_sub(stamp_ns));
         if !is_static && behind_ns > self.window_ns {
-            let (by_s, most_s) = (seconds(behind_ns), seconds(self.window_ns));
-            return Err(TransformError::Old { parent, child, by_s, most_s });
+            let (by_s, max_s) = (seconds(behind_ns), seconds(self.window_ns));
+            return Err(TransformError::Old { parent, child, by_s, max_s });
         }
         if !is_static
             && let Some(Edge { parent: same, places: Places::Dynamic(samples) }) = self.edges.get_mut(&child)

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use nalgebra::Isometry3;
 
 /// Transforms kept of one edge; published faster than 200 Hz, the window is shorter.
-pub const SAMPLES_MAX: usize = 2000;
+pub const MAX_SAMPLES: usize = 2000;
 
 /// One child's way to its parent.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ impl Edge {
             _ => samples.insert(at, (stamp_ns, place)),
         }
         let newest_ns = samples.back().map_or(stamp_ns, |(stamp, _)| *stamp);
-        while samples.len() > SAMPLES_MAX
+        while samples.len() > MAX_SAMPLES
             || samples.front().is_some_and(|(s, _)| newest_ns.saturating_sub(*s) > window_ns)
         {
             samples.pop_front();

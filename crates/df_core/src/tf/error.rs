@@ -11,14 +11,14 @@ pub enum TransformError {
     NotFinite { parent: String, child: String, what: &'static str, got: f64 },
     #[error("{parent}_from_{child}: the quaternion has the norm {got}, expected 1 within {tolerance}")]
     QuaternionNorm { parent: String, child: String, got: f64, tolerance: f64 },
-    #[error("{parent}_from_{child}: stamped {by_s:.3} s ahead of the clock, expected at most {most_s} s")]
-    Ahead { parent: String, child: String, by_s: f64, most_s: f64 },
-    #[error("{parent}_from_{child}: {by_s:.3} s older than the newest one, expected at most {most_s} s")]
-    Old { parent: String, child: String, by_s: f64, most_s: f64 },
+    #[error("{parent}_from_{child}: stamped {by_s:.3} s ahead of the clock, expected at most {max_s} s")]
+    Ahead { parent: String, child: String, by_s: f64, max_s: f64 },
+    #[error("{parent}_from_{child}: {by_s:.3} s older than the newest one, expected at most {max_s} s")]
+    Old { parent: String, child: String, by_s: f64, max_s: f64 },
     #[error("{parent}_from_{child} closes a loop: {parent} already lies in {child}")]
     Loop { parent: String, child: String },
-    #[error("{parent}_from_{child}: there are {most} frames already, which is as many as the buffer holds")]
-    Full { parent: String, child: String, most: usize },
+    #[error("{parent}_from_{child}: there are {max} frames already, which is as many as the buffer holds")]
+    Full { parent: String, child: String, max: usize },
 }
 
 /// A transform that the buffer cannot give: which one is missing, and by how much. `asked`: such as `map_from_base`.

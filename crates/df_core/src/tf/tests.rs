@@ -5,8 +5,8 @@ use std::f64::consts::PI;
 use nalgebra::{Isometry3, Point3, Translation3, UnitQuaternion, Vector3};
 use proptest::prelude::*;
 
-use super::buffer::FRAMES_MAX;
-use super::edge::SAMPLES_MAX;
+use super::buffer::MAX_FRAMES;
+use super::edge::MAX_SAMPLES;
 use super::*;
 
 const S: i64 = 1_000_000_000;
@@ -147,15 +147,15 @@ fn the_window_and_the_memory_are_bounded() {
     assert_eq!(ahead.to_string(), "map_from_base: stamped 88.000 s ahead of the clock, expected at most 10 s");
 
     let mut buffer = Buffer::new(10.0);
-    let count = SAMPLES_MAX as i64 + 5;
+    let count = MAX_SAMPLES as i64 + 5;
     for i in 0..count {
         put(&mut buffer, "map", "base", i, planar(0.0, 0.0, 0.0));
     }
-    assert!(buffer.lookup("map", "base", When::At(count - SAMPLES_MAX as i64)).is_ok());
-    assert!(buffer.lookup("map", "base", When::At(count - SAMPLES_MAX as i64 - 1)).is_err());
+    assert!(buffer.lookup("map", "base", When::At(count - MAX_SAMPLES as i64)).is_ok());
+    assert!(buffer.lookup("map", "base", When::At(count - MAX_SAMPLES as i64 - 1)).is_err());
 
     let mut buffer = Buffer::new(10.0);
-    for i in 0..FRAMES_MAX {
+    for i in 0..MAX_FRAMES {
         put(&mut buffer, "map", &format!("f{i}"), S, planar(0.0, 0.0, 0.0));
     }
     let full = buffer.insert(of("map", "more", S, planar(0.0, 0.0, 0.0)), false, S).unwrap_err();

@@ -8,7 +8,7 @@ use super::TransformError;
 /// (`QUATERNION_NORMALIZATION_TOLERANCE` in `tf2/src/buffer_core.cpp`). Within, it is normalised.
 const NORM_TOLERANCE: f64 = 1e-2;
 /// Longest name of a frame, bytes: names are kept.
-const NAME_MAX: usize = 255;
+const MAX_NAME: usize = 255;
 
 /// Where `child` lies in `parent` at one time.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,7 +65,7 @@ pub fn check_name(name: &str) -> Result<(), &'static str> {
     match name {
         "" => Err("the name is empty"),
         _ if name.starts_with('/') => Err("a name has no leading slash in tf2"),
-        _ if name.len() > NAME_MAX => Err("a name has at most 255 bytes"),
+        _ if name.len() > MAX_NAME => Err("a name has at most 255 bytes"),
         _ => Ok(()),
     }
 }

@@ -253,7 +253,7 @@ mod tests {
     fn frame(k: usize) -> Frame {
         let value = |c: usize| f32::from_bits(((k * 7 + c) as u32).wrapping_mul(0x0123_4567));
         let present = (0..MODALITIES).map(|m| (k >> m) & 1 == 0).collect();
-        Frame { values: (0..7).map(value).collect(), present, deviation: Vec::new() }
+        Frame { values: (0..7).map(value).collect(), present, std: Vec::new() }
     }
 
     /// A file of frames; an episode starts at each of `starts`.

@@ -1,5 +1,5 @@
 //! Where frames are kept between runs: one file per input and contract, found by its key, the oldest removed when there is no
-//! more room.
+//! more module.
 //!
 //! A file is written as `KEY-*.part` and renamed when it is whole. Nothing that is found is trusted: a file that is damaged or
 //! of another key is written anew.

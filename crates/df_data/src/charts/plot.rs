@@ -27,7 +27,7 @@ const LEGEND_TOP: f64 = 36.0;
 const LEGEND_ROW: f64 = 18.0;
 const SWATCH: f64 = 18.0;
 const BOTTOM: f64 = 52.0;
-const LEAST_LEFT: f64 = 52.0;
+const MIN_LEFT: f64 = 52.0;
 /// Ticks of either axis, about.
 const X_TICKS: usize = 8;
 const Y_TICKS: usize = 7;
@@ -75,7 +75,7 @@ impl Plot {
             return Ok(None);
         };
         let y_ticks = y.ticks(Y_TICKS);
-        let mut left = px(LEAST_LEFT);
+        let mut left = px(MIN_LEFT);
         for tick in &y_ticks {
             left = left.max(text_width(area, &tick.label, TEXT_SIZE)? + px(MARGIN + 8.0));
         }

@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use super::sketch::Sketch;
+use super::quantile_sketch::Sketch;
 
 /// Percentiles that are told.
 pub const PERCENTILES: [f64; 5] = [0.01, 0.05, 0.5, 0.95, 0.99];
 /// More different values than this are not counted.
-const DISTINCT_MAX: usize = 64;
+const MAX_DISTINCT: usize = 64;
 /// So many deviations from the mean are an outlier.
 pub const OUTLIER_DEVIATIONS: f64 = 10.0;
 /// A value nearer to a limit than this share of the range between both is at the limit.
@@ -34,7 +34,7 @@ pub struct Channel {
     repeats: u64,
     not_finite: u64,
     missing: u64,
-    /// Up to [`DISTINCT_MAX`] + 1 different values.
+    /// Up to [`MAX_DISTINCT`] + 1 different values.
     distinct: Vec<f64>,
     /// Steps of a whole turn, in rad and in degrees.
     wraps: [u64; 2],
@@ -112,7 +112,7 @@ impl Channel {
             }
             self.look_for_wrap((value - last).abs());
         }
-        if self.distinct.len() <= DISTINCT_MAX && !self.distinct.contains(&value) {
+        if self.distinct.len() <= MAX_DISTINCT && !self.distinct.contains(&value) {
             self.distinct.push(value);
         }
     }
@@ -144,7 +144,7 @@ impl Channel {
         let mean = self.sum / n;
         let deviation = (self.squares / n - mean * mean).max(0.0).sqrt();
         let quantile = |share| self.sketch.quantile(share).unwrap_or(0.0).clamp(self.min, self.max);
-        let few = (self.distinct.len() <= DISTINCT_MAX).then(|| {
+        let few = (self.distinct.len() <= MAX_DISTINCT).then(|| {
             let mut few = self.distinct.clone();
             few.sort_by(f64::total_cmp);
             few

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::channel::{Channel, ChannelSummary};
-use super::clock::{Clock, ClockSummary};
+use super::rate_stats::{Clock, ClockSummary};
 use super::coverage::{Counter, Coverage};
 use super::traces::over_time;
 use super::{InspectError, Pictures, Report, pictures, warnings};
@@ -18,10 +18,10 @@ use df_core::Bound;
 use df_core::{Frame, Layout};
 
 /// Episodes that are drawn, and frames of each.
-const DRAWN_MAX: usize = 3;
+const MAX_DRAWN: usize = 3;
 const DRAWN_FRAMES: usize = 2000;
 /// Channels of a modality that are drawn over time.
-const CHANNELS_MAX: usize = 12;
+const MAX_CHANNELS: usize = 12;
 
 /// What a contract would keep.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -204,7 +204,7 @@ impl<'a> Watch<'a> {
         }
         if step.starts_episode {
             self.episodes += 1;
-            if self.episodes <= DRAWN_MAX as u64 {
+            if self.episodes <= MAX_DRAWN as u64 {
                 self.drawn.push(Vec::new());
             } else if self.is_drawn() {
                 self.drawn.remove(1);
@@ -220,7 +220,7 @@ impl<'a> Watch<'a> {
     /// The first episodes, and then those whose number is a power of four: spread over a recording of any length.
     fn is_drawn(&self) -> bool {
         let is_power = self.episodes.is_power_of_two() && self.episodes.trailing_zeros().is_multiple_of(2);
-        self.episodes <= DRAWN_MAX as u64 || is_power
+        self.episodes <= MAX_DRAWN as u64 || is_power
     }
 
     /// The channels of this input; the next one starts anew.
@@ -282,9 +282,9 @@ impl<'a> Watch<'a> {
             };
             let count = modality.channels.len();
             let of =
-                if count > CHANNELS_MAX { format!(" ({CHANNELS_MAX} of {count} channels)") } else { String::new() };
+                if count > MAX_CHANNELS { format!(" ({MAX_CHANNELS} of {count} channels)") } else { String::new() };
             let title = format!("Sample episode {number}: {}{of}", modality.name);
-            let lines = modality.channels.clone().take(CHANNELS_MAX).map(line).collect();
+            let lines = modality.channels.clone().take(MAX_CHANNELS).map(line).collect();
             charts.extend(over_time(&title, &title, "s", lines));
         }
         charts

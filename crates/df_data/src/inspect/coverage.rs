@@ -126,10 +126,10 @@ impl Counter {
             }
             from_ns = from_ns.max(end_ns);
         }
-        let counted: u64 = by_group.iter().sum();
+        let cost_horizon: u64 = by_group.iter().sum();
         for (lost, ticks) in self.lost.iter_mut().zip(by_group) {
             // Parts of ticks at the borders: the sum is that of all.
-            *lost += (silent * ticks).checked_div(counted).unwrap_or(0);
+            *lost += (silent * ticks).checked_div(cost_horizon).unwrap_or(0);
         }
         let all = &mut self.coverage;
         all.stretches += 1;
@@ -171,11 +171,11 @@ impl Stretch {
             self.silences[group].iter().map(|silence| overlap(*silence)).sum::<i64>() + overlap((last_ns, i64::MAX))
         };
         let silent: Vec<i64> = (0..self.silences.len()).map(silent).collect();
-        let (least, most) = (silent.iter().min().copied().unwrap_or(0), silent.iter().max().copied().unwrap_or(0));
-        match silent.iter().position(|silent| *silent == most && most > 0) {
+        let (min, max) = (silent.iter().min().copied().unwrap_or(0), silent.iter().max().copied().unwrap_or(0));
+        match silent.iter().position(|silent| *silent == max && max > 0) {
             None => silent.len(),
             // To within a twentieth: topics do not end on the same tick.
-            Some(_) if silent.len() > 1 && least >= most - most / 20 => silent.len() + 1,
+            Some(_) if silent.len() > 1 && min >= max - max / 20 => silent.len() + 1,
             Some(group) => group,
         }
     }

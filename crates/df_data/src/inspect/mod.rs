@@ -10,16 +10,16 @@
 //! Everything is counted in one pass in bounded memory; percentiles are those of [`sketch`].
 
 mod channel;
-mod clock;
+mod rate_stats;
 mod contract;
 mod coverage;
-mod ground;
+mod coverage_map;
 mod pictures;
 mod raw;
 mod raw_table;
 mod raw_topic;
-mod sketch;
-mod starter;
+mod quantile_sketch;
+mod scaffold;
 mod text;
 mod traces;
 mod warnings;
@@ -31,12 +31,12 @@ use crate::DataConfig;
 use crate::{BagError, Input, RecordingError};
 
 pub use channel::ChannelSummary;
-pub use clock::ClockSummary;
+pub use rate_stats::ClockSummary;
 pub use contract::{ContractReport, InputReport, StreamReport};
 pub use coverage::Coverage;
-pub use ground::ground;
+pub use coverage_map::ground;
 pub use raw::{RawReport, Topic};
-pub use starter::{Starter, StarterError, starter};
+pub use scaffold::{Scaffold, ScaffoldError, scaffold};
 pub use warnings::{Kind, Warning};
 
 /// What was found.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Pictures;
 use super::channel::ChannelSummary;
-use super::sketch::Sketch;
+use super::quantile_sketch::Sketch;
 use super::text::number;
 use crate::charts::{Bin, Chart, ChartError, Histogram, Mark, draw};
 

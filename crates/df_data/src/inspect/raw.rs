@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::sketch::Sketch;
+use super::quantile_sketch::Sketch;
 use super::traces::Traces;
 use super::{
     ChannelSummary, ClockSummary, InspectError, Pictures, Report, Warning, pictures, raw_table, raw_topic, warnings,

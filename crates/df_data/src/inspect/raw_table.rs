@@ -1,13 +1,13 @@
 //! The columns of a dataset.
 
 use super::channel::Channel;
-use super::clock::Clock;
+use super::rate_stats::Clock;
 use super::raw::{Details, RawReport, Topic};
 use super::traces::Traces;
 use crate::{Column, Table};
 
 /// Values of a row that have a channel each; all of a wider column share one.
-const WIDTH_MAX: usize = 64;
+const MAX_WIDTH: usize = 64;
 /// Rows are counted so far apart where the dataset does not say: then times are numbers of rows.
 const ROW_NS: i64 = 1_000_000_000;
 
@@ -22,7 +22,7 @@ struct Counter {
 pub fn inspect(table: &dyn Table) -> RawReport {
     let columns = table.columns();
     let counter = |column: &Column| Counter {
-        channels: vec![Channel::default(); if column.width > WIDTH_MAX { 1 } else { column.width }],
+        channels: vec![Channel::default(); if column.width > MAX_WIDTH { 1 } else { column.width }],
         clock: Clock::default(),
         traces: Traces::default(),
         refused: 0,
@@ -70,12 +70,12 @@ pub fn inspect(table: &dyn Table) -> RawReport {
         let label = |i: usize| match column.labels.get(i) {
             Some(name) if column.labels.len() == column.width => format!("{}[name={name}]", column.name),
             _ if column.width == 1 => column.name.clone(),
-            _ if column.width > WIDTH_MAX => format!("{}[]", column.name),
+            _ if column.width > MAX_WIDTH => format!("{}[]", column.name),
             _ => format!("{}[{i}]", column.name),
         };
         let summary = |(i, channel): (usize, &Channel)| {
             let summary = channel.summary(&label(i), "");
-            if column.width > WIDTH_MAX { summary.without_order() } else { summary }
+            if column.width > MAX_WIDTH { summary.without_order() } else { summary }
         };
         Topic {
             name: column.name.clone(),

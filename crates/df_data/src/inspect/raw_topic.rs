@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::channel::Channel;
-use super::clock::Clock;
+use super::rate_stats::Clock;
 use super::raw::{Details, RawReport, Topic};
 use super::traces::Traces;
 use crate::{Bag, BagTopic};
@@ -12,9 +12,9 @@ use df_message::{AmentDefinitions, Definitions, FirstKnown, Numbers, SchemaDefin
 
 /// Bytes that travel to a counting thread at a time, and how many such loads may wait.
 const LOAD_BYTES: usize = 1 << 19;
-const WAITING_MAX: usize = 4;
+const MAX_WAITING: usize = 4;
 /// Most threads that count.
-const THREADS_MAX: usize = 4;
+const MAX_THREADS: usize = 4;
 
 /// Messages on their way.
 #[derive(Default)]
@@ -30,12 +30,12 @@ pub fn inspect(bag: &dyn Bag) -> RawReport {
     let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
     let place: HashMap<&str, usize> = names.iter().enumerate().map(|(i, name)| (*name, i)).collect();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = cores.saturating_sub(1).clamp(1, THREADS_MAX).min(topics.len().max(1));
-    let (mut counted, cut) = std::thread::scope(|scope| {
+    let threads = cores.saturating_sub(1).clamp(1, MAX_THREADS).min(topics.len().max(1));
+    let (mut cost_horizon, cut) = std::thread::scope(|scope| {
         let mut senders: Vec<(SyncSender<Load>, Load)> = Vec::new();
         let mut workers = Vec::new();
         for worker in 0..threads {
-            let (sender, receiver) = sync_channel(WAITING_MAX);
+            let (sender, receiver) = sync_channel(MAX_WAITING);
             let (own, topics) = (&own, topics);
             workers.push(scope.spawn(move || count(own, topics, (worker, threads), &receiver)));
             senders.push((sender, Load::default()));
@@ -53,17 +53,17 @@ pub fn inspect(bag: &dyn Bag) -> RawReport {
         for (sender, load) in senders {
             let _ = sender.send(load);
         }
-        let counted: Vec<Topic> = workers.into_iter().filter_map(|worker| worker.join().ok()).flatten().collect();
-        (counted, read.err())
+        let cost_horizon: Vec<Topic> = workers.into_iter().filter_map(|worker| worker.join().ok()).flatten().collect();
+        (cost_horizon, read.err())
     });
-    counted.sort_by(|a, b| a.name.cmp(&b.name));
-    let seen = || counted.iter().filter(|topic| topic.clock.messages > 0).map(|topic| &topic.clock);
+    cost_horizon.sort_by(|a, b| a.name.cmp(&b.name));
+    let seen = || cost_horizon.iter().filter(|topic| topic.clock.messages > 0).map(|topic| &topic.clock);
     let (first, last) = (seen().map(|clock| clock.first_ns).min(), seen().map(|clock| clock.last_ns).max());
     let duration_s = first.zip(last).map_or(0.0, |(first, last)| last.saturating_sub(first) as f64 / 1e9);
     RawReport {
         kind: "bag",
         duration_s,
-        topics: counted,
+        topics: cost_horizon,
         cut: cut.map(|error| error.to_string()),
         ..RawReport::default()
     }
@@ -138,7 +138,7 @@ impl Counter {
             bytes: self.bytes,
             frame_id,
             channels: self.channels.iter().zip(&labels).map(summary).collect(),
-            arrays: arrays.iter().map(|array| (array.label.clone(), array.least, array.most)).collect(),
+            arrays: arrays.iter().map(|array| (array.label.clone(), array.min, array.max)).collect(),
             refused: self.refused,
             reason: self.reason,
             details: Details {

@@ -1,10 +1,10 @@
 //! The report as text for a terminal: aligned tables, the warnings at the end.
 
 use super::channel::ChannelSummary;
-use super::clock::ClockSummary;
+use super::rate_stats::ClockSummary;
 use super::contract::ContractReport;
 use super::raw::{RawReport, Topic};
-use super::sketch::ERROR;
+use super::quantile_sketch::ERROR;
 use super::{Report, Warning};
 
 /// Widest line of a list.
@@ -73,8 +73,8 @@ fn topic_text(topic: &Topic) -> String {
     text += &channels(&topic.channels);
     // Of arrays that have a row for each element, the length is seen.
     let is_row = |label: &String| topic.channels.iter().any(|channel| channel.label == *label);
-    for (label, least, most) in topic.arrays.iter().filter(|(label, least, most)| least != most || is_row(label)) {
-        let count = if least == most { most.to_string() } else { format!("{least} to {most}") };
+    for (label, min, max) in topic.arrays.iter().filter(|(label, min, max)| min != max || is_row(label)) {
+        let count = if min == max { max.to_string() } else { format!("{min} to {max}") };
         text += &format!("  {label}: {count} elements\n");
     }
     text
@@ -181,12 +181,12 @@ fn contract_text(report: &ContractReport) -> String {
     let coverage = &report.coverage;
     let window_s = coverage.window as f64 * report.period_s;
     let in_s = |frames: u64| seconds(frames as f64 * report.period_s);
-    let [least, p5, median, p95, most] = coverage.lengths;
+    let [min, p5, median, p95, max] = coverage.lengths;
     text += &format!(
         "\nepisodes  {}: {} to {} long, half of them at least {} (5..95 %: {} to {})\n",
         coverage.episodes,
-        in_s(least),
-        in_s(most),
+        in_s(min),
+        in_s(max),
         in_s(median),
         in_s(p5),
         in_s(p95)

@@ -3,12 +3,12 @@
 use crate::charts::{Chart, Line, Panel};
 
 /// Values that are kept of each channel.
-const VALUES_MAX: usize = 2000;
+const MAX_VALUES: usize = 2000;
 /// Channels that are drawn of a topic.
-const CHANNELS_MAX: usize = 24;
+const MAX_CHANNELS: usize = 24;
 
 /// Lines of a chart, and how many times as high as the flattest of them it may be.
-const LINES_MAX: usize = 6;
+const MAX_LINES: usize = 6;
 const FLAT: f64 = 20.0;
 
 /// The begin of a topic.
@@ -22,7 +22,7 @@ pub struct Traces {
 impl Traces {
     #[inline]
     pub fn add(&mut self, channel: usize, stamp_ns: i64, value: f64) {
-        if channel >= CHANNELS_MAX || self.points.get(channel).is_some_and(|points| points.len() >= VALUES_MAX) {
+        if channel >= MAX_CHANNELS || self.points.get(channel).is_some_and(|points| points.len() >= MAX_VALUES) {
             return;
         }
         let first_ns = *self.first_ns.get_or_insert(stamp_ns);
@@ -62,7 +62,7 @@ pub fn over_time(title: &str, alone: &str, x_label: &str, lines: Vec<Line>) -> V
     let mut groups: Vec<(Span, Vec<Line>)> = Vec::new();
     for line in lines {
         let span = Span::of(&line);
-        let fits = |(known, lines): &&mut (Span, Vec<Line>)| lines.len() < LINES_MAX && known.with(span).shows_all();
+        let fits = |(known, lines): &&mut (Span, Vec<Line>)| lines.len() < MAX_LINES && known.with(span).shows_all();
         match groups.iter_mut().find(fits) {
             Some((known, lines)) => {
                 *known = known.with(span);
@@ -86,22 +86,22 @@ pub fn over_time(title: &str, alone: &str, x_label: &str, lines: Vec<Line>) -> V
 struct Span {
     low: f64,
     high: f64,
-    least: f64,
+    min: f64,
 }
 
 impl Span {
     fn of(line: &Line) -> Self {
         let values = line.points.iter().map(|point| point.1).filter(|value| value.is_finite());
         let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
-        Self { low, high, least: if high > low { high - low } else { f64::INFINITY } }
+        Self { low, high, min: if high > low { high - low } else { f64::INFINITY } }
     }
 
     fn with(self, other: Self) -> Self {
-        Self { low: self.low.min(other.low), high: self.high.max(other.high), least: self.least.min(other.least) }
+        Self { low: self.low.min(other.low), high: self.high.max(other.high), min: self.min.min(other.min) }
     }
 
     fn shows_all(self) -> bool {
-        self.high - self.low <= FLAT * self.least || self.low > self.high
+        self.high - self.low <= FLAT * self.min || self.low > self.high
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::channel::{ChannelSummary, OUTLIER_DEVIATIONS};
-use super::clock::ClockSummary;
+use super::rate_stats::ClockSummary;
 use super::contract::{ContractReport, StreamReport};
 use super::coverage::Coverage;
 use super::raw::Topic;
@@ -258,10 +258,10 @@ fn of_limits(about: &str, channel: &ChannelSummary, [low, high]: [f64; 2]) -> Ve
         let text = format!("reaches {}, beyond its limits {} to {}", number(beyond), number(low), number(high));
         found.push(Warning::new(Kind::BeyondLimits, about, text));
     }
-    let [least, greatest] = channel.at_extremes;
+    let [min, greatest] = channel.at_extremes;
     let few = channel.distinct.is_some_and(|distinct| distinct <= 3);
     for (share, at_limit, extreme, which) in
-        [(least, at_low, channel.min, "least"), (greatest, at_high, channel.max, "greatest")]
+        [(min, at_low, channel.min, "least"), (greatest, at_high, channel.max, "greatest")]
     {
         if share > SATURATED && at_limit <= SATURATED && !few {
             let text = format!(

@@ -221,7 +221,7 @@ fn the_longest_unused_go_first() {
     let loaded = house.load_with(&config, &["c"], &CachePlace::At(house.cache())).unwrap();
     assert!(loaded.report.last().unwrap().contains("removed to stay below training.cache_gb"), "{:?}", loaded.report);
     assert!(house.kept("frames").len() == 2 && a.exists());
-    // No room at all: what is in use stays, and it is said; what was mapped before stays readable though its file is gone.
+    // No module at all: what is in use stays, and it is said; what was mapped before stays readable though its file is gone.
     config.cache_gb = 0.0;
     let before = house.load(&["a"]);
     let loaded = house.load_with(&config, &["c"], &CachePlace::At(house.cache())).unwrap();

@@ -5,7 +5,7 @@ use super::super::schema::{Kind, Member, Schema, Shape};
 use super::{Channels, Count, Element, Found, Label, Met, Node};
 
 /// Most steps over one message type: nested types can be many.
-const NODES_MAX: usize = 1 << 14;
+const MAX_NODES: usize = 1 << 14;
 
 /// Numbers the channels of a type while it is looked through.
 pub struct Builder<'a> {
@@ -31,7 +31,7 @@ impl<'a> Builder<'a> {
         let mut nodes = Vec::new();
         for member in members {
             self.nodes += 1;
-            if self.nodes > NODES_MAX {
+            if self.nodes > MAX_NODES {
                 let rule = "the type has too many fields to look at";
                 return Err(MessageError::Schema { message_type: self.schema.name(), rule });
             }

@@ -14,7 +14,7 @@ use build::Builder;
 use walk::walk;
 
 /// Longer arrays have one channel for all elements.
-pub const ELEMENTS_MAX: usize = 16;
+pub const MAX_ELEMENTS: usize = 16;
 
 /// The numbers of one message type.
 pub struct Numbers {
@@ -37,8 +37,8 @@ pub struct Reading<'a> {
 pub struct ArrayLengths {
     /// As in `ranges[]`.
     pub label: String,
-    pub least: u32,
-    pub most: u32,
+    pub min: u32,
+    pub max: u32,
     /// Is its length part of the type?
     pub is_fixed: bool,
     /// Its elements are numbers (and not structures).
@@ -160,9 +160,9 @@ impl Numbers {
     /// The arrays of numbers and structures that have been met.
     pub fn arrays(&self) -> Vec<ArrayLengths> {
         let met = self.found.arrays.iter().filter_map(|array| {
-            let (least, most) = array.range?;
+            let (min, max) = array.range?;
             let (label, names) = (format!("{}[]", array.label), self.names_of(array));
-            Some(ArrayLengths { label, least, most, is_fixed: array.is_fixed, of_numbers: array.of_numbers, names })
+            Some(ArrayLengths { label, min, max, is_fixed: array.is_fixed, of_numbers: array.of_numbers, names })
         });
         met.collect()
     }
@@ -175,7 +175,7 @@ impl Numbers {
     /// The names of an array's elements, where they were the same throughout and tell the elements apart.
     fn names_of(&self, array: &Met) -> Vec<String> {
         let Some((Some(names), true)) = array.names.map(|names| &self.found.names[names]) else { return Vec::new() };
-        let fits = array.range.is_some_and(|(least, most)| least == most && most as usize == names.len());
+        let fits = array.range.is_some_and(|(min, max)| min == max && max as usize == names.len());
         let differ = names.iter().enumerate().all(|(i, name)| !name.is_empty() && !names[..i].contains(name));
         if fits && differ { names.clone() } else { Vec::new() }
     }
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!([of("flag"), of("wait")], [[1.0], [1.5]]);
         assert_eq!(numbers.frame_id(), Some("map"));
         let many = numbers.arrays().into_iter().find(|array| array.label == "points[].many[]").unwrap();
-        assert_eq!((many.least, many.most, many.is_fixed, many.of_numbers), (0, 2, false, true));
+        assert_eq!((many.min, many.max, many.is_fixed, many.of_numbers), (0, 2, false, true));
         let position = numbers.arrays().into_iter().find(|array| array.label == "position[]").unwrap();
         assert_eq!(position.names, ["one", "two"]);
         for length in 0..message.len() - 4 {

@@ -3,7 +3,7 @@
 use super::super::cdr::Cursor;
 use super::super::error::{Damage, Fault};
 use super::super::schema::Scalar;
-use super::{Channels, Count, ELEMENTS_MAX, Element, Found, Label, Node};
+use super::{Channels, Count, MAX_ELEMENTS, Element, Found, Label, Node};
 
 type Values = Vec<(u32, f64)>;
 
@@ -33,7 +33,7 @@ pub fn walk(nodes: &mut [Node], cursor: &mut Cursor, found: &mut Found, values: 
             Node::Array { array, count, element } => {
                 let length = match *count {
                     Count::Fixed(length) => length,
-                    Count::Dynamic(bound) => cursor.length(bound, element.least_bytes())?,
+                    Count::Dynamic(bound) => cursor.length(bound, element.min_bytes())?,
                 };
                 found.empty_arrays += usize::from(length == 0);
                 let range = found.arrays[*array].range.get_or_insert((length, length));
@@ -55,7 +55,7 @@ fn walk_array(
     match element {
         Element::Numbers(scalar, channels) => {
             if length > 0 && matches!(channels, Channels::Unknown) {
-                *channels = if length as usize <= ELEMENTS_MAX {
+                *channels = if length as usize <= MAX_ELEMENTS {
                     Channels::Each(Vec::new())
                 } else {
                     Channels::All(found.channel(Label::All { array }))
@@ -65,7 +65,7 @@ fn walk_array(
                 let value = number(cursor, *scalar)?;
                 match channels {
                     Channels::All(channel) => values.push((*channel, value)),
-                    Channels::Each(each) if index < ELEMENTS_MAX => {
+                    Channels::Each(each) if index < MAX_ELEMENTS => {
                         if each.len() <= index {
                             each.push(found.channel(Label::Element { array, index }));
                         }
@@ -77,7 +77,7 @@ fn walk_array(
             }
         }
         Element::Strings { bound, names } => {
-            let (mut all, is_short) = (Vec::new(), length as usize <= 2 * ELEMENTS_MAX);
+            let (mut all, is_short) = (Vec::new(), length as usize <= 2 * MAX_ELEMENTS);
             for index in 0..length as usize {
                 let text = cursor.string(*bound)?;
                 let (known, alike) = &mut found.names[*names];
@@ -100,7 +100,7 @@ fn walk_array(
 
 impl Element {
     /// Fewest bytes of an element; a structure has one at least.
-    fn least_bytes(&self) -> u64 {
+    fn min_bytes(&self) -> u64 {
         match self {
             Self::Numbers(scalar, _) => scalar.size() as u64,
             Self::Strings { .. } | Self::WideStrings(_) => 4,

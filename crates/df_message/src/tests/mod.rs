@@ -1,4 +1,4 @@
-//! Extractor, encoder and binding together, on bytes written by hand. The byte writer here shares no code with the room.
+//! Extractor, encoder and binding together, on bytes written by hand. The byte writer here shares no code with the module.
 
 mod damage;
 mod frames;

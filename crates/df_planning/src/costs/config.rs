@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_yaml::{Mapping, Value};
 
-use df_core::settings::{Check, not_negative, positive, require};
+use df_core::settings::{Validation, not_negative, positive, require};
 
 /// One entry of `costs`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -45,7 +45,7 @@ pub struct CostSettings(Mapping);
 
 /// Keys that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unread {
+pub struct UnknownKey {
     /// The key at fault; none where one is missing.
     pub key: Option<String>,
     /// Its value, or the keys that are there.
@@ -57,8 +57,8 @@ impl CostSettings {
     /// The keys as a struct that refuses unknown ones.
     ///
     /// # Errors
-    /// [`Unread`]: an unknown key, a missing one, or one of the wrong type.
-    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Unread> {
+    /// [`UnknownKey`]: an unknown key, a missing one, or one of the wrong type.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, UnknownKey> {
         let read = |keys: &Mapping| serde_yaml::from_value::<T>(Value::Mapping(keys.clone()));
         read(&self.0).map_err(|error| {
             let message = error.to_string();
@@ -69,8 +69,8 @@ impl CostSettings {
                 read(&others).map_or_else(|without| without.to_string() != message, |_| true)
             });
             match guilty {
-                Some((key, value)) => Unread { key: Some(text(key)), value: text(value), message },
-                None => Unread { key: None, value: text(&Value::Mapping(self.0.clone())), message },
+                Some((key, value)) => UnknownKey { key: Some(text(key)), value: text(value), message },
+                None => UnknownKey { key: None, value: text(&Value::Mapping(self.0.clone())), message },
             }
         })
     }
@@ -94,7 +94,7 @@ fn text(value: &Value) -> String {
 }
 
 /// The rules on what every cost has.
-pub fn check(costs: &[CostConfig], has_goal: bool) -> Check {
+pub fn check(costs: &[CostConfig], has_goal: bool) -> Validation {
     for (i, cost) in costs.iter().enumerate() {
         not_negative(format!("costs[{i}].weight"), cost.weight)?;
         let gate = &cost.gate;

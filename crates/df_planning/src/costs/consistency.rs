@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::binding::{Binding, Selection};
 use super::kinds::Kind;
-use super::{Cost, CostError, Future};
+use super::{Cost, CostError, Rollout};
 
 /// `weight` times the time integral, over channels, of `max(0, |d| - tolerance)^2` with the defect
 /// `d = (p[k+n] - p[k]) / (n period) - mean of v over k..k+n` (`n` frames in `over_s`, the mean by the trapezoidal rule), in
@@ -55,7 +55,7 @@ impl Cost for Consistency {
         &mut self.weight
     }
 
-    fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
+    fn evaluate(&self, future: &Rollout, gradient: &mut [f32]) -> f64 {
         let frames = future.frames().len();
         let n = ((self.over_s / future.period_s).round() as usize).clamp(1, frames.saturating_sub(1).max(1));
         let value = |frame: usize, channel: usize| f64::from(future.values[frame * future.channels + channel]);

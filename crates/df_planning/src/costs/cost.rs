@@ -4,7 +4,7 @@
 pub(super) const ROUNDING: f64 = 0.1;
 
 /// The frames of one sequence, in units: those of the newest history that is known already, then those planned.
-pub struct Future<'a> {
+pub struct Rollout<'a> {
     /// `[frame][channel]`, in the order of time.
     pub values: &'a [f32],
     /// Channels of a frame.
@@ -18,7 +18,7 @@ pub struct Future<'a> {
     pub goal: &'a [f64],
 }
 
-impl Future<'_> {
+impl Rollout<'_> {
     /// The frames, in order.
     pub fn frames(&self) -> std::slice::ChunksExact<'_, f32> {
         self.values.chunks_exact(self.channels)
@@ -35,7 +35,7 @@ pub trait Cost: Send + Sync {
 
     /// The cost, its weight included. Adds the gradient with respect to `future.values` (per unit of the channel) to
     /// `gradient`, `[frame][channel]`. Allocates nothing.
-    fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64;
+    fn evaluate(&self, future: &Rollout, gradient: &mut [f32]) -> f64;
 
     /// The map that can be replaced while planning goes on, where the cost has one.
     fn map(&self) -> Option<&df_core::map::SharedMap> {
@@ -49,7 +49,7 @@ pub trait Cost: Send + Sync {
 pub fn assert_gradient(cost: &dyn Cost, values: &[f32], channels: usize, goal: &[f64]) {
     let evaluate = |values: &[f32]| {
         let mut gradient = vec![0.0; values.len()];
-        let cost = cost.evaluate(&Future { goal, ..example(values, channels) }, &mut gradient);
+        let cost = cost.evaluate(&Rollout { goal, ..example(values, channels) }, &mut gradient);
         (cost, gradient)
     };
     let (_, gradient) = evaluate(values);
@@ -70,8 +70,8 @@ pub fn assert_gradient(cost: &dyn Cost, values: &[f32], channels: usize, goal: &
 
 /// A future without a goal whose frame 0 is the newest of the history, 0.1 s a frame.
 #[cfg(test)]
-pub fn example(values: &[f32], channels: usize) -> Future<'_> {
-    Future { values, channels, period_s: 0.1, first_tick: 0, newest: values.get(..channels), goal: &[] }
+pub fn example(values: &[f32], channels: usize) -> Rollout<'_> {
+    Rollout { values, channels, period_s: 0.1, first_tick: 0, newest: values.get(..channels), goal: &[] }
 }
 
 /// The cost of [`example`].

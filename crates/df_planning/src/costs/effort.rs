@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::binding::{Binding, PerChannel, Selection};
 use super::kinds::Kind;
-use super::{Cost, CostError, Future};
+use super::{Cost, CostError, Rollout};
 
 /// `weight` times the time integral, over channels, of `(v / scale)^2`, in (unit / scale)^2 s.
 pub struct Effort {
@@ -43,7 +43,7 @@ impl Cost for Effort {
         &mut self.weight
     }
 
-    fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
+    fn evaluate(&self, future: &Rollout, gradient: &mut [f32]) -> f64 {
         let mut cost = 0.0;
         for (frame, gradient) in future.frames().zip(gradient.chunks_exact_mut(future.channels)) {
             for (&c, inverse_square) in self.of.iter().zip(&self.inverse_squares) {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::binding::Binding;
-use super::{Cost, CostError, Future};
+use super::{Cost, CostError, Rollout};
 use df_core::map::SharedMap;
 use super::Gate;
 
@@ -37,7 +37,7 @@ impl Gated {
         Ok(Box::new(Self { cost, gate, goal: binding.goal.clone().unwrap_or(0..0) }))
     }
 
-    fn is_open(&self, future: &Future) -> bool {
+    fn is_open(&self, future: &Rollout) -> bool {
         let apart = |newest: &[f32]| {
             newest[self.goal.clone()]
                 .iter()
@@ -52,7 +52,7 @@ impl Gated {
     }
 
     /// The frames from `from_s` to `until_s`.
-    fn frames(&self, future: &Future) -> Range<usize> {
+    fn frames(&self, future: &Rollout) -> Range<usize> {
         let frames = future.frames().len() as f64;
         let tick = |time_s: f64| time_s / future.period_s;
         let first = future.first_tick as f64;
@@ -71,14 +71,14 @@ impl Cost for Gated {
         self.cost.weight()
     }
 
-    fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
+    fn evaluate(&self, future: &Rollout, gradient: &mut [f32]) -> f64 {
         if !self.is_open(future) {
             return 0.0;
         }
         let frames = self.frames(future);
         let seen = frames.start * future.channels..frames.end * future.channels;
         let first_tick = future.first_tick + frames.start as i64;
-        self.cost.evaluate(&Future { values: &future.values[seen.clone()], first_tick, ..*future }, &mut gradient[seen])
+        self.cost.evaluate(&Rollout { values: &future.values[seen.clone()], first_tick, ..*future }, &mut gradient[seen])
     }
 
     fn map(&self) -> Option<&SharedMap> {
@@ -114,7 +114,7 @@ mod tests {
         );
         // Three frames of history: the first lies at -0.2 s.
         let values = frames(&[0.0; 5]);
-        let future = Future { first_tick: -2, ..example(&values, 8) };
+        let future = Rollout { first_tick: -2, ..example(&values, 8) };
         let cost = effort("from_s: 0.1").evaluate(&future, &mut vec![0.0; values.len()]);
         assert!((cost - 0.2).abs() < 1e-9, "{cost}");
     }
@@ -125,7 +125,7 @@ mod tests {
         let values = frames(&[0.0, 3.0, 9.0]);
         let cost = |gate: &str, first_tick: i64, goal: &[f64]| {
             let newest = if first_tick == -1 { values.get(8..16) } else { None };
-            let future = Future { first_tick, newest, goal, ..example(&values, 8) };
+            let future = Rollout { first_tick, newest, goal, ..example(&values, 8) };
             (effort(gate).evaluate(&future, &mut vec![0.0; values.len()]) * 10.0).round()
         };
         let goal = [0.0, 0.0];

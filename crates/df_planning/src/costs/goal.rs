@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::binding::Binding;
 use super::cost::ROUNDING;
 use super::kinds::Kind;
-use super::{Cost, CostError, Future};
+use super::{Cost, CostError, Rollout};
 
 /// `weight` times the time integral of the distance to the goal, `min(sqrt(d^2 + r^2) - r, cap)` with `r` = 0.1, in unit seconds.
 /// The earlier the arrival the smaller, and every frame away from the goal after it costs again.
@@ -46,7 +46,7 @@ impl Cost for Goal {
         &mut self.weight
     }
 
-    fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
+    fn evaluate(&self, future: &Rollout, gradient: &mut [f32]) -> f64 {
         if future.goal.is_empty() {
             return 0.0;
         }
@@ -79,7 +79,7 @@ mod tests {
     fn by_hand() {
         // Two frames of 0.1 s that are 3-4-5 away and one at the goal: 2 * 0.1 * (2 * (sqrt(25.01) - 0.1) + 0).
         let values = [9.0, 3.0, 4.0, 9.0, 0.0, 0.0, 9.0, -3.0, 4.0];
-        let cost = COST().evaluate(&Future { goal: &[0.0, 0.0], ..example(&values, 3) }, &mut [0.0; 9]);
+        let cost = COST().evaluate(&Rollout { goal: &[0.0, 0.0], ..example(&values, 3) }, &mut [0.0; 9]);
         assert!((cost - 0.4 * (25.01f64.sqrt() - 0.1)).abs() < 1e-9);
     }
 
@@ -87,7 +87,7 @@ mod tests {
     fn arriving_later_and_leaving_again_cost_more() {
         let cost = |x: [f32; 6]| {
             let values = x.map(|x| [0.0, x, 0.0]).concat();
-            COST().evaluate(&Future { goal: &[0.0, 0.0], ..example(&values, 3) }, &mut [0.0; 18])
+            COST().evaluate(&Rollout { goal: &[0.0, 0.0], ..example(&values, 3) }, &mut [0.0; 18])
         };
         let (early, late) = (cost([3.0, 1.5, 0.0, 0.0, 0.0, 0.0]), cost([3.0, 2.25, 1.5, 0.75, 0.0, 0.0]));
         let passing = cost([3.0, 1.5, 0.0, -1.5, -3.0, -4.5]);
@@ -101,7 +101,7 @@ mod tests {
         let values = [9.0, 3.0, 4.0, 9.0, -3.0, 4.0, 9.0, 0.3, 0.0];
         let mut gradient = [0.0; 9];
         let cost =
-            Goal { cap: 1.0, ..COST() }.evaluate(&Future { goal: &[0.0, 0.0], ..example(&values, 3) }, &mut gradient);
+            Goal { cap: 1.0, ..COST() }.evaluate(&Rollout { goal: &[0.0, 0.0], ..example(&values, 3) }, &mut gradient);
         assert!((cost - 0.2 * (2.0 + 0.1f64.sqrt() - 0.1)).abs() < 1e-6, "{cost}");
         assert_eq!(gradient[..7], [0.0; 7]);
         assert!((f64::from(gradient[7]) - 0.2 * 0.3 / 0.1f64.sqrt()).abs() < 1e-6, "{gradient:?}");

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::binding::{Binding, Selection};
 use super::kinds::Kind;
 use df_core::map::Polygon;
-use super::{Cost, CostError, Future};
+use super::{Cost, CostError, Rollout};
 
 /// `weight` times the time integral, over polygons, of `max(0, margin + radius - d)^2`, in m^2 s: `d` the signed distance
 /// to the polygon, negative inside. Where two polygons overlap both count.
@@ -58,7 +58,7 @@ impl Cost for KeepOut {
         &mut self.weight
     }
 
-    fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
+    fn evaluate(&self, future: &Rollout, gradient: &mut [f32]) -> f64 {
         let per_frame = self.weight * future.period_s;
         let mut cost = 0.0;
         for (frame, gradient) in future.frames().zip(gradient.chunks_exact_mut(future.channels)) {

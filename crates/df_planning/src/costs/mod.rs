@@ -20,7 +20,7 @@ mod path;
 mod smoothness;
 mod target;
 
-pub use config::{CostConfig, CostSettings, Gate, Unread, check};
-pub use cost::{Cost, Future};
+pub use config::{CostConfig, CostSettings, Gate, UnknownKey, check};
+pub use cost::{Cost, Rollout};
 pub use error::CostError;
 pub use kinds::costs;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::binding::{Binding, Selection};
 use df_core::map::{SharedMap, Unknown};
 use super::kinds::Kind;
-use super::{Cost, CostError, Future};
+use super::{Cost, CostError, Rollout};
 use df_core::MapTopic;
 use df_core::map::OccupancyGrid;
 use df_core::is_frame_id;
@@ -103,7 +103,7 @@ impl Cost for Obstacles {
         &mut self.weight
     }
 
-    fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
+    fn evaluate(&self, future: &Rollout, gradient: &mut [f32]) -> f64 {
         // The planner makes no plan while a map is missing; it only warms up.
         let Some(map) = self.map.current() else { return 0.0 };
         let per_frame = self.weight * future.period_s;

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::binding::{Binding, Selection};
 use super::cost::ROUNDING;
 use super::kinds::Kind;
-use super::{Cost, CostError, Future};
+use super::{Cost, CostError, Rollout};
 
 /// `weight` times the time integral of `sqrt(d^2 + r^2) - r + progress (L - s)`, in unit seconds: `d` the distance to the
 /// nearest point of the polyline, `r` = 0.1, `s` the length of the polyline up to that point, `L` its whole length.
@@ -114,7 +114,7 @@ impl Cost for Path {
         &mut self.weight
     }
 
-    fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
+    fn evaluate(&self, future: &Rollout, gradient: &mut [f32]) -> f64 {
         let per_frame = self.weight * future.period_s;
         let mut cost = 0.0;
         for (frame, gradient) in future.frames().zip(gradient.chunks_exact_mut(future.channels)) {

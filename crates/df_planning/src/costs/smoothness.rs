@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::binding::{Binding, PerChannel, Selection};
 use super::kinds::Kind;
-use super::{Cost, CostError, Future};
+use super::{Cost, CostError, Rollout};
 
 /// `weight` times the time integral, over channels, of `(D / scale)^2` with the `order`-th finite difference over
 /// consecutive frames, `D = (v[k+1] - v[k]) / period` for order 1, `(v[k+2] - 2 v[k+1] + v[k]) / period^2` for 2,
@@ -61,7 +61,7 @@ impl Cost for Smoothness {
         &mut self.weight
     }
 
-    fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
+    fn evaluate(&self, future: &Rollout, gradient: &mut [f32]) -> f64 {
         let coefficients = COEFFICIENTS[self.order];
         let differences = future.frames().len().saturating_sub(self.order);
         let per_s = future.period_s.powi(self.order as i32).recip();

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::binding::{Binding, PerChannel, Selection};
 use super::kinds::Kind;
-use super::{Cost, CostError, Future};
+use super::{Cost, CostError, Rollout};
 
 /// `weight` times the time integral, over channels, of `((v - value) / scale)^2`, in (unit / scale)^2 s.
 ///
@@ -48,7 +48,7 @@ impl Cost for Target {
         &mut self.weight
     }
 
-    fn evaluate(&self, future: &Future, gradient: &mut [f32]) -> f64 {
+    fn evaluate(&self, future: &Rollout, gradient: &mut [f32]) -> f64 {
         let mut cost = 0.0;
         for (frame, gradient) in future.frames().zip(gradient.chunks_exact_mut(future.channels)) {
             for (i, &c) in self.of.iter().enumerate() {

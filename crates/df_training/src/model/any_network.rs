@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::network::Told;
+use super::network::ConditioningFeatures;
 use super::{Network, NetworkConfig, ReferenceConfig, ReferenceNetwork};
 use df_diffusion::{Levels, Tokens};
 
@@ -63,12 +63,12 @@ impl AnyNetwork {
     /// Whether it is told known values a second time.
     pub(super) fn knows_values(&self) -> bool {
         match self {
-            Self::Own(network) => network.known_values,
+            Self::Own(network) => network.condition_on_clean_values,
             Self::Reference(_) => false,
         }
     }
 
-    /// The level that each slot is told to have; `None`: its own.
+    /// The level that each noise group is told to have; `None`: its own.
     pub(super) fn told(&self, levels: &Levels) -> Option<Levels> {
         match self {
             Self::Own(_) => None,
@@ -77,7 +77,7 @@ impl AnyNetwork {
     }
 
     /// What the network is told beside the values, `[batch, token or more, feature]`; `levels` as told.
-    pub(super) fn features(&self, told: &Told, x: &Tokens, levels: &Levels, device: &Device) -> Tensor<3> {
+    pub(super) fn features(&self, told: &ConditioningFeatures, x: &Tokens, levels: &Levels, device: &Device) -> Tensor<3> {
         match self {
             Self::Own(_) => told.tensor(x, levels, device),
             Self::Reference(network) => Tensor::from_data(network.features(levels, told.schedule), device),

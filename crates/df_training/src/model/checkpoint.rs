@@ -21,7 +21,7 @@ pub(super) const WEIGHTS: &str = "weights.bpk";
 pub(super) const DESCRIPTION: &str = "checkpoint.json";
 pub(super) const CONTRACT: &str = "contract.yaml";
 /// The bytes of a weight at least: half precision.
-const LEAST_WEIGHT: f64 = 2.0;
+const MIN_WEIGHT: f64 = 2.0;
 /// Raised when an older program could misread a newer checkpoint. Those of before know no noise scale other than the data's.
 const FORMAT: u32 = 3;
 /// Those of before this know one architecture.
@@ -90,9 +90,9 @@ impl Description {
         let fits = !layout.modalities.is_empty()
             && covered == Some(frame)
             && Some(network.channels) == in_token(frame)
-            && Some(network.slots) == in_token(layout.modalities.len())
+            && Some(network.noise_groups) == in_token(layout.modalities.len())
             && normaliser.mean.len() == frame
-            && normaliser.deviation.len() == frame
+            && normaliser.std.len() == frame
             && normaliser.noise_scale.len() == frame;
         if !fits {
             return Err("network, layout and normaliser do not fit each other".into());
@@ -100,7 +100,7 @@ impl Description {
         if network.width == 0 || network.heads == 0 || !network.width.is_multiple_of(network.heads) {
             return Err(format!("a network of width {} has no {} heads of equal width", network.width, network.heads));
         }
-        let needed = network.weights() * LEAST_WEIGHT;
+        let needed = network.weights() * MIN_WEIGHT;
         // Of the other architecture the sizes are not counted here.
         if is_own(&self.architecture) && needed > weights as f64 {
             return Err(format!("the network needs {needed:.3e} bytes of weights; {WEIGHTS} has {weights}"));
@@ -325,22 +325,22 @@ mod tests {
             format!(r#"{{"name": "{name}", "channels": {{"start": {start}, "end": {end}}}}}"#)
         };
         let describe = |sizes: [usize; 6], stack: usize, modalities: [String; 2]| -> Result<(), String> {
-            let [width, layers, heads, channels, slots, tokens] = sizes;
+            let [width, layers, heads, channels, noise_groups, tokens] = sizes;
             let text = format!(
                 r#"{{"format": 1, "network": {{"width": {width}, "layers": {layers}, "heads": {heads}, "channels": {channels},
-                "slots": {slots}, "tokens": {tokens}}}, "model": {{"width": 2, "layers": 1, "heads": 1, "objective": "v",
+                "slots": {noise_groups}, "tokens": {tokens}}}, "model": {{"width": 2, "layers": 1, "heads": 1, "objective": "v",
                 "noise_schedule": "cosine"}}, "layout": {{"modalities": [{}], "labels": ["u", "x"], "frame_stack": {stack}}},
                 "normaliser": {{"mean": [0, 0], "deviation": [1, 1]}}, "provenance": {}}}"#,
                 modalities.join(", "),
                 serde_json::to_string(&Provenance::default()).unwrap()
             );
-            // Weights of the least network, width 2, one layer, 4 channels, 4 slots, 3 tokens: values 4 * 2 + 2, levels 16 * 2 + 2,
+            // Weights of the least network, width 2, one layer, 4 channels, 4 noise groups, 3 tokens: values 4 * 2 + 2, levels 16 * 2 + 2,
             // mixed 4 + 2, position 6, block 12 * 4 + 13 * 2, norm 4, output 2 * 4 + 4: 146, of two bytes.
             serde_json::from_str::<Description>(&text).unwrap().check(292)
         };
         let two = || [modality("action", 0, 1), modality("x", 1, 2)];
-        let least = [2, 1, 1, 4, 4, 3];
-        assert_eq!(describe(least, 2, two()), Ok(()));
+        let min = [2, 1, 1, 4, 4, 3];
+        assert_eq!(describe(min, 2, two()), Ok(()));
         for (sizes, expected) in [
             ([2, 2, 1, 4, 4, 3], "needs 4.400e2 bytes"),
             ([2, usize::MAX, 1, 4, 4, 3], "needs"),
@@ -360,7 +360,7 @@ mod tests {
             (2, [modality("action", 0, 1), modality("x", 1, usize::MAX)]),
             (2, [modality("action", 0, 1), modality("x", 0, 2)]),
         ] {
-            assert!(describe(least, stack, modalities).unwrap_err().contains("do not fit each other"));
+            assert!(describe(min, stack, modalities).unwrap_err().contains("do not fit each other"));
         }
     }
 }

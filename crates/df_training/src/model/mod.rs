@@ -5,7 +5,7 @@ mod bundle;
 mod checkpoint;
 mod device;
 mod digest;
-mod gradient;
+mod fused_layers;
 #[cfg(feature = "import")]
 pub mod import;
 mod native;
@@ -18,7 +18,7 @@ pub use bundle::replace;
 pub use checkpoint::{Checkpoint, CheckpointError, Origin, Provenance, load_network, numbered, save_network};
 pub use device::{DeviceError, Engine, device, devices, engine};
 pub use digest::checkpoint_digest;
-pub use network::{Network, NetworkConfig, Told};
+pub use network::{Network, NetworkConfig, ConditioningFeatures};
 pub use network_denoiser::NetworkDenoiser;
 #[cfg(test)]
 pub(crate) use network_denoiser::tests::Fill;

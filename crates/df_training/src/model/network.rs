@@ -1,4 +1,4 @@
-//! The denoising network: a pre-norm transformer encoder over tokens, told the noise level of every slot.
+//! The denoising network: a pre-norm transformer encoder over tokens, told the noise level of every noise group.
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
@@ -6,7 +6,7 @@ use burn::tensor::{Device, FloatDType, Tensor, TensorData, activation};
 use serde::{Deserialize, Serialize};
 
 use super::DeviceError;
-use super::gradient::{attention, layer_norm, linear, relu};
+use super::fused_layers::{attention, layer_norm, linear, relu};
 use crate::Precision;
 use df_diffusion::{Levels, NoiseSchedule, RecentLevels, TokenSpec, Tokens};
 
@@ -26,12 +26,12 @@ pub struct NetworkConfig {
     /// Channels of a token.
     pub channels: usize,
     /// Noise levels of a token.
-    pub slots: usize,
+    pub noise_groups: usize,
     /// The longest sequence.
     pub tokens: usize,
-    /// Whether known values are told a second time, beside the levels ([`Told`]). Checkpoints before this say nothing.
+    /// Whether known values are told a second time, beside the levels ([`ConditioningFeatures`]). Checkpoints before this say nothing.
     #[serde(default)]
-    pub known_values: bool,
+    pub condition_on_clean_values: bool,
 }
 
 /// Predicts the objective's target for every channel of every token.
@@ -45,7 +45,7 @@ pub struct Network {
     pub(super) norm: LayerNorm,
     pub(super) output: Linear,
     #[module(skip)]
-    pub(super) known_values: bool,
+    pub(super) condition_on_clean_values: bool,
     #[module(skip)]
     precision: Precision,
 }
@@ -66,20 +66,20 @@ pub(super) struct Block {
 
 impl NetworkConfig {
     /// Of these sizes, in the order of the fields; known values are not told a second time.
-    pub fn new(width: usize, layers: usize, heads: usize, channels: usize, slots: usize, tokens: usize) -> Self {
-        Self { width, layers, heads, channels, slots, tokens, known_values: false }
+    pub fn new(width: usize, layers: usize, heads: usize, channels: usize, noise_groups: usize, tokens: usize) -> Self {
+        Self { width, layers, heads, channels, noise_groups, tokens, condition_on_clean_values: false }
     }
 
     /// Numbers by which a token is told of its levels.
     fn features(&self) -> usize {
-        self.slots * FEATURES + if self.known_values { self.channels } else { 0 }
+        self.noise_groups * FEATURES + if self.condition_on_clean_values { self.channels } else { 0 }
     }
 
     /// How many weights it has; of any sizes, so not exact beyond 2^53.
     pub(super) fn weights(&self) -> f64 {
-        let [width, layers, channels, slots, tokens] =
-            [self.width, self.layers, self.channels, self.slots, self.tokens].map(|size| size as f64);
-        let features = slots * FEATURES as f64 + if self.known_values { channels } else { 0.0 };
+        let [width, layers, channels, noise_groups, tokens] =
+            [self.width, self.layers, self.channels, self.noise_groups, self.tokens].map(|size| size as f64);
+        let features = noise_groups * FEATURES as f64 + if self.condition_on_clean_values { channels } else { 0.0 };
         let expansion = EXPANSION as f64;
         // A matrix and its bias, from so many to so many.
         let linear = |from: f64, to: f64| (from + 1.0) * to;
@@ -101,7 +101,7 @@ impl NetworkConfig {
             blocks: (0..self.layers).map(|_| Block::new(self.width, self.heads, device)).collect(),
             norm: LayerNormConfig::new(self.width).init(device),
             output: LinearConfig::new(self.width, self.channels).with_initializer(Initializer::Zeros).init(device),
-            known_values: self.known_values,
+            condition_on_clean_values: self.condition_on_clean_values,
             precision: Precision::F32,
         }
     }
@@ -109,8 +109,8 @@ impl NetworkConfig {
 
 impl Network {
     /// What it is told beside the values of tokens of this kind.
-    pub fn told(&self, spec: TokenSpec, schedule: NoiseSchedule) -> Told {
-        Told { spec, schedule, known_values: self.known_values }
+    pub fn told(&self, spec: TokenSpec, schedule: NoiseSchedule) -> ConditioningFeatures {
+        ConditioningFeatures { spec, schedule, condition_on_clean_values: self.condition_on_clean_values }
     }
 
     /// The same network, its products with weights computed in another precision. The weights stay as they are, and so do
@@ -131,7 +131,7 @@ impl Network {
     ///
     /// # Shapes
     /// - `x`: `[batch, token, channel]`
-    /// - `features`: `[batch, token, feature]`, see [`Told::features`]
+    /// - `features`: `[batch, token, feature]`, see [`ConditioningFeatures::features`]
     /// - output: `[batch, token, channel]`
     pub fn forward(&self, x: Tensor<3>, features: Tensor<3>) -> Tensor<3> {
         let [batch, tokens, _] = x.dims();
@@ -204,34 +204,34 @@ fn product(layer: &Linear, rows: Tensor<2>, precision: Precision) -> Tensor<2> {
 
 /// What a network is told beside the values of its tokens.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct ConditioningFeatures {
     pub spec: TokenSpec,
     pub schedule: NoiseSchedule,
-    pub known_values: bool,
+    pub condition_on_clean_values: bool,
 }
 
-impl Told {
-    /// Level, alpha, sigma and "known" (1 at level 0) of every slot. Then, if told, the values of the known slots, and 0 in place of
+impl ConditioningFeatures {
+    /// Level, alpha, sigma and "known" (1 at level 0) of every noise group. Then, if told, the values of the known noise groups, and 0 in place of
     /// the others: so that what is known need not be told from noise by a product of value and level, which layers that add up are
-    /// slow to learn. `[batch, token, slot * 4 (+ channel)]`.
+    /// slow to learn. `[batch, token, noise_group * 4 (+ channel)]`.
     pub fn features(&self, x: &Tokens, levels: &Levels) -> Vec<f32> {
-        let values = if self.known_values { x.data.len() } else { 0 };
+        let values = if self.condition_on_clean_values { x.data.len() } else { 0 };
         let mut features = Vec::with_capacity(levels.data.len() * FEATURES + values);
         let mut schedule = RecentLevels::new(self.schedule);
-        for (of_token, x) in levels.data.chunks(levels.slots).zip(x.data.chunks(x.channels)) {
+        for (of_token, x) in levels.data.chunks(levels.noise_groups).zip(x.data.chunks(x.channels)) {
             for &level in of_token {
                 let (alpha, sigma) = schedule.alpha_sigma(level);
                 features.extend([level, alpha, sigma, if level <= 0.0 { 1.0 } else { 0.0 }]);
             }
-            if self.known_values {
-                let known = self.spec.slot_of_channel.iter().map(|&slot| of_token[slot] <= 0.0);
+            if self.condition_on_clean_values {
+                let known = self.spec.noise_group_of_channel.iter().map(|&noise_group| of_token[noise_group] <= 0.0);
                 features.extend(x.iter().zip(known).map(|(&value, known)| if known { value } else { 0.0 }));
             }
         }
         features
     }
 
-    /// [`Told::features`] on a device.
+    /// [`ConditioningFeatures::features`] on a device.
     pub fn tensor(&self, x: &Tokens, levels: &Levels, device: &Device) -> Tensor<3> {
         let features = self.features(x, levels);
         let of_token = features.len() / (levels.batch * levels.tokens).max(1);
@@ -321,10 +321,10 @@ mod tests {
         let spec = TokenSpec::new(&[0, 1, 1], 2);
         let x = Tokens { batch: 1, tokens: 2, channels: 6, data: (1..=12).map(|v| v as f32).collect() };
         let levels = Levels { data: vec![0.0, 1.0, 0.5, 0.0, 1.0, 1.0, 1.0, 1.0], ..Levels::filled(1, 2, 4, 0.0) };
-        let told = |known_values| Told {
+        let told = |condition_on_clean_values| ConditioningFeatures {
             spec: spec.clone(),
             schedule: NoiseSchedule(NoiseScheduleKind::Linear),
-            known_values,
+            condition_on_clean_values,
         };
         let (without, with) = (told(false).features(&x, &levels), told(true).features(&x, &levels));
         assert_eq!((without.len(), with.len()), (2 * 16, 2 * 22));
@@ -340,7 +340,7 @@ mod tests {
     fn weights_are_counted_as_they_are_made() {
         let sizes = NetworkConfig::new(8, 2, 2, 3, 5, 7);
         for sizes in
-            [NetworkConfig { known_values: true, ..sizes.clone() }, sizes, NetworkConfig::new(6, 1, 3, 4, 2, 1)]
+            [NetworkConfig { condition_on_clean_values: true, ..sizes.clone() }, sizes, NetworkConfig::new(6, 1, 3, 4, 2, 1)]
         {
             assert_eq!(sizes.weights(), sizes.init(&Device::flex()).num_params() as f64);
         }

@@ -4,16 +4,16 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::native::NativeNetwork;
-use super::network::Told;
+use super::network::ConditioningFeatures;
 use super::{AnyNetwork, Engine};
 use df_diffusion::{Denoiser, DenoiserError, Levels, NoiseSchedule, Objective, TokenSpec, Tokens};
 
 /// The network with all that turns its prediction into clean tokens.
 pub struct NetworkDenoiser {
     evaluator: Evaluator,
-    told: Told,
+    told: ConditioningFeatures,
     objective: Objective,
-    most_tokens: usize,
+    max_tokens: usize,
 }
 
 // One per planner: the size of a variant does not matter.
@@ -46,10 +46,10 @@ impl NetworkDenoiser {
         spec: TokenSpec,
         schedule: NoiseSchedule,
         objective: Objective,
-        most_tokens: usize,
+        max_tokens: usize,
     ) -> Self {
         let network = network.into();
-        let told = Told { spec, schedule, known_values: network.knows_values() };
+        let told = ConditioningFeatures { spec, schedule, condition_on_clean_values: network.knows_values() };
         let evaluator = match (engine, network) {
             (Engine::Native, AnyNetwork::Own(network)) => Evaluator::Native(NativeNetwork::new(&network)),
             (engine, network) => {
@@ -58,12 +58,12 @@ impl NetworkDenoiser {
                 Evaluator::Burn { network, differentiable, device }
             }
         };
-        Self { evaluator, told, objective, most_tokens }
+        Self { evaluator, told, objective, max_tokens }
     }
 
     fn check(&self, x: &Tokens) -> Result<(), DenoiserError> {
-        if x.tokens > self.most_tokens {
-            return Err(DenoiserError::TooLong { tokens: x.tokens, most: self.most_tokens });
+        if x.tokens > self.max_tokens {
+            return Err(DenoiserError::TooLong { tokens: x.tokens, max: self.max_tokens });
         }
         Ok(())
     }
@@ -75,18 +75,18 @@ impl NetworkDenoiser {
         };
         let values = levels.batch * levels.tokens * self.told.spec.channels();
         let [mut scale, mut on_x, mut on_prediction] = [(); 3].map(|()| Vec::with_capacity(values));
-        let mut of_slot = vec![[1.0, 0.0, 0.0]; levels.slots];
+        let mut of_noise_group = vec![[1.0, 0.0, 0.0]; levels.noise_groups];
         let mut memo = ((f32::NAN, f32::NAN), [1.0, 0.0, 0.0]);
         let told_data = told.as_ref().map_or(&levels.data, |told| &told.data);
-        for (levels, told) in levels.data.chunks(levels.slots).zip(told_data.chunks(levels.slots)) {
-            for ((&level, &told), of_slot) in levels.iter().zip(told).zip(&mut of_slot) {
+        for (levels, told) in levels.data.chunks(levels.noise_groups).zip(told_data.chunks(levels.noise_groups)) {
+            for ((&level, &told), of_noise_group) in levels.iter().zip(told).zip(&mut of_noise_group) {
                 if memo.0 != (level, told) {
                     memo = ((level, told), self.around_level(level, told));
                 }
-                *of_slot = memo.1;
+                *of_noise_group = memo.1;
             }
-            for &slot in &self.told.spec.slot_of_channel {
-                let [s, a, b] = of_slot[slot];
+            for &noise_group in &self.told.spec.noise_group_of_channel {
+                let [s, a, b] = of_noise_group[noise_group];
                 scale.push(s);
                 on_x.push(a);
                 on_prediction.push(b);
@@ -137,8 +137,8 @@ fn finite(data: Vec<f32>, like: &Tokens) -> Result<Tokens, DenoiserError> {
 }
 
 impl Denoiser for NetworkDenoiser {
-    fn most_tokens(&self) -> Option<usize> {
-        Some(self.most_tokens)
+    fn max_tokens(&self) -> Option<usize> {
+        Some(self.max_tokens)
     }
 
     fn denoise(&mut self, x: &Tokens, levels: &Levels) -> Result<Tokens, DenoiserError> {
@@ -223,11 +223,11 @@ pub(super) mod tests {
         }
     }
 
-    fn denoiser(engine: &Engine, known_values: bool) -> (NetworkDenoiser, Tokens, Levels) {
+    fn denoiser(engine: &Engine, condition_on_clean_values: bool) -> (NetworkDenoiser, Tokens, Levels) {
         // Burn's generator is one for all tests, which run side by side: the weights come from a sequence of their own.
         let device = Device::flex();
         let spec = TokenSpec::new(&[0, 1, 1], 2);
-        let config = NetworkConfig { known_values, ..NetworkConfig::new(16, 2, 2, spec.channels(), spec.slots(), 5) };
+        let config = NetworkConfig { condition_on_clean_values, ..NetworkConfig::new(16, 2, 2, spec.channels(), spec.noise_groups(), 5) };
         let network = config.init(&device).map(&mut Fill(0.0));
         let x = Tokens { batch: 2, tokens: 4, channels: 6, data: (0..48).map(|i| (i as f32 * 0.7).sin()).collect() };
         let mut levels = Levels::filled(2, 4, 4, 0.4);
@@ -247,14 +247,14 @@ pub(super) mod tests {
 
     #[test]
     fn both_engines_agree() {
-        for known_values in [false, true] {
-            engines_agree(known_values);
+        for condition_on_clean_values in [false, true] {
+            engines_agree(condition_on_clean_values);
         }
     }
 
-    fn engines_agree(known_values: bool) {
-        let (mut native, x, levels) = denoiser(&Engine::Native, known_values);
-        let (mut burn, ..) = denoiser(&Engine::Burn(Device::flex()), known_values);
+    fn engines_agree(condition_on_clean_values: bool) {
+        let (mut native, x, levels) = denoiser(&Engine::Native, condition_on_clean_values);
+        let (mut burn, ..) = denoiser(&Engine::Burn(Device::flex()), condition_on_clean_values);
         let cotangent = Tokens { data: (0..48).map(|i| (i as f32 * 1.3).cos()).collect(), ..x.clone() };
         let (clean, gradient) = native.denoise_with_gradient(&x, &levels, &mut |_| cotangent.clone()).unwrap();
         let (clean_burn, gradient_burn) = burn.denoise_with_gradient(&x, &levels, &mut |_| cotangent.clone()).unwrap();
@@ -273,8 +273,8 @@ pub(super) mod tests {
         finite_difference(true, &[13, 20, 30, 47]);
     }
 
-    fn finite_difference(known_values: bool, places: &[usize]) {
-        let (mut denoiser, x, levels) = denoiser(&Engine::Native, known_values);
+    fn finite_difference(condition_on_clean_values: bool, places: &[usize]) {
+        let (mut denoiser, x, levels) = denoiser(&Engine::Native, condition_on_clean_values);
         // The scalar: sum of weights * clean.
         let weights: Vec<f32> = (0..48).map(|i| (i as f32 * 1.3).cos()).collect();
         let cotangent = Tokens { data: weights.clone(), ..x.clone() };
@@ -305,6 +305,6 @@ pub(super) mod tests {
     fn a_sequence_longer_than_the_network_is_refused() {
         let (mut denoiser, ..) = denoiser(&Engine::Native, false);
         let error = denoiser.denoise(&Tokens::zeros(1, 6, 6), &Levels::filled(1, 6, 4, 1.0)).unwrap_err();
-        assert_eq!(error, DenoiserError::TooLong { tokens: 6, most: 5 });
+        assert_eq!(error, DenoiserError::TooLong { tokens: 6, max: 5 });
     }
 }

@@ -25,7 +25,7 @@ pub struct ReferenceConfig {
     pub causal: bool,
     /// Share of the signal's variance at each noise step, falling (`alphas_cumprod`).
     pub signal: Vec<f32>,
-    /// Per slot of a token: whether it was in the training data there. One that was not is neither seen nor predicted.
+    /// Per noise group of a token: whether it was in the training data there. One that was not is neither seen nor predicted.
     pub seen: Vec<bool>,
 }
 
@@ -92,10 +92,10 @@ impl ReferenceConfig {
         }
     }
 
-    /// The level that each slot is told to have: the highest of its token's, for those that were seen in training.
+    /// The level that each noise group is told to have: the highest of its token's, for those that were seen in training.
     pub fn told(&self, levels: &Levels) -> Levels {
         let mut told = levels.clone();
-        for of_token in told.data.chunks_mut(levels.slots) {
+        for of_token in told.data.chunks_mut(levels.noise_groups) {
             let seen = || of_token.iter().zip(&self.seen).filter(|(_, seen)| **seen);
             let highest = seen().fold(0.0f32, |highest, (level, _)| highest.max(*level));
             of_token.iter_mut().zip(&self.seen).filter(|(_, seen)| **seen).for_each(|(level, _)| *level = highest);
@@ -183,7 +183,7 @@ mod tests {
 
     const COSINE: NoiseSchedule = NoiseSchedule(NoiseScheduleKind::Cosine);
 
-    /// Four steps with three, one, a third and a tenth of the noise's variance as signal; 2 slots, of which one was not seen.
+    /// Four steps with three, one, a third and a tenth of the noise's variance as signal; 2 noise groups, of which one was not seen.
     fn config(seen: Vec<bool>) -> ReferenceConfig {
         let signal = vec![3.0 / 4.0, 1.0 / 2.0, 1.0 / 4.0, 1.0 / 11.0];
         ReferenceConfig { hidden: 12, causal: false, signal, seen }
@@ -211,18 +211,18 @@ mod tests {
 
     #[test]
     fn a_token_is_told_the_highest_level_of_what_it_has_seen() {
-        let levels = Levels { batch: 1, tokens: 2, slots: 3, data: vec![0.1, 0.9, 0.3, 0.0, 1.0, 0.0] };
+        let levels = Levels { batch: 1, tokens: 2, noise_groups: 3, data: vec![0.1, 0.9, 0.3, 0.0, 1.0, 0.0] };
         let told = config(vec![true, false, true]).told(&levels);
         assert_eq!(told.data, [0.3, 0.9, 0.3, 0.0, 1.0, 0.0]);
     }
 
-    /// Two channels, one slot each, tokens of mixed levels; what is known in them.
+    /// Two channels, one noise group each, tokens of mixed levels; what is known in them.
     fn denoiser(causal: bool) -> (NetworkDenoiser, Tokens, Levels) {
         let sizes = NetworkConfig::new(16, 2, 2, 2, 2, 4);
         let config = ReferenceConfig { causal, ..config(vec![true, true]) };
         let network = config.init(&sizes, &Device::flex()).map(&mut Fill(0.0));
         let x = Tokens { batch: 1, tokens: 3, channels: 2, data: vec![0.3, -0.8, 0.5, 1.2, -0.4, 0.9] };
-        let levels = Levels { batch: 1, tokens: 3, slots: 2, data: vec![0.0, 0.0, 0.2, 0.6, 0.0, 0.8] };
+        let levels = Levels { batch: 1, tokens: 3, noise_groups: 2, data: vec![0.0, 0.0, 0.2, 0.6, 0.0, 0.8] };
         let (spec, objective) = (TokenSpec::new(&[0, 1], 1), Objective(ObjectiveKind::V));
         let network = AnyNetwork::Reference(network);
         (NetworkDenoiser::new(network, &Engine::Native, spec, COSINE, objective, 4), x, levels)

@@ -8,13 +8,13 @@ use crate::batch::Batch;
 
 const BANDS: usize = 5;
 
-/// The mean squared error of the prediction over slots of a range of noise levels.
+/// The mean squared error of the prediction over noise groups of a range of noise levels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Band {
-    /// Levels above `from`, up to `to`. Known slots (level 0) are in none.
+    /// Levels above `from`, up to `to`. Known noise groups (level 0) are in none.
     pub from: f64,
     pub to: f64,
-    /// Of the objective's target, normalised units, unweighted; none if no slot had such a level.
+    /// Of the objective's target, normalised units, unweighted; none if no noise group had such a level.
     pub error: Option<f64>,
 }
 
@@ -27,7 +27,7 @@ impl Bands {
     pub fn add(&mut self, batch: &Batch, prediction: &[f32], spec: &TokenSpec) {
         let channels = batch.target.channels;
         for (i, (p, t)) in prediction.iter().zip(&batch.target.data).enumerate() {
-            let level = batch.levels.data[i / channels * batch.levels.slots + spec.slot_of_channel[i % channels]];
+            let level = batch.levels.data[i / channels * batch.levels.noise_groups + spec.noise_group_of_channel[i % channels]];
             // What is known teaches nothing; what is missing has no target.
             if level > 0.0 && batch.weight.data[i] > 0.0 {
                 let band = ((level * BANDS as f32).ceil() as usize).clamp(1, BANDS) - 1;
@@ -55,12 +55,12 @@ mod tests {
 
     #[test]
     fn errors_are_counted_where_their_level_lies() {
-        // One token of two frames; an action of one channel and a pose of two: slots action, pose, action, pose.
+        // One token of two frames; an action of one channel and a pose of two: noise groups action, pose, action, pose.
         let spec = TokenSpec::new(&[0, 1, 1], 2);
         let tokens = |data: Vec<f32>| Tokens { batch: 1, tokens: 1, channels: 6, data };
         let batch = Batch {
             noisy: tokens(vec![0.0; 6]),
-            levels: Levels { batch: 1, tokens: 1, slots: 4, data: vec![0.0, 0.2, 0.21, 1.0] },
+            levels: Levels { batch: 1, tokens: 1, noise_groups: 4, data: vec![0.0, 0.2, 0.21, 1.0] },
             target: tokens(vec![9.0, 1.0, 2.0, 3.0, 4.0, 5.0]),
             // The last channel is missing.
             weight: tokens(vec![1.0, 1.0, 1.0, 1.0, 1.0, 0.0]),

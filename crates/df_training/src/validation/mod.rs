@@ -1,7 +1,7 @@
 //! What matters about a network while it trains: its loss, its error per noise band, and what plans made with it are worth.
 
 mod bands;
-mod plans;
+mod plan_metrics;
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use df_planning::PlannerConfig;
 use crate::model::Network;
 use df_core::{Layout, Normaliser};
 pub use bands::{Band, Bands};
-pub use plans::{ActionError, NOMINAL_COVERAGE, Plans};
+pub use plan_metrics::{ActionError, NOMINAL_COVERAGE, Plans};
 
 /// Batches of the validation split that each validation looks at; always the same ones.
 const BATCHES: u64 = 4;

@@ -215,14 +215,14 @@ fn normaliser(
     places: &[Option<usize>],
 ) -> Result<Option<Normaliser>, ImportError> {
     let values = |name: &str| weights.values(&format!("{beside}{name}"));
-    let (Some(mean), Some(deviation)) = (values(MEAN)?, values(DEVIATION)?) else { return Ok(None) };
+    let (Some(mean), Some(std)) = (values(MEAN)?, values(DEVIATION)?) else { return Ok(None) };
     let expected = places.iter().flatten().count();
-    if mean.len() != expected || deviation.len() != expected || deviation.iter().any(|d| *d <= 0.0) {
-        let (means, deviations) = (mean.len(), deviation.len());
+    if mean.len() != expected || std.len() != expected || std.iter().any(|d| *d <= 0.0) {
+        let (means, stds) = (mean.len(), std.len());
         return Err(weights.unfit([format!(
-            "`{MEAN}` and `{DEVIATION}`: expected {expected} values each, deviations above 0; got {means} and {deviations}"
+            "`{MEAN}` and `{DEVIATION}`: expected {expected} values each, deviations above 0; got {means} and {stds}"
         )]));
     }
     let of = |values: &[f32], otherwise: f32| places.iter().map(|c| c.map_or(otherwise, |c| values[c])).collect();
-    Ok(Some(Normaliser::new(of(&mean, 0.0), of(&deviation, 1.0))))
+    Ok(Some(Normaliser::new(of(&mean, 0.0), of(&std, 1.0))))
 }
