@@ -3,6 +3,9 @@
 use std::path::Path;
 
 use df_core::Layout;
+#[cfg(not(feature = "training"))]
+use df_diffusion::Denoiser;
+use df_engine::CheckpointDescription;
 use df_planning::{PlanError, Planner};
 
 use crate::config::Config;
@@ -17,15 +20,15 @@ use crate::config::Config;
 /// longer than the network's window.
 pub fn load_planner(checkpoint: &Path, config: &Config, layout: &Layout, device: &str) -> Result<Planner, PlanError> {
     let refused = |message: String| PlanError::Checkpoint(message);
-    let loaded = df_engine::Checkpoint::load(checkpoint).map_err(|e| refused(e.to_string()))?;
-    loaded.check(checkpoint, &config.contract, layout).map_err(|e| refused(e.to_string()))?;
+    let loaded = CheckpointDescription::load(checkpoint).map_err(|e| refused(e.to_string()))?;
+    loaded.check_contract(checkpoint, &config.contract, layout).map_err(|e| refused(e.to_string()))?;
     #[cfg(feature = "training")]
     let denoiser = df_training::load_denoiser(checkpoint, &loaded, device).map_err(|e| refused(e.to_string()))?;
     #[cfg(not(feature = "training"))]
-    let denoiser = match device {
-        "cpu" => Box::new(loaded.denoiser().map_err(|e| refused(e.to_string()))?),
+    let denoiser: Box<dyn Denoiser + Send> = match device {
+        "cpu" => Box::new(loaded.cpu_denoiser(checkpoint).map_err(|e| refused(e.to_string()))?),
         _ => return Err(refused(format!("device `{device}`: this program was built without Burn (Cargo feature `training`); available here: cpu"))),
     };
-    let schedule = df_diffusion::NoiseSchedule(loaded.model.noise_schedule);
+    let schedule = loaded.schedule();
     Planner::new(denoiser, &config.planning(), layout.clone(), loaded.normaliser, schedule)
 }

@@ -37,6 +37,11 @@ impl CpuNetwork {
         Ok(Self { weights, max_tokens: config.tokens, workspaces: Vec::new() })
     }
 
+    /// Tokens of the longest sequence that it takes.
+    pub fn max_tokens(&self) -> usize {
+        self.max_tokens
+    }
+
     /// The prediction for every channel.
     ///
     /// # Shapes

@@ -8,15 +8,20 @@
 //!
 //! # Flow
 //! ```text
-//! weights.bpk --> burnpack --> weights (NamedTensors, today's names) --> kernels::packed_weights
-//!                                                                               |
-//! x, features [batch, token, ..] --> cpu_network (sequences to threads) --> kernels::workspace --> prediction, gradient
+//! weights.bpk -> burnpack -> weights (NamedTensors, today's names) -> kernels::packed_weights
+//!                                                                            |
+//! x, levels -> conditioning_features -> cpu_network (sequences to threads) -> kernels::workspace -> prediction, gradient
+//!                                            |                                                            |
+//!         checkpoint ----------------> cpu_denoiser <- preconditioning (c_in, c_skip, c_out) <------------/
 //! ```
 //!
 //! - [`network_config`]: sizes, and the name and shape of every tensor
 //! - [`weights`], [`burnpack`]: tensors out of a file, checked byte by byte
 //! - [`cpu_network`]: prediction and gradient of a batch
 //! - [`kernels`]: the loops, with the memory layouts
+//! - `conditioning_features`, `preconditioning`: what stands between noise levels, values and the network
+//! - `cpu_denoiser`: all of it as a `Denoiser`
+//! - `checkpoint`: the directory that a trained model is; `digest` identifies one
 //!
 //! # Example
 //! ```
@@ -52,3 +57,25 @@ pub mod weights;
 pub use cpu_network::CpuNetwork;
 pub use network_config::NetworkConfig;
 pub use weights::{NamedTensor, NamedTensors, WeightsError};
+
+pub mod architecture;
+mod atomic_directory;
+pub mod checkpoint;
+mod checkpoint_error;
+pub mod conditioning_features;
+pub mod cpu_denoiser;
+mod digest;
+mod model_config;
+pub mod preconditioning;
+mod provenance;
+
+pub use architecture::{Architecture, ReferenceConfig};
+pub use atomic_directory::replace_directory;
+pub use checkpoint::{CONTRACT, CheckpointDescription, DESCRIPTION, WEIGHTS};
+pub use checkpoint_error::CheckpointError;
+pub use conditioning_features::ConditioningFeatures;
+pub use cpu_denoiser::CpuDenoiser;
+pub use digest::checkpoint_digest;
+pub use model_config::ModelConfig;
+pub use preconditioning::Preconditioning;
+pub use provenance::{ParentCheckpoint, Provenance};

@@ -10,11 +10,11 @@ use super::Dataset;
 use super::rng::{RngStream, generator};
 use super::dwell_augmentation::DwellAugmentation;
 use crate::TrainerConfig;
-use crate::model::ModelConfig;
+use df_engine::{ConditioningFeatures, ModelConfig};
 use df_diffusion::NoiseLevelSamplerConfig;
 use crate::TrainingConfig;
 use df_diffusion::noise_level_sampler::{self, ConditioningSpec};
-use df_diffusion::{Levels, LossWeight, NoiseSchedule, Objective, RecentLevels, TokenSpec, Tokens, mix};
+use df_diffusion::{Levels, LossWeight, NoiseSchedule, Objective, RecentLevels, TokenSpec, Tokens};
 use df_core::{Layout, Normaliser};
 
 /// What one step needs, on the host; or a part of it.
@@ -43,6 +43,8 @@ pub struct BatchMaker {
     pub normaliser: Normaliser,
     pub schedule: NoiseSchedule,
     pub objective: Objective,
+    /// Whether clean values are inputs a second time.
+    pub condition_on_clean_values: bool,
     pub mix: NoiseLevelSamplerConfig,
     pub weight: LossWeight,
     pub asked: ConditioningSpec,
@@ -66,12 +68,22 @@ impl BatchMaker {
             normaliser,
             schedule: NoiseSchedule(model.noise_schedule),
             objective: Objective(model.objective),
+            condition_on_clean_values: model.condition_on_clean_values,
             mix: training.noise_levels.clone(),
-            weight: LossWeight::new(training),
+            weight: training.loss_weight(),
             asked,
             tokens: training.window,
             seed: training.seed,
             stays: None,
+        }
+    }
+
+    /// What the network is conditioned on beside the values of its tokens.
+    pub fn features(&self) -> ConditioningFeatures {
+        ConditioningFeatures {
+            spec: self.spec.clone(),
+            schedule: self.schedule,
+            condition_on_clean_values: self.condition_on_clean_values,
         }
     }
 
@@ -194,7 +206,7 @@ mod tests {
         };
         let recording = Recording::of(&layout, vec![((0..40).map(frame).collect(), 1.0)]).unwrap();
         let (dataset, _, normaliser) = Dataset::split(&recording, 10, 0.1, 0.0, 4).unwrap();
-        let mix = NoiseLevelSamplerConfig { variable_length: 0.5, planning: 0.25, questions: 0.25, ..NoiseLevelSamplerConfig::default() };
+        let mix = NoiseLevelSamplerConfig { variable_length: 0.5, planning: 0.25, queries: 0.25, ..NoiseLevelSamplerConfig::default() };
         let training = TrainingConfig { window: 5, noise_levels: mix, seed: 4, ..TrainingConfig::default() };
         let spec = TokenSpec::new(&layout.modality_of_channel(), 2);
         let asked = ConditioningSpec { goal: vec![1], history_actions: true };

@@ -35,7 +35,7 @@ pub fn draw(lines: &[&Line], path: &Path) -> Result<(), ChartError> {
         curve(&format!("{:.1} to {:.1}", band.from, band.to), &|line| line.validation.as_ref()?.bands.get(i)?.error)
     });
     let gradient = vec![curve("before it was shortened", &|line| line.training.as_ref().map(|t| t.gradient_norm))];
-    let error = |plans: &super::Plans| {
+    let error = |plans: &super::PlanMetrics| {
         let of = &plans.first_action;
         of.iter().map(|action| action.error / action.std).sum::<f64>() / of.len().max(1) as f64
     };
@@ -47,11 +47,11 @@ pub fn draw(lines: &[&Line], path: &Path) -> Result<(), ChartError> {
         panel("Loss", "weighted squared error", true, loss),
         panel("Validation by noise level", "mean squared error", true, bands.collect()),
         panel("Norm of the gradient", "norm", true, gradient),
-        panel("Plans for recorded pasts", "", false, plans),
+        panel("PlanMetrics for recorded pasts", "", false, plans),
     ];
     charts::draw(&panels, COLUMNS, path)
 }
 
-fn plans_of(line: &Line) -> Option<&super::Plans> {
+fn plans_of(line: &Line) -> Option<&super::PlanMetrics> {
     line.validation.as_ref()?.plans.as_ref()
 }

@@ -363,5 +363,5 @@ fn regress<const N: usize>(rows: impl Iterator<Item = ([f64; N], f64)>) -> ([f64
 }
 
 #[cfg(test)]
-#[path = "stays_tests.rs"]
+#[path = "dwell_augmentation_tests.rs"]
 mod tests;

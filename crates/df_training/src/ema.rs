@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
 
-use crate::model::Network;
+use crate::Network;
 
 /// The averaged network.
 pub struct Ema {
@@ -68,7 +68,8 @@ impl ModuleMapper for Blend {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::NetworkConfig;
+    use crate::InitNetwork;
+    use df_engine::NetworkConfig;
     use burn::tensor::Device;
 
     struct Add(f64);

@@ -6,7 +6,8 @@ use super::dataset::DatasetError;
 use super::parallel::ParallelError;
 use df_data::charts::ChartError;
 use df_core::ConfigError;
-use crate::model::{CheckpointError, DeviceError};
+use df_engine::CheckpointError;
+use crate::DeviceError;
 
 /// Why training stopped; what was saved before stays.
 #[derive(Debug, thiserror::Error)]

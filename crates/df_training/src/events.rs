@@ -2,7 +2,7 @@
 
 use super::run::Best;
 use super::validation::Validation;
-use crate::model::Provenance;
+use df_engine::Provenance;
 
 /// What happened, for a progress bar or a log.
 #[derive(Clone, Debug)]

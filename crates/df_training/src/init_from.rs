@@ -3,11 +3,10 @@
 
 use std::path::Path;
 
-use burn::tensor::Device;
 
 use super::TrainError;
 use crate::TrainerConfig;
-use crate::model::{AnyNetwork, Checkpoint, NetworkConfig, Origin, checkpoint_digest};
+use df_engine::{CheckpointDescription, NetworkConfig, ParentCheckpoint, checkpoint_digest};
 use df_core::{Layout, Normaliser};
 
 /// The model in the directory `from`, for a run whose checkpoint goes to `out`. To be asked before that is opened: what cannot be
@@ -15,14 +14,14 @@ use df_core::{Layout, Normaliser};
 ///
 /// # Errors
 /// The model cannot be read, or would be overwritten: [`TrainError::OntoItself`].
-pub fn origin(from: &Path, out: &Path) -> Result<Origin, TrainError> {
+pub fn init_from(from: &Path, out: &Path) -> Result<ParentCheckpoint, TrainError> {
     if matches!((from.canonicalize(), out.canonicalize()), (Ok(from), Ok(out)) if from == out) {
         return Err(TrainError::OntoItself { place: out.into() });
     }
-    Ok(Origin { model: from.display().to_string(), sha256: checkpoint_digest(from)? })
+    Ok(ParentCheckpoint { model: from.display().to_string(), sha256: checkpoint_digest(from)? })
 }
 
-/// The model's normaliser, under which its weights mean what they mean; the weights are at [`Checkpoint::weights`].
+/// The model's normaliser, under which its weights mean what they mean; the weights are at [`CheckpointDescription::weights_path`].
 ///
 /// # Errors
 /// A checkpoint that cannot be read, of another contract, network or noise: [`TrainError::OtherModel`].
@@ -31,21 +30,20 @@ pub fn normaliser(
     config: &TrainerConfig,
     layout: &Layout,
     sizes: &NetworkConfig,
-    device: &Device,
 ) -> Result<Normaliser, TrainError> {
-    let model = Checkpoint::load(from, device)?;
-    model.check(from, config, layout)?;
+    let model = CheckpointDescription::load(from)?;
+    model.check_contract(from, &config.contract, layout)?;
     let other = |what: &str, was: String, is: String| {
         Err(TrainError::OtherModel { place: from.into(), what: what.into(), was, is })
     };
-    if !matches!(model.network, AnyNetwork::Own(_)) {
+    if !model.architecture.is_native() {
         return other("the architecture", "one that is not trained here".into(), "df_planner's own".into());
     }
     if model.model != config.model {
         return other("model", format!("{:?}", model.model), format!("{:?}", config.model));
     }
-    if model.sizes.tokens != sizes.tokens {
-        return other("training.window", model.sizes.tokens.to_string(), sizes.tokens.to_string());
+    if model.network.tokens != sizes.tokens {
+        return other("training.window", model.network.tokens.to_string(), sizes.tokens.to_string());
     }
     let Normaliser { mean, std, noise_scale } = model.normaliser.clone();
     let asked = Normaliser::new(mean, std).scaled(layout, &config.training.noise_scale);

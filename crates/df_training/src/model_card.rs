@@ -9,7 +9,8 @@ use super::log::Line;
 use super::validation::{NOMINAL_COVERAGE, Validation};
 use super::{TrainError, curves};
 use crate::TrainerConfig;
-use crate::model::{Checkpoint, CheckpointError};
+use df_engine::CheckpointError;
+use crate::Checkpoint;
 
 const CARD: &str = "model.md";
 const CURVES: &str = "training.png";
@@ -27,7 +28,7 @@ pub struct Card<'a> {
 /// # Errors
 /// The files cannot be written.
 pub fn write(card: &Card, directory: &Path) -> Result<(), TrainError> {
-    let steps = card.checkpoint.provenance.steps;
+    let steps = card.checkpoint.description.provenance.steps;
     let lines: Vec<&Line> = card.lines.iter().filter(|line| line.step <= steps).collect();
     let path = directory.join(CARD);
     fs::write(&path, text(card, &lines)).map_err(|cause| CheckpointError::File { path, cause })?;
@@ -36,7 +37,7 @@ pub fn write(card: &Card, directory: &Path) -> Result<(), TrainError> {
 
 fn text(card: &Card, lines: &[&Line]) -> String {
     let (checkpoint, config) = (card.checkpoint, card.config);
-    let (provenance, layout, normaliser) = (&checkpoint.provenance, &checkpoint.layout, &checkpoint.normaliser);
+    let (provenance, layout, normaliser) = (&checkpoint.description.provenance, &checkpoint.description.layout, &checkpoint.description.normaliser);
     let mut text = String::new();
     let mut line = |args: std::fmt::Arguments| {
         // Writing to a string does not fail.
@@ -45,7 +46,7 @@ fn text(card: &Card, lines: &[&Line]) -> String {
     };
     line(format_args!("# A model of df_planner {}\n", provenance.version));
     line(format_args!(
-        "Plans at {} s a tick, {} frames a token, windows of {} tokens ({:.1} s). {} layers of width {}, {} heads.\n",
+        "PlanMetrics at {} s a tick, {} frames a token, windows of {} tokens ({:.1} s). {} layers of width {}, {} heads.\n",
         config.contract.period_s,
         layout.frame_stack,
         config.training.window,

@@ -29,7 +29,10 @@ pub fn optimizer(settings: &TrainingConfig) -> ModuleOptimizer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Fill, Network, NetworkConfig, numbered};
+    use crate::InitNetwork;
+    use df_engine::NetworkConfig;
+    use crate::burn_denoiser::tests::Fill;
+    use crate::{Network, numbered};
     use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
     use burn::module::{Module, ModuleVisitor, Param};
     use burn::optim::GradientsParams;

@@ -18,9 +18,10 @@ use serde::{Deserialize, Serialize};
 use super::TrainError;
 use super::parallel::Ranks;
 use crate::TrainerConfig;
-use crate::model::ModelConfig;
+use df_engine::ModelConfig;
 use crate::TrainingConfig;
-use crate::model::{AnyNetwork, Checkpoint, CheckpointError, Network, Origin, load_network, save_network};
+use df_engine::{CheckpointError, ParentCheckpoint};
+use crate::{AnyNetwork, Checkpoint, Network, load_network, save_network};
 use df_core::Normaliser;
 
 const LAST: &str = "last";
@@ -75,7 +76,7 @@ pub struct Progress {
     pub device: String,
     /// The model that the run began with.
     #[serde(default)]
-    from: Option<Origin>,
+    from: Option<ParentCheckpoint>,
     training: TrainingConfig,
     model: ModelConfig,
     /// What the data are, to refuse others.
@@ -102,7 +103,7 @@ pub struct Data {
 }
 
 impl Progress {
-    pub fn new(config: &TrainerConfig, data: Data, device: &str, from: Option<&Origin>) -> Self {
+    pub fn new(config: &TrainerConfig, data: Data, device: &str, from: Option<&ParentCheckpoint>) -> Self {
         Self {
             format: FORMAT,
             step: 0,
@@ -137,7 +138,7 @@ pub struct Run {
     out: PathBuf,
     directory: PathBuf,
     resumed: Option<Progress>,
-    from: Option<Origin>,
+    from: Option<ParentCheckpoint>,
 }
 
 impl Run {
@@ -183,12 +184,12 @@ impl Run {
     }
 
     /// The same, begun with a trained model in place of random weights.
-    pub fn beginning_with(self, from: Option<Origin>) -> Self {
+    pub fn beginning_with(self, from: Option<ParentCheckpoint>) -> Self {
         Self { from, ..self }
     }
 
     /// The model that it begins with, where it is not a random one.
-    pub fn from(&self) -> Option<&Origin> {
+    pub fn from(&self) -> Option<&ParentCheckpoint> {
         self.from.as_ref()
     }
 
@@ -236,8 +237,8 @@ impl Run {
     ) -> Result<(Network, ModuleOptimizer, Network), TrainError> {
         let last = self.last();
         let checkpoint = Checkpoint::load(&last, device)?;
-        checkpoint.check(&last, config, &checkpoint.layout)?;
-        let AnyNetwork::Own(averaged) = checkpoint.network else {
+        checkpoint.description.check_contract(&last, &config.contract, &checkpoint.description.layout)?;
+        let AnyNetwork::Native(averaged) = checkpoint.network else {
             let message = "holds a network of another architecture, which is not trained here".into();
             return Err(CheckpointError::Malformed { path: last, message }.into());
         };
@@ -280,7 +281,7 @@ fn facts(progress: &Progress) -> Vec<(String, String)> {
         ("the number of episodes".into(), progress.data.episodes.to_string()),
         ("the number of frames".into(), progress.data.frames.to_string()),
         ("--device".into(), progress.device.clone()),
-        ("--from".into(), progress.from.as_ref().map_or(NONE.into(), Origin::to_string)),
+        ("--from".into(), progress.from.as_ref().map_or(NONE.into(), ParentCheckpoint::to_string)),
     ];
     let sections = [("training", serde_json::json!(progress.training)), ("model", serde_json::json!(progress.model))];
     for (section, keys) in &sections {

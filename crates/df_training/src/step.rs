@@ -10,7 +10,9 @@ use super::TrainError;
 use super::batch::Batch;
 use super::parallel::{GradientSum, ParallelError, Ranks};
 use df_diffusion::Tokens;
-use crate::model::{Network, ConditioningFeatures};
+use df_engine::ConditioningFeatures;
+use crate::native_network::features_tensor;
+use crate::Network;
 
 /// The gradient of a batch.
 pub struct Gradient {
@@ -60,14 +62,14 @@ pub fn gradient(
     network: &Network,
     (parts, batches): (&Parts, &[Batch]),
     ranks: &dyn Ranks,
-    told: &ConditioningFeatures,
+    features: &ConditioningFeatures,
     device: &Device,
 ) -> Result<Gradient, TrainError> {
     let total = parts.total(batches.iter().map(|batch| batch.total), ranks)?.max(1.0);
     let (mut sum, mut losses) = (GradientSum::new(network), Vec::with_capacity(batches.len()));
     for batch in batches {
-        let features = told.tensor(&batch.noisy, &batch.levels, device);
-        let error = network.forward(tensor(&batch.noisy, device), features) - tensor(&batch.target, device);
+        let inputs = features_tensor(features, &batch.noisy, &batch.levels, device);
+        let error = network.forward(tensor(&batch.noisy, device), inputs) - tensor(&batch.target, device);
         let loss = (error.clone() * error * tensor(&batch.weight, device)).sum().mul_scalar(1.0 / total);
         losses.push(f64::from(host(loss.clone())?[0]));
         let of_weights = GradientsParams::from_grads(loss.backward(), network);
@@ -109,8 +111,8 @@ pub fn weight_norm(network: &Network) -> Result<f64, TrainError> {
 ///
 /// # Errors
 /// The backend fails.
-pub fn predict(network: &Network, batch: &Batch, told: &ConditioningFeatures, device: &Device) -> Result<Vec<f32>, TrainError> {
-    host(network.forward(tensor(&batch.noisy, device), told.tensor(&batch.noisy, &batch.levels, device)))
+pub fn predict(network: &Network, batch: &Batch, features: &ConditioningFeatures, device: &Device) -> Result<Vec<f32>, TrainError> {
+    host(network.forward(tensor(&batch.noisy, device), features_tensor(features, &batch.noisy, &batch.levels, device)))
 }
 
 fn tensor(tokens: &Tokens, device: &Device) -> Tensor<3> {

@@ -29,9 +29,11 @@ use super::step;
 use super::validation::{Validation, Validator};
 use crate::TrainerConfig;
 use crate::TrainingConfig;
+use crate::InitNetwork;
 use df_data::Recording;
 use df_diffusion::TokenSpec;
-use crate::model::{Checkpoint, Network, NetworkConfig, Provenance, load_network, numbered};
+use df_engine::{Architecture, CheckpointDescription, NetworkConfig, Provenance};
+use crate::{Checkpoint, Network, load_network, numbered};
 use df_core::Normaliser;
 
 /// Loss is reported as a mean over about this many steps.
@@ -113,7 +115,7 @@ impl<'a> Trainer<'a> {
             ..NetworkConfig::new(model.width, model.layers, model.heads, spec.channels(), spec.noise_groups(), settings.window)
         };
         let normaliser = match run.from() {
-            Some(from) => init_from::normaliser(Path::new(&from.model), config, &layout, &sizes, device)?,
+            Some(from) => init_from::normaliser(Path::new(&from.model), config, &layout, &sizes)?,
             None => normaliser.scaled(&layout, &settings.noise_scale),
         };
         let asked = BatchMaker::asked(config, &layout);
@@ -136,7 +138,7 @@ impl<'a> Trainer<'a> {
         parallel::fingerprint(&network)?;
         drop(turn);
         if let Some(from) = run.from() {
-            network = load_network(network, &Checkpoint::weights(Path::new(&from.model)))?;
+            network = load_network(network, &CheckpointDescription::weights_path(Path::new(&from.model)))?;
         }
         let mut optimizer = optimizer(settings);
         let mut ema = Ema::new(&network, settings.ema_decay);
@@ -254,8 +256,8 @@ impl<'a> Trainer<'a> {
         let windows = parts.mine().map(|part| first + part.start..first + part.end);
         let batches: Vec<Batch> = windows.map(|windows| self.maker.batch(&self.training, done, windows)).collect();
         parts.mine().for_each(|part| self.training.fetch(first + size + part.start..first + size + part.end));
-        let told = self.network.told(self.maker.spec.clone(), self.maker.schedule);
-        let mut gradient = step::gradient(&self.network, (&parts, &batches), self.ranks, &told, &self.tracked)?;
+        let features = self.maker.features();
+        let mut gradient = step::gradient(&self.network, (&parts, &batches), self.ranks, &features, &self.tracked)?;
         let norm = step::clip(&mut gradient.of_weights, &self.network, settings.gradient_clip)?;
         let learning_rate = learning_rate(done as usize + 1, settings);
         if !gradient.loss.is_finite() || !norm.is_finite() {
@@ -322,6 +324,7 @@ impl<'a> Trainer<'a> {
         let validator = self.validation.as_ref().map(|dataset| Validator {
             dataset,
             maker: &self.maker,
+            sizes: &self.sizes,
             layout: &self.layout,
             normaliser: &self.normaliser,
             planner: &self.config.planner,
@@ -405,13 +408,15 @@ impl<'a> Trainer<'a> {
     fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
             network: self.ema.network().clone().into(),
-            sizes: self.sizes.clone(),
-            model: self.config.model.clone(),
-            layout: self.layout.clone(),
-            normaliser: self.normaliser.clone(),
-            contract: self.config.contract.clone(),
-            configuration: self.config.contract.document.text.clone(),
-            provenance: self.account(),
+            description: CheckpointDescription {
+                architecture: Architecture::Native,
+                network: self.sizes.clone(),
+                model: self.config.model.clone(),
+                layout: self.layout.clone(),
+                normaliser: self.normaliser.clone(),
+                provenance: self.account(),
+                contract: self.config.contract.clone(),
+            },
         }
     }
 

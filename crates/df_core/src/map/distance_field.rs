@@ -27,9 +27,9 @@ pub enum Unknown {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum GridError {
     #[error(
-        "the grid {name} of {width} x {height} cells has no free cell ({unknown} unknown cells count as {cost_horizon:?})"
+        "the grid {name} of {width} x {height} cells has no free cell ({unknown} unknown cells count as {counted_as:?})"
     )]
-    NoFreeCell { name: String, width: usize, height: usize, unknown: usize, cost_horizon: Unknown },
+    NoFreeCell { name: String, width: usize, height: usize, unknown: usize, counted_as: Unknown },
     #[error("the grid {name} of {width} x {height} cells must have at least 1 and as many values, got {got}")]
     Size { name: String, width: usize, height: usize, got: usize },
     #[error("the grid {name} has the value {got} in cell {cell}, expected -1 to 100")]
@@ -70,7 +70,7 @@ impl DistanceField {
                 width: grid.width,
                 height: grid.height,
                 unknown: grid.cells.iter().filter(|&&cell| cell < 0).count(),
-                cost_horizon: unknown,
+                counted_as: unknown,
             });
         }
         let (width, height) = (grid.width + 2, grid.height + 2);

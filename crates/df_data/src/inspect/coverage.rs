@@ -126,10 +126,10 @@ impl Counter {
             }
             from_ns = from_ns.max(end_ns);
         }
-        let cost_horizon: u64 = by_group.iter().sum();
+        let total: u64 = by_group.iter().sum();
         for (lost, ticks) in self.lost.iter_mut().zip(by_group) {
             // Parts of ticks at the borders: the sum is that of all.
-            *lost += (silent * ticks).checked_div(cost_horizon).unwrap_or(0);
+            *lost += (silent * ticks).checked_div(total).unwrap_or(0);
         }
         let all = &mut self.coverage;
         all.stretches += 1;

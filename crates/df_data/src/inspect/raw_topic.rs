@@ -31,7 +31,7 @@ pub fn inspect(bag: &dyn Bag) -> RawReport {
     let place: HashMap<&str, usize> = names.iter().enumerate().map(|(i, name)| (*name, i)).collect();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = cores.saturating_sub(1).clamp(1, MAX_THREADS).min(topics.len().max(1));
-    let (mut cost_horizon, cut) = std::thread::scope(|scope| {
+    let (mut counted_topics, cut) = std::thread::scope(|scope| {
         let mut senders: Vec<(SyncSender<Load>, Load)> = Vec::new();
         let mut workers = Vec::new();
         for worker in 0..threads {
@@ -53,17 +53,17 @@ pub fn inspect(bag: &dyn Bag) -> RawReport {
         for (sender, load) in senders {
             let _ = sender.send(load);
         }
-        let cost_horizon: Vec<Topic> = workers.into_iter().filter_map(|worker| worker.join().ok()).flatten().collect();
-        (cost_horizon, read.err())
+        let counted_topics: Vec<Topic> = workers.into_iter().filter_map(|worker| worker.join().ok()).flatten().collect();
+        (counted_topics, read.err())
     });
-    cost_horizon.sort_by(|a, b| a.name.cmp(&b.name));
-    let seen = || cost_horizon.iter().filter(|topic| topic.clock.messages > 0).map(|topic| &topic.clock);
+    counted_topics.sort_by(|a, b| a.name.cmp(&b.name));
+    let seen = || counted_topics.iter().filter(|topic| topic.clock.messages > 0).map(|topic| &topic.clock);
     let (first, last) = (seen().map(|clock| clock.first_ns).min(), seen().map(|clock| clock.last_ns).max());
     let duration_s = first.zip(last).map_or(0.0, |(first, last)| last.saturating_sub(first) as f64 / 1e9);
     RawReport {
         kind: "bag",
         duration_s,
-        topics: cost_horizon,
+        topics: counted_topics,
         cut: cut.map(|error| error.to_string()),
         ..RawReport::default()
     }

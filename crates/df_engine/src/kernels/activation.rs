@@ -4,17 +4,17 @@ use super::dispatch::dispatched;
 
 dispatched! {
     /// `out = x sigmoid(x)`.
-    pub fn silu = silu_of(x: &'a [f32], out: &'a mut [f32])
+    fn silu = silu_of(x: &'a [f32], out: &'a mut [f32])
 }
 
 dispatched! {
     /// Turns the gradient with respect to [`silu`]'s output into that with respect to its input `x`, in place.
-    pub fn silu_backward = silu_derivative(x: &'a [f32], gradient: &'a mut [f32])
+    fn silu_backward = silu_derivative(x: &'a [f32], gradient: &'a mut [f32])
 }
 
 dispatched! {
     /// Turns the gradient with respect to a ReLU's output into that with respect to its input, in place: zero where `output` is.
-    pub fn relu_backward = relu_derivative(output: &'a [f32], gradient: &'a mut [f32])
+    fn relu_backward = relu_derivative(output: &'a [f32], gradient: &'a mut [f32])
 }
 
 #[inline(always)]
@@ -50,7 +50,7 @@ fn sigmoid(x: f32) -> f32 {
 /// two parts, then a polynomial in `r`. Relative error below 2e-7 (a test). `x` is clamped to the range whose results are normal
 /// numbers; NaN stays NaN.
 #[inline(always)]
-pub fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     const MIN_X: f32 = -87.0;
     const MAX_X: f32 = 88.0;
     const LN_2_HIGH: f32 = 0.693_359_4;

@@ -24,16 +24,16 @@ const VALUE: usize = 2;
 
 /// Sizes of the attention of all heads over one sequence.
 #[derive(Clone, Copy)]
-pub struct Heads {
+pub(crate) struct Heads {
     /// Width of the network, of all heads together.
-    pub width: usize,
-    pub heads: usize,
-    pub tokens: usize,
+    pub(crate) width: usize,
+    pub(crate) heads: usize,
+    pub(crate) tokens: usize,
 }
 
 /// Buffers for one head.
 #[derive(Default)]
-pub struct Scratch {
+pub(crate) struct Scratch {
     transposed: Buffer,
     scores_gradient: Buffer,
 }
@@ -50,7 +50,7 @@ impl Heads {
     }
 
     /// How many values the probabilities of one sequence take, with their padding.
-    pub fn probabilities(self) -> usize {
+    pub(crate) fn probabilities(self) -> usize {
         self.heads * self.tokens * self.padded()
     }
 
@@ -89,7 +89,13 @@ impl Heads {
     /// - `query_key_value`: `[token, 3, head, width / heads]`
     /// - `probabilities`: `[head, query, key]`, padded
     /// - `out`: `[token, width]`
-    pub fn forward(self, query_key_value: &[f32], probabilities: &mut [f32], out: &mut [f32], scratch: &mut Scratch) {
+    pub(crate) fn forward(
+        self,
+        query_key_value: &[f32],
+        probabilities: &mut [f32],
+        out: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
         let (stride, block) = (3 * self.width, self.tokens * self.padded());
         for (h, probabilities) in probabilities.chunks_exact_mut(block).enumerate() {
             let query = self.lhs(&query_key_value[self.at(QUERY, h)..], stride);
@@ -108,7 +114,7 @@ impl Heads {
     /// - `query_key_value`, `out`: `[token, 3, head, width / heads]`
     /// - `probabilities`: `[head, query, key]`, padded
     /// - `gradient`: `[token, width]`
-    pub fn backward(
+    pub(crate) fn backward(
         self,
         query_key_value: &[f32],
         probabilities: &[f32],
@@ -153,12 +159,12 @@ fn transpose(from: &[f32], stride: usize, rows: usize, columns: usize, out: &mut
 
 dispatched! {
     /// Per row of `stride`: the softmax of the first `count` values, then zeros.
-    pub fn softmax = softmax_rows(values: &'a mut [f32], count: usize, stride: usize)
+    fn softmax = softmax_rows(values: &'a mut [f32], count: usize, stride: usize)
 }
 
 dispatched! {
     /// Turns the gradient with respect to probabilities into that with respect to the scores, in place.
-    pub fn softmax_backward = softmax_gradient(probabilities: &'a [f32], gradient: &'a mut [f32], stride: usize)
+    fn softmax_backward = softmax_gradient(probabilities: &'a [f32], gradient: &'a mut [f32], stride: usize)
 }
 
 #[inline(always)]

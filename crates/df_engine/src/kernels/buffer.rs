@@ -7,7 +7,7 @@ const LINE: usize = 16;
 
 /// A slice of `f32` that starts on a cache line. It lives across calls and allocates only to grow.
 #[derive(Default)]
-pub struct Buffer {
+pub(crate) struct Buffer {
     store: Vec<f32>,
     start: usize,
     length: usize,
@@ -15,14 +15,14 @@ pub struct Buffer {
 
 impl Buffer {
     /// A buffer of zeros.
-    pub fn zeros(length: usize) -> Self {
+    pub(crate) fn zeros(length: usize) -> Self {
         let mut buffer = Self::default();
         buffer.resize(length);
         buffer
     }
 
     /// Sets the length. The contents are then unspecified: values of earlier uses, or zeros.
-    pub fn resize(&mut self, length: usize) {
+    pub(crate) fn resize(&mut self, length: usize) {
         if self.start + length > self.store.len() {
             self.store = vec![0.0; length + LINE - 1];
             // `align_offset` may decline to answer; the buffer is then not aligned, and still correct.

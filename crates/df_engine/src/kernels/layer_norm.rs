@@ -12,16 +12,16 @@ const EPSILON: f32 = 1e-5;
 
 /// Normalised rows and their inverse standard deviations, which the gradient needs.
 #[derive(Default)]
-pub struct Normalised {
+pub(crate) struct Normalised {
     /// `[row, width]`, each row with mean 0 and standard deviation 1.
-    pub rows: Buffer,
+    pub(crate) rows: Buffer,
     /// 1 / standard deviation, `[row]`.
     inverse_std: Buffer,
 }
 
 impl Normalised {
     /// Normalises the rows of `x`, `[row, width]`.
-    pub fn forward(&mut self, x: &[f32], width: usize) {
+    pub(crate) fn forward(&mut self, x: &[f32], width: usize) {
         self.rows.resize(x.len());
         self.inverse_std.resize(x.len() / width);
         normalise(x, width, &mut self.rows, &mut self.inverse_std);
@@ -30,19 +30,19 @@ impl Normalised {
     /// Adds to `out` the gradient with respect to the input of [`Normalised::forward`], given that with respect to its result.
     ///
     /// With `n = (x - mean) / std`: `dx = (dn - mean(dn) - n mean(dn n)) / std`.
-    pub fn backward(&self, gradient: &[f32], width: usize, out: &mut [f32]) {
+    pub(crate) fn backward(&self, gradient: &[f32], width: usize, out: &mut [f32]) {
         normalise_backward(&self.rows, &self.inverse_std, gradient, width, out);
     }
 }
 
 dispatched! {
     /// Writes normalised `rows`, `[row, width]`, and `inverse_std`, `[row]`.
-    pub fn normalise = normalise_rows(x: &'a [f32], width: usize, rows: &'a mut [f32], inverse_std: &'a mut [f32])
+    fn normalise = normalise_rows(x: &'a [f32], width: usize, rows: &'a mut [f32], inverse_std: &'a mut [f32])
 }
 
 dispatched! {
     /// Adds the gradient with respect to the input to `out`, `[row, width]`.
-    pub fn normalise_backward =
+    fn normalise_backward =
         add_gradient(rows: &'a [f32], inverse_std: &'a [f32], gradient: &'a [f32], width: usize, out: &'a mut [f32])
 }
 

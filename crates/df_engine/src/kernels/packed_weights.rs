@@ -10,43 +10,43 @@ use crate::network_config::{MLP_EXPANSION, NetworkConfig};
 use crate::weights::{NamedTensors, WeightsError};
 
 /// `x weight + bias`, and its gradient with respect to `x`.
-pub struct Affine {
+pub(crate) struct Affine {
     /// `[input, output]`, packed.
     weight: Packed,
     /// `[output, input]`, packed.
     transposed: Packed,
     /// `[output]`.
     bias: Vec<f32>,
-    pub inputs: usize,
-    pub outputs: usize,
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
 }
 
 /// One block of the transformer: attention, then an MLP, each after a layer norm.
-pub struct BlockWeights {
+pub(crate) struct BlockWeights {
     /// From `width` to `3 * width`, after the attention's layer norm.
-    pub query_key_value: Affine,
+    pub(crate) query_key_value: Affine,
     /// From `width` to `width`: the projection of attention's output.
-    pub attention_out: Affine,
+    pub(crate) attention_out: Affine,
     /// From `width` to `4 * width`, after the MLP's layer norm.
-    pub mlp_up: Affine,
+    pub(crate) mlp_up: Affine,
     /// From `4 * width` to `width`.
-    pub mlp_down: Affine,
+    pub(crate) mlp_down: Affine,
 }
 
 /// The whole network.
-pub struct PackedWeights {
+pub(crate) struct PackedWeights {
     /// From the channels of a token to `width`.
-    pub values: Affine,
+    pub(crate) values: Affine,
     /// From the conditioning features of a token to `width`.
-    pub levels: Affine,
+    pub(crate) levels: Affine,
     /// From `width` to `width`, after the activation of `values + levels`.
-    pub in_proj: Affine,
+    pub(crate) in_proj: Affine,
     /// The position embedding plus the bias of `in_proj`, `[token, width]`.
-    pub position: Vec<f32>,
-    pub blocks: Vec<BlockWeights>,
+    pub(crate) position: Vec<f32>,
+    pub(crate) blocks: Vec<BlockWeights>,
     /// From `width` to the channels of a token, after the last layer norm.
-    pub output: Affine,
-    pub heads: usize,
+    pub(crate) output: Affine,
+    pub(crate) heads: usize,
 }
 
 impl PackedWeights {
@@ -54,7 +54,7 @@ impl PackedWeights {
     ///
     /// # Errors
     /// Sizes that make no network; a tensor that is missing, of another shape, or not part of the network.
-    pub fn new(tensors: &NamedTensors, config: &NetworkConfig) -> Result<Self, WeightsError> {
+    pub(crate) fn new(tensors: &NamedTensors, config: &NetworkConfig) -> Result<Self, WeightsError> {
         // Before anything is allocated: every size is then that of a tensor in memory.
         tensors.check(config)?;
         let NetworkConfig { width, channels, heads, .. } = *config;
@@ -76,17 +76,17 @@ impl PackedWeights {
     }
 
     /// Channels of a token.
-    pub fn channels(&self) -> usize {
+    pub(crate) fn channels(&self) -> usize {
         self.values.inputs
     }
 
     /// Conditioning features of a token.
-    pub fn features(&self) -> usize {
+    pub(crate) fn features(&self) -> usize {
         self.levels.inputs
     }
 
     /// Width of the network.
-    pub fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.in_proj.outputs
     }
 }
@@ -109,28 +109,28 @@ impl BlockWeights {
 
 impl Affine {
     /// `out = x weight + bias`; `x` `[row, input]`, `out` `[row, output]`.
-    pub fn forward(&self, x: &[f32], out: &mut [f32]) {
+    pub(crate) fn forward(&self, x: &[f32], out: &mut [f32]) {
         self.product(x, Accumulate::Bias(&self.bias), out, false);
     }
 
     /// `out = max(0, x weight + bias)`.
-    pub fn forward_relu(&self, x: &[f32], out: &mut [f32]) {
+    pub(crate) fn forward_relu(&self, x: &[f32], out: &mut [f32]) {
         self.product(x, Accumulate::Bias(&self.bias), out, true);
     }
 
     /// `out += x weight + bias`.
-    pub fn add_forward(&self, x: &[f32], out: &mut [f32]) {
+    pub(crate) fn add_forward(&self, x: &[f32], out: &mut [f32]) {
         self.product(x, Accumulate::DstAndBias(&self.bias), out, false);
     }
 
     /// `out += x weight`.
-    pub fn add_forward_without_bias(&self, x: &[f32], out: &mut [f32]) {
+    pub(crate) fn add_forward_without_bias(&self, x: &[f32], out: &mut [f32]) {
         self.product(x, Accumulate::Dst, out, false);
     }
 
     /// `out = gradient weight^T`: the gradient with respect to the input, `[row, input]`, given that with respect to the output,
     /// `[row, output]`.
-    pub fn backward(&self, gradient: &[f32], out: &mut [f32]) {
+    pub(crate) fn backward(&self, gradient: &[f32], out: &mut [f32]) {
         let rows = gradient.len() / self.outputs;
         let lhs = Lhs { values: gradient, rows, inner: self.outputs, stride: self.outputs };
         let dst = Dst { values: out, stride: self.inputs, relu: false };

@@ -7,7 +7,7 @@ const PARTS: usize = 16;
 
 /// The sum of the values.
 #[inline(always)]
-pub fn sum(values: &[f32]) -> f32 {
+pub(crate) fn sum(values: &[f32]) -> f32 {
     let mut parts = [0.0; PARTS];
     let (chunks, rest) = values.as_chunks::<PARTS>();
     for chunk in chunks {
@@ -21,7 +21,7 @@ pub fn sum(values: &[f32]) -> f32 {
 
 /// The sum of the products `a[i] * b[i]`, over the length of the shorter slice.
 #[inline(always)]
-pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut parts = [0.0; PARTS];
     let ((a, rest_of_a), (b, rest_of_b)) = (a.as_chunks::<PARTS>(), b.as_chunks::<PARTS>());
     for (a, b) in a.iter().zip(b) {
@@ -35,7 +35,7 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
 
 /// The largest value, NaN left out; minus infinity if there is none.
 #[inline(always)]
-pub fn max(values: &[f32]) -> f32 {
+pub(crate) fn max(values: &[f32]) -> f32 {
     let larger = |a: f32, b: f32| if b > a { b } else { a };
     let mut parts = [f32::NEG_INFINITY; PARTS];
     let (chunks, rest) = values.as_chunks::<PARTS>();

@@ -7,10 +7,10 @@ use pulp::Simd;
 
 /// Rows of a tile. With four vectors of columns it has 24 sums. With 4 vectors of the right operand and one of the left they fit
 /// the 32 registers of AVX-512; with two vectors, 12 sums fit the 16 registers of AVX2.
-pub const ROWS: usize = 6;
+pub(super) const ROWS: usize = 6;
 
 /// Vectors of columns of a full tile, see [`ROWS`].
-pub fn vectors_of_a_tile<S: Simd>() -> usize {
+pub(super) fn vectors_of_a_tile<S: Simd>() -> usize {
     if S::REGISTER_COUNT >= 32 { 4 } else { 2 }
 }
 
@@ -28,23 +28,23 @@ pub enum Accumulate<'a> {
 }
 
 /// A few rows and columns of a product.
-pub struct Tile<'a> {
-    pub lhs: &'a [f32],
-    pub lhs_stride: usize,
-    pub rhs: &'a [f32],
-    pub rhs_stride: usize,
-    pub inner: usize,
-    pub columns: usize,
-    pub accumulate: Accumulate<'a>,
-    pub dst: &'a mut [f32],
-    pub dst_stride: usize,
-    pub relu: bool,
+pub(super) struct Tile<'a> {
+    pub(super) lhs: &'a [f32],
+    pub(super) lhs_stride: usize,
+    pub(super) rhs: &'a [f32],
+    pub(super) rhs_stride: usize,
+    pub(super) inner: usize,
+    pub(super) columns: usize,
+    pub(super) accumulate: Accumulate<'a>,
+    pub(super) dst: &'a mut [f32],
+    pub(super) dst_stride: usize,
+    pub(super) relu: bool,
 }
 
 impl Tile<'_> {
     /// Computes a tile of `rows` rows, 1 to [`ROWS`].
     #[inline(always)]
-    pub fn of_rows<S: Simd, const VECTORS: usize, const PARTIAL: bool>(self, simd: S, rows: usize) {
+    pub(super) fn of_rows<S: Simd, const VECTORS: usize, const PARTIAL: bool>(self, simd: S, rows: usize) {
         match rows {
             6 => self.run::<S, 6, VECTORS, PARTIAL>(simd),
             5 => self.run::<S, 5, VECTORS, PARTIAL>(simd),

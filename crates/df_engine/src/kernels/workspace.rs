@@ -26,7 +26,7 @@ struct Trace {
 
 /// The buffers of one thread.
 #[derive(Default)]
-pub struct Workspace {
+pub(crate) struct Workspace {
     /// Before the first activation, `[row, width]`.
     embedded: Buffer,
     /// After it, `[row, width]`.
@@ -56,7 +56,7 @@ impl Workspace {
     /// # Shapes
     /// - `x`, `prediction`: `[sequence, token, channel]`
     /// - `features`: `[sequence, token, feature]`
-    pub fn forward(
+    pub(crate) fn forward(
         &mut self,
         weights: &PackedWeights,
         x: &[f32],
@@ -88,7 +88,7 @@ impl Workspace {
     ///
     /// # Shapes
     /// - `cotangent`, `gradient`: `[sequence, token, channel]`
-    pub fn backward(&mut self, weights: &PackedWeights, cotangent: &[f32], tokens: usize, gradient: &mut [f32]) {
+    pub(crate) fn backward(&mut self, weights: &PackedWeights, cotangent: &[f32], tokens: usize, gradient: &mut [f32]) {
         let Self { embedded, activated, residual, traces, norm, inner } = self;
         let width = weights.width();
         let heads = Heads { width, heads: weights.heads, tokens };

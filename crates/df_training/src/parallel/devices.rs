@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use burn::tensor::{Device, Tensor};
 
 use super::{ParallelError, Ranks, sum_on_host};
-use crate::model::{DeviceError, device};
+use crate::{DeviceError, device};
 
 /// One of the threads.
 pub struct Devices {

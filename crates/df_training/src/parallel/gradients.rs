@@ -111,7 +111,9 @@ impl ModuleVisitor for Spread {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Network, NetworkConfig};
+    use crate::InitNetwork;
+    use df_engine::NetworkConfig;
+    use crate::Network;
     use crate::parallel::Alone;
     use burn::module::ModuleMapper;
     use burn::nn::LinearConfig;

@@ -4,6 +4,7 @@ mod bands;
 mod plan_metrics;
 
 use burn::tensor::Device;
+use df_engine::NetworkConfig;
 use serde::{Deserialize, Serialize};
 
 use super::TrainError;
@@ -11,10 +12,10 @@ use super::batch::BatchMaker;
 use super::dataset::Dataset;
 use super::step::predict;
 use df_planning::PlannerConfig;
-use crate::model::Network;
+use crate::Network;
 use df_core::{Layout, Normaliser};
 pub use bands::{Band, Bands};
-pub use plan_metrics::{ActionError, NOMINAL_COVERAGE, Plans};
+pub use plan_metrics::{ActionError, NOMINAL_COVERAGE, PlanMetrics};
 
 /// Batches of the validation split that each validation looks at; always the same ones.
 const BATCHES: u64 = 4;
@@ -26,7 +27,7 @@ pub struct Validation {
     pub loss: f64,
     pub bands: Vec<Band>,
     /// None where the network's predictions are not finite.
-    pub plans: Option<Plans>,
+    pub plans: Option<PlanMetrics>,
 }
 
 /// What validations are made with.
@@ -37,6 +38,7 @@ pub struct Validator<'a> {
     pub normaliser: &'a Normaliser,
     pub planner: &'a PlannerConfig,
     pub batch: usize,
+    pub sizes: &'a NetworkConfig,
     pub device: &'a Device,
 }
 
@@ -46,12 +48,12 @@ impl Validator<'_> {
     /// # Errors
     /// The backend fails.
     pub fn validate(&self, network: &Network) -> Result<Validation, TrainError> {
-        let told = network.told(self.maker.spec.clone(), self.maker.schedule);
+        let features = self.maker.features();
         let mut bands = Bands::default();
         let (mut error, mut weight) = (0.0, 0.0);
         for number in 0..BATCHES {
             let batch = self.maker.validation_batch(self.dataset, number, self.batch);
-            let prediction = predict(network, &batch, &told, self.device)?;
+            let prediction = predict(network, &batch, &features, self.device)?;
             bands.add(&batch, &prediction, &self.maker.spec);
             for ((p, t), w) in prediction.iter().zip(&batch.target.data).zip(&batch.weight.data) {
                 error += f64::from(*w) * f64::from(p - t).powi(2);

@@ -1,4 +1,4 @@
-//! Plans beside what was recorded: the first planned action, and whether the sampled futures cover what came.
+//! PlanMetrics beside what was recorded: the first planned action, and whether the sampled futures cover what came.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Validator;
 use df_diffusion::{Denoiser, DenoiserError, ConditioningMask, SchedulingMatrix, Solver, SolverConfig, Tokens, sample};
-use crate::model::{Engine, Network, NetworkDenoiser};
+use crate::Network;
+use crate::native_network::named_tensors;
+use df_engine::{CpuDenoiser, CpuNetwork};
 use df_core::ACTION_MODALITY;
 use crate::TrainError;
 
@@ -20,7 +22,7 @@ pub const NOMINAL_COVERAGE: f64 = (FUTURES - 1) as f64 / (FUTURES + 1) as f64;
 
 /// What unguided plans from the recorded past are worth.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Plans {
+pub struct PlanMetrics {
     pub windows: usize,
     /// The first planned action, one entry per channel.
     pub first_action: Vec<ActionError>,
@@ -39,9 +41,9 @@ pub struct ActionError {
 }
 
 impl Validator<'_> {
-    /// Plans for the same windows with the same noise each time: history known, all else sampled, all frames descending
+    /// PlanMetrics for the same windows with the same noise each time: history known, all else sampled, all frames descending
     /// together in `planner.denoising_steps` rows.
-    pub(super) fn plan(&self, network: &Network) -> Result<Option<Plans>, TrainError> {
+    pub(super) fn plan(&self, network: &Network) -> Result<Option<PlanMetrics>, TrainError> {
         let (spec, maker) = (&self.maker.spec, self.maker);
         let (stack, per_frame) = (spec.frame_stack, self.layout.frame_channels());
         let history = self.planner.history.clamp(1, maker.tokens - 1);
@@ -88,14 +90,8 @@ impl Validator<'_> {
         let mut x = Tokens::zeros(batch, tokens, spec.channels());
         x.data.iter_mut().for_each(|value| *value = StandardNormal.sample(&mut rng));
         known.put(&mut x, maker.schedule);
-        let mut denoiser = NetworkDenoiser::new(
-            network.clone(),
-            &Engine::Native,
-            spec.clone(),
-            maker.schedule,
-            maker.objective,
-            tokens,
-        );
+        let network = CpuNetwork::new(&named_tensors(network), self.sizes).map_err(|e| TrainError::Backend(e.to_string()))?;
+        let mut denoiser = CpuDenoiser::new(network, maker.features(), maker.objective);
         let mut solver = Solver::new(SolverConfig::ddim(0.0), maker.schedule, spec);
         let sampled = sample(&mut x, &known, &matrix, &mut solver, &mut |_| (), &mut |step| {
             denoiser.denoise(step.x, step.levels).map(Some)
@@ -133,6 +129,6 @@ impl Validator<'_> {
                 }
             }
         }
-        Ok(Some(Plans { windows: count, first_action, coverage: inside as f64 / of.max(1) as f64 }))
+        Ok(Some(PlanMetrics { windows: count, first_action, coverage: inside as f64 / of.max(1) as f64 }))
     }
 }

@@ -3,8 +3,11 @@
 
 use burn::tensor::Device;
 
+use crate::reference_network;
+
 use super::{ForeignWeights, ImportError, fill};
-use crate::model::{NetworkConfig, ReferenceConfig, ReferenceNetwork};
+use df_engine::{NetworkConfig, ReferenceConfig};
+use crate::ReferenceNetwork;
 use df_core::{ACTION_MODALITY, Layout, Normaliser};
 
 /// Below `diffusion_model`: the transformer, and the schedule's share of the signal.
@@ -95,7 +98,7 @@ pub fn import_reference(
         "out.bias" => Some((order.outputs(&bias, 1), vec![order.ours()])),
         _ => None,
     };
-    let network = fill(config.init(&sizes, device), &theirs, their_name, &instead)?;
+    let network = fill(reference_network::init(&config, &sizes, device), &theirs, their_name, &instead)?;
     let beside = prefix.strip_suffix(DIFFUSION_MODEL).unwrap_or(&prefix);
     Ok(Imported { network, sizes, normaliser: normaliser(weights, beside, &places)?, unseen })
 }
@@ -108,12 +111,12 @@ fn their_name(ours: &str) -> String {
         ("blocks.", "transformer.layers."),
         ("query_key_value.weight", "self_attn.in_proj_weight"),
         ("query_key_value.bias", "self_attn.in_proj_bias"),
-        ("attended.", "self_attn.out_proj."),
-        ("hidden.", "linear1."),
-        ("back.", "linear2."),
+        ("attention_out.", "self_attn.out_proj."),
+        ("mlp_up.", "linear1."),
+        ("mlp_down.", "linear2."),
         ("output.", "out."),
     ];
-    let name = ours.replace("after_attention.", "norm1.").replace("after_hidden.", "norm2.");
+    let name = ours.replace("attention_norm.", "norm1.").replace("mlp_norm.", "norm2.");
     renamed.iter().fold(name, |name, (from, to)| name.replace(from, to))
 }
 

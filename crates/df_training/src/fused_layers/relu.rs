@@ -74,12 +74,12 @@ impl<B: Backend + ReluGradient> Backward<B, 1> for Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::devices;
+    use crate::devices;
 
     #[test]
     fn the_gradient_passes_where_the_value_is_above_zero() {
         for name in devices() {
-            let device = crate::model::device(&name).unwrap().autodiff();
+            let device = crate::device(&name).unwrap().autodiff();
             let x = Tensor::<2>::from_floats([[-2.0, 0.0, 0.5], [3.0, -0.1, 1e-20]], &device).require_grad();
             let y = relu(x.clone());
             let gradients =

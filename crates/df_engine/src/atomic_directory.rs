@@ -1,4 +1,4 @@
-//! A directory that is whole or not there: filled beside its place, put on the disk, and put in its place in one step.
+//! Replaces a directory in one step: it is filled beside its place, synchronised to the disk, and exchanged with the old one.
 
 use std::fs::{self, File};
 use std::io;
@@ -6,14 +6,17 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use super::CheckpointError;
+use crate::checkpoint_error::CheckpointError;
 
-/// Fills a new directory with `fill` and puts it in the place of `directory`. A process that is killed at any moment, a full
-/// disk or an error of `fill` leave what was there.
+/// Fills a new directory with `fill` and puts it in the place of `directory`. If the process is killed, the disk is full or `fill`
+/// fails, the old directory stays.
 ///
 /// # Errors
 /// Those of `fill` and of the file system.
-pub fn replace<E: From<CheckpointError>>(directory: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
+pub fn replace_directory<E: From<CheckpointError>>(
+    directory: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
     let at = |path: &Path| {
         let path = path.to_path_buf();
         move |cause| CheckpointError::File { path, cause }
@@ -25,18 +28,19 @@ pub fn replace<E: From<CheckpointError>>(directory: &Path, fill: impl FnOnce(&Pa
     let filled = fill(&new)
         .and_then(|()| Ok(sync(&new).map_err(at(&new))?))
         .and_then(|()| Ok(exchange(&new, directory).map_err(at(directory))?));
-    // The old one by now, or what could not be finished.
+    // By now this is the old directory, or one that could not be finished.
     let _ = fs::remove_dir_all(&new);
     filled
 }
 
+/// The name of a new directory beside `directory` while a process fills it.
 fn beside(directory: &Path, process: u32) -> PathBuf {
     let mut name = directory.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".new-{process}"));
     directory.with_file_name(name)
 }
 
-/// What a process that was killed has left.
+/// Removes the unfinished directories of processes that were killed.
 fn remove_abandoned(directory: &Path) {
     let Some(entries) = directory.parent().and_then(|parent| fs::read_dir(parent).ok()) else { return };
     for entry in entries.flatten() {
@@ -63,7 +67,7 @@ fn exchange(new: &Path, directory: &Path) -> io::Result<()> {
     if renameat_with(CWD, new, CWD, directory, RenameFlags::EXCHANGE).is_ok() {
         return Ok(());
     }
-    // A file system that cannot exchange: for a moment neither is there.
+    // This file system cannot exchange: for a moment there is neither directory.
     let old = beside(directory, 0);
     let _ = fs::remove_dir_all(&old);
     fs::rename(directory, &old)?;
@@ -83,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_new_takes_the_place_of_the_old_only_when_it_is_whole() {
+    fn the_new_directory_replaces_the_old_one_only_when_it_is_whole() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("model");
         let write = |text: &'static str| {
@@ -92,10 +96,10 @@ mod tests {
                 Ok::<_, CheckpointError>(())
             }
         };
-        replace(&place, write("one")).unwrap();
-        replace(&place, write("two")).unwrap();
+        replace_directory(&place, write("one")).unwrap();
+        replace_directory(&place, write("two")).unwrap();
         assert_eq!(fs::read_to_string(place.join("a")).unwrap(), "two");
-        let broken = replace(&place, |new| {
+        let broken = replace_directory(&place, |new| {
             fs::write(new.join("a"), "half").unwrap();
             Err(CheckpointError::File { path: new.into(), cause: io::ErrorKind::StorageFull.into() })
         });
@@ -105,13 +109,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_process_has_left_is_removed_and_what_others_are_at_stays() {
+    fn unfinished_directories_of_killed_processes_are_removed_and_those_of_running_ones_stay() {
         let folder = tempfile::tempdir().unwrap();
-        // Beyond the largest process number of Linux (4194304); and the number of a process that is there.
+        // A process number beyond the largest of Linux (4194304), and that of a running process.
         for name in ["model.new-4194305", "model.new-1", "model.newer", "other.new-4194305"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
-        replace(&folder.path().join("model"), |_| Ok::<_, CheckpointError>(())).unwrap();
+        replace_directory(&folder.path().join("model"), |_| Ok::<_, CheckpointError>(())).unwrap();
         assert_eq!(names(folder.path()), ["model", "model.new-1", "model.newer", "other.new-4194305"]);
     }
 }

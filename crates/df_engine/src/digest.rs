@@ -6,10 +6,11 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::checkpoint::{CONTRACT, CheckpointError, DESCRIPTION, WEIGHTS};
+use crate::checkpoint::{CONTRACT, DESCRIPTION, WEIGHTS};
+use crate::checkpoint_error::CheckpointError;
 
 /// SHA-256 of a checkpoint's files one after the other, in hexadecimal digits: what
-/// `cat checkpoint.json contract.yaml weights.bpk | sha256sum` says.
+/// `cat checkpoint.json contract.yaml weights.bpk | sha256sum` prints.
 ///
 /// # Errors
 /// [`CheckpointError::File`]: one of the files cannot be read.
@@ -28,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_the_sha256_of_all_files_in_order() {
+    fn the_digest_is_the_sha256_of_all_files_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         write(DESCRIPTION, "a");

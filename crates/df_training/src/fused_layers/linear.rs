@@ -120,7 +120,7 @@ impl<B: Backend + LinearGradients> Backward<B, 3> for Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::devices;
+    use crate::devices;
     use burn::module::Param;
     use burn::nn::LinearConfig;
     use burn::tensor::TensorData;
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn the_product_and_its_gradients_are_those_of_the_definition() {
         for name in devices() {
-            let device = crate::model::device(&name).unwrap().autodiff();
+            let device = crate::device(&name).unwrap().autodiff();
             let host = |tensor: TensorData| tensor.try_to_vec::<f32>().unwrap();
             let mut layer = LinearConfig::new(3, 2).init(&device);
             layer.weight = Param::from_tensor(Tensor::from_floats([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], &device));
@@ -153,7 +153,7 @@ mod tests {
         const INPUTS: usize = 37;
         const OUTPUTS: usize = 70;
         for (name, rows) in devices().into_iter().flat_map(|name| [(name.clone(), 203), (name, 18)]) {
-            let device = crate::model::device(&name).unwrap().autodiff();
+            let device = crate::device(&name).unwrap().autodiff();
             let whole = |rows: usize, columns: usize, step: usize| {
                 let values = (0..rows * columns).map(|i| (i * step % 11) as f32 - 5.0).collect::<Vec<_>>();
                 Tensor::<2>::from_data(TensorData::new(values, [rows, columns]), &device)

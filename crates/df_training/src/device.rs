@@ -6,10 +6,10 @@ use burn::tensor::{Device, Tensor};
 
 /// Every name that some build knows, and the Cargo feature that it needs; `N` counts the devices of its kind from 0.
 const KINDS: [Kind; 4] = [
-    Kind { name: "flex", feature: None, built_in: true, cost_horizon: false },
-    Kind { name: "tch", feature: Some("tch"), built_in: cfg!(feature = "tch"), cost_horizon: false },
-    Kind { name: "cuda", feature: Some("cuda"), built_in: cfg!(feature = "cuda"), cost_horizon: true },
-    Kind { name: "wgpu", feature: Some("wgpu"), built_in: cfg!(feature = "wgpu"), cost_horizon: true },
+    Kind { name: "flex", feature: None, built_in: true, indexed: false },
+    Kind { name: "tch", feature: Some("tch"), built_in: cfg!(feature = "tch"), indexed: false },
+    Kind { name: "cuda", feature: Some("cuda"), built_in: cfg!(feature = "cuda"), indexed: true },
+    Kind { name: "wgpu", feature: Some("wgpu"), built_in: cfg!(feature = "wgpu"), indexed: true },
 ];
 /// The name of our own evaluation: plans, and does not train.
 const NATIVE: &str = "cpu";
@@ -19,7 +19,7 @@ struct Kind {
     feature: Option<&'static str>,
     built_in: bool,
     /// Whether there may be several of them.
-    cost_horizon: bool,
+    indexed: bool,
 }
 
 /// Why there is no such device.
@@ -81,7 +81,7 @@ pub fn device(name: &str) -> Result<Device, DeviceError> {
 /// The names of all devices that are built in and present.
 pub fn devices() -> Vec<String> {
     let of_kind = |kind: &Kind| {
-        let numbered = |i| if kind.cost_horizon { format!("{}:{i}", kind.name) } else { kind.name.into() };
+        let numbered = |i| if kind.indexed { format!("{}:{i}", kind.name) } else { kind.name.into() };
         (0..present(kind.name).len()).map(numbered).collect::<Vec<_>>()
     };
     KINDS.iter().flat_map(of_kind).collect()
@@ -92,7 +92,7 @@ fn open(name: &str, native: Option<&str>) -> Result<Device, DeviceError> {
     let available = || native.map(String::from).into_iter().chain(devices()).collect::<Vec<_>>().join(", ");
     let (kind, number) = name.split_once(':').map_or((name, None), |(kind, number)| (kind, Some(number)));
     let index = number.map_or(Some(0), |number| number.parse::<usize>().ok());
-    let known = KINDS.iter().find(|known| known.name == kind && (known.cost_horizon || number.is_none()));
+    let known = KINDS.iter().find(|known| known.name == kind && (known.indexed || number.is_none()));
     let (Some(known), Some(index)) = (known, index) else {
         return Err(DeviceError::Unknown { got: got(), available: available() });
     };
@@ -118,7 +118,7 @@ fn present(kind: &str) -> Vec<Device> {
     let found = catch_unwind(|| match kind {
         "flex" => vec![Device::flex()],
         // burn-tch is deprecated upstream, and still what planning with many futures is fastest on among Burn's CPU backends
-        // (docs/performance.md).
+        // (docs/src/reference/results/beside-pytorch.md).
         #[cfg(feature = "tch")]
         #[allow(deprecated)]
         "tch" => vec![Device::libtorch()],

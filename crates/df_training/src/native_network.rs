@@ -2,101 +2,61 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::{Device, FloatDType, Tensor, TensorData, activation};
-use serde::{Deserialize, Serialize};
+use burn::store::{ModuleSnapshot, bridge};
+use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData, activation};
+use df_diffusion::{Levels, Tokens};
+use df_engine::network_config::MLP_EXPANSION;
+use df_engine::{ConditioningFeatures, NamedTensor, NamedTensors, NetworkConfig};
 
-use super::DeviceError;
-use super::fused_layers::{attention, layer_norm, linear, relu};
-use crate::Precision;
-use df_diffusion::{Levels, NoiseSchedule, RecentLevels, TokenSpec, Tokens};
+use crate::fused_layers::{attention, layer_norm, linear, relu};
+use crate::{DeviceError, Precision};
 
-/// Features that describe one level: the level itself, alpha, sigma, and whether it is exactly known.
-const FEATURES: usize = 4;
-/// Width of the hidden layer of a block, in widths of the network.
-const EXPANSION: usize = 4;
-/// Deviation of the initial position embedding (Devlin et al. 2019).
-const POSITION_DEVIATION: f64 = 0.02;
-
-/// Sizes of the network.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct NetworkConfig {
-    pub width: usize,
-    pub layers: usize,
-    pub heads: usize,
-    /// Channels of a token.
-    pub channels: usize,
-    /// Noise levels of a token.
-    pub noise_groups: usize,
-    /// The longest sequence.
-    pub tokens: usize,
-    /// Whether known values are told a second time, beside the levels ([`ConditioningFeatures`]). Checkpoints before this say nothing.
-    #[serde(default)]
-    pub condition_on_clean_values: bool,
-}
+/// Standard deviation of the initial position embedding (Devlin et al. 2019).
+const POSITION_STD: f64 = 0.02;
 
 /// Predicts the objective's target for every channel of every token.
 #[derive(Module, Debug)]
 pub struct Network {
-    pub(super) values: Linear,
-    pub(super) levels: Linear,
-    pub(super) mixed: Linear,
-    pub(super) position: Param<Tensor<2>>,
-    pub(super) blocks: Vec<Block>,
-    pub(super) norm: LayerNorm,
-    pub(super) output: Linear,
+    pub(crate) values: Linear,
+    pub(crate) levels: Linear,
+    pub(crate) in_proj: Linear,
+    pub(crate) position: Param<Tensor<2>>,
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) norm: LayerNorm,
+    pub(crate) output: Linear,
     #[module(skip)]
-    pub(super) condition_on_clean_values: bool,
+    pub(crate) condition_on_clean_values: bool,
     #[module(skip)]
     precision: Precision,
 }
 
 #[derive(Module, Debug)]
-pub(super) struct Block {
-    pub(super) before_attention: LayerNorm,
-    pub(super) query_key_value: Linear,
-    pub(super) attended: Linear,
-    pub(super) before_hidden: LayerNorm,
-    pub(super) hidden: Linear,
-    pub(super) back: Linear,
+pub(crate) struct Block {
+    pub(crate) attention_norm: LayerNorm,
+    pub(crate) query_key_value: Linear,
+    pub(crate) attention_out: Linear,
+    pub(crate) mlp_norm: LayerNorm,
+    pub(crate) mlp_up: Linear,
+    pub(crate) mlp_down: Linear,
     #[module(skip)]
-    pub(super) heads: usize,
+    pub(crate) heads: usize,
     #[module(skip)]
     precision: Precision,
 }
 
-impl NetworkConfig {
-    /// Of these sizes, in the order of the fields; known values are not told a second time.
-    pub fn new(width: usize, layers: usize, heads: usize, channels: usize, noise_groups: usize, tokens: usize) -> Self {
-        Self { width, layers, heads, channels, noise_groups, tokens, condition_on_clean_values: false }
-    }
+/// Makes a network of these sizes.
+pub trait InitNetwork {
+    /// A network with random weights on `device`. Its output layer is zero, so that it starts by predicting zero.
+    fn init(&self, device: &Device) -> Network;
+}
 
-    /// Numbers by which a token is told of its levels.
-    fn features(&self) -> usize {
-        self.noise_groups * FEATURES + if self.condition_on_clean_values { self.channels } else { 0 }
-    }
-
-    /// How many weights it has; of any sizes, so not exact beyond 2^53.
-    pub(super) fn weights(&self) -> f64 {
-        let [width, layers, channels, noise_groups, tokens] =
-            [self.width, self.layers, self.channels, self.noise_groups, self.tokens].map(|size| size as f64);
-        let features = noise_groups * FEATURES as f64 + if self.condition_on_clean_values { channels } else { 0.0 };
-        let expansion = EXPANSION as f64;
-        // A matrix and its bias, from so many to so many.
-        let linear = |from: f64, to: f64| (from + 1.0) * to;
-        let norm = 2.0 * width;
-        let attention = linear(width, 3.0 * width) + linear(width, width);
-        let hidden = linear(width, expansion * width) + linear(expansion * width, width);
-        let ends = linear(channels, width) + linear(features, width) + linear(width, channels);
-        ends + linear(width, width) + tokens * width + layers * (attention + hidden + 2.0 * norm) + norm
-    }
-
-    /// A network with random weights; its output layer is zero, so that it starts by predicting zero.
-    pub fn init(&self, device: &Device) -> Network {
+impl InitNetwork for NetworkConfig {
+    fn init(&self, device: &Device) -> Network {
         Network {
             values: LinearConfig::new(self.channels, self.width).init(device),
             levels: LinearConfig::new(self.features(), self.width).init(device),
-            mixed: LinearConfig::new(self.width, self.width).init(device),
-            position: Initializer::Normal { mean: 0.0, std: POSITION_DEVIATION }
+            in_proj: LinearConfig::new(self.width, self.width).init(device),
+            position: Initializer::Normal { mean: 0.0, std: POSITION_STD }
                 .init([self.tokens, self.width], device),
             blocks: (0..self.layers).map(|_| Block::new(self.width, self.heads, device)).collect(),
             norm: LayerNormConfig::new(self.width).init(device),
@@ -108,11 +68,6 @@ impl NetworkConfig {
 }
 
 impl Network {
-    /// What it is told beside the values of tokens of this kind.
-    pub fn told(&self, spec: TokenSpec, schedule: NoiseSchedule) -> ConditioningFeatures {
-        ConditioningFeatures { spec, schedule, condition_on_clean_values: self.condition_on_clean_values }
-    }
-
     /// The same network, its products with weights computed in another precision. The weights stay as they are, and so do
     /// layer norms, attention and the sums between the layers.
     ///
@@ -140,7 +95,7 @@ impl Network {
         let [x, features] = [x, features].map(|tensor| tensor.flatten::<2>(0, 1));
         let position = self.position.val().narrow(0, 0, tokens).unsqueeze::<3>();
         let mixed = activation::silu(self.of(&self.values, x) + self.of(&self.levels, features));
-        let mixed = self.of(&self.mixed, mixed);
+        let mixed = self.of(&self.in_proj, mixed);
         let width = mixed.dims()[1];
         let mut hidden = (mixed.reshape([batch, tokens, width]) + position).flatten(0, 1);
         for block in &self.blocks {
@@ -159,12 +114,12 @@ impl Network {
 impl Block {
     fn new(width: usize, heads: usize, device: &Device) -> Self {
         Self {
-            before_attention: LayerNormConfig::new(width).init(device),
+            attention_norm: LayerNormConfig::new(width).init(device),
             query_key_value: LinearConfig::new(width, 3 * width).init(device),
-            attended: LinearConfig::new(width, width).init(device),
-            before_hidden: LayerNormConfig::new(width).init(device),
-            hidden: LinearConfig::new(width, EXPANSION * width).init(device),
-            back: LinearConfig::new(EXPANSION * width, width).init(device),
+            attention_out: LinearConfig::new(width, width).init(device),
+            mlp_norm: LayerNormConfig::new(width).init(device),
+            mlp_up: LinearConfig::new(width, MLP_EXPANSION * width).init(device),
+            mlp_down: LinearConfig::new(MLP_EXPANSION * width, width).init(device),
             heads,
             precision: Precision::F32,
         }
@@ -172,14 +127,14 @@ impl Block {
 
     /// `[batch * token, width]` to the same.
     fn forward(&self, x: Tensor<2>, batch: usize) -> Tensor<2> {
-        let x = x.clone() + self.attend(layer_norm(&self.before_attention, x), batch);
+        let x = x.clone() + self.attend(layer_norm(&self.attention_norm, x), batch);
         // ReLU: on the CPU backends the cheapest activation by far, and its gradient too.
-        let hidden = relu(self.of(&self.hidden, layer_norm(&self.before_hidden, x.clone())));
-        x + self.of(&self.back, hidden)
+        let hidden = relu(self.of(&self.mlp_up, layer_norm(&self.mlp_norm, x.clone())));
+        x + self.of(&self.mlp_down, hidden)
     }
 
     fn attend(&self, x: Tensor<2>, batch: usize) -> Tensor<2> {
-        self.of(&self.attended, attention(self.of(&self.query_key_value, x), batch, self.heads))
+        self.of(&self.attention_out, attention(self.of(&self.query_key_value, x), batch, self.heads))
     }
 
     fn of(&self, layer: &Linear, rows: Tensor<2>) -> Tensor<2> {
@@ -202,48 +157,30 @@ fn product(layer: &Linear, rows: Tensor<2>, precision: Precision) -> Tensor<2> {
     }
 }
 
-/// What a network is told beside the values of its tokens.
-#[derive(Clone, Debug)]
-pub struct ConditioningFeatures {
-    pub spec: TokenSpec,
-    pub schedule: NoiseSchedule,
-    pub condition_on_clean_values: bool,
+/// [`ConditioningFeatures`] on a device, `[batch, token, feature]`.
+pub(crate) fn features_tensor(features: &ConditioningFeatures, x: &Tokens, levels: &Levels, device: &Device) -> Tensor<3> {
+    let values = features.evaluate(x, levels);
+    let of_token = values.len() / (levels.batch * levels.tokens).max(1);
+    Tensor::from_data(TensorData::new(values, [levels.batch, levels.tokens, of_token]), device)
 }
 
-impl ConditioningFeatures {
-    /// Level, alpha, sigma and "known" (1 at level 0) of every noise group. Then, if told, the values of the known noise groups, and 0 in place of
-    /// the others: so that what is known need not be told from noise by a product of value and level, which layers that add up are
-    /// slow to learn. `[batch, token, noise_group * 4 (+ channel)]`.
-    pub fn features(&self, x: &Tokens, levels: &Levels) -> Vec<f32> {
-        let values = if self.condition_on_clean_values { x.data.len() } else { 0 };
-        let mut features = Vec::with_capacity(levels.data.len() * FEATURES + values);
-        let mut schedule = RecentLevels::new(self.schedule);
-        for (of_token, x) in levels.data.chunks(levels.noise_groups).zip(x.data.chunks(x.channels)) {
-            for &level in of_token {
-                let (alpha, sigma) = schedule.alpha_sigma(level);
-                features.extend([level, alpha, sigma, if level <= 0.0 { 1.0 } else { 0.0 }]);
-            }
-            if self.condition_on_clean_values {
-                let known = self.spec.noise_group_of_channel.iter().map(|&noise_group| of_token[noise_group] <= 0.0);
-                features.extend(x.iter().zip(known).map(|(&value, known)| if known { value } else { 0.0 }));
-            }
-        }
-        features
-    }
-
-    /// [`ConditioningFeatures::features`] on a device.
-    pub fn tensor(&self, x: &Tokens, levels: &Levels, device: &Device) -> Tensor<3> {
-        let features = self.features(x, levels);
-        let of_token = features.len() / (levels.batch * levels.tokens).max(1);
-        Tensor::from_data(TensorData::new(features, [levels.batch, levels.tokens, of_token]), device)
-    }
+/// The weights on the host, by the names that checkpoints use.
+pub fn named_tensors(network: &Network) -> NamedTensors {
+    let tensors = network.collect(None, None, false).into_iter().map(|tensor| {
+        let name = tensor.name.clone();
+        let shape = tensor.shape.to_vec();
+        let data: Option<TensorData> = bridge::into_data(tensor).ok();
+        let values = data.and_then(|data| data.convert_dtype(DType::F32).try_to_vec::<f32>().ok()).unwrap_or_default();
+        (name, NamedTensor { shape, values })
+    });
+    tensors.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use df_diffusion::NoiseScheduleKind;
-    use crate::model::network_denoiser::tests::Fill;
+    use df_diffusion::{NoiseSchedule, NoiseScheduleKind, TokenSpec};
+    use crate::burn_denoiser::tests::Fill;
     use burn::optim::GradientsParams;
     use burn::tensor::TensorData;
 
@@ -258,7 +195,7 @@ mod tests {
         let output = network.forward(x, features);
         assert_eq!(output.dtype(), burn::tensor::DType::F32);
         let gradients = GradientsParams::from_grads((output.clone() * output).mean().backward(), &network);
-        let weight = &network.blocks[0].hidden.weight;
+        let weight = &network.blocks[0].mlp_up.weight;
         gradients.get::<2>(weight.id).unwrap().into_data().try_to_vec::<f32>().unwrap()
     }
 
@@ -326,7 +263,7 @@ mod tests {
             schedule: NoiseSchedule(NoiseScheduleKind::Linear),
             condition_on_clean_values,
         };
-        let (without, with) = (told(false).features(&x, &levels), told(true).features(&x, &levels));
+        let (without, with) = (told(false).evaluate(&x, &levels), told(true).evaluate(&x, &levels));
         assert_eq!((without.len(), with.len()), (2 * 16, 2 * 22));
         for token in 0..2 {
             assert_eq!(with[22 * token..22 * token + 16], without[16 * token..16 * (token + 1)]);

@@ -170,7 +170,7 @@ impl NormGradients for burn::backend::LibTorch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::devices;
+    use crate::devices;
     use burn::module::Param;
     use burn::nn::LayerNormConfig;
     use burn::tensor::{Device, TensorData};
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn the_norm_and_its_gradients_are_those_that_burn_takes_apart() {
         for name in devices() {
-            let device = crate::model::device(&name).unwrap().autodiff();
+            let device = crate::device(&name).unwrap().autodiff();
             let ours = norm_and_gradients(&device, layer_norm);
             for (ours, burns) in ours.iter().zip(norm_and_gradients(&device, |layer, x| layer.forward(x))) {
                 let largest = burns.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));

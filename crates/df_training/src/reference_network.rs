@@ -7,100 +7,58 @@ use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Device, Tensor, TensorData, activation};
-use serde::{Deserialize, Serialize};
-
-use super::NetworkConfig;
 use df_diffusion::{Levels, NoiseSchedule};
+use df_engine::{NetworkConfig, ReferenceConfig};
 
 /// The fastest frequency of an embedding over the slowest (Vaswani et al. 2017).
 const SLOWEST: f64 = 10_000.0;
 
-/// What the reference transformer is, beside the sizes that both architectures have.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ReferenceConfig {
-    /// Width of the hidden layer of a block.
-    pub hidden: usize,
-    /// Whether a token attends to those before it only. Else sequences are filled up to the longest one with tokens of pure
-    /// noise, as in training there.
-    pub causal: bool,
-    /// Share of the signal's variance at each noise step, falling (`alphas_cumprod`).
-    pub signal: Vec<f32>,
-    /// Per noise group of a token: whether it was in the training data there. One that was not is neither seen nor predicted.
-    pub seen: Vec<bool>,
-}
-
 /// Predicts the objective's target for every channel of every token.
 #[derive(Module, Debug)]
 pub struct ReferenceNetwork {
-    pub(super) first: Linear,
-    pub(super) second: Linear,
-    pub(super) blocks: Vec<PostNormBlock>,
-    pub(super) output: Linear,
+    pub(crate) first: Linear,
+    pub(crate) second: Linear,
+    pub(crate) blocks: Vec<PostNormBlock>,
+    pub(crate) output: Linear,
     #[module(skip)]
-    pub(super) config: ReferenceConfig,
+    pub(crate) config: ReferenceConfig,
     /// The longest sequence.
     #[module(skip)]
     tokens: usize,
 }
 
 #[derive(Module, Debug)]
-pub(super) struct PostNormBlock {
+pub(crate) struct PostNormBlock {
     query_key_value: Linear,
-    attended: Linear,
-    after_attention: LayerNorm,
-    hidden: Linear,
-    back: Linear,
-    after_hidden: LayerNorm,
+    attention_out: Linear,
+    attention_norm: LayerNorm,
+    mlp_up: Linear,
+    mlp_down: Linear,
+    mlp_norm: LayerNorm,
     #[module(skip)]
     heads: usize,
 }
 
-impl ReferenceConfig {
-    /// A network with random weights.
-    pub fn init(&self, sizes: &NetworkConfig, device: &Device) -> ReferenceNetwork {
-        let width = sizes.width;
-        let linear = |inputs, outputs| LinearConfig::new(inputs, outputs).init(device);
-        let block = |_| PostNormBlock {
-            query_key_value: linear(width, 3 * width),
-            attended: linear(width, width),
-            after_attention: LayerNormConfig::new(width).init(device),
-            hidden: linear(width, self.hidden),
-            back: linear(self.hidden, width),
-            after_hidden: LayerNormConfig::new(width).init(device),
-            heads: sizes.heads,
-        };
-        ReferenceNetwork {
-            first: linear(sizes.channels + width / 2, width),
-            second: linear(width, width),
-            blocks: (0..sizes.layers).map(block).collect(),
-            output: linear(width, sizes.channels),
-            config: self.clone(),
-            tokens: sizes.tokens,
-        }
-    }
-
-    /// The step whose ratio of signal to noise is nearest to that of a level, as logarithms; the ends for 0 and 1.
-    fn step(&self, level: f32, schedule: NoiseSchedule) -> usize {
-        let (alpha, sigma) = schedule.alpha_sigma(level);
-        let ratio = |signal: f32| (f64::from(signal) / (1.0 - f64::from(signal)).max(1e-12)).max(1e-12).ln();
-        let wanted = 2.0 * (f64::from(alpha).max(1e-12) / f64::from(sigma).max(1e-12)).ln();
-        let after = self.signal.partition_point(|&signal| ratio(signal) > wanted);
-        let distance = |step: usize| self.signal.get(step).map_or(f64::INFINITY, |&s| (ratio(s) - wanted).abs());
-        match after.checked_sub(1) {
-            Some(before) if distance(before) <= distance(after) => before,
-            _ => after,
-        }
-    }
-
-    /// The level that each noise group is told to have: the highest of its token's, for those that were seen in training.
-    pub fn told(&self, levels: &Levels) -> Levels {
-        let mut told = levels.clone();
-        for of_token in told.data.chunks_mut(levels.noise_groups) {
-            let seen = || of_token.iter().zip(&self.seen).filter(|(_, seen)| **seen);
-            let highest = seen().fold(0.0f32, |highest, (level, _)| highest.max(*level));
-            of_token.iter_mut().zip(&self.seen).filter(|(_, seen)| **seen).for_each(|(level, _)| *level = highest);
-        }
-        told
+/// A network with random weights.
+pub fn init(config: &ReferenceConfig, sizes: &NetworkConfig, device: &Device) -> ReferenceNetwork {
+    let width = sizes.width;
+    let linear = |inputs, outputs| LinearConfig::new(inputs, outputs).init(device);
+    let block = |_| PostNormBlock {
+        query_key_value: linear(width, 3 * width),
+        attention_out: linear(width, width),
+        attention_norm: LayerNormConfig::new(width).init(device),
+        mlp_up: linear(width, config.hidden),
+        mlp_down: linear(config.hidden, width),
+        mlp_norm: LayerNormConfig::new(width).init(device),
+        heads: sizes.heads,
+    };
+    ReferenceNetwork {
+        first: linear(sizes.channels + width / 2, width),
+        second: linear(width, width),
+        blocks: (0..sizes.layers).map(block).collect(),
+        output: linear(width, sizes.channels),
+        config: config.clone(),
+        tokens: sizes.tokens,
     }
 }
 
@@ -148,9 +106,9 @@ impl ReferenceNetwork {
 
 impl PostNormBlock {
     fn forward(&self, x: Tensor<3>, causal: bool) -> Tensor<3> {
-        let x = self.after_attention.forward(x.clone() + self.attend(x, causal));
-        let hidden = activation::relu(self.hidden.forward(x.clone()));
-        self.after_hidden.forward(x + self.back.forward(hidden))
+        let x = self.attention_norm.forward(x.clone() + self.attend(x, causal));
+        let hidden = activation::relu(self.mlp_up.forward(x.clone()));
+        self.mlp_norm.forward(x + self.mlp_down.forward(hidden))
     }
 
     fn attend(&self, x: Tensor<3>, causal: bool) -> Tensor<3> {
@@ -160,8 +118,8 @@ impl PostNormBlock {
         let all = self.query_key_value.forward(x).reshape(split).permute([2, 0, 3, 1, 4]);
         let [query, key, value] = [0, 1, 2].map(|i| all.clone().narrow(0, i, 1).squeeze_dim::<4>(0));
         let options = AttentionModuleOptions { is_causal: causal, ..Default::default() };
-        let attended = attention(query, key, value, None, None, options);
-        self.attended.forward(attended.swap_dims(1, 2).reshape([batch, tokens, width]))
+        let attention_out = attention(query, key, value, None, None, options);
+        self.attention_out.forward(attention_out.swap_dims(1, 2).reshape([batch, tokens, width]))
     }
 }
 
@@ -175,11 +133,12 @@ fn embedding(number: usize, width: usize) -> impl Iterator<Item = f32> + Clone {
 
 #[cfg(test)]
 mod tests {
+    use df_diffusion::{Denoiser, NoiseScheduleKind, Objective, ObjectiveKind, TokenSpec, Tokens};
+    use df_engine::ConditioningFeatures;
+
     use super::*;
-    use df_diffusion::{NoiseScheduleKind, ObjectiveKind};
-    use df_diffusion::{Denoiser, Objective, TokenSpec, Tokens};
-    use crate::model::network_denoiser::tests::Fill;
-    use crate::model::{AnyNetwork, Engine, NetworkDenoiser};
+    use crate::burn_denoiser::tests::Fill;
+    use crate::{AnyNetwork, BurnDenoiser};
 
     const COSINE: NoiseSchedule = NoiseSchedule(NoiseScheduleKind::Cosine);
 
@@ -189,43 +148,17 @@ mod tests {
         ReferenceConfig { hidden: 12, causal: false, signal, seen }
     }
 
-    #[test]
-    fn a_level_is_the_step_of_the_nearest_ratio() {
-        let config = config(vec![true]);
-        // Cosine: the ratio of variances is cot^2(pi/2 level): 3 at level 1/3, 1 at 1/2, 1/3 at 2/3.
-        let steps = [0.0, 0.2, 1.0 / 3.0, 0.5, 2.0 / 3.0, 1.0].map(|level| config.step(level, COSINE));
-        assert_eq!(steps, [0, 0, 0, 1, 2, 3]);
-        // Half way between 3 and 1, as logarithms, is sqrt(3): level 2/pi atan(3^-1/4) = 0.4138.
-        assert_eq!([0.41, 0.42].map(|level| config.step(level, COSINE)), [0, 1]);
-        // The published schedule: beta linear from 1e-4 to 0.02. Its first and last step are not far from the ends.
-        let mut product = 1.0f64;
-        let signal = (0..1000).map(|k| {
-            product *= 1.0 - (1e-4 + (0.02 - 1e-4) * f64::from(k) / 999.0);
-            product as f32
-        });
-        let published = ReferenceConfig { signal: signal.collect(), ..config };
-        assert_eq!([0.0, 1e-3, 1.0].map(|level| published.step(level, COSINE)), [0, 0, 999]);
-        let round_trip = |step: usize| COSINE.level_of((1.0 / published.signal[step] - 1.0).sqrt());
-        assert!((0..1000).all(|step| published.step(round_trip(step), COSINE) == step));
-    }
-
-    #[test]
-    fn a_token_is_told_the_highest_level_of_what_it_has_seen() {
-        let levels = Levels { batch: 1, tokens: 2, noise_groups: 3, data: vec![0.1, 0.9, 0.3, 0.0, 1.0, 0.0] };
-        let told = config(vec![true, false, true]).told(&levels);
-        assert_eq!(told.data, [0.3, 0.9, 0.3, 0.0, 1.0, 0.0]);
-    }
-
     /// Two channels, one noise group each, tokens of mixed levels; what is known in them.
-    fn denoiser(causal: bool) -> (NetworkDenoiser, Tokens, Levels) {
+    fn denoiser(causal: bool) -> (BurnDenoiser, Tokens, Levels) {
         let sizes = NetworkConfig::new(16, 2, 2, 2, 2, 4);
         let config = ReferenceConfig { causal, ..config(vec![true, true]) };
-        let network = config.init(&sizes, &Device::flex()).map(&mut Fill(0.0));
+        let network = init(&config, &sizes, &Device::flex()).map(&mut Fill(0.0));
         let x = Tokens { batch: 1, tokens: 3, channels: 2, data: vec![0.3, -0.8, 0.5, 1.2, -0.4, 0.9] };
         let levels = Levels { batch: 1, tokens: 3, noise_groups: 2, data: vec![0.0, 0.0, 0.2, 0.6, 0.0, 0.8] };
         let (spec, objective) = (TokenSpec::new(&[0, 1], 1), Objective(ObjectiveKind::V));
         let network = AnyNetwork::Reference(network);
-        (NetworkDenoiser::new(network, &Engine::Native, spec, COSINE, objective, 4), x, levels)
+        let features = ConditioningFeatures { spec, schedule: COSINE, condition_on_clean_values: false };
+        (BurnDenoiser::with_features(network, &Device::flex(), features, objective, 4), x, levels)
     }
 
     #[test]

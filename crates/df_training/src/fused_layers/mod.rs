@@ -1,6 +1,6 @@
 //! Layers whose gradient is one step. Burn takes the gradient of a layer apart into those of its operations: some 25 for a layer
 //! norm, 40 for an attention, each through all of its input and with its own overhead. On a CPU that was a tenth of a
-//! training step, and a quarter of a guided planning step with one future (docs/performance.md).
+//! training step, and a quarter of a guided planning step with one future (docs/src/reference/results/beside-pytorch.md).
 //!
 //! Of Burn's backends `flex` and `tch` are extended by these; on others the layers are Burn's own.
 

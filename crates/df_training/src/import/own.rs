@@ -2,8 +2,12 @@
 
 use burn::tensor::Device;
 
+use crate::InitNetwork;
+use crate::checkpoint::RENAMED;
+
 use super::{ForeignWeights, ImportError, fill};
-use crate::model::{Network, NetworkConfig};
+use df_engine::NetworkConfig;
+use crate::Network;
 
 /// A tensor that every file of our network has.
 const MARKER: &str = "query_key_value.weight";
@@ -20,5 +24,10 @@ pub fn import_own(
     device: &Device,
 ) -> Result<Network, ImportError> {
     let found = prefix.map_or_else(|| weights.prefix_of(&format!("{FIRST_BLOCK}{MARKER}")), |p| Ok(p.into()))?;
-    fill(sizes.init(device), &weights.below(&found)?, str::to_string, &|_| None)
+    fill(sizes.init(device), &weights.below(&found)?.rename(&renames())?, str::to_string, &|_| None)
+}
+
+/// Names of version 0.1, as `benches/pytorch_model.py` of then has them.
+fn renames() -> Vec<(String, String)> {
+    RENAMED.iter().map(|(from, to)| ((*from).into(), (*to).into())).collect()
 }

@@ -128,7 +128,7 @@ fn of_parts<B: Backend>([query, key, value]: [FloatTensor<B>; 3], gradient: Floa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::devices;
+    use crate::devices;
     use burn::tensor::{Device, TensorData};
 
     /// What is attended to, and the gradient of query, key and value.
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn attention_and_its_gradient_are_those_that_burn_takes_apart() {
         for name in devices() {
-            let device = crate::model::device(&name).unwrap().autodiff();
+            let device = crate::device(&name).unwrap().autodiff();
             let [ours, burns] = [attention, by_parts].map(|attend| attended_and_gradient(&device, attend));
             // Sums of a few products of numbers up to 1 each, of which the gradients of query and key are small differences.
             for (i, (a, b)) in ours.iter().flatten().zip(burns.iter().flatten()).enumerate() {

@@ -1,0 +1,76 @@
+//! A network of either architecture, and what of it is not the same for both.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use df_diffusion::{Levels, Tokens};
+use df_engine::{Architecture, ConditioningFeatures, NetworkConfig};
+
+use crate::native_network::{InitNetwork, Network, features_tensor};
+use crate::reference_network::{self, ReferenceNetwork};
+
+/// A network of either architecture.
+#[derive(Module, Debug)]
+// One per checkpoint: the size of a variant does not matter.
+#[expect(clippy::large_enum_variant)]
+pub enum AnyNetwork {
+    /// df_planner's own.
+    Native(Network),
+    /// That of the method's reference code.
+    Reference(ReferenceNetwork),
+}
+
+impl From<Network> for AnyNetwork {
+    fn from(network: Network) -> Self {
+        Self::Native(network)
+    }
+}
+
+impl AnyNetwork {
+    /// A network of these sizes with random weights.
+    pub fn init(architecture: &Architecture, sizes: &NetworkConfig, device: &Device) -> Self {
+        match architecture {
+            Architecture::Native => Self::Native(sizes.init(device)),
+            Architecture::Reference(config) => Self::Reference(reference_network::init(config, sizes, device)),
+        }
+    }
+
+    /// Which network it is.
+    pub fn architecture(&self) -> Architecture {
+        match self {
+            Self::Native(_) => Architecture::Native,
+            Self::Reference(network) => Architecture::Reference(network.config.clone()),
+        }
+    }
+
+    /// The prediction for every channel, `[batch, token, channel]`.
+    pub(crate) fn forward(&self, x: Tensor<3>, features: Tensor<3>) -> Tensor<3> {
+        match self {
+            Self::Native(network) => network.forward(x, features),
+            Self::Reference(network) => network.forward(x, features),
+        }
+    }
+
+    /// Whether clean values are inputs a second time, see [`ConditioningFeatures`].
+    pub(crate) fn conditions_on_clean_values(&self) -> bool {
+        match self {
+            Self::Native(network) => network.condition_on_clean_values,
+            Self::Reference(_) => false,
+        }
+    }
+
+    /// The level that the network is conditioned on, per noise group; `None`: its own.
+    pub(crate) fn network_levels(&self, levels: &Levels) -> Option<Levels> {
+        match self {
+            Self::Native(_) => None,
+            Self::Reference(network) => Some(network.config.network_levels(levels)),
+        }
+    }
+
+    /// What the network is conditioned on, `[batch, token or more, feature]`; `levels` as of [`AnyNetwork::network_levels`].
+    pub(crate) fn features(&self, features: &ConditioningFeatures, x: &Tokens, levels: &Levels, device: &Device) -> Tensor<3> {
+        match self {
+            Self::Native(_) => features_tensor(features, x, levels, device),
+            Self::Reference(network) => Tensor::from_data(network.features(levels, features.schedule), device),
+        }
+    }
+}
