@@ -7,8 +7,9 @@ use clap::ValueEnum;
 use df_core::ACTION;
 use df_core::settings::read_yaml;
 use df_planner::config::Config;
-use df_training::model::import::{Asked, ForeignWeights, import_own, import_reference};
-use df_training::model::{AnyNetwork, Checkpoint, CheckpointError, NetworkConfig, Provenance, device};
+use df_training::import::{Asked, ForeignWeights, import_own, import_reference};
+use df_engine::{CheckpointDescription, CheckpointError, NetworkConfig, Provenance};
+use df_training::{AnyNetwork, Checkpoint, device};
 use df_core::{Layout, Normaliser};
 
 use super::train::Cache;
@@ -26,7 +27,7 @@ pub struct Import {
     #[arg(long)]
     out: PathBuf,
     /// Which network the weights are of.
-    #[arg(long, value_enum, default_value_t = Architecture::Own)]
+    #[arg(long, value_enum, default_value_t = Architecture::Native)]
     architecture: Architecture,
     /// What stands before the names of the network's tensors, such as `state_dict.model.`; found by itself if there is one set.
     #[arg(long)]
@@ -54,8 +55,9 @@ pub struct Import {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Architecture {
-    /// Ours, in PyTorch: benches/pytorch_model.py.
-    Own,
+    /// df_planner's own, in PyTorch: benches/pytorch_model.py.
+    #[value(alias = "own")]
+    Native,
     /// The transformer of github.com/buoyancy99/diffusion-forcing.
     Reference,
 }
@@ -69,7 +71,7 @@ pub fn run(arguments: &Import) -> anyhow::Result<()> {
     let flex = device("flex")?;
     let mut model = config.model.clone();
     let (network, sizes, normaliser): (AnyNetwork, _, _) = match arguments.architecture {
-        Architecture::Own => {
+        Architecture::Native => {
             let (channels, slots) = (layout.token_channels(), layout.modalities.len() * layout.frame_stack);
             let window = config.training.window;
             let sizes = NetworkConfig {
@@ -94,14 +96,13 @@ pub fn run(arguments: &Import) -> anyhow::Result<()> {
             (AnyNetwork::Reference(imported.network), imported.sizes, normaliser)
         }
     };
-    let checkpoint = Checkpoint {
-        network,
-        sizes,
+    let description = CheckpointDescription {
+        architecture: network.architecture(),
+        network: sizes,
         model,
         layout,
         normaliser,
         contract: config.contract.clone(),
-        configuration: config.contract.document.text.clone(),
         provenance: Provenance {
             version: env!("CARGO_PKG_VERSION").into(),
             bags: sources,
@@ -109,8 +110,9 @@ pub fn run(arguments: &Import) -> anyhow::Result<()> {
             ..Provenance::default()
         },
     };
+    let checkpoint = Checkpoint { network, description };
     checkpoint.save(&arguments.out, |_| Ok::<_, CheckpointError>(()))?;
-    let (model, sizes) = (&checkpoint.model, &checkpoint.sizes);
+    let (model, sizes) = (&checkpoint.description.model, &checkpoint.description.network);
     println!(
         "{}: {} parameters, {} layers of width {}, {} heads; sequences of up to {} tokens; objective {:?}, noise schedule {:?}",
         arguments.out.display(),

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use df_training::Device;
 use df_planner::config::Config;
 use df_data::{CachePlace, Recording};
-use df_training::model::device;
+use df_training::device;
 #[cfg(feature = "mpi")]
 use df_training::parallel::Mpi;
 #[cfg(not(feature = "mpi"))]
@@ -151,7 +151,7 @@ impl Work<'_> {
             (_, true) => Start::Restart,
             _ => Start::New,
         };
-        let origin = |from| df_training::origin(from, &arguments.out);
+        let origin = |from| df_training::init_from(from, &arguments.out);
         let from = arguments.from.as_deref().map(origin).transpose()?;
         let run = Run::open(&arguments.out, start, ranks)?.beginning_with(from);
         let inputs = df_data::inputs(&arguments.bag)?;
