@@ -102,7 +102,7 @@ impl Scratch {
             sizes,
             model: config.model.clone(),
             layout: layout.clone(),
-            normaliser: Normaliser { mean: vec![0.0; channels], deviation: vec![1.0; channels] },
+            normaliser: Normaliser::new(vec![0.0; channels], vec![1.0; channels]),
             contract: config.contract.clone(),
             configuration: POINT_MAZE.into(),
             provenance: Provenance::default(),
