@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Cuts the tracked corpora of the fuzz targets to the few inputs that cover most.
 
-    scripts/fuzz_corpus.py [--keep N] [TARGET...]
+    scripts/fuzz_corpus.py [--total N]
 
 A target's inputs are fuzz/work/TARGET (seeds and what fuzzing found here) and fuzz/corpus/TARGET (tracked). Seeds are made
-anew by every scripts/fuzz.sh, so what they cover counts as covered. Of the rest, N inputs (4) that add the most edges are
-chosen one by one, and fuzz/corpus/TARGET then holds these alone. Call it after scripts/fuzz.sh, which builds the targets.
+anew by every scripts/fuzz.sh, so what they cover counts as covered. Of the rest, N inputs (50) of all targets together are
+chosen one by one, and fuzz/corpus then holds these alone. Call it after scripts/fuzz.sh, which builds the targets.
 """
 
 import argparse
@@ -33,13 +33,20 @@ def program(target):
 
 
 def covered(target, folder):
-    """The edges that each input of a folder covers."""
+    """The edges that each input of a folder covers.
+
+    Each input is run twice and keeps what both runs cover: the first input of a process runs the set-up too, and threads
+    and hash maps take other ways from run to run.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         control, out = Path(scratch, "control"), Path(scratch, "out")
         out.mkdir()
+        twice = Path(scratch, "in")
+        for number in range(2):
+            shutil.copytree(folder, twice / str(number))
         # All features of each input, not only those that are new with it.
-        options = ["-set_cover_merge=1", f"-merge_control_file={control}", "-timeout=20", "-rss_limit_mb=1024"]
-        run = subprocess.run([program(target), *options, out, folder], capture_output=True, text=True, errors="replace")
+        options = ["-set_cover_merge=1", f"-merge_control_file={control}", "-timeout=20", "-rss_limit_mb=512"]
+        run = subprocess.run([program(target), *options, out, twice], capture_output=True, text=True, errors="replace")
         if run.returncode != 0 or not control.is_file():
             sys.exit(f"{target}: the merge failed with {run.returncode}:\n{run.stderr[-2000:]}")
         lines = control.read_text().splitlines()
@@ -49,52 +56,77 @@ def covered(target, folder):
         kind, _, rest = line.partition(" ")
         if kind == "FT":
             number, *features = (int(word) for word in rest.split())
-            edges[Path(names[number]).name] = {feature // FEATURES_PER_EDGE for feature in features}
+            name = Path(names[number]).name
+            found = {feature // FEATURES_PER_EDGE for feature in features}
+            edges[name] = edges.get(name, found) & found
     return edges
 
 
-def choose(edges, count):
-    """The seeds' edges, and the inputs that add the most to them, each with what it adds."""
-    seeds = set().union(*(found for name, found in edges.items() if name.startswith("seed_")))
-    have, chosen = set(seeds), []
-    rest = {name: found for name, found in sorted(edges.items()) if not name.startswith("seed_")}
-    while rest and len(chosen) < count:
-        name = max(rest, key=lambda name: len(rest[name] - have))
-        added = len(rest.pop(name) - have)
-        if added == 0:
+def seeds_of(edges):
+    return set().union(*(found for name, found in edges.items() if name.startswith("seed_")))
+
+
+def choose(targets, total):
+    """The inputs of each target to keep: one by one, the input that adds the largest share of its target's edges."""
+    chosen = {target: [] for target in targets}
+    have = {target: seeds_of(edges) for target, edges in targets.items()}
+    everything = {target: set().union(*edges.values()) for target, edges in targets.items()}
+    rest = [
+        (target, name, found)
+        for target, edges in sorted(targets.items())
+        for name, found in sorted(edges.items())
+        if not name.startswith("seed_")
+    ]
+
+    def gain(candidate):
+        target, _, found = candidate
+        return len(found - have[target]) / len(everything[target])
+
+    for _ in range(total):
+        best = max(rest, key=gain, default=None)
+        if best is None or gain(best) == 0:
             break
-        have |= edges[name]
-        chosen.append((name, added))
-    return seeds, have, chosen
+        rest.remove(best)
+        target, name, found = best
+        have[target] |= found
+        chosen[target].append(name)
+    return chosen
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--keep", type=int, default=4, metavar="N")
-    parser.add_argument("targets", nargs="*", metavar="TARGET")
+    parser.add_argument("--total", type=int, default=50, metavar="N", help="inputs to keep, of all targets together")
     arguments = parser.parse_args()
-    targets = arguments.targets or sorted(path.stem for path in (FUZZ / "fuzz_targets").glob("*.rs"))
-    print(f"{'target':<16} {'inputs':>6} {'edges':>6} {'seeds':>6} {'kept':>5} {'edges':>6} {'share':>6}")
-    for target in targets:
-        tracked = FUZZ / "corpus" / target
-        with tempfile.TemporaryDirectory() as folder:
+    targets = sorted(path.stem for path in (FUZZ / "fuzz_targets").glob("*.rs"))
+    with tempfile.TemporaryDirectory() as scratch:
+        measured = {}
+        for target in targets:
+            tracked, inputs = FUZZ / "corpus" / target, Path(scratch, target)
+            inputs.mkdir()
+            if not any((FUZZ / "work" / target).glob("seed_*")):
+                sys.exit(f"{FUZZ / 'work' / target} has no seeds: run scripts/fuzz.sh first")
             for source in (FUZZ / "work" / target, tracked):
                 for path in source.glob("*"):
                     name = path.name
-                    if not name.startswith("seed_"):
+                    # A seed in the tracked corpus is an input like any other: scripts/fuzz.sh makes none of that name.
+                    if source == tracked or not name.startswith("seed_"):
                         name = hashlib.sha1(path.read_bytes()).hexdigest()
-                    shutil.copyfile(path, Path(folder, name))
-            edges = covered(target, folder)
-            seeds, have, chosen = choose(edges, arguments.keep)
-            everything = set().union(*edges.values())
+                    shutil.copyfile(path, inputs / name)
+            measured[target] = covered(target, inputs)
+        print(f"{'target':<16} {'inputs':>6} {'edges':>6} {'seeds':>6} {'kept':>5} {'edges':>6} {'share':>6}")
+        for target, names in choose(measured, arguments.total).items():
+            edges = measured[target]
+            tracked = FUZZ / "corpus" / target
             shutil.rmtree(tracked, ignore_errors=True)
             tracked.mkdir(parents=True)
-            for name, _ in chosen:
-                shutil.copyfile(Path(folder, name), tracked / name)
-        print(
-            f"{target:<16} {len(edges):6} {len(everything):6} {len(seeds):6} {len(chosen):5} {len(have):6} "
-            f"{len(have) / len(everything):6.1%}"
-        )
+            for name in names:
+                shutil.copyfile(Path(scratch, target, name), tracked / name)
+            seeds, everything = seeds_of(edges), set().union(*edges.values())
+            kept = seeds.union(*(edges[name] for name in names))
+            print(
+                f"{target:<16} {len(edges):6} {len(everything):6} {len(seeds):6} {len(names):5} {len(kept):6} "
+                f"{len(kept) / len(everything):6.1%}"
+            )
 
 
 if __name__ == "__main__":
