@@ -1,10 +1,8 @@
 #!/bin/bash
-# Runs every fuzz target for some seconds, one after the other, from the corpora in fuzz/corpus and into them; then leaves out
-# of each corpus what another input of it reaches too. What breaks a decoder is kept in fuzz/artifacts, and the rest goes on.
+# Runs every fuzz target for some seconds, one after the other. What breaks a decoder is kept in fuzz/artifacts, and the rest
+# goes on. fuzz/README.md says what the folders hold.
 #
 #     scripts/fuzz.sh SECONDS [TARGET...]
-#
-# The inputs that a corpus began with: cargo run --manifest-path fuzz/Cargo.toml --example seeds -- fuzz/corpus
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=$1
@@ -16,11 +14,14 @@ options=(--dev --sanitizer none)
 limits=(-timeout=20 -rss_limit_mb=512)
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(cargo fuzz list)
+# The first inputs of every target, made by the same code that makes the recordings of the tests.
+cargo run --manifest-path fuzz/Cargo.toml --example seeds -- fuzz/work
 failed=()
 for target in "${targets[@]}"; do
     echo "== $target"
-    cargo fuzz run "${options[@]}" "$target" -- "${limits[@]}" -max_total_time="$seconds" -print_final_stats=1 ||
-        failed+=("$target")
-    cargo fuzz cmin "${options[@]}" "$target" -- "${limits[@]}" || true
+    mkdir -p "fuzz/work/$target" "fuzz/corpus/$target"
+    # New inputs go into the first folder; the tracked one is only read.
+    cargo fuzz run "${options[@]}" "$target" "fuzz/work/$target" "fuzz/corpus/$target" -- \
+        "${limits[@]}" -max_total_time="$seconds" -print_final_stats=1 || failed+=("$target")
 done
 [ ${#failed[@]} -eq 0 ] || { echo "broken: ${failed[*]} (fuzz/artifacts)" >&2; exit 1; }

@@ -8,25 +8,25 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use df_data::{open_source, read_episodes};
-use df_core::bind;
 use df_message::{Definitions, Extractor, SchemaDefinitions};
+use df_core::bind;
 use df_training::model::{Checkpoint, CheckpointError, NetworkConfig, Provenance};
 use df_core::Normaliser;
 use recordings::{COLUMNS, Contract, HEADER, POINT_MAZE};
 
 /// More memory than an intact recording takes, bytes.
-const MAX_MEMORY: usize = 256 << 20;
+const MEMORY_MAX: usize = 256 << 20;
 /// What asks for more ends the process, which is what the fuzzer looks for. What zstd and sqlite take for themselves is not
 /// counted here: `-rss_limit_mb` is for that.
 #[global_allocator]
 static ALLOCATOR: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::System, usize::MAX);
 
-/// Sets the limit: [`MAX_MEMORY`] above what is taken now, at the start of an input.
+/// Sets the limit: [`MEMORY_MAX`] above what is taken now, at the start of an input.
 ///
 /// # Panics
 /// Never: the limit is above what is taken.
 pub fn limit_memory() {
-    ALLOCATOR.set_limit(ALLOCATOR.allocated() + MAX_MEMORY).expect("above what is taken");
+    ALLOCATOR.set_limit(ALLOCATOR.allocated() + MEMORY_MAX).expect("above what is taken");
 }
 
 /// Episodes and rows of the datasets around the bytes.
@@ -96,14 +96,14 @@ impl Scratch {
     pub fn checkpoint(&self) -> PathBuf {
         let Contract { config, layout, .. } = &self.contract;
         let channels = layout.frame_channels();
-        let noise_groups = layout.modalities.len() * layout.frame_stack;
-        let sizes = NetworkConfig::new(2, 1, 1, layout.token_channels(), noise_groups, 2);
+        let slots = layout.modalities.len() * layout.frame_stack;
+        let sizes = NetworkConfig::new(2, 1, 1, layout.token_channels(), slots, 2);
         let checkpoint = Checkpoint {
             network: sizes.init(&Device::flex()).into(),
             sizes,
             model: config.model.clone(),
             layout: layout.clone(),
-            normaliser: Normaliser { mean: vec![0.0; channels], std: vec![1.0; channels] },
+            normaliser: Normaliser::new(vec![0.0; channels], vec![1.0; channels]),
             contract: config.contract.clone(),
             configuration: POINT_MAZE.into(),
             provenance: Provenance::default(),

@@ -151,8 +151,8 @@ fn normaliser(arguments: &Import, config: &Config) -> anyhow::Result<(Layout, Op
         return Ok((recording.layout.clone(), Some(normaliser)));
     }
     let layout = match inputs.first() {
-        Some(input) => data::open_bound(config, &input.path)?.layout,
-        None => data::layout(config)?,
+        Some(input) => df_data::open_bound(&config.data(), &input.path)?.layout,
+        None => df_data::layout(&config.data())?,
     };
     let Some(file) = &arguments.normaliser else { return Ok((layout, None)) };
     let normaliser: Normaliser = read_yaml(file)?;
