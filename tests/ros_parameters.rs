@@ -226,7 +226,7 @@ fn what_is_given_at_start_overrides_the_configuration() {
         ] {
             assert_eq!(get(&mut client, name), value, "{name}");
         }
-        node.says("parameter `planner.horison` was given, but there is none of this name; is `planner.horizon` meant?");
+        node.says("parameter `planner.horison` was given, but the node has no such parameter; did you mean `planner.horizon`?");
     }
     for (given, named) in [
         ("planner.horizon:=9.0", "parameter planner.horizon: 9: must be of type integer, got double"),

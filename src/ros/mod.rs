@@ -14,14 +14,14 @@
 //! ```
 //!
 //! # Threads
-//! | thread | file | what it does | may wait for |
-//! |---|---|---|---|
-//! | `ros_spin` | `node_handle/executor.rs` | takes messages from the middleware, calls the callbacks | messages |
-//! | `tick` | `threads/control_thread.rs` | asks the control loop for one command a period, publishes it | the clock |
-//! | `planning` | `threads/planning_thread.rs` | answers the newest request with a plan | requests |
-//! | `map` | `io/maps.rs` | computes the distances of one map topic | maps |
-//! | `signals` | `node/shutdown.rs` | turns SIGINT and SIGTERM into an event | signals |
-//! | main | `node/run.rs` | serves life cycle and parameters, writes logs and diagnostics | events |
+//! | thread | file | task |
+//! |---|---|---|
+//! | `ros_spin` | `node_handle/executor.rs` | take messages, call the callbacks |
+//! | `tick` | `threads/control_thread.rs` | publish one command a period |
+//! | `planning` | `threads/planning_thread.rs` | answer the newest request with a plan |
+//! | `map` | `io/maps.rs` | compute the distances of one map topic |
+//! | `signals` | `node/shutdown.rs` | turn SIGINT and SIGTERM into an event |
+//! | main | `node/run.rs` | serve life cycle and parameters, write log and diagnostics |
 //!
 //! The threads share `threads::Shared`. Each of its locks is held for microseconds.
 //!

@@ -83,7 +83,8 @@ fn move_point(point: &mut Point, place: &Isometry3<f64>) {
     (point.x, point.y, point.z) = (moved.x, moved.y, moved.z);
 }
 
-/// Does not normalise the quaternion. The contract may not read the orientation, so any is accepted.
+/// Does not normalise the quaternion. The contract may not read the orientation, so any is
+/// accepted.
 fn move_pose(pose: &mut Pose, place: &Isometry3<f64>) {
     move_point(&mut pose.position, place);
     let q = &mut pose.orientation;

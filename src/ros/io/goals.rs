@@ -1,5 +1,5 @@
-//! Receives the goal. A goal in another frame than the contract's is transformed. It waits a bounded
-//! time for its transform; the log says what becomes of it.
+//! Receives the goal. A goal in another frame than the contract's is transformed. It waits a
+//! bounded time for its transform; the log says what becomes of it.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -191,7 +191,8 @@ goal: {topic: goal, type: geometry_msgs/msg/PoseStamped, fields: [pose.position.
             Self { goals, entries, start: Instant::now() }
         }
 
-        /// Receives a goal at x = `x` of `frame`, heading along x, `after_s` seconds after the start.
+        /// Receives a goal at x = `x` of `frame`, heading along x, `after_s` seconds after the
+        /// start.
         fn receive(&mut self, frame: &str, x: f64, stamp_s: i32, after_s: f64) {
             let mut message = PoseStamped::default();
             message.header.frame_id = frame.into();
@@ -233,7 +234,8 @@ goal: {topic: goal, type: geometry_msgs/msg/PoseStamped, fields: [pose.position.
         assert_eq!(test.logged(), [expected]);
         test.transform(6);
         test.retry(0.7);
-        // x = 3 of `map` is x = -2 of `odom`. The heading along x of `map` is a half turn in `odom`.
+        // x = 3 of `map` is x = -2 of `odom`. The heading along x of `map` is a half turn in
+        // `odom`.
         let goal = test.goal().unwrap();
         assert!((goal[0] + 2.0).abs() < 1e-12 && (goal[1].abs() - std::f64::consts::PI).abs() < 1e-12, "{goal:?}");
         assert_eq!(lock(&test.goals.sink.last).frame_id(), "odom");

@@ -229,7 +229,8 @@ mod tests {
         assert!(texts[0].starts_with("map: a map of 3 cells in `map`, made ready in "), "{texts:?}");
         assert!(texts[1].ends_with("is not used yet: odom_from_map: no transform names the frame `odom`"), "{texts:?}");
 
-        // A quarter turn: (x, y) of `map` is (1 - y, x) of `odom`. The occupied cell begins at (7, 0.5) of `map`.
+        // A quarter turn: (x, y) of `map` is (1 - y, x) of `odom`. The occupied cell begins at (7,
+        // 0.5) of `map`.
         let turn = [0.0, 0.0, (FRAC_PI_2 / 2.0).sin(), (FRAC_PI_2 / 2.0).cos()];
         let put = |x: f64, stamp_ns: i64| {
             let transform = Transform::new("odom", "map", stamp_ns, [x, 0.0, 0.0], turn).unwrap();

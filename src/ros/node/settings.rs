@@ -19,8 +19,8 @@ pub struct Options {
     pub device: Option<String>,
     /// Overrides the parameter `planner.seed`.
     pub seed: Option<i64>,
-    /// For fault injection in tests: called on the planning thread before each plan, with the number
-    /// of plans since `configure`. The programs never set it.
+    /// For fault injection in tests: called on the planning thread before each plan, with the
+    /// number of plans since `configure`. The programs never set it.
     pub before_plan: Option<fn(u64)>,
 }
 

@@ -113,7 +113,8 @@ impl Supervisor {
                 self.announce(&transition);
                 self.process_error();
             }
-            // The node is not active, so there is no error processing: free everything all the same.
+            // The node is not active, so there is no error processing: free everything all the
+            // same.
             None => drop(self.disassemble()),
         }
     }

@@ -2,8 +2,7 @@
 //! the bytes.
 //!
 //! ```text
-//! NodeHandle::open -> subscribe, publisher, service ... -> spin -> Executor (owns the thread)
-//!                                                                    | call: work on the NodeHandle
+//! NodeHandle::open -> subscribe, publisher, service ... -> spin -> Executor, which owns the thread
 //! ```
 //! The node lives on the executor's thread. To make or drop something while it spins, send work to
 //! that thread with [`Executor::call`].

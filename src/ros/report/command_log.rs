@@ -3,8 +3,8 @@
 use super::{Severity, ThrottledLog};
 use crate::planning::{Command, Reason, Rung};
 
-/// Logs the reason of `command`, if it does not come from a fresh plan. Each reason has its own key,
-/// so that the log throttles it.
+/// Logs the reason of `command`, if it does not come from a fresh plan. Each reason has its own
+/// key, so that the log throttles it.
 pub fn log_command(log: &ThrottledLog, command: &Command) {
     let Some(reason) = &command.reason else { return };
     let consequence = match command.rung {

@@ -187,7 +187,8 @@ mod tests {
     fn the_path_is_the_first_rollout_of_the_chosen_candidate_up_to_its_active_length() {
         let path = DRAWING.path(&plan(), "odom");
         assert_eq!(path.poses.len(), 80);
-        // Candidate 1 of two rollouts each: rollout 2. Frame 3 is stamped 1.9 s + 3 * 0.05 s = 2.05 s.
+        // Candidate 1 of two rollouts each: rollout 2. Frame 3 is stamped 1.9 s + 3 * 0.05 s = 2.05
+        // s.
         let pose = &path.poses[3];
         assert_eq!((pose.pose.position.x, pose.pose.position.y), (2.0, 3.0));
         assert_eq!((pose.header.stamp.sec, pose.header.stamp.nanosec), (2, 50_000_000));
@@ -222,7 +223,8 @@ mod tests {
             chosen,
             ..Plan::default()
         };
-        // 64 of 200: 0, 199 / 63 = 3, 2 * 199 / 63 = 6, ...: the first rollout of candidate 4, 8, is not among them.
+        // 64 of 200: 0, 199 / 63 = 3, 2 * 199 / 63 = 6, ...: the first rollout of candidate 4, 8,
+        // is not among them.
         let drawn_of = |chosen| drawn(&many(chosen));
         assert_eq!((drawn_of(3).len(), drawn_of(3)[..3].to_vec()), (64, vec![0, 3, 6]));
         assert_eq!((drawn_of(4).len(), drawn_of(4)[64]), (65, 8));

@@ -81,7 +81,8 @@ fn ticks_do_not_wait_for_a_planner_that_takes_too_long() {
             Ok(plan(request))
         },
     );
-    // 1 s of 20 ms periods: 50 ticks, of which a busy machine may skip some. If ticks waited for the planner of 200 ms, there would be 5.
+    // 1 s of 20 ms periods: 50 ticks, of which a busy machine may skip some. If ticks waited for
+    // the planner of 200 ms, there would be 5.
     assert!(stamps.len() >= 25, "{} ticks", stamps.len());
     let requested = lock(&requested);
     assert!((2..=7).contains(&requested.len()), "{} plans", requested.len());

@@ -164,8 +164,8 @@ impl Machine {
         Self::graph().into_iter().filter(|t| t.from == self.state).collect()
     }
 
-    /// The request with this label or, if the label is empty, with this id. Returns None if it is not
-    /// allowed in the present state.
+    /// The request with this label or, if the label is empty, with this id. Returns None if it is
+    /// not allowed in the present state.
     pub fn find(&self, id: u8, label: &str) -> Option<Transition> {
         let matches = |t: &Transition| if label.is_empty() { t.id == id } else { t.label == label };
         self.available().into_iter().find(|t| t.id < FIRST_OUTCOME && matches(t))
@@ -208,8 +208,8 @@ mod tests {
     use super::*;
     use r2r::lifecycle_msgs::msg::{State as Ids, Transition as Named};
 
-    /// The table of the design document and of rcl_lifecycle: state, request, and the next state after
-    /// success, failure and error.
+    /// The table of the design document and of rcl_lifecycle: state, request, and the next state
+    /// after success, failure and error.
     const DESIGN: [(State, i64, State, State, State); 7] = [
         (Unconfigured, Named::TRANSITION_CONFIGURE as i64, Inactive, Unconfigured, ErrorProcessing),
         (Inactive, Named::TRANSITION_CLEANUP as i64, Unconfigured, Inactive, ErrorProcessing),

@@ -38,8 +38,8 @@ impl ParameterUpdates {
         self.pending.clone()
     }
 
-    /// Applies a change. The planner takes it before its next plan, the control loop before its next
-    /// tick.
+    /// Applies a change. The planner takes it before its next plan, the control loop before its
+    /// next tick.
     ///
     /// # Errors
     /// The network does not allow it.

@@ -22,8 +22,8 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// `given`: the values of the command line and the parameter files. `start`: the parameters that
-    /// `configure` reads.
+    /// `given`: the values of the command line and the parameter files. `start`: the parameters
+    /// that `configure` reads.
     pub fn new(given: Vec<(String, Given)>, start: Vec<(Description, Setting)>) -> Self {
         let entry = |(about, value): (Description, Setting)| {
             (about.key.to_string(), Entry { value, about, source: Source::Start })
