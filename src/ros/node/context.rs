@@ -8,7 +8,7 @@ use crate::ros::report::ThrottledLog;
 use crate::ros::ros_time::RosTime;
 use crate::ros::threads::ThreadPanic;
 
-/// The surroundings of an [`super::assembly::Assembly`]. They outlive `cleanup`.
+/// The surroundings of an `Assembly`. They outlive `cleanup`.
 #[derive(Clone)]
 pub struct NodeContext {
     /// The node's clock.
@@ -17,6 +17,6 @@ pub struct NodeContext {
     pub log: ThrottledLog,
     /// Takes panics of the working threads.
     pub panics: mpsc::Sender<ThreadPanic>,
-    /// See [`super::Options::before_plan`].
+    /// See `Options::before_plan`.
     pub before_plan: Option<fn(u64)>,
 }

@@ -41,7 +41,7 @@ pub struct TimedPlanner {
     pub time: Arc<RosTime>,
     /// Changed settings that the planner takes before its next plan.
     pub pending: PendingConfig,
-    /// See [`super::Options::before_plan`].
+    /// See `Options::before_plan`.
     pub before_plan: Option<fn(u64)>,
 }
 

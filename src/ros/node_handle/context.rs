@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Arc;
 
-use super::RosError;
+use super::error::RosError;
 
 /// Creates the context from the process's arguments.
 ///

@@ -13,8 +13,9 @@ use futures::{FutureExt, StreamExt};
 use r2r::WrappedTypesupport;
 use r2r::rosgraph_msgs::msg::Clock;
 
+use super::error::RosError;
 use super::graph::GraphChecker;
-use super::{NodeHandle, Received, RosError};
+use super::{NodeHandle, Received};
 use crate::ros::ros_time::stamped_ns;
 
 /// The longest wait of one spin for a message. A stop is noticed as soon as it ends.
@@ -36,7 +37,7 @@ pub struct Executor {
 }
 
 impl Executor {
-    pub(super) fn start(handle: NodeHandle) -> Result<Self, RosError> {
+    fn start(handle: NodeHandle) -> Result<Self, RosError> {
         let stop = Arc::new(AtomicBool::new(false));
         let stop_flag = stop.clone();
         let (calls, waiting_calls) = mpsc::channel();
@@ -79,6 +80,14 @@ impl Drop for Executor {
 }
 
 impl NodeHandle {
+    /// Starts the thread that takes messages and calls the callbacks.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn spin(self) -> Result<Executor, RosError> {
+        Executor::start(self)
+    }
+
     fn run(mut self, stop: &AtomicBool, calls: &mpsc::Receiver<Call>) {
         let mut graph = GraphChecker::default();
         let mut checked = Instant::now();

@@ -2,7 +2,8 @@
 
 use r2r::{QosProfile, WrappedTypesupport};
 
-use super::{NodeHandle, RosError};
+use super::NodeHandle;
+use super::error::RosError;
 
 /// Publishes messages for displays and tools. A clone publishes on the same topic.
 #[derive(Clone)]

@@ -238,14 +238,6 @@ impl NodeHandle {
         self.on_graph_warning = Some(Box::new(warn));
     }
 
-    /// Starts the thread that takes messages and calls the callbacks.
-    ///
-    /// # Errors
-    /// The system gives no thread.
-    pub fn spin(self) -> Result<Executor, RosError> {
-        Executor::start(self)
-    }
-
     fn parameter(&self, name: &str) -> Option<ParameterValue> {
         let parameters = lock(&self.node.params);
         parameters.get(name).map(|p| p.value.clone()).filter(|v| *v != ParameterValue::NotSet)

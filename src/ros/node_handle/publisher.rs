@@ -1,6 +1,6 @@
 //! A publisher of serialized messages.
 
-use super::RosError;
+use super::error::RosError;
 
 /// Publishes serialized messages on one topic. A clone publishes on the same topic.
 #[derive(Clone)]

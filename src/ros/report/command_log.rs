@@ -1,6 +1,6 @@
 //! Logs why the robot gets something other than a fresh plan.
 
-use super::{Severity, ThrottledLog};
+use super::throttled_log::{Severity, ThrottledLog};
 use crate::planning::{Command, Reason, Rung};
 
 /// Logs the reason of `command`, if it does not come from a fresh plan. Each reason has its own
@@ -31,7 +31,7 @@ pub fn log_command(log: &ThrottledLog, command: &Command) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::log_channel;
+    use super::super::throttled_log::log_channel;
     use super::*;
 
     #[test]

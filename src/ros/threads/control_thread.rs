@@ -8,8 +8,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::realtime::set_realtime_priority;
+use super::shared::Shared;
+use super::thread_panic::ThreadPanic;
 use super::ticks::Ticks;
-use super::{Shared, ThreadPanic};
 use crate::config::Latency;
 use crate::planning::{Command, PlanRequest, Tick};
 use crate::ros::io::ActionError;

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use super::thread_panic::panic_message;
-use super::{Shared, ThreadPanic};
+use super::shared::Shared;
+use super::thread_panic::{ThreadPanic, panic_message};
 use crate::planning::{Plan, PlanError, PlanRequest};
 use crate::ros::lock::lock;
 

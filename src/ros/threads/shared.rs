@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
 
-use super::ThreadPanic;
+use super::thread_panic::ThreadPanic;
 use crate::planning::{ControlLoop, PlanRequest};
 use crate::ros::io::Mailbox;
 use crate::ros::report::{Telemetry, ThrottledLog};

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::Shared;
+use super::shared::Shared;
 use super::timing::{LockStep, Pacer};
 use crate::ros::lock::lock;
 use crate::ros::ros_time::system_ns;
