@@ -167,7 +167,7 @@ fn a_node_with_an_invalid_configuration_stays_unconfigured_and_says_why() {
 
 /// A topic that rcl refuses when others have been made already: they are taken back.
 #[test]
-fn a_configuration_that_fails_half_way_leaves_nothing_behind() {
+fn a_configure_that_fails_half_way_leaves_no_topics_behind() {
     let stage = Stage::new();
     let text = stage::shipped_config().replace("topic: goal", "topic: 9goal");
     let file = stage.file("c.yaml", &text);

@@ -63,7 +63,7 @@ fn every_tick_gets_one_action_and_memory_stays_flat() {
 
 /// The action of a tick is planned from the tick's own observation: the simulator waits a plan's time for each.
 #[test]
-fn immediate_actions_are_one_per_tick_too() {
+fn immediate_latency_gives_one_action_per_tick() {
     let stage = Stage::new();
     let mut node = stage.node_given(&["use_sim_time:=true", "planner.latency:=immediate"]);
     let mut drive = Drive::new(&stage);

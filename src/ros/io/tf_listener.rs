@@ -50,6 +50,7 @@ impl TfListener {
         lock(&self.buffer).lookup(target, source, when)
     }
 
+    /// Inserts a dynamic transform.
     #[cfg(test)]
     pub fn insert(&self, transform: Transform, now_ns: i64) {
         lock(&self.buffer).insert(transform, false, now_ns).unwrap();

@@ -99,8 +99,8 @@ fn request_plan(shared: &Shared, request: PlanRequest) {
     shared.requests.put(request);
 }
 
-/// Publishes one command a `period` that approaches the safe action as fast as the limits allow,
-/// until the safe action is reached. Gives up after 4 s with an error in the log.
+/// Publishes one command a `period` until the safe action is reached. Each approaches it as fast as
+/// the limits allow. Gives up after 4 s with an error in the log.
 ///
 /// # Errors
 /// A command cannot be published.

@@ -2,8 +2,8 @@
 //!
 //! A tick is due when the clock has reached it and its observation and plan are there. It is due at
 //! the latest when the clock reaches the next tick. So a simulator that waits for each action gets
-//! exactly one action per tick. A simulator that does not wait gets an action per tick on its own
-//! clock, if need be a fallback action.
+//! exactly one action per tick. A simulator that does not wait gets one per tick of its clock. It
+//! may be a fallback action.
 
 /// Finds the next tick on simulated time.
 #[derive(Clone, Debug)]
