@@ -1,10 +1,11 @@
-//! Faults, each with the rung of the ladder and the reason that it must lead to: what the sensors, the disk, the planner and the
-//! other processes can do to a driving node. Against rclpy; signals, silence and bad bytes alone are in tests/ros_node.rs.
+//! Faults of sensors, disk, planner and other processes, each with the fallback level and the reason
+//! that it leads to. Against rclpy. tests/ros_node.rs has signals, silence and invalid bytes alone.
 #![cfg(feature = "ros")]
 
 #[path = "ros/stage.rs"]
 mod stage;
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -13,27 +14,31 @@ use stage::{Node, Robot, Stage, config_file, model, shipped_config};
 const PLACE: &str = "3.5 3.5";
 const GOAL: &str = "5.5 3.5";
 const PERIOD_S: f64 = 0.05;
+/// The message of the injected panic.
+const PANIC: &str = "a test made the planner panic";
+/// The number of plans before the injected panic: 3 s, so that diagnostics report plans before it.
+const PLANS_BEFORE_PANIC: u64 = 60;
 const LIMIT_N: f64 = 4.0;
 /// Reports come once a second.
-const TOLD_WITHIN: Duration = Duration::from_secs(10);
+const REPORTED_WITHIN: Duration = Duration::from_secs(10);
 
 fn driving(stage: &Stage, node: &mut Node) -> Robot {
     let mut robot = stage.robot(&[]);
     robot.ask(&format!("odom {PLACE}"));
     robot.ask(&format!("goal {GOAL}"));
-    await_rung(&mut robot, node, "plan", "");
+    await_level(&mut robot, node, "plan", "");
     robot
 }
 
-/// Waits for a report of this rung whose reason holds `reason`.
-fn await_rung(robot: &mut Robot, node: &mut Node, rung: &str, reason: &str) -> Value {
-    let until = Instant::now() + TOLD_WITHIN;
+/// Waits for a report with this fallback level and a reason that contains `reason`.
+fn await_level(robot: &mut Robot, node: &mut Node, level: &str, reason: &str) -> Value {
+    let until = Instant::now() + REPORTED_WITHIN;
     loop {
         let report = robot.ask("diagnostics");
-        if report["rung"] == rung && report["reason"].as_str().is_some_and(|told| told.contains(reason)) {
+        if report["fallback_level"] == level && report["reason"].as_str().is_some_and(|told| told.contains(reason)) {
             return report;
         }
-        assert!(Instant::now() < until, "no `{rung}` because of `{reason}`, but {report}; {}", node.stderr());
+        assert!(Instant::now() < until, "no `{level}` because of `{reason}`, but {report}; {}", node.stderr());
         assert!(node.is_running(), "{}", node.stderr());
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -49,7 +54,7 @@ fn assert_sound(robot: &mut Robot) -> Vec<[f64; 2]> {
 }
 
 #[test]
-fn silence_and_infinite_covariance_and_nan_end_on_the_safe_rung_and_it_recovers() {
+fn silence_infinite_covariance_and_nan_lead_to_the_safe_action_and_the_node_recovers() {
     let stage = Stage::new();
     // A contract that reads the covariance.
     let text = shipped_config().replacen(
@@ -67,19 +72,19 @@ fn silence_and_infinite_covariance_and_nan_end_on_the_safe_rung_and_it_recovers(
             robot.ask("silent");
         }
         robot.ask(fault);
-        await_rung(&mut robot, &mut node, "safe", stale);
+        await_level(&mut robot, &mut node, "safe", stale);
         if let Some(told) = told {
             node.says(told);
         }
         robot.ask("covariance 0");
         robot.ask(&format!("odom {PLACE}"));
-        await_rung(&mut robot, &mut node, "plan", "");
+        await_level(&mut robot, &mut node, "plan", "");
         assert_sound(&mut robot);
     }
 }
 
 #[test]
-fn a_burst_of_five_thousand_messages_a_second_is_driven_through() {
+fn the_node_keeps_its_rate_in_a_burst_of_five_thousand_messages_a_second() {
     let stage = Stage::new();
     let mut node = stage.node(&[]);
     let mut robot = driving(&stage, &mut node);
@@ -91,12 +96,12 @@ fn a_burst_of_five_thousand_messages_a_second_is_driven_through() {
     println!("{} messages a second: {rate:.3} actions a second; {report}", sent / 3);
     assert!(sent > 3 * 1000, "only {sent} messages were sent: no burst");
     assert!((rate * PERIOD_S - 1.0).abs() < 0.02, "{rate} Hz");
-    assert_eq!((&report["rung"], &report["reason"]), (&Value::from("plan"), &Value::from("")), "{report}");
+    assert_eq!((&report["fallback_level"], &report["reason"]), (&Value::from("plan"), &Value::from("")), "{report}");
     assert!(actions.finite);
 }
 
 #[test]
-fn stamps_that_jump_back_and_forth_are_warned_of_and_never_followed_into_the_future() {
+fn jumping_stamps_cause_warnings_and_no_motion() {
     let stage = Stage::new();
     let mut node = stage.node(&[]);
     let mut robot = driving(&stage, &mut node);
@@ -106,35 +111,50 @@ fn stamps_that_jump_back_and_forth_are_warned_of_and_never_followed_into_the_fut
     // What is stamped 6 s ahead is refused, what is 6 s old is too old: nothing is left until it is over.
     node.says("before its arrival; do the clocks agree?");
     node.says("after its arrival; do the clocks agree?");
-    await_rung(&mut robot, &mut node, "plan", "");
+    await_level(&mut robot, &mut node, "plan", "");
     assert_sound(&mut robot);
 }
 
 #[test]
-fn a_peer_that_vanishes_and_returns() {
+fn the_node_stops_when_the_robot_vanishes_and_drives_when_it_returns() {
     let stage = Stage::new();
     let mut node = stage.node(&[]);
     let robot = driving(&stage, &mut node);
     // A second listener sees what the node does meanwhile.
     let mut watcher = stage.robot(&[]);
     robot.kill();
-    await_rung(&mut watcher, &mut node, "safe", "`position` is");
+    await_level(&mut watcher, &mut node, "safe", "`position` is");
     let mut robot = driving(&stage, &mut node);
     assert_sound(&mut robot);
 }
 
+/// Not a test: the node of the next test, which starts it as a process of its own.
 #[test]
-fn a_planner_that_panics_leads_through_error_processing_and_starts_anew() {
+#[ignore = "the node's process in a_panic_of_the_planner_leads_through_error_processing_..."]
+fn node_with_a_planner_that_panics() {
+    let panic_after_some_plans = |plans| assert!(plans < PLANS_BEFORE_PANIC, "{PANIC}");
+    let options = df_planner::ros::Options {
+        config: Some(config_file().into()),
+        model: Some(model().into()),
+        before_plan: Some(panic_after_some_plans),
+        ..Default::default()
+    };
+    df_planner::ros::run(options).unwrap();
+}
+
+#[test]
+fn a_panic_of_the_planner_leads_through_error_processing_and_the_node_can_be_configured_again() {
     let stage = Stage::new();
-    let (config, model) = (config_file(), model());
-    // Three seconds of plans: diagnostics, one a second, see them before the second panic as well.
-    let mut node = stage.node_in(&[("DF_TEST_PANIC_AFTER_PLANS", "60")], &["--config", &config, "--model", &model]);
+    // This file's own test program runs the library's node with the hook that panics.
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "node_with_a_planner_that_panics", "--ignored", "--nocapture"]);
+    let mut node = stage.node_from(&mut command);
     let mut robot = stage.robot(&[]);
     let mut operator = stage.peer("lifecycle.py", &[]);
     robot.ask(&format!("odom {PLACE}"));
     robot.ask(&format!("goal {GOAL}"));
-    node.says("the planning thread died: DF_TEST_PANIC_AFTER_PLANS is set");
-    let until = Instant::now() + TOLD_WITHIN;
+    node.says(&format!("the planning thread died: {PANIC}"));
+    let until = Instant::now() + REPORTED_WITHIN;
     while operator.ask("state") != "unconfigured" {
         assert!(Instant::now() < until, "{}", node.stderr());
         std::thread::sleep(Duration::from_millis(20));
@@ -153,11 +173,11 @@ fn a_planner_that_panics_leads_through_error_processing_and_starts_anew() {
         assert_eq!(operator.ask("state"), state);
     }
     robot.ask(&format!("goal {GOAL}"));
-    await_rung(&mut robot, &mut node, "plan", "");
+    await_level(&mut robot, &mut node, "plan", "");
 }
 
 #[test]
-fn a_model_that_is_missing_truncated_or_of_another_contract_is_refused_by_name() {
+fn a_missing_truncated_or_unsuitable_model_is_refused_by_name() {
     let stage = Stage::new();
     let folder = tempfile::tempdir().unwrap();
     let copy = |name: &str, change: Change| {
@@ -199,7 +219,7 @@ fn a_model_that_is_missing_truncated_or_of_another_contract_is_refused_by_name()
 }
 
 #[test]
-fn a_signal_while_planning_ends_it_with_the_safe_action() {
+fn a_signal_while_planning_ends_the_node_with_the_safe_action() {
     let stage = Stage::new();
     // A plan fills the whole share of the period that it is given.
     let text =

@@ -127,7 +127,7 @@ fn an_observation_in_another_frame_is_refused_with_both_names() {
 }
 
 #[test]
-fn a_map_that_was_published_before_is_moved_into_the_frame_and_used() {
+fn a_map_published_before_the_node_starts_is_transformed_and_used() {
     let stage = Stage::new();
     let cost = "costs:\n  - {kind: obstacles, weight: 300, of: position, unknown: free, margin: 0.2, \
                 map: {topic: map, frame_id: odom}}";
@@ -163,7 +163,7 @@ fn a_map_that_was_published_before_is_moved_into_the_frame_and_used() {
 }
 
 #[test]
-fn a_qos_that_does_not_match_is_named_with_both_sides_through_remappings() {
+fn a_qos_mismatch_on_a_remapped_topic_is_reported_with_both_sides() {
     let stage = Stage::new();
     let cost = "costs:\n  - {kind: obstacles, weight: 1, of: position, map: {topic: map}}";
     let config = configured(

@@ -55,7 +55,7 @@ fn commands(robot: &mut Robot) -> Vec<[f64; 2]> {
 }
 
 #[test]
-fn every_transition_by_service_calls() {
+fn every_transition_is_allowed_or_refused_by_service_as_in_the_design() {
     let stage = Stage::new();
     let mut node = stage.node_given(&["autostart:=false"]);
     let mut operator = stage.peer("lifecycle.py", &[]);
@@ -144,7 +144,7 @@ fn every_transition_by_service_calls() {
 }
 
 #[test]
-fn what_cannot_be_configured_stays_unconfigured_and_says_why() {
+fn a_node_with_an_invalid_configuration_stays_unconfigured_and_says_why() {
     let stage = Stage::new();
     let node = stage.bare_node(&[
         "--config",
@@ -167,7 +167,7 @@ fn what_cannot_be_configured_stays_unconfigured_and_says_why() {
 
 /// A topic that rcl refuses when others have been made already: they are taken back.
 #[test]
-fn a_configuration_that_fails_half_way_leaves_nothing_behind() {
+fn a_configure_that_fails_half_way_leaves_no_topics_behind() {
     let stage = Stage::new();
     let text = stage::shipped_config().replace("topic: goal", "topic: 9goal");
     let file = stage.file("c.yaml", &text);
@@ -175,7 +175,7 @@ fn a_configuration_that_fails_half_way_leaves_nothing_behind() {
         stage.bare_node(&["--config", &file, "--model", &stage::model(), "--ros-args", "-p", "autostart:=false"]);
     let mut operator = stage.peer("lifecycle.py", &[]);
     let published = |operator: &mut Robot| {
-        ["force", "df_planner/plan", "df_planner/futures"].map(|topic| operator.ask(&format!("publishers {topic}")))
+        ["force", "df_planner/plan", "df_planner/rollouts"].map(|topic| operator.ask(&format!("publishers {topic}")))
     };
     assert!(!change(&mut operator, 1, "-"));
     assert_state(&mut operator, "unconfigured");

@@ -9,8 +9,7 @@ mod stage;
 
 use std::time::{Duration, Instant};
 
-use df_planner::ros::{WorldNames, WorldNode};
-use df_planner::sim::{MAP_FRAME, Maze, ROBOT_FRAME, STEP_S, Topics, Trial};
+use df_planner::sim::{MAP_FRAME, Maze, ROBOT_FRAME, STEP_S, Topics, Trial, WorldLink, WorldNames};
 use stage::{Node, Stage};
 
 const PERIOD_NS: i64 = 50_000_000;
@@ -31,7 +30,7 @@ fn every_tick_gets_one_action_and_memory_stays_flat() {
     let mut drive = Drive::new(&stage);
     drive.until_it_answers(&mut node);
 
-    let (start, start_ns, before) = (Instant::now(), drive.now_ns, drive.world.listening.forces());
+    let (start, start_ns, before) = (Instant::now(), drive.now_ns, drive.world.inbox.forces());
     let ticks = (seconds / (PERIOD_NS as f64 * 1e-9)).round() as usize;
     let (mut memory, every) = (Vec::new(), (ticks / SAMPLES).max(1));
     for k in 0..ticks {
@@ -40,7 +39,7 @@ fn every_tick_gets_one_action_and_memory_stays_flat() {
             memory.push(((drive.now_ns - start_ns) as f64 * 1e-9, node.resident_bytes() as f64));
         }
     }
-    let got = drive.world.listening.forces() - before;
+    let got = drive.world.inbox.forces() - before;
     let wall_s = start.elapsed().as_secs_f64();
     let warm = &memory[(memory.len() as f64 * WARM_UP) as usize..];
     let slope = slope(warm) * 3600.0 / f64::from(1 << 20);
@@ -64,15 +63,15 @@ fn every_tick_gets_one_action_and_memory_stays_flat() {
 
 /// The action of a tick is planned from the tick's own observation: the simulator waits a plan's time for each.
 #[test]
-fn immediate_actions_are_one_per_tick_too() {
+fn immediate_latency_gives_one_action_per_tick() {
     let stage = Stage::new();
     let mut node = stage.node_given(&["use_sim_time:=true", "planner.latency:=immediate"]);
     let mut drive = Drive::new(&stage);
     drive.until_it_answers(&mut node);
-    let before = drive.world.listening.forces();
+    let before = drive.world.inbox.forces();
     let ticks = 400;
     (0..ticks).for_each(|_| drive.one_tick(&mut node));
-    assert_eq!(drive.world.listening.forces() - before, ticks);
+    assert_eq!(drive.world.inbox.forces() - before, ticks);
     // 20 s of simulated time.
     assert!(drive.reached >= 1, "no goal was reached");
 }
@@ -84,7 +83,7 @@ fn a_clock_at_half_speed_makes_ticks_at_half_speed() {
     let mut node = stage.node_given(&["use_sim_time:=true"]);
     let mut drive = Drive::new(&stage);
     drive.until_it_answers(&mut node);
-    let (start, before) = (Instant::now(), drive.world.listening.forces());
+    let (start, before) = (Instant::now(), drive.world.inbox.forces());
     for k in 1..=200u32 {
         drive.step();
         std::thread::sleep(
@@ -93,13 +92,13 @@ fn a_clock_at_half_speed_makes_ticks_at_half_speed() {
     }
     std::thread::sleep(Duration::from_millis(200));
     // 2 s of simulated time in 4 s; the last tick may still wait for its plan.
-    let actions = drive.world.listening.forces() - before;
+    let actions = drive.world.inbox.forces() - before;
     assert!((39..=40).contains(&actions), "{actions} actions in 40 periods of simulated time: {}", node.stderr());
 }
 
 /// The simulator.
 struct Drive {
-    world: WorldNode,
+    world: WorldLink,
     trial: Trial,
     seed: u64,
     reached: usize,
@@ -111,19 +110,19 @@ impl Drive {
     fn new(stage: &Stage) -> Self {
         let Topics { odometry, force, goal } = Topics::default();
         let (map_frame, robot_frame) = (MAP_FRAME.into(), ROBOT_FRAME.into());
-        let futures = "df_planner/futures".into();
-        let names = WorldNames { odometry, force, goal, futures, clock: true, map_frame, robot_frame };
-        let world = stage.enter(|| WorldNode::open(names)).unwrap();
+        let rollouts = "df_planner/rollouts".into();
+        let names = WorldNames { odometry, force, goal, rollouts, clock: true, map_frame, robot_frame };
+        let world = stage.enter(|| WorldLink::open(names)).unwrap();
         Self { world, trial: Trial::draw(Maze::demo(), 0), seed: 0, reached: 0, now_ns: 0, force: [0.0; 2] }
     }
 
     /// Goes on without waiting until an action comes.
     fn until_it_answers(&mut self, node: &mut Node) {
         let until = Instant::now() + Duration::from_secs(60);
-        let before = self.world.listening.forces();
-        while self.world.listening.forces() == before {
+        let before = self.world.inbox.forces();
+        while self.world.inbox.forces() == before {
             assert!(Instant::now() < until && node.is_running(), "no action: {}", node.stderr());
-            if self.world.is_heard() {
+            if self.world.has_subscribers() {
                 self.step();
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -161,7 +160,7 @@ impl Drive {
     }
 
     fn await_action(&mut self, node: &mut Node) {
-        let answer = self.world.listening.await_force(self.now_ns, PATIENCE);
+        let answer = self.world.inbox.wait_for_force(self.now_ns, PATIENCE);
         let Some((stamp_ns, force)) = answer else {
             panic!("no action for the tick at {} ns: {}", self.now_ns, node.stderr());
         };

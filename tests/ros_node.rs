@@ -129,7 +129,7 @@ fn silence_brings_the_safe_action_within_the_configured_age() {
 }
 
 #[test]
-fn bad_data_is_named_and_never_becomes_an_action() {
+fn invalid_data_is_reported_with_its_field_and_never_becomes_an_action() {
     let stage = Stage::new();
     let mut node = stage.node(&[]);
     let mut robot = stage.robot(&[]);
@@ -161,7 +161,7 @@ fn bad_data_is_named_and_never_becomes_an_action() {
 }
 
 #[test]
-fn a_signal_ends_it_with_the_safe_action_and_exit_code_0() {
+fn a_signal_ends_the_node_with_the_safe_action_and_exit_code_0() {
     // Ctrl-C under `ros2 launch` without a terminal reaches the node twice: from the group, and from launch.
     for signals in [&["TERM"][..], &["INT"], &["INT", "INT"]] {
         let stage = Stage::new();
@@ -221,7 +221,7 @@ fn a_moved_goal_moves_the_plan_in_a_namespace_with_ros_parameters() {
 }
 
 #[test]
-fn a_goal_that_moves_while_the_robot_drives_turns_it_round() {
+fn the_robot_turns_round_when_the_goal_moves_behind_it() {
     let stage = Stage::new();
     let node = stage.node(&[]);
     let mut robot = stage.robot(&[]);
@@ -245,7 +245,7 @@ fn a_goal_that_moves_while_the_robot_drives_turns_it_round() {
 }
 
 #[test]
-fn what_cannot_be_run_is_refused_with_its_place_before_anything_starts() {
+fn an_invalid_configuration_is_refused_with_file_line_and_key_before_anything_starts() {
     let stage = Stage::new();
     let (text, model) = (stage::shipped_config(), stage::model());
     let refused = |text: &str, named: &[&str]| {

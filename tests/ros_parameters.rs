@@ -148,7 +148,7 @@ fn every_parameter_is_listed_described_set_and_refused() {
 }
 
 #[test]
-fn all_or_nothing_with_the_rule_and_an_event() {
+fn an_atomic_request_sets_all_values_or_none_and_publishes_an_event() {
     let stage = Stage::new();
     let _node = stage.node(&[]);
     let mut client = client(&stage, NODE);
@@ -193,7 +193,7 @@ fn all_or_nothing_with_the_rule_and_an_event() {
 }
 
 #[test]
-fn what_is_given_at_start_overrides_the_configuration() {
+fn a_parameter_given_at_start_overrides_the_configuration() {
     let stage = Stage::new();
     let (config, model) = (stage::config_file(), stage::model());
     let own = ["--config", &config, "--model", &model, "--ros-args", "-r", "__ns:=/robot_1"];
@@ -226,7 +226,7 @@ fn what_is_given_at_start_overrides_the_configuration() {
         ] {
             assert_eq!(get(&mut client, name), value, "{name}");
         }
-        node.says("parameter `planner.horison` was given, but there is none of this name; is `planner.horizon` meant?");
+        node.says("parameter `planner.horison` was given, but the node has no such parameter; did you mean `planner.horizon`?");
     }
     for (given, named) in [
         ("planner.horizon:=9.0", "parameter planner.horizon: 9: must be of type integer, got double"),
@@ -258,7 +258,7 @@ fn driving(stage: &Stage, given: &str) -> (stage::Node, Robot, Robot) {
 }
 
 #[test]
-fn settings_change_while_it_drives_without_a_zeroed_command() {
+fn settings_change_while_the_robot_drives_without_a_command_of_zero() {
     let stage = Stage::new();
     let (_node, mut robot, mut client) = driving(&stage, LIGHT);
     robot.ask("actions");
@@ -302,7 +302,7 @@ fn settings_change_while_it_drives_without_a_zeroed_command() {
 }
 
 #[test]
-fn a_goal_set_as_parameter_moves_the_plan_and_none_stops_it() {
+fn a_goal_set_as_a_parameter_moves_the_plan_and_an_empty_goal_stops_the_robot() {
     let stage = Stage::new();
     // All candidates: how near a plan comes to its goal is chance with few.
     let (node, mut robot, mut client) = driving(&stage, "/**: {ros__parameters: {use_sim_time: false}}");
@@ -334,7 +334,7 @@ fn a_goal_set_as_parameter_moves_the_plan_and_none_stops_it() {
 }
 
 #[test]
-fn two_nodes_in_two_namespaces_do_not_hear_each_other() {
+fn two_nodes_in_two_namespaces_do_not_affect_each_other() {
     let stage = Stage::new();
     let nodes = ["/robot_1", "/robot_2"].map(|namespace| stage.node_with_parameters(namespace));
     let mut client = client(&stage, "/robot_1/df_planner");
@@ -357,7 +357,7 @@ fn two_nodes_in_two_namespaces_do_not_hear_each_other() {
 }
 
 #[test]
-fn what_was_set_outlives_a_cleanup_and_what_configure_reads_is_set_before() {
+fn set_values_outlive_a_cleanup_and_settings_that_configure_reads_can_be_set_before_it() {
     let stage = Stage::new();
     let node = stage.node_given(&["autostart:=false"]);
     let mut client = client(&stage, NODE);

@@ -1,4 +1,4 @@
-//! What an operator sees, received by rclpy while the node drives: plan, futures, guidance and diagnostics; and that the shipped
+//! What an operator sees, received by rclpy while the node drives: plan, rollouts, guidance and diagnostics; and that the shipped
 //! views (config/planner.rviz, config/foxglove_layout.json) show topics, fields and diagnostics that there are.
 #![cfg(feature = "ros")]
 
@@ -21,7 +21,7 @@ const GOAL: [f64; 2] = [5.5, 3.5];
 const PERIOD_S: f64 = 0.05;
 /// Of the shipped configuration.
 const CANDIDATES: usize = 4;
-const FUTURES: usize = 8;
+const ROLLOUTS: usize = 8;
 /// visualization_msgs/Marker.
 const LINE_STRIP: i64 = 4;
 const ADD: i64 = 0;
@@ -30,7 +30,7 @@ const DELETEALL: i64 = 3;
 #[derive(Debug, Deserialize)]
 struct Seen {
     plan: Vec<Plan>,
-    futures: Vec<Vec<Marker>>,
+    rollouts: Vec<Vec<Marker>>,
     guidance: Vec<Vec<Status>>,
     diagnostics: Vec<Vec<Status>>,
 }
@@ -103,7 +103,7 @@ fn look(viewer: &mut Robot, seconds: f64) -> Seen {
 }
 
 #[test]
-fn plan_futures_guidance_and_diagnostics_say_what_the_node_does() {
+fn plan_rollouts_guidance_and_diagnostics_agree_with_what_the_node_does() {
     let stage = Stage::new();
     let (_node, _robot, mut viewer) = driving(&stage);
     let seen = look(&mut viewer, 3.5);
@@ -125,11 +125,11 @@ fn plan_futures_guidance_and_diagnostics_say_what_the_node_does() {
     let at_goal = seen.plan.iter().filter(|plan| distance(*plan.points.last().unwrap(), GOAL) < 0.05).count();
     assert!(at_goal * 2 > seen.plan.len(), "{at_goal} of {} plans end at the goal", seen.plan.len());
 
-    assert!(seen.futures.len() >= 20, "{} drawings", seen.futures.len());
-    for markers in &seen.futures {
+    assert!(seen.rollouts.len() >= 20, "{} drawings", seen.rollouts.len());
+    for markers in &seen.rollouts {
         let (clear, lines) = markers.split_first().unwrap();
-        assert_eq!((clear.action, lines.len()), (DELETEALL, FUTURES));
-        let candidate = |line: &Marker| line.id as usize / (FUTURES / CANDIDATES);
+        assert_eq!((clear.action, lines.len()), (DELETEALL, ROLLOUTS));
+        let candidate = |line: &Marker| line.id as usize / (ROLLOUTS / CANDIDATES);
         let green = lines.iter().max_by(|a, b| a.color[1].total_cmp(&b.color[1])).unwrap();
         let red = lines.iter().max_by(|a, b| a.color[0].total_cmp(&b.color[0])).unwrap();
         assert!(green.color[1] == 1.0 && red.color[0] == 1.0, "colours span green to red: {lines:?}");
@@ -151,11 +151,11 @@ fn plan_futures_guidance_and_diagnostics_say_what_the_node_does() {
         assert!((costs.iter().map(|cost| cost.number("share")).sum::<f64>() - 1.0).abs() < 2e-4, "{costs:?}");
         let total = costs.iter().map(|cost| cost.number("mean")).sum::<f64>();
         assert!((total - whole.number("chosen_cost")).abs() < 1e-4, "{statuses:?}");
-        assert!(costs.iter().all(|cost| cost.number("spread") >= 0.0 && cost.hardware_id == "df_planner"));
+        assert!(costs.iter().all(|cost| cost.number("std") >= 0.0 && cost.hardware_id == "df_planner"));
         assert_eq!(whole.number("candidates"), CANDIDATES as f64);
-        let left_out: f64 =
-            ["denoising_steps", "guided_steps", "tokens"].map(|k| whole.number(&format!("left_out.{k}"))).iter().sum();
-        assert_eq!(whole.level, u8::from(left_out > 0.0), "{whole:?}");
+        let skipped: f64 =
+            ["denoising_steps", "guided_steps", "tokens"].map(|k| whole.number(&format!("skipped.{k}"))).iter().sum();
+        assert_eq!(whole.level, u8::from(skipped > 0.0), "{whole:?}");
     }
     let guided = |status: &Status| status.number("guided_steps") > 0.0 && status.number("gradient_norm") > 0.0;
     assert!(seen.guidance.iter().any(|statuses| guided(&statuses[2])), "no plan was guided");
@@ -179,7 +179,7 @@ fn plan_futures_guidance_and_diagnostics_say_what_the_node_does() {
     for group in ["position", "velocity"] {
         assert!((0.0..1.0).contains(&status.number(&format!("age_s.{group}"))), "{status:?}");
     }
-    assert!(["plan", "rest_of_plan", "hold", "ramp", "safe"].contains(&status.text("rung")), "{status:?}");
+    assert!(["plan", "rest_of_plan", "hold", "ramp", "safe"].contains(&status.text("fallback_level")), "{status:?}");
     // What the documentation says a user can compare it with.
     let model = root().join("models/point_maze");
     let script = "cat checkpoint.json contract.yaml weights.bpk | sha256sum";
@@ -189,7 +189,7 @@ fn plan_futures_guidance_and_diagnostics_say_what_the_node_does() {
 }
 
 #[test]
-fn nothing_outside_its_namespace_is_claimed() {
+fn a_node_in_a_namespace_has_no_topics_and_services_outside_it() {
     let stage = Stage::new();
     let _node = stage.node_with_parameters("/robot_1");
     let mut viewer = stage.peer("viewer.py", &["--ros-args", "-r", "__ns:=/robot_1"]);
@@ -230,7 +230,7 @@ enum What {
 }
 
 #[test]
-fn the_shipped_views_show_what_there_is() {
+fn every_topic_and_field_in_the_shipped_views_exists() {
     let stage = Stage::new();
     let (_node, _robot, mut viewer) = driving(&stage);
     let seen = look(&mut viewer, 1.5);

@@ -13,8 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use df_planner::ros::{Listening, WorldNames, WorldNode};
-use df_planner::sim::{MAP_FRAME, ROBOT_FRAME, Topics};
+use df_planner::sim::{MAP_FRAME, ROBOT_FRAME, Topics, WorldInbox, WorldLink, WorldNames};
 use stage::Stage;
 
 const PERIOD: Duration = Duration::from_millis(20);
@@ -53,10 +52,10 @@ fn main() {
     let world = stage.enter(|| {
         let Topics { odometry, force, goal } = Topics::default();
         let (map_frame, robot_frame) = (MAP_FRAME.into(), ROBOT_FRAME.into());
-        let rollouts = "df_planner/futures".into();
-        WorldNode::open(WorldNames { odometry, force, goal, rollouts, clock: false, map_frame, robot_frame }).unwrap()
+        let rollouts = "df_planner/rollouts".into();
+        WorldLink::open(WorldNames { odometry, force, goal, rollouts, clock: false, map_frame, robot_frame }).unwrap()
     });
-    let listening = world.listening.clone();
+    let listening = world.inbox.clone();
     let stop = Arc::new(AtomicBool::new(false));
     let robot = stand_still(world, stop.clone());
 
@@ -114,7 +113,7 @@ fn run(program: &str, arguments: &[&str]) {
 }
 
 /// Odometry at the node's rate, and the goal.
-fn stand_still(world: WorldNode, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
+fn stand_still(world: WorldLink, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         let start = Instant::now();
         for k in 0u32.. {
@@ -132,14 +131,14 @@ fn stand_still(world: WorldNode, stop: Arc<AtomicBool>) -> std::thread::JoinHand
 }
 
 /// Period errors of the actions as they arrive, milliseconds, and how many did not arrive at all.
-fn receive(listening: &Listening, seconds: f64) -> (Vec<f64>, i64) {
+fn receive(listening: &WorldInbox, seconds: f64) -> (Vec<f64>, i64) {
     let patience = Duration::from_secs(5);
-    let (mut stamp_ns, _) = listening.await_force(0, patience).expect("an action");
+    let (mut stamp_ns, _) = listening.wait_for_force(0, patience).expect("an action");
     let (first_ns, first_count) = (stamp_ns, listening.forces());
     let (mut errors, mut last) = (Vec::new(), None::<Instant>);
     let until = Instant::now() + Duration::from_secs_f64(seconds);
     while Instant::now() < until {
-        let (next_ns, _) = listening.await_force(stamp_ns + 1, patience).expect("an action");
+        let (next_ns, _) = listening.wait_for_force(stamp_ns + 1, patience).expect("an action");
         let now = Instant::now();
         if let Some(last) = last.replace(now) {
             errors.push(error_ms(now.duration_since(last).as_nanos() as i64));

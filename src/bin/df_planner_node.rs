@@ -1,4 +1,4 @@
-//! The planner as a ROS 2 node: arguments and wiring only.
+//! The planner as a ROS 2 node. Parses the arguments; `df_planner::ros::run` does the work.
 
 /// Plans with a trained checkpoint and drives the robot over ROS 2 topics.
 ///
@@ -17,10 +17,10 @@ struct Arguments {
     /// The checkpoint directory that df_train wrote.
     #[arg(long, value_name = "DIR")]
     model: Option<std::path::PathBuf>,
-    /// What plans: cpu, flex; tch, cuda:N and wgpu:N as built in.
+    /// The device that plans: cpu, flex; tch, cuda:N and wgpu:N if built in.
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
-    /// Replaces planner.seed of the configuration.
+    /// Overrides planner.seed of the configuration.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(0..))]
     seed: Option<i64>,
 }
@@ -31,7 +31,7 @@ fn main() -> std::process::ExitCode {
     use df_planner::ros::{Options, own_arguments, run};
 
     let Arguments { config, model, device, seed } = Arguments::parse_from(own_arguments());
-    match run(Options { config, model, device, seed }) {
+    match run(Options { config, model, device, seed, before_plan: None }) {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("df_planner_node: {error}");
@@ -40,7 +40,7 @@ fn main() -> std::process::ExitCode {
     }
 }
 
-/// Without the feature the program still exists, so that `colcon build` always installs it.
+/// The program exists also without the feature, because `colcon build` installs it always.
 #[cfg(not(feature = "ros"))]
 fn main() -> std::process::ExitCode {
     eprintln!("df_planner_node: built without ROS 2; build it with the feature `ros` (it is on by default)");

@@ -11,17 +11,19 @@ use df_planner::sim::{Demonstration, Maze, Recording, STEP_S, Topics};
 use indicatif::{ProgressBar, ProgressStyle};
 #[cfg(feature = "ros")]
 use {
-    df_planner::ros::{WorldNames, WorldNode, own_arguments, system_ns},
-    df_planner::sim::{GOAL_TOLERANCE_M, MAP_FRAME, Moment, Picture, ROBOT_FRAME, Summary, Trial},
+    df_planner::ros::{own_arguments, system_ns},
+    df_planner::sim::{
+        GOAL_TOLERANCE_M, MAP_FRAME, Moment, Picture, ROBOT_FRAME, Summary, Trial, WorldLink, WorldNames,
+    },
     std::sync::Arc,
     std::sync::atomic::{AtomicBool, Ordering},
     std::time::{Duration, Instant},
 };
 
-/// The goal is said again every half second.
+/// The goal is published every half second.
 #[cfg(feature = "ros")]
 const GOAL_EVERY_STEPS: u32 = 50;
-/// How long the planner's diagnostics are waited for at the end.
+/// The maximum wait for the planner's diagnostics at the end.
 #[cfg(feature = "ros")]
 const DIAGNOSTICS_WAIT: Duration = Duration::from_millis(1500);
 
@@ -94,8 +96,8 @@ struct RunArguments {
     /// Write the summary as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Topic of the planner's sampled futures
-    #[arg(long, default_value = "df_planner/futures")]
+    /// Topic of the planner's rollouts
+    #[arg(long, alias = "futures", default_value = "df_planner/rollouts")]
     rollouts: String,
     /// Take the topics from this contract
     #[arg(long, value_name = "FILE")]
@@ -187,7 +189,7 @@ fn run(_: RunArguments) -> Result<ExitCode> {
 #[cfg(feature = "ros")]
 fn run(arguments: RunArguments) -> Result<ExitCode> {
     let topics = topics(arguments.config)?;
-    let node = WorldNode::open(WorldNames {
+    let node = WorldLink::open(WorldNames {
         odometry: topics.odometry,
         force: topics.force,
         goal: topics.goal,
@@ -199,9 +201,9 @@ fn run(arguments: RunArguments) -> Result<ExitCode> {
     let mut trial = Trial::draw(Maze::demo(), arguments.seed);
     let moments = drive(&node, &mut trial, arguments.wait_s, arguments.timeout_s)?;
 
-    // The planner tells of itself once a second; a short drive may end before it has.
-    let heard_by = Instant::now() + DIAGNOSTICS_WAIT;
-    while node.listening.diagnostic("planning_latency_ms_p50").is_none() && Instant::now() < heard_by {
+    // The planner publishes diagnostics once a second. A short drive may end before the first ones.
+    let give_up_at = Instant::now() + DIAGNOSTICS_WAIT;
+    while node.inbox.diagnostic("planning_latency_ms_p50").is_none() && Instant::now() < give_up_at {
         std::thread::sleep(Duration::from_secs_f64(STEP_S));
     }
     let summary = Summary {
@@ -210,13 +212,13 @@ fn run(arguments: RunArguments) -> Result<ExitCode> {
         seconds: trial.reached_at_s(),
         elapsed_s: trial.elapsed_s(),
         way_m: trial.way_m(),
-        actions: node.listening.forces(),
-        received_rate_hz: node.listening.force_rate_hz(),
-        achieved_rate_hz: node.listening.diagnostic("achieved_rate_hz"),
-        planning_latency_ms_p50: node.listening.diagnostic("planning_latency_ms_p50"),
-        planning_latency_ms_p99: node.listening.diagnostic("planning_latency_ms_p99"),
-        deadline_misses: node.listening.diagnostic("deadline_misses"),
-        plans_cut_short: node.listening.diagnostic("plans_cut_short"),
+        actions: node.inbox.forces(),
+        received_rate_hz: node.inbox.force_rate_hz(),
+        achieved_rate_hz: node.inbox.diagnostic("achieved_rate_hz"),
+        planning_latency_ms_p50: node.inbox.diagnostic("planning_latency_ms_p50"),
+        planning_latency_ms_p99: node.inbox.diagnostic("planning_latency_ms_p99"),
+        deadline_misses: node.inbox.diagnostic("deadline_misses"),
+        plans_cut_short: node.inbox.diagnostic("plans_cut_short"),
     };
     print!("{summary}");
     if let Some(file) = arguments.report {
@@ -242,9 +244,9 @@ fn run(arguments: RunArguments) -> Result<ExitCode> {
 }
 
 /// Steps the world by absolute deadlines until the trial is over. Its clock starts with the planner's first force.
-/// Returns what the planner foresaw, and when.
+/// Returns the planner's rollouts with their times.
 #[cfg(feature = "ros")]
-fn drive(node: &WorldNode, trial: &mut Trial, wait_s: f64, timeout_s: f64) -> Result<Vec<Moment>> {
+fn drive(node: &WorldLink, trial: &mut Trial, wait_s: f64, timeout_s: f64) -> Result<Vec<Moment>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, stop.clone())?;
@@ -256,18 +258,18 @@ fn drive(node: &WorldNode, trial: &mut Trial, wait_s: f64, timeout_s: f64) -> Re
         let due = step * k;
         std::thread::sleep((start + due).saturating_duration_since(Instant::now()));
         let stopped = stop.load(Ordering::Relaxed);
-        if stopped && node.listening.forces() == 0 {
+        if stopped && node.inbox.forces() == 0 {
             bail!("interrupted while waiting for the planner's first force");
         }
         if stopped || trial.elapsed_s() >= timeout_s {
             break;
         }
-        if node.listening.forces() > 0 {
-            let force = node.listening.force(system_ns()).unwrap_or_default();
+        if node.inbox.forces() > 0 {
+            let force = node.inbox.force(system_ns()).unwrap_or_default();
             if trial.step(force.into()) {
                 break;
             }
-            if let Some(rollouts) = node.listening.take_futures() {
+            if let Some(rollouts) = node.inbox.take_rollouts() {
                 let rollouts = rollouts.into_iter().map(|line| line.into_iter().map(Into::into).collect()).collect();
                 moments.push(Moment { time_s: trial.elapsed_s(), rollouts });
             }

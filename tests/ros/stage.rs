@@ -90,14 +90,12 @@ impl Stage {
 
     /// The node with these arguments only.
     pub fn bare_node(&self, arguments: &[&str]) -> Node {
-        self.node_in(&[], arguments)
+        self.node_from(Command::new(env!("CARGO_BIN_EXE_df_planner_node")).args(arguments))
     }
 
-    /// The node with these environment variables and arguments only.
-    pub fn node_in(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Node {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_df_planner_node"));
-        command.envs(environment.iter().copied());
-        let mut child = self.start(command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()));
+    /// The node as `command` starts it.
+    pub fn node_from(&self, command: &mut Command) -> Node {
+        let mut child = self.start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()));
         let stderr = Arc::new(Mutex::new(String::new()));
         let (mut pipe, written) = (child.stderr.take().unwrap(), stderr.clone());
         std::thread::spawn(move || {
@@ -157,9 +155,6 @@ impl Stage {
     }
 
     fn start(&self, command: &mut Command) -> Child {
-        if command.get_program() == env!("CARGO_BIN_EXE_df_planner_node") {
-            command.stderr(Stdio::piped());
-        }
         command
             .env("ROS_DOMAIN_ID", self.domain.to_string())
             .env("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")

@@ -1,6 +1,6 @@
 """Somebody who looks, for tests/ros_sight.rs: subscribes as RViz or Foxglove do. Steered by lines on stdin; answers are JSON lines.
 
-    watch           subscribe to the planner's plan, futures, guidance and diagnostics
+    watch           subscribe to the planner's plan, rollouts, guidance and diagnostics
     look S          collect for S seconds; answers with what came, per topic
     topics          what the planner publishes and subscribes to: topic -> type
     services        the names of the planner's services
@@ -57,7 +57,7 @@ def statuses(message):
 
 WATCHED = {
     "plan": (Path, "df_planner/plan", path),
-    "futures": (MarkerArray, "df_planner/futures", markers),
+    "rollouts": (MarkerArray, "df_planner/rollouts", markers),
     "guidance": (DiagnosticArray, "df_planner/guidance", statuses),
     "diagnostics": (DiagnosticArray, "/diagnostics", statuses),
 }

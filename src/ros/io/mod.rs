@@ -1,0 +1,18 @@
+//! The topics of the contract: observations, goal, maps and transforms in, action out.
+//! Decoded samples enter the control loop through [`SampleSink`].
+
+mod action_publisher;
+mod geometry;
+mod goals;
+mod grid_message;
+mod mailbox;
+mod maps;
+mod sample_sink;
+mod subscriptions;
+mod tf_listener;
+
+pub use action_publisher::{ActionError, ActionPublisher};
+pub use mailbox::Mailbox;
+pub use maps::Maps;
+pub use sample_sink::{LastReceived, SampleSink};
+pub use subscriptions::Subscriptions;

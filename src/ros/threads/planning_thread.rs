@@ -1,0 +1,52 @@
+//! The planning thread: answers the newest request, one at a time. It may take any time; the
+//! control thread does not wait for it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use super::shared::Shared;
+use super::thread_panic::{ThreadPanic, panic_message};
+use df_planning::{Plan, PlanError, PlanRequest};
+use crate::ros::lock::lock;
+
+/// The thread's stack, bytes. Differentiation goes through deep graphs.
+const STACK_BYTES: usize = 16 << 20;
+const THREAD: &str = "planning";
+
+/// Starts the planning thread. It ends when the requests are closed. `plan` answers a request,
+/// `show` draws a plan after the control loop has it.
+///
+/// A panic of `plan` ends the thread, because the planner's state may be invalid.
+///
+/// # Errors
+/// The system gives no thread.
+pub fn start_planning_thread(
+    shared: Shared,
+    mut plan: impl FnMut(&PlanRequest) -> Result<Plan, PlanError> + Send + 'static,
+    mut show: impl FnMut(&Plan) + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(THREAD.into()).stack_size(STACK_BYTES).spawn(move || {
+        while let Some(request) = shared.requests.take() {
+            let started = Instant::now();
+            let answer = catch_unwind(AssertUnwindSafe(|| plan(&request)));
+            let latency = started.elapsed();
+            let (answer, result) = match answer {
+                Ok(answer) => (answer, Ok(())),
+                Err(panic) => (Err(PlanError::Panicked(panic_message(&*panic))), Err(panic)),
+            };
+            lock(&shared.telemetry).record_plan(latency, answer.as_ref().ok());
+            let shown = answer.as_ref().ok().cloned();
+            lock(&shared.control).accept(answer);
+            shared.is_planning.store(false, Ordering::Relaxed);
+            shared.time.notify();
+            if let Some(plan) = shown {
+                show(&plan);
+            }
+            if result.is_err() {
+                return ThreadPanic::report(&shared.panics, THREAD, result);
+            }
+        }
+    })
+}

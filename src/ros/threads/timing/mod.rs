@@ -1,0 +1,7 @@
+//! When a tick is due: deadlines on the steady clock, or lock step with a simulator.
+
+mod lock_step;
+mod pacing;
+
+pub use lock_step::LockStep;
+pub use pacing::Pacer;
