@@ -27,7 +27,11 @@ pub fn load_planner(checkpoint: &Path, config: &Config, layout: &Layout, device:
     #[cfg(not(feature = "training"))]
     let denoiser: Box<dyn Denoiser + Send> = match device {
         "cpu" => Box::new(loaded.cpu_denoiser(checkpoint).map_err(|e| refused(e.to_string()))?),
-        _ => return Err(refused(format!("device `{device}`: this program was built without Burn (Cargo feature `training`); available here: cpu"))),
+        _ => {
+            return Err(refused(format!(
+                "device `{device}`: this program was built without Burn (Cargo feature `training`); available here: cpu"
+            )));
+        }
     };
     let schedule = loaded.schedule();
     Planner::new(denoiser, &config.planning(), layout.clone(), loaded.normaliser, schedule)

@@ -4,7 +4,7 @@
 mod program;
 
 #[cfg(feature = "sim")]
-fn main() -> anyhow::Result<std::process::ExitCode> {
+fn main() -> std::process::ExitCode {
     program::run_program()
 }
 

@@ -186,7 +186,7 @@ goal: {topic: goal, type: geometry_msgs/msg/PoseStamped, fields: [pose.position.
             let (log, entries) = log_channel();
             let channels = layout.frame_channels();
             let normaliser = Normaliser::new(vec![0.0; channels], vec![1.0; channels]);
-            let control = Arc::new(Mutex::new(ControlLoop::new(&config, &layout, &normaliser)));
+            let control = Arc::new(Mutex::new(ControlLoop::new(&config.planning(), &layout, &normaliser)));
             let sink = SampleSink::new(control, log.clone(), false, 1);
             let goals = Goals::new(config.contract.goal.unwrap(), bound.goal.unwrap(), sink, TfListener::new(log));
             Self { goals, entries, start: Instant::now() }

@@ -14,7 +14,7 @@ use crate::config::Config;
 use df_planning::OperatingMode;
 use df_message::AmentDefinitions;
 use df_core::{Bound, bind};
-use df_training::model::checkpoint_digest;
+use df_engine::checkpoint_digest;
 use df_planning::{Command, ControlLoop};
 use crate::ros::io::{ActionPublisher, LastReceived, Maps, SampleSink, Subscriptions};
 use crate::ros::lock::lock;
@@ -52,13 +52,13 @@ impl Assembly {
     ) -> Result<Self, NodeError> {
         let mut config = Config::load(&settings.config)?;
         config.mode = settings.mode.unwrap_or(config.mode);
-        let bound = bind(&config, &AmentDefinitions::from_env())?;
-        let layout = Layout::new(config.contract.frame_stack, bound.modalities(&config));
+        let bound = bind(&config.contract, &AmentDefinitions::from_env())?;
+        let layout = Layout::new(config.contract.frame_stack, bound.modalities(&config.contract));
         let (config, goal) = parameters.configure(&config, GoalShape::of(&config, &layout))?;
         let planner = load_planner(settings, &config, &layout)?;
 
         let shared = Shared {
-            control: Arc::new(Mutex::new(ControlLoop::new(&config, &layout, planner.normaliser()))),
+            control: Arc::new(Mutex::new(ControlLoop::new(&config.planning(), &layout, planner.normaliser()))),
             telemetry: Arc::default(),
             requests: Arc::default(),
             is_planning: Arc::default(),

@@ -3,7 +3,7 @@
 use super::parameters::ParameterError;
 use super::settings::SettingsError;
 use df_core::ConfigError;
-use df_training::model::CheckpointError;
+use df_engine::CheckpointError;
 use df_planning::PlanError;
 use crate::ros::node_handle::RosError;
 

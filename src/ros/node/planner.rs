@@ -19,7 +19,7 @@ use df_core::{History, Layout};
 pub fn load_planner(settings: &Settings, config: &Config, layout: &Layout) -> Result<Planner, NodeError> {
     let refuse = |cause| NodeError::Planner { checkpoint: settings.model.display().to_string(), cause };
     let checkpoint: &Path = &settings.model;
-    let mut planner = Planner::load(checkpoint, config, layout, &settings.device).map_err(refuse)?;
+    let mut planner = crate::load_planner(checkpoint, config, layout, &settings.device).map_err(refuse)?;
     let goal = config.contract.goal.as_ref().and_then(|goal| layout.modality(&goal.group));
     let request = PlanRequest {
         tick_ns: 0,

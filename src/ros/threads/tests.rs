@@ -28,7 +28,7 @@ fn shared(simulated: bool) -> (Shared, mpsc::Receiver<LogEntry>, mpsc::Receiver<
     let (log, entries) = log_channel();
     let (panics, panicked) = mpsc::channel(1);
     let normaliser = Normaliser::new(vec![0.0; 2], vec![1.0; 2]);
-    let mut control = ControlLoop::new(&config, &layout, &normaliser);
+    let mut control = ControlLoop::new(&config.planning(), &layout, &normaliser);
     control.observe(0, if simulated { 0 } else { system_ns() }, &[0.0]);
     let shared = Shared {
         control: Arc::new(Mutex::new(control)),

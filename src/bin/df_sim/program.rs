@@ -104,7 +104,8 @@ struct RunArguments {
     config: Option<PathBuf>,
 }
 
-fn main() -> ExitCode {
+/// Parses the arguments and runs a command.
+pub(crate) fn run_program() -> ExitCode {
     // What follows --ros-args is for ROS.
     #[cfg(feature = "ros")]
     let arguments = Arguments::parse_from(own_arguments());
