@@ -6,7 +6,7 @@
 #   scripts/demo.sh --runs N [--seed S] N drives with the seeds S, S+1, ...; fails if fewer than 90 % reach their goals
 #
 #   DF_CONFIG, DF_MODEL   the configuration and the checkpoint (config/point_maze_mapped.yaml, models/point_maze)
-#   DF_BIN                where the programs lie (the target folder's debug/)
+#   DF_BIN                where the programs lie (the target folder's release/)
 #   DF_OUT                where logs and reports go (out/demo)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -21,7 +21,7 @@ while [ $# -gt 0 ]; do
 done
 config=${DF_CONFIG:-config/point_maze_mapped.yaml}
 model=${DF_MODEL:-models/point_maze}
-bin=${DF_BIN:-${CARGO_TARGET_DIR:-target}/debug}
+bin=${DF_BIN:-${CARGO_TARGET_DIR:-target}/release}
 out=${DF_OUT:-out/demo}
 mkdir -p "$out"
 

@@ -4,8 +4,11 @@
 //! rules between them. A build without the feature `training` ignores the section `training`; one without `recordings`
 //! ignores `columns`.
 
+mod deprecated;
+
 use std::path::Path;
 
+pub use deprecated::current_key;
 use df_core::settings::{ValidationError, Setting};
 use df_core::{ConfigError, Contract, Document};
 #[cfg(feature = "recordings")]
@@ -42,6 +45,8 @@ pub struct Config {
     /// The section `columns`.
     #[cfg(feature = "recordings")]
     pub columns: ColumnsConfig,
+    /// Old names of keys that the file uses. The program that reads it prints them.
+    pub warnings: Vec<String>,
 }
 
 /// Every key at the top of a file.
@@ -80,8 +85,19 @@ impl Config {
         Self::read(Document::new(text, file))
     }
 
+    /// [`Config::load`], with its warnings on the standard error.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_and_warn(file: &Path) -> Result<Self, ConfigError> {
+        let config = Self::load(file)?;
+        config.warnings.iter().for_each(|warning| eprintln!("warning: {}: {warning}", file.display()));
+        Ok(config)
+    }
+
     fn read(document: Document) -> Result<Self, ConfigError> {
         document.read::<TopLevel>()?;
+        let warnings = deprecated::warnings(&document.text);
         let model = document.section("model")?;
         #[cfg(feature = "training")]
         let training: TrainingConfig = document.section("training")?;
@@ -101,6 +117,7 @@ impl Config {
             reading,
             #[cfg(feature = "recordings")]
             columns,
+            warnings,
         };
         config.check().map_err(|broken| config.contract.document.locate(broken))?;
         Ok(config)

@@ -67,8 +67,9 @@ enum Asked {
 
 /// Parses the arguments and replays.
 pub(crate) fn run() -> anyhow::Result<()> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).without_time().init();
     let arguments = Arguments::parse();
-    let mut config = Config::load(&arguments.config)?;
+    let mut config = Config::load_and_warn(&arguments.config)?;
     config.planner.seed = arguments.seed.unwrap_or(config.planner.seed);
     let data = config.data();
     let opened = open_bound(&data, &arguments.bag)?;

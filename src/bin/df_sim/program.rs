@@ -154,7 +154,7 @@ fn record(arguments: RecordArguments) -> Result<()> {
 /// The world's topics as a contract names them; their types must be the world's.
 fn topics(config: Option<PathBuf>) -> Result<Topics> {
     let Some(file) = config else { return Ok(Topics::default()) };
-    let config = Config::load(&file)?;
+    let config = Config::load_and_warn(&file)?;
     let refuse = |key: &str, value: &str, expected| config.refuse(key, value, format!("df_sim has {expected}"));
     let contract = &config.contract;
     let mut topics = Topics::default();

@@ -30,6 +30,7 @@ enum Command {
 
 /// Parses the arguments and runs a command.
 pub(crate) fn run() -> anyhow::Result<()> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).without_time().init();
     let arguments = Arguments::parse();
     match arguments.command {
         Some(Command::Inspect(arguments)) => inspect::run(&arguments),

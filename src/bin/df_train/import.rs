@@ -63,7 +63,7 @@ enum Architecture {
 }
 
 pub fn run(arguments: &Import) -> anyhow::Result<()> {
-    let config = Config::load(&arguments.config)?;
+    let config = Config::load_and_warn(&arguments.config)?;
     let weights = ForeignWeights::open(&arguments.weights)?.rename(&renames(&arguments.rename)?)?;
     let (layout, given) = normaliser(arguments, &config)?;
     let sources = [arguments.weights.display().to_string()].into_iter().chain(arguments.bag.iter().cloned()).collect();

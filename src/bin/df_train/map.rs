@@ -33,7 +33,7 @@ pub fn run(arguments: &Map) -> anyhow::Result<()> {
         "--out: {}: must end in .yaml",
         file.display()
     );
-    let config = Config::load(&arguments.config)?;
+    let config = Config::load_and_warn(&arguments.config)?;
     let of_goal = config.contract.goal.as_ref().map(|goal| &goal.group);
     let group = arguments.group.as_ref().or(of_goal).context("no goal, so --group must say what the position is")?;
     let map = ground(&df_data::inputs(&arguments.bag)?, &config.data(), group, arguments.resolution)?;

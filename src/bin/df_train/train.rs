@@ -78,7 +78,7 @@ impl Cache {
 }
 
 pub fn run(arguments: &Train) -> anyhow::Result<()> {
-    let mut config = Config::load(&arguments.config)?;
+    let mut config = Config::load_and_warn(&arguments.config)?;
     config.training.steps = arguments.steps.unwrap_or(config.training.steps);
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {

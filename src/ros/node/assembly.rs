@@ -51,6 +51,9 @@ impl Assembly {
         context: &NodeContext,
     ) -> Result<Self, NodeError> {
         let mut config = Config::load(&settings.config)?;
+        for warning in &config.warnings {
+            context.log.warn(warning, format!("{}: {warning}", settings.config.display()));
+        }
         config.mode = settings.mode.unwrap_or(config.mode);
         let bound = bind(&config.contract, &AmentDefinitions::from_env())?;
         let layout = Layout::new(config.contract.frame_stack, bound.modalities(&config.contract));

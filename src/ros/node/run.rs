@@ -15,6 +15,7 @@ use super::settings::{Options, Settings};
 use super::shutdown::shutdown_signals;
 use super::supervisor::{Services, Supervisor};
 use df_core::settings::Setting;
+use crate::config::current_key;
 use crate::ros::node_handle::NodeHandle;
 use crate::ros::report::{LogEntry, log_channel};
 use crate::ros::ros_time::RosTime;
@@ -42,11 +43,15 @@ pub fn run(options: Options) -> Result<(), NodeError> {
     values.extend(options.seed.map(|seed| ("planner.seed".into(), Ok(Setting::Integer(seed)))));
     let before_plan = options.before_plan;
     let settings = Settings::read(options, &handle)?;
+    let renamed: Vec<_> = values.iter().filter_map(|(name, _)| Some((name.clone(), current_key(name)?))).collect();
     let parameters = Parameters::new(values, settings.parameters());
     if settings.use_sim_time {
         handle.simulate_time()?;
     }
     let (log, entries) = log_channel();
+    for (old, new) in renamed {
+        log.warn(&old, format!("parameter `{old}` is now `{new}`; the old name is accepted in this release only"));
+    }
     let (panics, panicked) = mpsc::channel(MAX_PANICS);
     let graph_log = log.clone();
     handle.on_graph_warning(move |text| graph_log.warn_each(text));

@@ -1,7 +1,7 @@
 //! Finds the name that a mistyped name was meant to be.
 
 /// The most similar of `names`, if at most a third of its letters differ from `typed`.
-pub fn max_similar<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest_name<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let nearest = names.map(|name| (edit_distance(typed, name), name)).min();
     nearest.filter(|(distance, name)| *distance <= name.len() / 3).map(|(_, name)| name)
 }
@@ -35,7 +35,7 @@ mod tests {
     #[test]
     fn only_a_similar_name_is_suggested() {
         let names = || ["horizon", "eta"].into_iter();
-        assert_eq!(max_similar("horison", names()), Some("horizon"));
-        assert_eq!(max_similar("temperature", names()), None);
+        assert_eq!(nearest_name("horison", names()), Some("horizon"));
+        assert_eq!(nearest_name("temperature", names()), None);
     }
 }

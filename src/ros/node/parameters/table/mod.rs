@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use super::entry::{Change, Entry, Given, GoalShape, NOT_SET, ParameterError, Source, Target};
-use super::similar::max_similar;
+use super::similar::nearest_name;
 use df_core::settings::{ValidationError, Description, Range, Setting, wrong_type};
-use crate::config::Config;
+use crate::config::{Config, current_key};
 use df_planning::description;
 
 /// The name of the goal's parameter.
@@ -32,7 +32,7 @@ impl Parameters {
         };
         Self {
             entries: start.into_iter().map(entry).collect(),
-            given: given.into_iter().collect(),
+            given: given.into_iter().map(|(name, value)| (current_name(&name), value)).collect(),
             config: None,
             goal: None,
         }
@@ -80,7 +80,7 @@ impl Parameters {
     /// Given names that do not exist, each with a similar name that does.
     pub fn unknown(&self) -> Vec<(&str, Option<&str>)> {
         let unknown = self.given.keys().filter(|name| !self.entries.contains_key(*name));
-        unknown.map(|name| (name.as_str(), max_similar(name, self.entries.keys().map(String::as_str)))).collect()
+        unknown.map(|name| (name.as_str(), nearest_name(name, self.entries.keys().map(String::as_str)))).collect()
     }
 
     /// The parameter with this name.
@@ -166,6 +166,11 @@ impl Parameters {
         }
         Ok(())
     }
+}
+
+/// The name that a parameter has now; names of version 0.1 are accepted at start for one release.
+fn current_name(name: &str) -> String {
+    current_key(name).unwrap_or(name).into()
 }
 
 /// Adds the upper bound of the horizon, which is a setting itself.
