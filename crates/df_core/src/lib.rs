@@ -3,6 +3,7 @@
 pub mod alignment;
 mod bind;
 mod contract;
+mod contract_keys;
 mod history;
 mod layout;
 pub mod map;
@@ -15,6 +16,7 @@ pub use bind::{Bound, bind};
 pub use contract::{
     ACTION, Action, Contract, Goal, MapTopic, ObservationGroup, Qos, Reliability, Uncertainty, is_frame_id,
 };
+pub use contract_keys::{CONTRACT_KEYS, ContractKey};
 pub use history::History;
 pub use layout::{ACTION_MODALITY, Frame, Layout, Modality};
 pub use normaliser::Normaliser;

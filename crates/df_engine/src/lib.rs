@@ -66,6 +66,7 @@ pub mod conditioning_features;
 pub mod cpu_denoiser;
 mod digest;
 mod model_config;
+mod model_keys;
 pub mod preconditioning;
 mod provenance;
 
@@ -77,5 +78,6 @@ pub use conditioning_features::ConditioningFeatures;
 pub use cpu_denoiser::CpuDenoiser;
 pub use digest::checkpoint_digest;
 pub use model_config::ModelConfig;
+pub use model_keys::MODEL_KEYS;
 pub use preconditioning::Preconditioning;
 pub use provenance::{ParentCheckpoint, Provenance};

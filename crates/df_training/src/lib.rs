@@ -29,6 +29,7 @@ mod shuffled_sampler;
 mod step;
 mod trainer;
 mod training_config;
+mod training_keys;
 mod validation;
 
 pub use any_network::AnyNetwork;
@@ -47,5 +48,6 @@ pub use native_network::{InitNetwork, Network};
 pub use reference_network::ReferenceNetwork;
 pub use run::{Best, Run, Start};
 pub use trainer::train;
+pub use training_keys::TRAINING_KEYS;
 pub use training_config::{OptimizerKind, Precision, TrainingConfig};
 pub use validation::{ActionError, Band, PlanMetrics, Validation};
