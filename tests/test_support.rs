@@ -60,7 +60,6 @@ fn the_shipped_configuration_changes_in_one_place_and_keeps_its_comments() {
         .with("observations.velocity.required", true)
         .with("model.width", 16)
         .with("planner.guidance.scale", 0.0)
-        .with("training.noise_mix.questions", 0.3)
         .with("costs", "[{kind: goal, weight: 2.0}]")
         .with("action.qos.depth", 3);
     let differing: Vec<(&str, &str)> =
@@ -81,7 +80,6 @@ fn the_shipped_configuration_changes_in_one_place_and_keeps_its_comments() {
         .without("observations.velocity.required")
         .with("model.width", 128)
         .with("planner.guidance.scale", 0.1)
-        .with("training.noise_mix.questions", 0.2)
         .with("action.qos.depth", 1)
         .without("costs");
     assert_eq!(back.text(), shipped.clone().without("costs").text());
@@ -98,6 +96,7 @@ fn a_key_in_braces_is_removed_with_its_comma() {
         ("{a: 1, b: [2, 3], c: 4}", "c", "{a: 1, b: [2, 3]}"),
         ("a: {b: 'x, }', c: 1}  # {", "a.c", "a: {b: 'x, }'}  # {"),
         ("a:\n  b: 1\n  # c\n  d: 2\ne: 3", "a.b", "a:\n  # c\n  d: 2\ne: 3"),
+        ("a:    # why\n    {b: 1,\n     c: 2}\nd: 3", "a.c", "a:    # why\n    {b: 1}\nd: 3"),
         ("a:\n  - {b: 1}\n  - {b: 2}\ne: 3", "a", "e: 3"),
     ] {
         assert_eq!(
