@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use support::tools::{LAUNCH, require_tool};
 
@@ -88,16 +89,21 @@ fn the_readme_lists_the_planner_launch_arguments_and_the_other_launch_files_pass
     assert_eq!(declared("launch/replay.launch.py"), ["bag", "rate", "start_offset", "delay", "mode", "use_sim_time"]);
 }
 
+/// One test at a time: they measure time, and share a DDS domain.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// A workspace as colcon installs it, made of links, and a Python that can launch.
 struct Installed {
     python: PathBuf,
     folder: tempfile::TempDir,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Installed {
     /// None where Python cannot import launch.
     fn new() -> Option<Self> {
         let python = require_tool(&LAUNCH)?;
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().unwrap();
         let prefix = folder.path().join("install");
         let (share, lib) = (prefix.join("share/df_planner"), prefix.join("lib/df_planner"));
@@ -111,7 +117,7 @@ impl Installed {
         }
         symlink(env!("CARGO_BIN_EXE_df_planner_node"), lib.join("df_planner_node")).unwrap();
         symlink(env!("CARGO_BIN_EXE_df_sim"), lib.join("df_sim")).unwrap();
-        Some(Self { python, folder })
+        Some(Self { python, folder, _alone })
     }
 
     fn path(&self, name: &str) -> PathBuf {
