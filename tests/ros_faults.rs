@@ -84,12 +84,12 @@ fn a_burst_of_five_thousand_messages_a_second_is_driven_through() {
     let mut node = stage.node(&[]);
     let mut robot = driving(&stage, &mut node);
     robot.ask("actions");
-    let sent = robot.ask("burst 3").as_u64().unwrap();
+    let sent_hz = robot.ask("burst 3").as_f64().unwrap();
     let report = robot.ask("diagnostics");
     let actions = robot.take_actions();
     let rate = (actions.stamps.len() - 1) as f64 / (actions.stamps[actions.stamps.len() - 1] - actions.stamps[0]);
-    println!("{} messages a second: {rate:.3} actions a second; {report}", sent / 3);
-    assert!(sent > 3 * 1000, "only {sent} messages were sent: no burst");
+    println!("{sent_hz:.0} messages a second: {rate:.3} actions a second; {report}");
+    assert!(sent_hz > 4750.0, "only {sent_hz:.0} messages a second were sent, not 5,000");
     assert!((rate * PERIOD_S - 1.0).abs() < 0.02, "{rate} Hz");
     assert_eq!((&report["rung"], &report["reason"]), (&Value::from("plan"), &Value::from("")), "{report}");
     assert!(actions.finite);

@@ -55,7 +55,7 @@ fn commands(robot: &mut Robot) -> Vec<[f64; 2]> {
 }
 
 #[test]
-fn every_transition_by_service_calls() {
+fn each_state_allows_its_own_transitions_and_refuses_all_others() {
     let stage = Stage::new();
     let mut node = stage.node_given(&["autostart:=false"]);
     let mut operator = stage.peer("lifecycle.py", &[]);
@@ -107,7 +107,7 @@ fn every_transition_by_service_calls() {
         assert!(change(&mut operator, 4, "deactivate"));
         std::thread::sleep(Duration::from_millis(100));
         let last = robot.take_actions().values.last().copied();
-        assert_eq!(last.unwrap_or_default(), [0.0, 0.0], "the last command is the safe one");
+        assert_eq!(last, Some([0.0, 0.0]), "the last command is there, and is the safe one");
         assert!(commands(&mut robot).is_empty(), "none after deactivate");
         assert_state(&mut operator, "inactive");
     }
@@ -144,7 +144,7 @@ fn every_transition_by_service_calls() {
 }
 
 #[test]
-fn what_cannot_be_configured_stays_unconfigured_and_says_why() {
+fn a_node_whose_configuration_is_invalid_stays_unconfigured_and_logs_the_reason() {
     let stage = Stage::new();
     let node = stage.bare_node(&[
         "--config",
@@ -167,7 +167,7 @@ fn what_cannot_be_configured_stays_unconfigured_and_says_why() {
 
 /// A topic that rcl refuses when others have been made already: they are taken back.
 #[test]
-fn a_configuration_that_fails_half_way_leaves_nothing_behind() {
+fn a_configure_that_fails_half_way_leaves_no_publishers_behind() {
     let stage = Stage::new();
     let text = stage::shipped_config().replace("topic: goal", "topic: 9goal");
     let file = stage.file("c.yaml", &text);
