@@ -38,7 +38,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 #[test]
-fn what_ros_serializes_is_extracted() {
+fn numbers_are_extracted_from_messages_that_rclpy_serialized() {
     let definitions = AmentDefinitions::from_env();
     let dumped = python("serialize", &Value::Null);
     let dumped = dumped.as_array().unwrap();
@@ -53,7 +53,7 @@ fn what_ros_serializes_is_extracted() {
 }
 
 #[test]
-fn what_is_encoded_ros_deserializes() {
+fn rclpy_deserializes_messages_that_were_encoded_here() {
     let definitions = AmentDefinitions::from_env();
     let cases: [(&str, &[&str], &[f64]); 4] = [
         (

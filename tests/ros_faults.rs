@@ -4,11 +4,13 @@
 
 #[path = "ros/stage.rs"]
 mod stage;
+mod support;
 
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use stage::{Node, Robot, Stage, config_file, model, shipped_config};
+use stage::{Node, Robot, Stage, config_file, model};
+use support::point_maze;
 
 const PLACE: &str = "3.5 3.5";
 const GOAL: &str = "5.5 3.5";
@@ -49,15 +51,12 @@ fn assert_sound(robot: &mut Robot) -> Vec<[f64; 2]> {
 }
 
 #[test]
-fn silence_and_infinite_covariance_and_nan_end_on_the_safe_rung_and_it_recovers() {
+fn silence_infinite_covariance_and_nan_bring_the_safe_action_and_the_node_recovers() {
     let stage = Stage::new();
     // A contract that reads the covariance.
-    let text = shipped_config().replacen(
-        "    max_age_s: 0.1",
-        "    uncertainty: {variances: ['pose.covariance[0]', 'pose.covariance[7]']}\n    max_age_s: 0.1",
-        1,
-    );
-    let mut node = stage.node(&["--config", &stage.file("c.yaml", &text), "--model", &model()]);
+    let variances = "['pose.covariance[0]', 'pose.covariance[7]']";
+    let yaml = point_maze().with("observations.position.uncertainty.variances", variances);
+    let mut node = stage.node(&["--config", &stage.file("c.yaml", yaml.text()), "--model", &model()]);
     let mut robot = driving(&stage, &mut node);
     let stale = "`position` is";
     for (fault, told) in
@@ -96,7 +95,7 @@ fn a_burst_of_five_thousand_messages_a_second_is_driven_through() {
 }
 
 #[test]
-fn stamps_that_jump_back_and_forth_are_warned_of_and_never_followed_into_the_future() {
+fn stamps_that_jump_by_seconds_are_warned_of_and_never_driven_by() {
     let stage = Stage::new();
     let mut node = stage.node(&[]);
     let mut robot = driving(&stage, &mut node);
@@ -111,7 +110,7 @@ fn stamps_that_jump_back_and_forth_are_warned_of_and_never_followed_into_the_fut
 }
 
 #[test]
-fn a_peer_that_vanishes_and_returns() {
+fn a_robot_that_vanishes_brings_the_safe_action_and_drives_again_when_it_returns() {
     let stage = Stage::new();
     let mut node = stage.node(&[]);
     let robot = driving(&stage, &mut node);
@@ -124,7 +123,7 @@ fn a_peer_that_vanishes_and_returns() {
 }
 
 #[test]
-fn a_planner_that_panics_leads_through_error_processing_and_starts_anew() {
+fn a_planner_panic_leads_through_error_processing_and_the_node_can_be_configured_again() {
     let stage = Stage::new();
     let (config, model) = (config_file(), model());
     // Three seconds of plans: diagnostics, one a second, see them before the second panic as well.
@@ -178,7 +177,7 @@ fn a_model_that_is_missing_truncated_or_of_another_contract_is_refused_by_name()
         }
         Some(bytes)
     });
-    let other = stage.file("c.yaml", &shipped_config().replacen("frame_stack: 8", "frame_stack: 4", 1));
+    let other = stage.file("c.yaml", point_maze().with("frame_stack", 4).text());
     let (config, shipped) = (config_file(), model());
     for (config, model, named) in [
         (&config, &missing, &["missing", "weights.bpk"][..]),
@@ -199,12 +198,11 @@ fn a_model_that_is_missing_truncated_or_of_another_contract_is_refused_by_name()
 }
 
 #[test]
-fn a_signal_while_planning_ends_it_with_the_safe_action() {
+fn sigterm_during_a_long_plan_ends_the_node_with_the_safe_action() {
     let stage = Stage::new();
     // A plan fills the whole share of the period that it is given.
-    let text =
-        shipped_config().replace("mode: streaming", "mode: full").replace("denoising_steps: 4", "denoising_steps: 400");
-    let mut node = stage.node(&["--config", &stage.file("c.yaml", &text), "--model", &model()]);
+    let yaml = point_maze().with("planner.mode", "full").with("planner.denoising_steps", 400);
+    let mut node = stage.node(&["--config", &stage.file("c.yaml", yaml.text()), "--model", &model()]);
     let mut robot = driving(&stage, &mut node);
     let report = robot.ask("diagnostics");
     let latency_ms: f64 = report["planning_latency_ms_p50"].as_str().unwrap().parse().unwrap();

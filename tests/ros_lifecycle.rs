@@ -4,11 +4,13 @@
 
 #[path = "ros/stage.rs"]
 mod stage;
+mod support;
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use stage::{Robot, Stage};
+use support::point_maze;
 
 const PLACE: &str = "3.5 3.5";
 const GOAL: &str = "5.5 3.5";
@@ -148,7 +150,7 @@ fn a_node_whose_configuration_is_invalid_stays_unconfigured_and_logs_the_reason(
     let stage = Stage::new();
     let node = stage.bare_node(&[
         "--config",
-        &stage.file("c.yaml", &stage::shipped_config().replace("period_s: 0.05", "period_s: 0")),
+        &stage.file("c.yaml", point_maze().with("period_s", 0).text()),
         "--model",
         &stage::model(),
         "--ros-args",
@@ -169,8 +171,7 @@ fn a_node_whose_configuration_is_invalid_stays_unconfigured_and_logs_the_reason(
 #[test]
 fn a_configure_that_fails_half_way_leaves_no_publishers_behind() {
     let stage = Stage::new();
-    let text = stage::shipped_config().replace("topic: goal", "topic: 9goal");
-    let file = stage.file("c.yaml", &text);
+    let file = stage.file("c.yaml", point_maze().with("goal.topic", "9goal").text());
     let node =
         stage.bare_node(&["--config", &file, "--model", &stage::model(), "--ros-args", "-p", "autostart:=false"]);
     let mut operator = stage.peer("lifecycle.py", &[]);

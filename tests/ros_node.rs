@@ -4,10 +4,13 @@
 
 #[path = "ros/stage.rs"]
 mod stage;
+mod support;
 
 use std::time::{Duration, Instant};
 
 use stage::{Actions, Robot, Stage};
+use support::contract::ContractYaml;
+use support::point_maze;
 
 /// A free place of the demo maze, and two goals in the same corridor, to the left and to the right of it. Metres.
 const PLACE: &str = "3.5 3.5";
@@ -265,23 +268,24 @@ fn a_driving_robot_turns_round_when_its_goal_moves_behind_it() {
 #[test]
 fn an_invalid_configuration_is_refused_at_start_with_file_and_line() {
     let stage = Stage::new();
-    let (text, model) = (stage::shipped_config(), stage::model());
-    let refused = |text: &str, named: &[&str]| {
-        let file = stage.file("changed.yaml", text);
+    let (shipped, model) = (point_maze(), stage::model());
+    let refused = |yaml: ContractYaml, named: &[&str]| {
+        let file = stage.file("changed.yaml", yaml.text());
         let mut node = stage.node(&["--config", &file, "--model", &model]);
         assert_eq!(node.exit_code(), Some(1), "{}", node.stderr());
         for name in named {
             assert!(node.stderr().contains(name), "`{name}` is not in: {}", node.stderr());
         }
     };
-    let line = |key: &str| 1 + text.lines().position(|l| l.trim_start().starts_with(key)).unwrap();
-    let period = format!("changed.yaml:{}: period_s: 0", line("period_s:"));
-    refused(&text.replace("period_s: 0.05", "period_s: 0"), &[&period]);
-    refused(&text.replace("period_s:", "periods:"), &["changed.yaml", "periods"]);
-    let field = format!("changed.yaml:{}: observations.position.fields[0]", line("fields:"));
-    refused(&text.replacen("pose.pose.position.x", "pose.pose.position.w", 1), &[&field, "pose.pose.position.w"]);
+    let period = format!("changed.yaml:{}: period_s: 0", shipped.line_of("period_s"));
+    refused(shipped.clone().with("period_s", 0), &[&period]);
+    refused(shipped.clone().renamed("period_s", "periods"), &["changed.yaml", "periods"]);
+    let fields = "observations.position.fields";
+    let named = format!("changed.yaml:{}: {fields}[0]", shipped.line_of(fields));
+    let wrong = shipped.clone().with(fields, "[pose.pose.position.w, pose.pose.position.y]");
+    refused(wrong, &[&named, "pose.pose.position.w"]);
     // The checkpoint was trained at another period.
-    refused(&text.replace("period_s: 0.05", "period_s: 0.1"), &["period_s"]);
+    refused(shipped.with("period_s", 0.1), &["period_s"]);
 
     let mut nothing = stage.bare_node(&[]);
     assert_eq!(nothing.exit_code(), Some(1));

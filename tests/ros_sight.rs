@@ -103,7 +103,7 @@ fn look(viewer: &mut Robot, seconds: f64) -> Seen {
 }
 
 #[test]
-fn plan_futures_guidance_and_diagnostics_say_what_the_node_does() {
+fn plan_rollouts_guidance_and_diagnostics_show_what_the_node_does() {
     let stage = Stage::new();
     let (_node, _robot, mut viewer) = driving(&stage);
     let seen = look(&mut viewer, 3.5);
@@ -189,7 +189,7 @@ fn plan_futures_guidance_and_diagnostics_say_what_the_node_does() {
 }
 
 #[test]
-fn nothing_outside_its_namespace_is_claimed() {
+fn the_node_uses_no_topic_or_service_outside_its_namespace() {
     let stage = Stage::new();
     let _node = stage.node_with_parameters("/robot_1");
     let mut viewer = stage.peer("viewer.py", &["--ros-args", "-r", "__ns:=/robot_1"]);
@@ -230,7 +230,7 @@ enum What {
 }
 
 #[test]
-fn the_shipped_views_show_what_there_is() {
+fn the_shipped_rviz_and_foxglove_views_name_topics_and_fields_that_exist() {
     let stage = Stage::new();
     let (_node, _robot, mut viewer) = driving(&stage);
     let seen = look(&mut viewer, 1.5);

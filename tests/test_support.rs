@@ -89,7 +89,7 @@ fn the_shipped_configuration_changes_in_one_place_and_keeps_its_comments() {
 }
 
 #[test]
-fn a_key_in_braces_is_removed_with_its_comma() {
+fn keys_are_removed_and_list_items_added_in_lines_and_in_braces() {
     for (text, path, expected) in [
         ("{a: 1, b: [2, 3], c: 4}", "a", "{b: [2, 3], c: 4}"),
         ("{a: 1, b: [2, 3], c: 4}", "b", "{a: 1, c: 4}"),
@@ -105,6 +105,11 @@ fn a_key_in_braces_is_removed_with_its_comma() {
             "{text} without {path}"
         );
     }
+    let costs = point_maze().with_first("costs", "{kind: effort, weight: 2.0, of: action}");
+    let (of_lines, in_brackets) = (parsed(&costs), parsed(&costs.with("costs", "[{kind: goal, weight: 1}]")));
+    assert_eq!((of_lines.costs.len(), of_lines.costs[0].weight, in_brackets.costs.len()), (3, 2.0, 1));
+    let pair = ContractYaml::from_text("a: [{b: 1}]").with_first("a", "{b: 2}");
+    assert_eq!(pair.text(), "a: [{b: 2}, {b: 1}]\n");
     let nowhere = std::panic::catch_unwind(|| point_maze().without("planner.horison"));
     assert!(nowhere.is_err(), "a key that is not there is not removed in silence");
 }

@@ -99,6 +99,31 @@ impl ContractYaml {
         unreachable!("a path has at least one part")
     }
 
+    /// Several changes, each as in [`ContractYaml::with`].
+    ///
+    /// # Panics
+    /// As [`ContractYaml::with`].
+    pub fn with_all(self, changes: &[(&str, &str)]) -> Self {
+        changes.iter().fold(self, |yaml, (path, value)| yaml.with(path, value))
+    }
+
+    /// Puts an item at the head of a list.
+    ///
+    /// # Panics
+    /// If there is no such list, or an empty one.
+    pub fn with_first(mut self, path: &str, item: &str) -> Self {
+        let value = self.find(path).value;
+        let list = &self.text[value.clone()];
+        if list.starts_with('[') {
+            self.text.insert_str(value.start + 1, &format!("{item}, "));
+        } else {
+            assert!(list.starts_with("- "), "{path} is no list in\n{}", self.text);
+            let indent = self.text[..value.start].rfind('\n').map_or(0, |end| value.start - end - 1);
+            self.text.insert_str(value.start, &format!("- {item}\n{}", " ".repeat(indent)));
+        }
+        self
+    }
+
     /// Removes a key with all that is below it.
     ///
     /// # Panics
