@@ -22,6 +22,9 @@ const PERIOD_S: f64 = 0.05;
 /// Of the shipped configuration.
 const CANDIDATES: usize = 4;
 const FUTURES: usize = 8;
+/// Messages of each kind that are looked at, and how often more are waited for.
+const ENOUGH: usize = 20;
+const LOOKS: usize = 10;
 /// visualization_msgs/Marker.
 const LINE_STRIP: i64 = 4;
 const ADD: i64 = 0;
@@ -106,10 +109,20 @@ fn look(viewer: &mut Robot, seconds: f64) -> Seen {
 fn plan_rollouts_guidance_and_diagnostics_show_what_the_node_does() {
     let stage = Stage::new();
     let (_node, _robot, mut viewer) = driving(&stage);
-    let seen = look(&mut viewer, 3.5);
+    // 3.5 s of 20 Hz are 70 plans. A busy machine misses some: then it takes longer.
+    let mut seen = look(&mut viewer, 3.5);
+    for _ in 0..LOOKS {
+        if [seen.plan.len(), seen.futures.len(), seen.guidance.len()].into_iter().min() >= Some(ENOUGH) {
+            break;
+        }
+        let more = look(&mut viewer, 3.5);
+        seen.plan.extend(more.plan);
+        seen.futures.extend(more.futures);
+        seen.guidance.extend(more.guidance);
+        seen.diagnostics.extend(more.diagnostics);
+    }
 
-    // 3.5 s of 20 Hz are 70 plans; a busy machine misses some.
-    assert!(seen.plan.len() >= 20, "{} plans", seen.plan.len());
+    assert!(seen.plan.len() >= ENOUGH, "{} plans", seen.plan.len());
     for plan in &seen.plan {
         assert_eq!((plan.frame.as_str(), plan.stamp), ("odom", plan.stamps[0]));
         let step = |pair: &[f64]| (pair[1] - pair[0] - PERIOD_S).abs();
@@ -125,7 +138,7 @@ fn plan_rollouts_guidance_and_diagnostics_show_what_the_node_does() {
     let at_goal = seen.plan.iter().filter(|plan| distance(*plan.points.last().unwrap(), GOAL) < 0.05).count();
     assert!(at_goal * 2 > seen.plan.len(), "{at_goal} of {} plans end at the goal", seen.plan.len());
 
-    assert!(seen.futures.len() >= 20, "{} drawings", seen.futures.len());
+    assert!(seen.futures.len() >= ENOUGH, "{} drawings", seen.futures.len());
     for markers in &seen.futures {
         let (clear, lines) = markers.split_first().unwrap();
         assert_eq!((clear.action, lines.len()), (DELETEALL, FUTURES));
@@ -142,7 +155,7 @@ fn plan_rollouts_guidance_and_diagnostics_show_what_the_node_does() {
         }
     }
 
-    assert!(seen.guidance.len() >= 20, "{} statistics", seen.guidance.len());
+    assert!(seen.guidance.len() >= ENOUGH, "{} statistics", seen.guidance.len());
     for statuses in &seen.guidance {
         let names: Vec<&str> = statuses.iter().map(|status| status.name.as_str()).collect();
         assert_eq!(names, ["cost goal", "cost consistency", "guidance"].map(|part| format!("/df_planner: {part}")));
