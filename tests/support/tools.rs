@@ -17,7 +17,7 @@ pub struct Tool {
     pub get: &'static str,
 }
 
-const SETUP: &str = "`make setup-tests` installs it into .ros/test-tools";
+const SETUP: &str = "scripts/test_tools.sh (`make setup-tests`) brings what is missing from PyPI into .ros/test-tools";
 
 pub const MUJOCO: Tool = Tool { name: "mujoco", modules: "mujoco, numpy", variable: "DF_MUJOCO_PYTHON", get: SETUP };
 pub const ROSBAGS: Tool =
