@@ -33,7 +33,7 @@ unsafe impl GlobalAlloc for Counting {
 static COUNTING: Counting = Counting;
 
 #[test]
-fn evaluating_takes_no_memory() {
+fn evaluating_costs_allocates_no_memory() {
     let (costs, futures) = (setup::all_costs(), setup::futures());
     let mut gradient: Vec<Vec<f32>> = futures.iter().map(|f| vec![0.0; f.len()]).collect();
     let before = TAKEN.get();
@@ -53,7 +53,7 @@ const AGREEING: usize = setup::FUTURES * 9 / 10;
 
 /// The directional derivative of every cost by itself, along one random direction per future.
 #[test]
-fn every_gradient_is_that_of_a_finite_difference_along_random_directions() {
+fn the_gradient_of_every_cost_agrees_with_finite_differences_along_random_directions() {
     let mut rng = ChaCha8Rng::seed_from_u64(8);
     let futures = setup::futures();
     for cost in setup::all_costs() {

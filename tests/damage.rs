@@ -1,5 +1,7 @@
-//! Randomly damaged copies of recordings of every format: an error, or a partial read that says so; never a panic, and never much
-//! more memory than the whole one takes. A file of its own, with a single test: memory is measured for the whole process.
+//! Randomly damaged copies of recordings of every format. Each is refused, or read with a notice, or read as if it were whole. Where
+//! a format has no checksum, a damaged number is read as another number: how often that happens is bounded for each format. Never
+//! a panic, and never much more memory than the whole recording takes. A file of its own, with a single test: memory is measured
+//! for the whole process.
 //!
 //! `DF_DAMAGED=1000 cargo test --test damage -- --nocapture` for a thousand copies of each format; a tenth of it otherwise.
 
@@ -14,11 +16,48 @@ use rand_chacha::ChaCha8Rng;
 use recordings::{COLUMNS, Contract, drive, pack, write};
 
 /// More memory than the whole recording takes, bytes.
-const MEMORY_MAX: u64 = 256 << 20;
+const MEMORY_MAX: u64 = 32 << 20;
 /// Copies of each format, unless `DF_DAMAGED` says otherwise.
 const COPIES: usize = 100;
 /// More messages or rows than the whole recording has would be made up.
 const MESSAGES: u64 = 2000;
+
+/// Damage that nobody is told of, as shares of the copies. Measured over 1000 copies of each format.
+#[derive(Clone, Copy)]
+struct Unnoticed {
+    /// As many messages as before, other values in them.
+    changed: f64,
+    /// Another number of messages.
+    partial: f64,
+}
+
+/// MCAP has checksums of its chunks, and JSON no numbers that a recording holds.
+const NONE: Unnoticed = Unnoticed { changed: 0.0, partial: 0.0 };
+
+/// How much damage goes unnoticed in a format, with the reason.
+fn unnoticed(format: &str) -> Unnoticed {
+    match format {
+        // SQLite has no checksums. Numbers are a small part of a file: the rest is structure that it checks.
+        "db3" => Unnoticed { changed: 0.024, partial: 0.0 },
+        // Packed messages have no checksum either, but most damage breaks the packing. One copy of 1000 lost messages: a page of the
+        // tree was replaced by another page that is as valid.
+        "db3, packed messages" => Unnoticed { changed: 0.014, partial: 0.001 },
+        "db3.zstd" => Unnoticed { changed: 0.006, partial: 0.0 },
+        // Contiguous numbers without a checksum are nearly the whole file.
+        "hdf5" => Unnoticed { changed: 0.292, partial: 0.0 },
+        // Actions are contiguous; observations are packed, and most damage breaks the packing.
+        "hdf5, packed chunks" => Unnoticed { changed: 0.078, partial: 0.0 },
+        // Pages of snappy have no checksum.
+        "lerobot, parquet" => Unnoticed { changed: 0.129, partial: 0.0 },
+        _ => NONE,
+    }
+}
+
+/// What a share allows of so many copies: three standard deviations of a count above its mean; none for a share of 0.
+fn allowed(share: f64, copies: usize) -> usize {
+    let mean = share * copies as f64;
+    (mean + 3.0 * mean.sqrt()).ceil() as usize
+}
 
 /// A recording of each format: its name, the path to open and the file to damage.
 fn recordings(folder: &Path) -> Vec<(&'static str, PathBuf, PathBuf)> {
@@ -100,12 +139,15 @@ fn damage(whole: &[u8], rng: &mut impl Rng) -> Vec<u8> {
 }
 
 /// How a read ended.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
     /// As if nothing had happened: the damage hit what does not matter.
     Whole,
-    /// Less than there was, or other values, without a word.
-    Silent,
+    /// As many messages, with other values, without a word.
+    Changed,
+    /// Another number of messages, without a word.
+    Partial,
+    /// With a notice.
     Said,
     Refused,
 }
@@ -136,15 +178,16 @@ fn peak() -> u64 {
 }
 
 #[test]
-fn damaged_recordings_are_refused_or_read_in_part() {
+fn damaged_recordings_are_refused_or_named_and_few_are_read_with_other_values() {
     // The measure measures.
     drop(std::hint::black_box(vec![1u8; 64 << 20]));
     assert!(peak() > 64 << 20 && peak() < 64 << 20);
     let copies: usize = std::env::var("DF_DAMAGED").map_or(COPIES, |text| text.parse().unwrap());
     let contract = Contract::new(&[COLUMNS]);
     let folder = tempfile::tempdir().unwrap();
-    let mut rng = ChaCha8Rng::seed_from_u64(5);
     for (name, path, file) in recordings(folder.path()) {
+        // Of its own for each format, so that counts do not depend on the formats that are built in.
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
         let whole = std::fs::read(&file).unwrap();
         let expected = read(&contract, &path).unwrap();
         assert!(expected.1 >= MESSAGES / 2 && !expected.2, "{name}: {expected:?}");
@@ -152,13 +195,14 @@ fn damaged_recordings_are_refused_or_read_in_part() {
         read(&contract, &path).unwrap();
         let intact = peak();
         let mut outcomes = std::collections::BTreeMap::new();
-        let mut most = 0;
+        let mut peak_of_all = 0;
         for copy in 0..copies {
             std::fs::write(&file, damage(&whole, &mut rng)).unwrap();
             let outcome = match read(&contract, &path) {
                 Ok(got) if got.0 == expected.0 && got.1 == expected.1 => Outcome::Whole,
                 Ok(got) if got.2 => Outcome::Said,
-                Ok(_) => Outcome::Silent,
+                Ok(got) if got.1 == expected.1 => Outcome::Changed,
+                Ok(_) => Outcome::Partial,
                 Err(error) => {
                     assert!(!error.to_string().is_empty());
                     Outcome::Refused
@@ -166,14 +210,24 @@ fn damaged_recordings_are_refused_or_read_in_part() {
             };
             *outcomes.entry(outcome).or_insert(0) += 1;
             let taken = peak();
-            most = most.max(taken);
+            peak_of_all = peak_of_all.max(taken);
             let kept = folder.path().display();
             assert!(taken < intact + MEMORY_MAX, "{name}, copy {copy} ({kept}): {taken} bytes, the whole one {intact}");
         }
-        println!("{name} ({} kB): {outcomes:?}; {} MB, at most {} MB", whole.len() >> 10, intact >> 20, most >> 20);
-        // Most of the damage must show; what cannot (a bit of a number, in a format without checksums) is counted.
-        let shown = outcomes.get(&Outcome::Said).unwrap_or(&0) + outcomes.get(&Outcome::Refused).unwrap_or(&0);
-        assert!(2 * shown > copies, "{name}: {outcomes:?}");
+        println!(
+            "{name} ({} kB): {outcomes:?}; {} MB, at most {} MB",
+            whole.len() >> 10,
+            intact >> 20,
+            peak_of_all >> 20
+        );
+        let count = |outcome| outcomes.get(&outcome).copied().unwrap_or(0);
+        let shares = unnoticed(name);
+        for (outcome, share) in [(Outcome::Changed, shares.changed), (Outcome::Partial, shares.partial)] {
+            let (got, most) = (count(outcome), allowed(share, copies));
+            assert!(got <= most, "{name}: {got} of {copies} copies, at most {most} allowed: {outcomes:?}");
+        }
+        // Damage that changes nothing shows that the damage is mild: the test would prove little.
+        assert!(count(Outcome::Refused) + count(Outcome::Said) > copies / 2, "{name}: {outcomes:?}");
         std::fs::write(&file, whole).unwrap();
     }
 }

@@ -1,5 +1,7 @@
-//! Bags between this project and someone else's code: the PyPI package `rosbags`. Needs no ROS, but a Python that has the
-//! package: `DF_TEST_PYTHON`, which `make test` sets up and sets.
+//! Bags between this project and the PyPI package `rosbags`. Needs no ROS, but a Python with that package: `make setup-tests`
+//! installs it.
+
+mod support;
 
 use std::path::Path;
 use std::process::Command;
@@ -7,6 +9,7 @@ use std::process::Command;
 use df_planner::data::{Bag, BagMessage, BagWriter, open};
 use df_planner::message::{Definitions, Encoder, Extractor};
 use serde_json::Value;
+use support::tools::{ROSBAGS, require_tool};
 
 const ODOMETRY: &str = "nav_msgs/msg/Odometry";
 const WRENCH: &str = "geometry_msgs/msg/WrenchStamped";
@@ -14,14 +17,10 @@ const SCAN: &str = "sensor_msgs/msg/LaserScan";
 const JOINTS: &str = "sensor_msgs/msg/JointState";
 
 /// Runs `foreign_bag.py` and parses what it prints.
-fn python(verb: &str, bag: &Path, how: &[&str]) -> Value {
-    let python = std::env::var_os("DF_TEST_PYTHON").expect(
-        "DF_TEST_PYTHON is not set: it names a Python with the package `rosbags`. Run `make test`, which sets it up.",
-    );
+fn run(python: &Path, verb: &str, bag: &Path, how: &[&str]) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign_bag.py");
-    let output =
-        Command::new(&python).arg(script).arg(verb).arg(bag).args(how).output().expect("DF_TEST_PYTHON starts");
-    assert!(output.status.success(), "{python:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(python).arg(script).arg(verb).arg(bag).args(how).output().expect("Python starts");
+    assert!(output.status.success(), "{}: {}", python.display(), String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("the script prints JSON")
 }
 
@@ -70,24 +69,26 @@ fn messages(bag: &dyn Bag) -> Vec<BagMessage> {
 }
 
 #[test]
-fn every_number_of_a_foreign_mcap_bag_is_read() {
+fn every_number_of_an_mcap_bag_that_rosbags_wrote_is_read() {
+    let Some(python) = require_tool(&ROSBAGS) else { return };
     for mode in ["none", "file", "message", "storage"] {
-        every_number_is_read(&["mcap", mode]);
+        every_number_is_read(&python, &["mcap", mode]);
     }
 }
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn every_number_of_a_foreign_sqlite_bag_is_read() {
+fn every_number_of_an_sqlite_bag_that_rosbags_wrote_is_read() {
+    let Some(python) = require_tool(&ROSBAGS) else { return };
     for mode in ["none", "file", "message"] {
-        every_number_is_read(&["sqlite3", mode]);
+        every_number_is_read(&python, &["sqlite3", mode]);
     }
 }
 
-fn every_number_is_read(how: &[&str]) {
+fn every_number_is_read(python: &Path, how: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("theirs");
-    let dumped = python("write", &path, how);
+    let dumped = run(python, "write", &path, how);
     let dumped = dumped.as_array().expect("an array");
     let bag = open(&path).unwrap();
     let read = messages(&*bag);
@@ -117,10 +118,11 @@ fn every_number_is_read(how: &[&str]) {
 }
 
 #[test]
-fn every_number_that_is_written_is_read_by_foreign_code() {
+fn rosbags_reads_every_number_of_a_bag_that_was_written_here() {
+    let Some(python) = require_tool(&ROSBAGS) else { return };
     let folder = tempfile::tempdir().unwrap();
     // The definitions come from a bag of theirs, so that this test needs no ROS installation.
-    python("write", &folder.path().join("theirs"), &[]);
+    run(&python, "write", &folder.path().join("theirs"), &[]);
     let definitions = open(&folder.path().join("theirs")).unwrap().definitions();
 
     let covariance = |owner: &str| (0..36).map(|i| format!("{owner}.covariance[{i}]")).collect::<Vec<_>>();
@@ -155,7 +157,7 @@ fn every_number_that_is_written_is_read_by_foreign_code() {
     writer.finish().unwrap();
     expected.sort_by_key(|(log_ns, ..)| *log_ns);
 
-    let dumped = python("read", &path, &[]);
+    let dumped = run(&python, "read", &path, &[]);
     let facts = &dumped["facts"];
     assert_eq!((facts["messages"].as_u64(), facts["start_ns"].as_i64()), (Some(120), Some(expected[0].0)));
     // `rosbags` counts the end as one past the last message.

@@ -1,29 +1,26 @@
-//! Datasets that someone else's code wrote: pyarrow and h5py. Large packages, so no part of `make setup`:
-//!
-//! ```text
-//! python3 -m venv data && data/bin/pip install pyarrow h5py
-//! DF_DATASET_PYTHON=data/bin/python cargo test --test foreign_datasets -- --ignored
-//! ```
+//! Datasets that pyarrow and h5py wrote. `make setup-tests` installs these packages, or `DF_DATASET_PYTHON` names a Python that has
+//! them.
 #![cfg(all(feature = "lerobot", feature = "hdf5"))]
 
 #[path = "recordings/mod.rs"]
 mod recordings;
+mod support;
 
 use std::path::Path;
 use std::process::Command;
 
 use df_planner::data::open_source;
 use recordings::{COLUMNS, Contract};
+use support::tools::{DATASETS, require_tool};
 
 type Row = ([f32; 4], [f32; 2]);
 
 #[test]
-#[ignore = "needs a Python with pyarrow and h5py: DF_DATASET_PYTHON"]
-fn every_row_of_foreign_datasets_is_read() {
-    let python = std::env::var_os("DF_DATASET_PYTHON").expect("DF_DATASET_PYTHON names a Python with pyarrow and h5py");
+fn every_row_of_datasets_that_pyarrow_and_h5py_wrote_is_read() {
+    let Some(python) = require_tool(&DATASETS) else { return };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign_datasets.py");
     let folder = tempfile::tempdir().unwrap();
-    let output = Command::new(python).arg(script).arg(folder.path()).output().expect("DF_DATASET_PYTHON starts");
+    let output = Command::new(python).arg(script).arg(folder.path()).output().expect("Python starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let written: Vec<Vec<Row>> = serde_json::from_slice(&output.stdout).expect("the script prints JSON");
     let lengths: Vec<usize> = written.iter().map(Vec::len).collect();

@@ -2,6 +2,7 @@
 //! trains.
 
 mod recordings;
+mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,9 @@ use df_planner::config::{Config, OccupancyGrid};
 use df_planner::data::{BagWriter, Input};
 use df_planner::inspect::{Kind, Report, ground, inspect};
 use df_planner::message::{Definitions, Encoder, SchemaDefinitions};
-use recordings::{FORCE, HEADER, MS, ODOM, POINT_MAZE, START, drive, odometry, wrench, write};
+use recordings::{FORCE, HEADER, MS, ODOM, START, drive, odometry, wrench, write};
+use support::contract::ContractYaml;
+use support::point_maze;
 
 fn df_train(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_df_train")).args(arguments).env("AMENT_PREFIX_PATH", "").output().unwrap()
@@ -27,10 +30,8 @@ fn looked_at(path: &Path, config: Option<&Config>) -> Report {
 
 /// The shipped contract without its goal, of which the bags here know nothing.
 fn contract() -> Config {
-    let (before, rest) = POINT_MAZE.split_once("\ngoal:").unwrap();
-    let (_, after) = rest.split_once("# --- settings").unwrap();
-    let text = format!("{before}\n# --- settings{after}").replace("  - {kind: goal, weight: 1.0}\n", "");
-    Config::parse(&text, Path::new("c.yaml")).unwrap()
+    let yaml = point_maze().without("goal").without("costs");
+    Config::parse(yaml.text(), Path::new("c.yaml")).unwrap()
 }
 
 fn kinds(report: &Report) -> Vec<Kind> {
@@ -42,14 +43,9 @@ fn begins(folder: &Path, bag: &Path) -> String {
     let begun = df_train(&["init", "--bag", text(bag)]);
     assert!(begun.status.success(), "{}", String::from_utf8_lossy(&begun.stderr));
     let yaml = String::from_utf8(begun.stdout).unwrap();
-    let mut small = yaml.clone();
-    for (from, to) in [("width: 128, layers: 4, heads: 4", "width: 16, layers: 1, heads: 2"), ("batch: 64", "batch: 4")]
-    {
-        assert!(small.contains(from), "{yaml}");
-        small = small.replacen(from, to, 1);
-    }
-    let (config, model) = (folder.join("mine.yaml"), folder.join("model"));
-    fs::write(&config, small).unwrap();
+    let sizes = [("model.width", "16"), ("model.layers", "1"), ("model.heads", "2"), ("training.batch", "4")];
+    let config = ContractYaml::from_text(yaml.clone()).with_all(&sizes).write_as(folder, "mine.yaml");
+    let model = folder.join("model");
     Config::load(&config).unwrap_or_else(|error| panic!("{error}\n{yaml}"));
     let trained = df_train(&["--config", text(&config), "--bag", text(bag), "--out", text(&model), "--steps", "2"]);
     let said = [trained.stdout, trained.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
@@ -59,7 +55,7 @@ fn begins(folder: &Path, bag: &Path) -> String {
 }
 
 #[test]
-fn the_maze_begins() {
+fn init_writes_a_configuration_for_the_maze_recording_that_trains() {
     let folder = tempfile::tempdir().unwrap();
     let bag = folder.path().join("demos");
     let recorded = Command::new(env!("CARGO_BIN_EXE_df_sim"))
@@ -86,7 +82,7 @@ fn the_maze_begins() {
 }
 
 #[test]
-fn a_map_shows_where_the_demonstrations_have_been() {
+fn the_coverage_map_is_free_where_the_demonstrations_have_been() {
     let folder = tempfile::tempdir().unwrap();
     let bag = folder.path().join("demos");
     // From (0, 0) to (2, -2), both odometry and commands at every frame.
@@ -108,7 +104,7 @@ fn a_map_shows_where_the_demonstrations_have_been() {
 }
 
 #[test]
-fn a_map_is_written_as_costs_read_it() {
+fn df_train_map_writes_a_map_that_costs_can_read() {
     let folder = tempfile::tempdir().unwrap();
     let (bag, file) = (folder.path().join("demos"), folder.path().join("there.yaml"));
     let recorded = Command::new(env!("CARGO_BIN_EXE_df_sim"))
@@ -179,7 +175,7 @@ fn robot_bag(folder: &Path) -> PathBuf {
 }
 
 #[test]
-fn a_robot_with_joints_and_a_scan_begins() {
+fn init_writes_a_configuration_for_a_robot_with_joints_and_a_scan_that_trains() {
     let folder = tempfile::tempdir().unwrap();
     let yaml = begins(folder.path(), &robot_bag(folder.path()));
     for line in [
@@ -198,7 +194,7 @@ fn a_robot_with_joints_and_a_scan_begins() {
 
 #[cfg(feature = "lerobot")]
 #[test]
-fn a_lerobot_set_begins() {
+fn init_writes_a_configuration_for_a_lerobot_dataset_that_trains() {
     let folder = tempfile::tempdir().unwrap();
     let set = folder.path().join("set");
     let rows = [200, 150].map(|count| recordings::rows(count, 0.5));
@@ -215,7 +211,7 @@ fn a_lerobot_set_begins() {
 
 #[cfg(feature = "hdf5")]
 #[test]
-fn a_d4rl_file_begins() {
+fn init_writes_a_configuration_for_a_d4rl_file_that_trains() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("d4rl.hdf5");
     let rows = [200, 150].map(|count| recordings::rows(count, 0.5));
@@ -226,7 +222,7 @@ fn a_d4rl_file_begins() {
 }
 
 #[test]
-fn a_bag_without_commands_cannot_begin() {
+fn init_refuses_a_bag_without_commands() {
     let folder = tempfile::tempdir().unwrap();
     let bag = folder.path().join("bag");
     let only_odometry: Vec<_> = drive(50).into_iter().filter(|(topic, ..)| *topic == ODOM).collect();
@@ -238,7 +234,7 @@ fn a_bag_without_commands_cannot_begin() {
 }
 
 #[test]
-fn a_bag_that_was_cut_or_damaged_is_shown_as_far_as_it_goes() {
+fn inspect_reports_a_cut_or_damaged_bag_as_far_as_it_can_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let bag = folder.path().join("bag");
     write(&bag, &drive(12_000));
@@ -285,7 +281,7 @@ fn a_bag_that_was_cut_or_damaged_is_shown_as_far_as_it_goes() {
 }
 
 #[test]
-fn a_clock_that_jumps_and_a_channel_that_rests_are_warned_of() {
+fn inspect_warns_of_a_clock_that_jumps_and_a_channel_that_never_changes() {
     let folder = tempfile::tempdir().unwrap();
     let bag = folder.path().join("bag");
     // 20 s; then the same stamps again, recorded later. The force's y is 1 throughout, as is the velocity's y 0.5.
@@ -306,7 +302,7 @@ fn a_clock_that_jumps_and_a_channel_that_rests_are_warned_of() {
 }
 
 #[test]
-fn silence_messages_that_cannot_be_used_and_slow_topics_are_counted() {
+fn inspect_counts_silence_refused_messages_and_slow_topics() {
     let folder = tempfile::tempdir().unwrap();
     let bag = folder.path().join("bag");
     // Odometry every 120 ms with 3 s of silence at 30 s, of 60 s; every tenth message is torn; a command every 50 ms.
@@ -342,7 +338,7 @@ fn silence_messages_that_cannot_be_used_and_slow_topics_are_counted() {
 }
 
 #[test]
-fn inputs_of_different_ranges_disagree() {
+fn inspect_warns_of_recordings_whose_ranges_differ() {
     let folder = tempfile::tempdir().unwrap();
     let bag = |name: &str, offset: f64| {
         let path = folder.path().join(name);

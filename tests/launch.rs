@@ -1,15 +1,20 @@
-//! The launch files: their arguments are described and stand in the README; and, where Python can import launch and
-//! launch_ros (the wheels of `make setup` lack them, a ROS installation has them), they are run: the demo drives to its end, a
-//! replay plans on what a player plays and leaves the command to it.
+//! The launch files. Their arguments are described and stand in the README. Where Python can import launch and launch_ros, they
+//! are run: the demo drives to its end; a replay plans on what a player plays and leaves the command to it. The wheels of
+//! `make setup` lack these packages; a ROS installation has them.
 #![cfg(feature = "ros")]
+
+mod support;
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use support::tools::{LAUNCH, require_tool};
 
 /// What `ros2 launch` does with a file of the installed package, without ros2cli: `FILE name:=value...`, or `FILE --show-args`.
-const LAUNCH: &str = "
+const LAUNCH_FILE: &str = "
 import sys
 from launch import LaunchContext, LaunchDescription, LaunchService
 from launch.actions import IncludeLaunchDescription
@@ -65,7 +70,7 @@ fn declared(file: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_readme_has_the_arguments_of_the_planner_and_the_others_pass_them_on() {
+fn the_readme_lists_the_planner_launch_arguments_and_the_other_launch_files_pass_them_on() {
     let names = declared("launch/planner.launch.py");
     let readme = text("README.md");
     let table = between(&readme, "| argument | meaning |\n|---|---|\n", "\n\n");
@@ -84,23 +89,21 @@ fn the_readme_has_the_arguments_of_the_planner_and_the_others_pass_them_on() {
     assert_eq!(declared("launch/replay.launch.py"), ["bag", "rate", "start_offset", "delay", "mode", "use_sim_time"]);
 }
 
+/// One test at a time: they measure time, and share a DDS domain.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// A workspace as colcon installs it, made of links, and a Python that can launch.
 struct Installed {
-    python: String,
+    python: PathBuf,
     folder: tempfile::TempDir,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Installed {
     /// None where Python cannot import launch.
     fn new() -> Option<Self> {
-        let python = std::env::var("DF_TEST_PYTHON")
-            .expect("DF_TEST_PYTHON is not set: run these tests with `make test`, or `. .ros/env.sh` first");
-        let imports =
-            Command::new(&python).args(["-c", "import launch, launch_ros"]).stderr(Stdio::null()).status().unwrap();
-        if !imports.success() {
-            println!("not tried: {python} cannot import launch and launch_ros");
-            return None;
-        }
+        let python = require_tool(&LAUNCH)?;
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().unwrap();
         let prefix = folder.path().join("install");
         let (share, lib) = (prefix.join("share/df_planner"), prefix.join("lib/df_planner"));
@@ -114,7 +117,7 @@ impl Installed {
         }
         symlink(env!("CARGO_BIN_EXE_df_planner_node"), lib.join("df_planner_node")).unwrap();
         symlink(env!("CARGO_BIN_EXE_df_sim"), lib.join("df_sim")).unwrap();
-        Some(Self { python, folder })
+        Some(Self { python, folder, _alone })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -126,7 +129,7 @@ impl Installed {
         let inherited = |name: &str| std::env::var(name).unwrap_or_default();
         let file = self.path("install/share/df_planner/launch").join(file);
         let output = Command::new(&self.python)
-            .args(["-c", LAUNCH, &file.display().to_string()])
+            .args(["-c", LAUNCH_FILE, &file.display().to_string()])
             .args(arguments)
             .current_dir(self.folder.path())
             .env("AMENT_PREFIX_PATH", format!("{}:{}", self.path("install").display(), inherited("AMENT_PREFIX_PATH")))
@@ -143,7 +146,7 @@ impl Installed {
 }
 
 #[test]
-fn show_args_tells_and_describes_all() {
+fn show_args_lists_and_describes_every_launch_argument() {
     let Some(installed) = Installed::new() else { return };
     let planner = declared("launch/planner.launch.py");
     let passed_on = planner.iter().filter(|name| !NOT_PASSED_ON.contains(&name.as_str())).cloned();
@@ -164,7 +167,7 @@ fn show_args_tells_and_describes_all() {
 }
 
 #[test]
-fn the_demo_launches_and_drives_to_its_end() {
+fn the_demo_launch_file_drives_the_robot_to_the_goal_and_exits_with_0() {
     let Some(installed) = Installed::new() else { return };
     // A name that YAML takes for a date.
     symlink(root().join("models/point_maze"), installed.path("2026-11-24")).unwrap();
@@ -177,11 +180,11 @@ fn the_demo_launches_and_drives_to_its_end() {
 }
 
 #[test]
-fn a_replay_plans_on_what_is_played_and_leaves_the_command_to_it() {
+fn the_replay_launch_file_plans_on_played_data_and_publishes_no_command() {
     let Some(installed) = Installed::new() else { return };
     // A stand-in for `ros2 bag play`, which plays what a bag of the demo holds.
     fs::create_dir(installed.path("bin")).unwrap();
-    let player = text("tests/ros/player.py").replacen("#!python", &format!("#!{}", installed.python), 1);
+    let player = text("tests/ros/player.py").replacen("#!python", &format!("#!{}", installed.python.display()), 1);
     fs::write(installed.path("bin/ros2"), player).unwrap();
     let made = Command::new("chmod").arg("+x").arg(installed.path("bin/ros2")).status().unwrap();
     assert!(made.success());
@@ -193,6 +196,6 @@ fn a_replay_plans_on_what_is_played_and_leaves_the_command_to_it() {
     let [plans, publishers, compared] = numbers[..] else { panic!("{told}") };
     assert!(plans >= 10, "{told}: {said}");
     assert_eq!(publishers, 1, "the player alone publishes commands: {told}");
-    // 1 Hz in real time: the last report comes at least 1 s into the 3 s.
+    // The player ends once it has heard of so many, or after a time limit.
     assert!(compared >= 10, "compared with what is played: {told}");
 }

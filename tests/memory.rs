@@ -1,5 +1,7 @@
 //! Ten thousand ticks take no more memory than a thousand: control loop, planner and network, both planner modes.
 
+mod support;
+
 use std::alloc::{GlobalAlloc, Layout as Block, System};
 use std::path::Path;
 use std::sync::atomic::{AtomicIsize, Ordering};
@@ -9,6 +11,7 @@ use df_planner::diffusion::{NoiseSchedule, Objective, TokenSpec};
 use df_planner::model::{NetworkConfig, NetworkDenoiser, engine};
 use df_planner::planning::{Budget, ControlLoop, Planner};
 use df_planner::signal::{Layout, Normaliser};
+use support::contract::ContractYaml;
 
 /// Counts the bytes that are taken and not given back, by all threads.
 struct Counting;
@@ -36,19 +39,15 @@ const PERIOD_NS: i64 = 50_000_000;
 const SLACK_BYTES: isize = 16 << 10;
 
 #[test]
-fn memory_does_not_grow_over_ten_thousand_ticks() {
-    let text = "
-period_s: 0.05
-frame_stack: 2
-observations: {obs: {topic: o, type: p/msg/X, fields: [x, y], max_age_s: 1}}
-action: {topic: u, type: p/msg/X, fields: [x], min: [-1], max: [1], safe: [0], max_age_s: 1}
-goal: {topic: g, type: p/msg/X, fields: [x, y], group: obs, tolerance: 0.1}
-planner: {history: 2, horizon: 4, denoising_steps: 2, candidates: 3, futures: 2, guidance: {scale: 0.1}}
-costs: [{kind: goal, weight: 1.0}]
-";
+fn memory_of_the_control_loop_does_not_grow_over_ten_thousand_ticks() {
+    let yaml = ContractYaml::point_robot().with_all(&[
+        ("period_s", "0.05"),
+        ("frame_stack", "2"),
+        ("planner", "{history: 2, horizon: 4, denoising_steps: 2, candidates: 3, futures: 2, guidance: {scale: 0.1}}"),
+        ("costs", "[{kind: goal, weight: 1.0}]"),
+    ]);
     for mode in ["full", "streaming"] {
-        let text = text.replace("planner: {", &format!("planner: {{mode: {mode}, "));
-        let config = Config::parse(&text, Path::new("test.yaml")).unwrap();
+        let config = Config::parse(yaml.clone().with("planner.mode", mode).text(), Path::new("test.yaml")).unwrap();
         let layout =
             Layout::new(2, [("action".into(), vec!["u".into()]), ("obs".into(), vec!["x".into(), "y".into()])]);
         let spec = TokenSpec::new(&layout.modality_of_channel(), 2);

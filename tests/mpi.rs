@@ -2,6 +2,7 @@
 //! going on with another number of ranks. Needs the feature `mpi` and an `mpirun` (OpenMPI): `make test-mpi`.
 
 mod demonstrations;
+mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use demonstrations::{configure, record};
+use support::contract::ContractYaml;
 
 /// How long a run may take to end once a rank has died, or it was told to stop.
 const SOON: Duration = Duration::from_secs(60);
@@ -36,13 +38,17 @@ impl Place {
     fn new(checkpoint_every_s: &str) -> Self {
         let place = Self(tempfile::tempdir().unwrap());
         record(place.0.path(), "1");
-        let every = format!("checkpoint_every_s: {checkpoint_every_s}");
         let changes = [
-            ("width: 128, layers: 3, heads: 4", "width: 32, layers: 2, heads: 2"),
+            ("model.width", "32"),
+            ("model.layers", "2"),
+            ("model.heads", "2"),
             // Four parts, of one and of two windows, for 1, 2 or 4 ranks.
-            ("batch: 64", "batch: 6\n  accumulate: 4\n  validate_every: 60\n  log_every: 1"),
-            ("warmup_steps: 500", "warmup_steps: 5"),
-            ("checkpoint_every_s: 300", every.as_str()),
+            ("training.batch", "6"),
+            ("training.accumulate", "4"),
+            ("training.validate_every", "60"),
+            ("training.log_every", "1"),
+            ("training.warmup_steps", "5"),
+            ("training.checkpoint_every_s", checkpoint_every_s),
         ];
         configure(place.0.path(), &changes);
         place
@@ -155,7 +161,7 @@ fn ended(mut child: Child) -> Output {
 }
 
 #[test]
-fn ranks_learn_as_one_process() {
+fn several_ranks_train_to_the_same_weights_as_one_process() {
     let _turn = turn();
     let place = Place::new("300");
     place.trained(1, "one", STEPS, &[]);
@@ -170,7 +176,7 @@ fn ranks_learn_as_one_process() {
 }
 
 #[test]
-fn a_rank_that_dies_ends_the_run_and_another_number_of_ranks_goes_on() {
+fn a_rank_that_dies_ends_the_run_and_another_number_of_ranks_resumes_it() {
     let _turn = turn();
     let place = Place::new("0.05");
     let mut rng = ChaCha8Rng::seed_from_u64(3);
@@ -196,7 +202,7 @@ fn a_rank_that_dies_ends_the_run_and_another_number_of_ranks_goes_on() {
 }
 
 #[test]
-fn a_run_that_is_stopped_or_hangs_is_saved() {
+fn a_run_that_is_stopped_or_whose_rank_hangs_is_saved() {
     let _turn = turn();
     let place = Place::new("0.05");
     // One rank is told, all stop.
@@ -231,12 +237,12 @@ fn a_run_that_is_stopped_or_hangs_is_saved() {
 }
 
 #[test]
-fn ranks_with_other_arguments_are_refused() {
+fn ranks_with_different_configurations_are_refused() {
     let _turn = turn();
     let place = Place::new("300");
     // The second rank trains on another configuration.
-    let other = fs::read_to_string(place.at("config.yaml")).unwrap().replace("seed: 0", "seed: 1");
-    fs::write(place.at("other.yaml"), other).unwrap();
+    let text = fs::read_to_string(place.at("config.yaml")).unwrap();
+    ContractYaml::from_text(text).with("training.seed", 1).write_as(place.0.path(), "other.yaml");
     let one = place.train(1, "out", 10, &[]);
     let of_rank = |config: &str| {
         let arguments: Vec<_> = one.get_args().map(|a| a.to_string_lossy().into_owned()).collect();

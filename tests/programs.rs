@@ -4,6 +4,7 @@
 mod cache;
 
 mod demonstrations;
+mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,10 +19,13 @@ fn root() -> &'static Path {
 
 /// Minutes.
 const QUARTER: &str = "0.25";
-const TINY: [(&str, &str); 3] = [
-    ("width: 128, layers: 3, heads: 4", "width: 16, layers: 1, heads: 2"),
-    ("batch: 64", "batch: 4"),
-    ("warmup_steps: 500", "warmup_steps: 5"),
+/// A network that trains in a moment.
+const TINY: [(&str, &str); 5] = [
+    ("model.width", "16"),
+    ("model.layers", "1"),
+    ("model.heads", "2"),
+    ("training.batch", "4"),
+    ("training.warmup_steps", "5"),
 ];
 
 fn train(config: &Path, bag: &Path, out: &Path, steps: &str) -> Command {
@@ -53,7 +57,7 @@ fn ask(config: &Path, model: &Path, bag: &Path, out: &Path, more: &[&str]) -> Ou
 }
 
 #[test]
-fn replay_is_deterministic_close_to_the_expert_and_refuses_another_contract() {
+fn replay_repeats_itself_stays_close_to_the_expert_and_refuses_another_contract() {
     let folder = tempfile::tempdir().unwrap();
     let (bag, model, config) =
         (record(folder.path(), QUARTER), root().join("models/point_maze"), configure(folder.path(), &[]));
@@ -76,14 +80,14 @@ fn replay_is_deterministic_close_to_the_expert_and_refuses_another_contract() {
     let rmse = (rows.iter().map(error).sum::<f64>() / 24.0).sqrt();
     assert!(rmse < 1.5, "{rmse} N");
 
-    let other = self::configure(folder.path(), &[("period_s: 0.05", "period_s: 0.1")]);
+    let other = self::configure(folder.path(), &[("period_s", "0.1")]);
     let refused = replay(&other, &model, &bag, &folder.path().join("d"), "7");
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && message.contains("period_s is 0.05"), "{message}");
 }
 
 #[test]
-fn what_is_not_there_is_named_and_its_cause_is_said_once() {
+fn a_missing_file_is_named_with_its_cause_once() {
     let folder = tempfile::tempdir().unwrap();
     let (config, model) = (root().join("config/point_maze.yaml"), root().join("models/point_maze"));
     let missing = folder.path().join("missing");
@@ -149,7 +153,7 @@ fn training_is_reproducible_and_ctrl_c_leaves_a_usable_checkpoint() {
 }
 
 #[test]
-fn questions_to_a_recording_are_answered_the_same_way_twice() {
+fn a_query_to_a_recording_gives_the_same_answer_twice() {
     let folder = tempfile::tempdir().unwrap();
     let (bag, config, model) =
         (record(folder.path(), QUARTER), configure(folder.path(), &TINY), folder.path().join("tiny"));
@@ -203,7 +207,7 @@ fn questions_to_a_recording_are_answered_the_same_way_twice() {
 }
 
 #[test]
-fn the_shipped_model_foretells_and_infers_better_than_a_naive_answer() {
+fn the_shipped_model_predicts_observations_and_infers_actions_better_than_a_naive_answer() {
     let folder = tempfile::tempdir().unwrap();
     let (bag, model, config) =
         (record(folder.path(), QUARTER), root().join("models/point_maze"), configure(folder.path(), &[]));
@@ -232,7 +236,7 @@ fn the_shipped_model_foretells_and_infers_better_than_a_naive_answer() {
 }
 
 #[test]
-fn a_question_longer_than_the_recording_is_refused_with_both_lengths() {
+fn a_query_longer_than_the_recording_is_refused_with_both_lengths() {
     let folder = tempfile::tempdir().unwrap();
     // 3 s: some 60 frames.
     let (bag, config) = (record(folder.path(), "0.05"), configure(folder.path(), &[]));
@@ -244,9 +248,9 @@ fn a_question_longer_than_the_recording_is_refused_with_both_lengths() {
 }
 
 #[test]
-fn a_bad_configuration_is_refused_before_anything_is_read() {
+fn an_invalid_configuration_is_refused_before_the_bag_is_read() {
     let folder = tempfile::tempdir().unwrap();
-    let config = configure(folder.path(), &[("period_s: 0.05", "period_s: -1")]);
+    let config = configure(folder.path(), &[("period_s", "-1")]);
     let refused = train(&config, Path::new("no-such-bag"), &folder.path().join("out"), "1").output().unwrap();
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
     let line = 1 + fs::read_to_string(&config).unwrap().lines().position(|l| l.starts_with("period_s")).unwrap();

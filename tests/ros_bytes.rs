@@ -38,7 +38,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 #[test]
-fn messages_serialized_by_rclpy_are_decoded() {
+fn numbers_are_extracted_from_messages_that_rclpy_serialized() {
     let definitions = AmentDefinitions::from_env();
     let dumped = python("serialize", &Value::Null);
     let dumped = dumped.as_array().unwrap();
@@ -53,7 +53,7 @@ fn messages_serialized_by_rclpy_are_decoded() {
 }
 
 #[test]
-fn encoded_messages_are_deserialized_by_rclpy() {
+fn rclpy_deserializes_messages_that_were_encoded_here() {
     let definitions = AmentDefinitions::from_env();
     let cases: [(&str, &[&str], &[f64]); 4] = [
         (

@@ -5,10 +5,12 @@
 
 #[path = "ros/stage.rs"]
 mod stage;
+mod support;
 
 use std::time::{Duration, Instant};
 
 use stage::{Node, Robot, Stage};
+use support::point_maze;
 
 /// A free place of the demo maze, and two goals in the same corridor, to the left and to the right of it. In `odom`, metres.
 const PLACE: &str = "3.5 3.5";
@@ -20,18 +22,6 @@ const MAP_FROM_ODOM: &str = "map odom -10 5 1.5707963267948966";
 fn in_map((x, y): (f64, f64)) -> String {
     format!("{} {}", -10.0 - y, 5.0 + x)
 }
-
-/// The shipped configuration with changes, as a file.
-fn configured(stage: &Stage, changes: &[(&str, &str)]) -> String {
-    let mut text = stage::shipped_config();
-    for (from, to) in changes {
-        assert!(text.contains(from), "the shipped configuration no longer has `{from}`");
-        text = text.replacen(from, to, 1);
-    }
-    stage.file("changed.yaml", &text)
-}
-
-const GOAL_IN_ODOM: (&str, &str) = ("  group: position\n", "  group: position\n  frame_id: odom\n");
 
 fn node(stage: &Stage, config: &str, more: &[&str]) -> Node {
     let model = stage::model();
@@ -72,7 +62,7 @@ fn await_driving(robot: &mut Robot) {
 #[test]
 fn a_goal_in_another_frame_waits_for_its_transform_and_is_used() {
     let stage = Stage::new();
-    let config = configured(&stage, &[GOAL_IN_ODOM]);
+    let config = stage.file("c.yaml", point_maze().with("goal.frame_id", "odom").text());
     let node = node(&stage, &config, &[]);
     let mut robot = stage.peer("frames.py", &[]);
     robot.ask(&format!("odom odom {PLACE}"));
@@ -110,7 +100,7 @@ fn a_goal_in_another_frame_waits_for_its_transform_and_is_used() {
 #[test]
 fn an_observation_in_another_frame_is_refused_with_both_names() {
     let stage = Stage::new();
-    let config = configured(&stage, &[("    max_age_s: 0.1", "    frame_id: odom\n    max_age_s: 0.1")]);
+    let config = stage.file("c.yaml", point_maze().with("observations.position.frame_id", "odom").text());
     let node = node(&stage, &config, &[]);
     let mut robot = stage.peer("frames.py", &[]);
     robot.ask(&format!("odom odom {PLACE}"));
@@ -127,20 +117,20 @@ fn an_observation_in_another_frame_is_refused_with_both_names() {
 }
 
 #[test]
-fn a_map_published_before_the_node_starts_is_transformed_and_used() {
+fn a_map_published_before_the_node_started_is_transformed_and_used() {
     let stage = Stage::new();
-    let cost = "costs:\n  - {kind: obstacles, weight: 300, of: position, unknown: free, margin: 0.2, \
+    let cost = "{kind: obstacles, weight: 300, of: position, unknown: free, margin: 0.2, \
                 map: {topic: map, frame_id: odom}}";
     // Costs alone lead: a goal that is known as an observation is passed whatever it costs. Few sequences, so that there is
     // time for guidance also on a busy machine.
-    let changes = [
-        ("costs:", cost),
-        ("goal_as_observation: true", "goal_as_observation: false"),
-        ("candidates: 4", "candidates: 1"),
-        ("futures: 2", "futures: 1"),
-        ("scale: 0.1, max_norm: 1.0", "scale: 1.0, max_norm: 10.0"),
-    ];
-    let config = configured(&stage, &changes);
+    let yaml = point_maze().with_first("costs", cost).with_all(&[
+        ("planner.goal_as_observation", "false"),
+        ("planner.candidates", "1"),
+        ("planner.futures", "1"),
+        ("planner.guidance.scale", "1.0"),
+        ("planner.guidance.max_norm", "10.0"),
+    ]);
+    let config = stage.file("c.yaml", yaml.text());
     let mut robot = stage.peer("frames.py", &[]);
     // Columns of 0.25 m along x of `map`, which is minus y of `odom`: 8 m by 8 m from (-18, 5) of `map` on, all free.
     robot.ask("map map -18 5 32 32 0.25 32");
@@ -163,17 +153,13 @@ fn a_map_published_before_the_node_starts_is_transformed_and_used() {
 }
 
 #[test]
-fn a_qos_mismatch_on_a_remapped_topic_is_reported_with_both_sides() {
+fn a_qos_mismatch_is_named_with_both_sides_also_on_remapped_topics() {
     let stage = Stage::new();
-    let cost = "costs:\n  - {kind: obstacles, weight: 1, of: position, map: {topic: map}}";
-    let config = configured(
-        &stage,
-        &[
-            ("{reliability: best_effort, depth: 5}", "{reliability: reliable, transient_local: true}"),
-            ("  group: position\n", "  group: position\n  qos: {transient_local: true}\n"),
-            ("costs:", cost),
-        ],
-    );
+    let yaml = point_maze()
+        .with("observations.position.qos", "{reliability: reliable, transient_local: true}")
+        .with("goal.qos", "{transient_local: true}")
+        .with_first("costs", "{kind: obstacles, weight: 1, of: position, map: {topic: map}}");
+    let config = stage.file("c.yaml", yaml.text());
     let node = node(&stage, &config, &["--ros-args", "-r", "odom:=/wheel/odom"]);
     let mut robot = stage.peer("frames.py", &[]);
     robot.ask("offer /wheel/odom Odometry best_effort");

@@ -4,11 +4,13 @@
 
 #[path = "ros/stage.rs"]
 mod stage;
+mod support;
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use stage::{Robot, Stage};
+use support::point_maze;
 
 const PLACE: &str = "3.5 3.5";
 const GOAL: &str = "5.5 3.5";
@@ -55,7 +57,7 @@ fn commands(robot: &mut Robot) -> Vec<[f64; 2]> {
 }
 
 #[test]
-fn every_transition_is_allowed_or_refused_by_service_as_in_the_design() {
+fn each_state_allows_its_own_transitions_and_refuses_all_others() {
     let stage = Stage::new();
     let mut node = stage.node_given(&["autostart:=false"]);
     let mut operator = stage.peer("lifecycle.py", &[]);
@@ -107,7 +109,7 @@ fn every_transition_is_allowed_or_refused_by_service_as_in_the_design() {
         assert!(change(&mut operator, 4, "deactivate"));
         std::thread::sleep(Duration::from_millis(100));
         let last = robot.take_actions().values.last().copied();
-        assert_eq!(last.unwrap_or_default(), [0.0, 0.0], "the last command is the safe one");
+        assert_eq!(last, Some([0.0, 0.0]), "the last command is there, and is the safe one");
         assert!(commands(&mut robot).is_empty(), "none after deactivate");
         assert_state(&mut operator, "inactive");
     }
@@ -144,11 +146,11 @@ fn every_transition_is_allowed_or_refused_by_service_as_in_the_design() {
 }
 
 #[test]
-fn a_node_with_an_invalid_configuration_stays_unconfigured_and_says_why() {
+fn a_node_whose_configuration_is_invalid_stays_unconfigured_and_logs_the_reason() {
     let stage = Stage::new();
     let node = stage.bare_node(&[
         "--config",
-        &stage.file("c.yaml", &stage::shipped_config().replace("period_s: 0.05", "period_s: 0")),
+        &stage.file("c.yaml", point_maze().with("period_s", 0).text()),
         "--model",
         &stage::model(),
         "--ros-args",
@@ -167,10 +169,9 @@ fn a_node_with_an_invalid_configuration_stays_unconfigured_and_says_why() {
 
 /// A topic that rcl refuses when others have been made already: they are taken back.
 #[test]
-fn a_configure_that_fails_half_way_leaves_no_topics_behind() {
+fn a_configure_that_fails_half_way_leaves_no_publishers_behind() {
     let stage = Stage::new();
-    let text = stage::shipped_config().replace("topic: goal", "topic: 9goal");
-    let file = stage.file("c.yaml", &text);
+    let file = stage.file("c.yaml", point_maze().with("goal.topic", "9goal").text());
     let node =
         stage.bare_node(&["--config", &file, "--model", &stage::model(), "--ros-args", "-p", "autostart:=false"]);
     let mut operator = stage.peer("lifecycle.py", &[]);

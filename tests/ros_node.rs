@@ -4,10 +4,13 @@
 
 #[path = "ros/stage.rs"]
 mod stage;
+mod support;
 
 use std::time::{Duration, Instant};
 
 use stage::{Actions, Robot, Stage};
+use support::contract::ContractYaml;
+use support::point_maze;
 
 /// A free place of the demo maze, and two goals in the same corridor, to the left and to the right of it. Metres.
 const PLACE: &str = "3.5 3.5";
@@ -16,6 +19,12 @@ const RIGHT: &str = "5.5 3.5";
 const PERIOD_S: f64 = 0.05;
 const MAX_AGE_S: f64 = 0.1;
 const LIMIT_N: f64 = 4.0;
+/// A planner that takes a few milliseconds, so that its deadlines hold on a busy machine too.
+const LIGHT: [&str; 3] =
+    ["planner.candidates:=1", "planner.guidance.gradient:=cheap", "planner.streaming.steps_per_tick:=1"];
+/// Share of safe actions that the light planner may give while all observations arrive. 0 of 200 were measured, also at a load of
+/// 10 on two cores; 10 of 200 are allowed.
+const MAX_SAFE_SHARE: f64 = 0.05;
 /// Clock granularity of stamps as f64 seconds since 1970.
 const ROUNDING_S: f64 = 1e-5;
 
@@ -48,9 +57,9 @@ fn assert_in_limits(actions: &Actions) {
 }
 
 #[test]
-fn actions_leave_at_the_configured_rate() {
+fn actions_leave_at_the_configured_rate_and_few_of_them_are_the_safe_one() {
     let stage = Stage::new();
-    let _node = stage.node(&[]);
+    let _node = stage.node_given(&LIGHT);
     let mut robot = stage.robot(&[]);
     drive(&mut robot);
     let actions = robot.record(10.0);
@@ -69,9 +78,10 @@ fn actions_leave_at_the_configured_rate() {
         let periods = (stamp - actions.stamps[0]) / PERIOD_S;
         assert!((periods - periods.round()).abs() * PERIOD_S < 0.005, "off the grid: {periods} periods");
     }
-    let driven = actions.values.iter().filter(|force| !is_safe(force)).count();
-    // Planning shares the processor with whatever else runs here; that it keeps its deadlines is measured elsewhere.
-    assert!(driven * 2 >= received, "only {driven} of {received} actions are not the safe one; {report}");
+    // It drove before, so the history is full: an action is the safe one now only where plans are missing.
+    let safe = actions.values.iter().filter(|force| is_safe(force)).count();
+    println!("{safe} of {received} actions are the safe one");
+    assert!(safe as f64 <= MAX_SAFE_SHARE * received as f64, "{safe} of {received} actions are the safe one; {report}");
 }
 
 #[test]
@@ -84,10 +94,9 @@ fn an_immediate_action_leaves_when_it_is_planned_and_a_compensated_one_on_the_ti
         drive(&mut robot);
         let actions = robot.record(2.0);
         assert_in_limits(&actions);
-        assert!(
-            actions.values.iter().filter(|force| !is_safe(force)).count() * 2 > actions.values.len(),
-            "{actions:?}"
-        );
+        // The shipped planner, which misses deadlines on a busy machine: that delays are those of actions that are planned.
+        let driven = actions.values.iter().filter(|force| !is_safe(force)).count();
+        assert!(driven * 2 > actions.values.len(), "{latency}: {actions:?}");
         let mut delays: Vec<f64> = actions.arrivals.iter().zip(&actions.stamps).map(|(a, s)| (a - s) * 1e3).collect();
         delays.sort_by(f64::total_cmp);
         let report = robot.ask("diagnostics");
@@ -129,7 +138,7 @@ fn silence_brings_the_safe_action_within_the_configured_age() {
 }
 
 #[test]
-fn invalid_data_is_reported_with_its_field_and_never_becomes_an_action() {
+fn bad_data_is_named_and_brings_the_safe_action_until_good_data_return() {
     let stage = Stage::new();
     let mut node = stage.node(&[]);
     let mut robot = stage.robot(&[]);
@@ -142,10 +151,22 @@ fn invalid_data_is_reported_with_its_field_and_never_becomes_an_action() {
         ("wrong_type 30", "publishes std_msgs/msg/String, but the contract says nav_msgs/msg/Odometry"),
         ("nan_goal", "goal: message refused: geometry_msgs/msg/PoseStamped, byte"),
     ] {
-        // Bad data alone, then among good data.
-        robot.ask("silent");
+        // Bad data alone: nothing but the safe action, as soon as the last good sample is too old.
+        robot.ask("actions");
+        let last_good = robot.ask("silent").as_f64().unwrap();
         robot.ask(command);
+        std::thread::sleep(Duration::from_millis(600));
+        let actions = robot.take_actions();
+        assert_in_limits(&actions);
+        let outdated = last_good + MAX_AGE_S + PERIOD_S + ROUNDING_S;
+        let judged = actions.stamps.iter().zip(&actions.values).filter(|(stamp, _)| **stamp > outdated);
+        assert!(judged.clone().count() >= 5, "{command}: too few actions to judge: {actions:?}");
+        for (stamp, force) in judged {
+            assert!(is_safe(force), "{command}: {force:?} N {} s after the last good sample", stamp - last_good);
+        }
+        all.extend(actions.values);
         node.says(named);
+        // Bad data among good data.
         robot.ask(&format!("odom {PLACE}"));
         robot.ask(command);
         std::thread::sleep(Duration::from_millis(300));
@@ -154,14 +175,14 @@ fn invalid_data_is_reported_with_its_field_and_never_becomes_an_action() {
         assert_in_limits(&actions);
         all.extend(actions.values);
         assert!(node.is_running(), "{command}: the node died: {}", node.stderr());
+        await_driving(&mut robot);
     }
     node.says("pose.pose.position.x");
-    await_driving(&mut robot);
     println!("{} actions through bad data, all finite", all.len());
 }
 
 #[test]
-fn a_signal_ends_the_node_with_the_safe_action_and_exit_code_0() {
+fn sigterm_and_sigint_end_the_node_with_the_safe_action_and_exit_code_0() {
     // Ctrl-C under `ros2 launch` without a terminal reaches the node twice: from the group, and from launch.
     for signals in [&["TERM"][..], &["INT"], &["INT", "INT"]] {
         let stage = Stage::new();
@@ -183,7 +204,7 @@ fn a_signal_ends_the_node_with_the_safe_action_and_exit_code_0() {
 }
 
 #[test]
-fn a_moved_goal_moves_the_plan_in_a_namespace_with_ros_parameters() {
+fn the_plan_follows_a_moved_goal_in_a_namespace_configured_by_ros_parameters() {
     let stage = Stage::new();
     let _node = stage.node_with_parameters("/robot_1");
     let mut robot = stage.robot(&["--ros-args", "-r", "__ns:=/robot_1"]);
@@ -221,7 +242,7 @@ fn a_moved_goal_moves_the_plan_in_a_namespace_with_ros_parameters() {
 }
 
 #[test]
-fn the_robot_turns_round_when_the_goal_moves_behind_it() {
+fn a_driving_robot_turns_round_when_its_goal_moves_behind_it() {
     let stage = Stage::new();
     let node = stage.node(&[]);
     let mut robot = stage.robot(&[]);
@@ -245,25 +266,26 @@ fn the_robot_turns_round_when_the_goal_moves_behind_it() {
 }
 
 #[test]
-fn an_invalid_configuration_is_refused_with_file_line_and_key_before_anything_starts() {
+fn an_invalid_configuration_is_refused_at_start_with_file_and_line() {
     let stage = Stage::new();
-    let (text, model) = (stage::shipped_config(), stage::model());
-    let refused = |text: &str, named: &[&str]| {
-        let file = stage.file("changed.yaml", text);
+    let (shipped, model) = (point_maze(), stage::model());
+    let refused = |yaml: ContractYaml, named: &[&str]| {
+        let file = stage.file("changed.yaml", yaml.text());
         let mut node = stage.node(&["--config", &file, "--model", &model]);
         assert_eq!(node.exit_code(), Some(1), "{}", node.stderr());
         for name in named {
             assert!(node.stderr().contains(name), "`{name}` is not in: {}", node.stderr());
         }
     };
-    let line = |key: &str| 1 + text.lines().position(|l| l.trim_start().starts_with(key)).unwrap();
-    let period = format!("changed.yaml:{}: period_s: 0", line("period_s:"));
-    refused(&text.replace("period_s: 0.05", "period_s: 0"), &[&period]);
-    refused(&text.replace("period_s:", "periods:"), &["changed.yaml", "periods"]);
-    let field = format!("changed.yaml:{}: observations.position.fields[0]", line("fields:"));
-    refused(&text.replacen("pose.pose.position.x", "pose.pose.position.w", 1), &[&field, "pose.pose.position.w"]);
+    let period = format!("changed.yaml:{}: period_s: 0", shipped.line_of("period_s"));
+    refused(shipped.clone().with("period_s", 0), &[&period]);
+    refused(shipped.clone().renamed("period_s", "periods"), &["changed.yaml", "periods"]);
+    let fields = "observations.position.fields";
+    let named = format!("changed.yaml:{}: {fields}[0]", shipped.line_of(fields));
+    let wrong = shipped.clone().with(fields, "[pose.pose.position.w, pose.pose.position.y]");
+    refused(wrong, &[&named, "pose.pose.position.w"]);
     // The checkpoint was trained at another period.
-    refused(&text.replace("period_s: 0.05", "period_s: 0.1"), &["period_s"]);
+    refused(shipped.with("period_s", 0.1), &["period_s"]);
 
     let mut nothing = stage.bare_node(&[]);
     assert_eq!(nothing.exit_code(), Some(1));

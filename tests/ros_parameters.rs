@@ -15,6 +15,13 @@ use stage::{Robot, Stage};
 
 const NODE: &str = "/df_planner";
 const PERIOD_S: f64 = 0.05;
+/// rcl_interfaces/msg/ParameterType.
+const DOUBLE: i64 = 3;
+/// For settings whose range has no upper end: far beyond what anybody sets.
+const LARGE: f64 = 1e9;
+/// `planner.goal_hold_s` has no upper end either, but the time that a plan takes grows with it: 1e9 takes half a minute a plan, and
+/// from 1e13 on a plan never ends. An hour is handled. Once the setting has an upper bound, this exception goes.
+const LARGE_HOLD_S: f64 = 3600.0;
 /// A light planner: what is tested here must not fail because the machine is busy.
 const LIGHT: &str = "
 /**:
@@ -59,7 +66,7 @@ fn strings(value: &Value) -> Vec<String> {
 }
 
 #[test]
-fn every_parameter_is_listed_described_set_and_refused() {
+fn every_parameter_is_listed_and_described_and_both_ends_of_its_range_are_kept() {
     let stage = Stage::new();
     let _node = stage.node(&[]);
     let mut client = client(&stage, NODE);
@@ -76,7 +83,8 @@ fn every_parameter_is_listed_described_set_and_refused() {
     let descriptors = ask(&mut client, "describe", json!(names));
     let types = ask(&mut client, "types", json!(names));
     let values = ask(&mut client, "get", json!(names));
-    let (mut set_to_itself, mut out_of_range, mut switches, mut read_only, mut read_by_configure) = (0, 0, 0, 0, 0);
+    let (mut set_to_itself, mut out_of_range, mut without_upper_end) = (0, 0, 0);
+    let (mut switches, mut read_only, mut read_by_configure) = (0, 0, 0);
     for (i, name) in names.iter().enumerate() {
         let (about, value) = (&descriptors[i], &values[i][1]);
         assert_eq!(about["name"], name.as_str());
@@ -97,20 +105,45 @@ fn every_parameter_is_listed_described_set_and_refused() {
         let refused = refusal(&mut client, name, wrong);
         assert!(refused.starts_with(&format!("{name}: ")) && refused.contains("must be of type"), "{refused}");
         assert!(refusal(&mut client, name, Value::Null).contains("statically typed"));
+        for text in [".inf", "-.inf", ".nan"].iter().filter(|_| values[i][0] == DOUBLE) {
+            let refused = refusal(&mut client, name, json!({"yaml": text}));
+            assert!(refused.starts_with(&format!("{name}: ")) && refused.contains("must"), "{text}: {refused}");
+        }
         let Some((_, setting)) = settings.iter().find(|(key, _)| key == name) else { continue };
         let range = description(name).unwrap().range;
         let beyond = match (range, setting) {
-            (Range::Integers(from, _), _) => Some(json!(from - 1)),
-            (Range::Numbers(from, _), Setting::Number(_)) => Some(json!(from - 1.0)),
-            (Range::OneOf(_), _) => Some(json!("nonsense")),
-            (Range::Pairs, _) => Some(json!([0.5])),
-            _ => None,
+            // No integer lies above the largest one: a seed may be that large.
+            (Range::Integers(from, i64::MAX), _) => vec![json!(from - 1)],
+            (Range::Integers(from, to), _) => vec![json!(from - 1), json!(to + 1), json!(i64::MAX)],
+            (Range::Numbers(from, f64::INFINITY), Setting::Number(_)) => vec![json!(from - 1.0)],
+            (Range::Numbers(from, to), Setting::Number(_)) => {
+                vec![json!(from - 1.0), json!(to * 1.001), json!(f64::MAX)]
+            }
+            (Range::OneOf(_), _) => vec![json!("nonsense")],
+            (Range::Pairs, _) => vec![json!([0.5])],
+            _ => vec![],
         };
         switches += usize::from(value.is_boolean());
-        if let Some(beyond) = beyond {
-            let refused = refusal(&mut client, name, beyond);
-            assert!(refused.starts_with(&format!("{name}: ")) && refused.contains("must"), "{refused}");
-            out_of_range += 1;
+        for beyond in &beyond {
+            let refused = refusal(&mut client, name, beyond.clone());
+            assert!(refused.starts_with(&format!("{name}: ")) && refused.contains("must"), "{beyond}: {refused}");
+        }
+        out_of_range += usize::from(!beyond.is_empty());
+        // Where a range has no upper end, a large value is taken.
+        if let (Range::Numbers(_, f64::INFINITY), Setting::Number(_)) = (range, setting) {
+            let large = if name == "planner.goal_hold_s" { LARGE_HOLD_S } else { LARGE };
+            if name == "safety.out_of_distribution.leave" {
+                let refused = refusal(&mut client, name, json!(large));
+                assert!(refused.contains("must be at most safety.out_of_distribution.enter"), "{refused}");
+            } else {
+                set(&mut client, json!({name: large}));
+                assert_eq!(get(&mut client, name), large, "{name}");
+                without_upper_end += 1;
+            }
+        }
+        if let Range::Integers(_, i64::MAX) = range {
+            set(&mut client, json!({name: i64::MAX}));
+            assert_eq!(get(&mut client, name), i64::MAX, "{name}");
         }
         let stated = matches!(range, Range::Integers(..) | Range::Numbers(..));
         assert_eq!(about["ranges"].as_array().unwrap().len(), usize::from(stated), "{about}");
@@ -125,6 +158,7 @@ fn every_parameter_is_listed_described_set_and_refused() {
     // Nothing was changed by all that.
     assert_eq!(ask(&mut client, "get", json!(names)), values);
     assert_eq!(read_by_configure, 4);
+    assert!(without_upper_end >= 10, "{without_upper_end} settings without an upper end");
     assert!(set_to_itself + read_only >= settings.len());
     // Only what is on or off has no range to be beyond.
     assert_eq!(out_of_range + switches, set_to_itself);
@@ -148,7 +182,7 @@ fn every_parameter_is_listed_described_set_and_refused() {
 }
 
 #[test]
-fn an_atomic_request_sets_all_values_or_none_and_publishes_an_event() {
+fn parameters_set_atomically_change_all_together_or_are_all_refused_with_the_rule() {
     let stage = Stage::new();
     let _node = stage.node(&[]);
     let mut client = client(&stage, NODE);
@@ -193,7 +227,7 @@ fn an_atomic_request_sets_all_values_or_none_and_publishes_an_event() {
 }
 
 #[test]
-fn a_parameter_given_at_start_overrides_the_configuration() {
+fn parameters_given_at_start_override_the_configuration_file() {
     let stage = Stage::new();
     let (config, model) = (stage::config_file(), stage::model());
     let own = ["--config", &config, "--model", &model, "--ros-args", "-r", "__ns:=/robot_1"];
@@ -258,7 +292,7 @@ fn driving(stage: &Stage, given: &str) -> (stage::Node, Robot, Robot) {
 }
 
 #[test]
-fn settings_change_while_the_robot_drives_without_a_command_of_zero() {
+fn parameters_change_while_the_robot_drives_without_a_zero_command() {
     let stage = Stage::new();
     let (_node, mut robot, mut client) = driving(&stage, LIGHT);
     robot.ask("actions");
@@ -266,7 +300,9 @@ fn settings_change_while_the_robot_drives_without_a_command_of_zero() {
         json!({"planner.horizon": 8}),
         json!({"planner.candidates": 3}),
         json!({"planner.guidance.scale": 0.3, "planner.guidance.gradient": "off"}),
-        json!({"planner.history": 2}),
+        // The longest hold that is known to be handled; see LARGE_HOLD_S.
+        json!({"planner.goal_hold_s": LARGE_HOLD_S}),
+        json!({"planner.history": 2, "planner.goal_hold_s": 0.8}),
         json!({"planner.uncertainty_scale": 0.5}),
         json!({"planner.uncertainty_scale": 0.1, "planner.denoising_steps": 3}),
         json!({"costs.goal.weight": 5.0, "costs.consistency.weight": 0.0}),
@@ -302,7 +338,7 @@ fn settings_change_while_the_robot_drives_without_a_command_of_zero() {
 }
 
 #[test]
-fn a_goal_set_as_a_parameter_moves_the_plan_and_an_empty_goal_stops_the_robot() {
+fn a_goal_set_as_a_parameter_moves_the_plan_and_an_empty_one_stops_the_robot() {
     let stage = Stage::new();
     // All candidates: how near a plan comes to its goal is chance with few.
     let (node, mut robot, mut client) = driving(&stage, "/**: {ros__parameters: {use_sim_time: false}}");
@@ -334,7 +370,7 @@ fn a_goal_set_as_a_parameter_moves_the_plan_and_an_empty_goal_stops_the_robot() 
 }
 
 #[test]
-fn two_nodes_in_two_namespaces_do_not_affect_each_other() {
+fn two_nodes_in_two_namespaces_are_set_and_driven_apart() {
     let stage = Stage::new();
     let nodes = ["/robot_1", "/robot_2"].map(|namespace| stage.node_with_parameters(namespace));
     let mut client = client(&stage, "/robot_1/df_planner");
@@ -357,7 +393,7 @@ fn two_nodes_in_two_namespaces_do_not_affect_each_other() {
 }
 
 #[test]
-fn set_values_outlive_a_cleanup_and_settings_that_configure_reads_can_be_set_before_it() {
+fn parameters_outlive_a_cleanup_and_those_read_by_configure_are_set_before_it() {
     let stage = Stage::new();
     let node = stage.node_given(&["autostart:=false"]);
     let mut client = client(&stage, NODE);

@@ -21,7 +21,10 @@ const GOAL: [f64; 2] = [5.5, 3.5];
 const PERIOD_S: f64 = 0.05;
 /// Of the shipped configuration.
 const CANDIDATES: usize = 4;
-const ROLLOUTS: usize = 8;
+const FUTURES: usize = 8;
+/// Messages of each kind that are looked at, and how often more are waited for.
+const ENOUGH: usize = 20;
+const LOOKS: usize = 10;
 /// visualization_msgs/Marker.
 const LINE_STRIP: i64 = 4;
 const ADD: i64 = 0;
@@ -103,13 +106,23 @@ fn look(viewer: &mut Robot, seconds: f64) -> Seen {
 }
 
 #[test]
-fn plan_rollouts_guidance_and_diagnostics_agree_with_what_the_node_does() {
+fn plan_rollouts_guidance_and_diagnostics_show_what_the_node_does() {
     let stage = Stage::new();
     let (_node, _robot, mut viewer) = driving(&stage);
-    let seen = look(&mut viewer, 3.5);
+    // 3.5 s of 20 Hz are 70 plans. A busy machine misses some: then it takes longer.
+    let mut seen = look(&mut viewer, 3.5);
+    for _ in 0..LOOKS {
+        if [seen.plan.len(), seen.futures.len(), seen.guidance.len()].into_iter().min() >= Some(ENOUGH) {
+            break;
+        }
+        let more = look(&mut viewer, 3.5);
+        seen.plan.extend(more.plan);
+        seen.futures.extend(more.futures);
+        seen.guidance.extend(more.guidance);
+        seen.diagnostics.extend(more.diagnostics);
+    }
 
-    // 3.5 s of 20 Hz are 70 plans; a busy machine misses some.
-    assert!(seen.plan.len() >= 20, "{} plans", seen.plan.len());
+    assert!(seen.plan.len() >= ENOUGH, "{} plans", seen.plan.len());
     for plan in &seen.plan {
         assert_eq!((plan.frame.as_str(), plan.stamp), ("odom", plan.stamps[0]));
         let step = |pair: &[f64]| (pair[1] - pair[0] - PERIOD_S).abs();
@@ -125,8 +138,8 @@ fn plan_rollouts_guidance_and_diagnostics_agree_with_what_the_node_does() {
     let at_goal = seen.plan.iter().filter(|plan| distance(*plan.points.last().unwrap(), GOAL) < 0.05).count();
     assert!(at_goal * 2 > seen.plan.len(), "{at_goal} of {} plans end at the goal", seen.plan.len());
 
-    assert!(seen.rollouts.len() >= 20, "{} drawings", seen.rollouts.len());
-    for markers in &seen.rollouts {
+    assert!(seen.futures.len() >= ENOUGH, "{} drawings", seen.futures.len());
+    for markers in &seen.futures {
         let (clear, lines) = markers.split_first().unwrap();
         assert_eq!((clear.action, lines.len()), (DELETEALL, ROLLOUTS));
         let candidate = |line: &Marker| line.id as usize / (ROLLOUTS / CANDIDATES);
@@ -142,7 +155,7 @@ fn plan_rollouts_guidance_and_diagnostics_agree_with_what_the_node_does() {
         }
     }
 
-    assert!(seen.guidance.len() >= 20, "{} statistics", seen.guidance.len());
+    assert!(seen.guidance.len() >= ENOUGH, "{} statistics", seen.guidance.len());
     for statuses in &seen.guidance {
         let names: Vec<&str> = statuses.iter().map(|status| status.name.as_str()).collect();
         assert_eq!(names, ["cost goal", "cost consistency", "guidance"].map(|part| format!("/df_planner: {part}")));
@@ -189,7 +202,7 @@ fn plan_rollouts_guidance_and_diagnostics_agree_with_what_the_node_does() {
 }
 
 #[test]
-fn a_node_in_a_namespace_has_no_topics_and_services_outside_it() {
+fn the_node_uses_no_topic_or_service_outside_its_namespace() {
     let stage = Stage::new();
     let _node = stage.node_with_parameters("/robot_1");
     let mut viewer = stage.peer("viewer.py", &["--ros-args", "-r", "__ns:=/robot_1"]);
@@ -230,7 +243,7 @@ enum What {
 }
 
 #[test]
-fn every_topic_and_field_in_the_shipped_views_exists() {
+fn the_shipped_rviz_and_foxglove_views_name_topics_and_fields_that_exist() {
     let stage = Stage::new();
     let (_node, _robot, mut viewer) = driving(&stage);
     let seen = look(&mut viewer, 1.5);

@@ -1,11 +1,13 @@
-//! `df_sim record` as a program: what it writes is a rosbag2 recording that someone else's code (the PyPI package
-//! `rosbags`) reads with the same numbers.
+//! `df_sim record` as a program: it writes a rosbag2 recording that the PyPI package `rosbags` reads with the same numbers.
+
+mod support;
 
 use std::path::Path;
 use std::process::Command;
 
 use df_planner::data::open;
 use df_planner::message::{Definitions, Extractor};
+use support::tools::{ROSBAGS, require_tool};
 
 /// Prints type, stamps and numbers per topic; numbers as `repr`, which names one float exactly.
 const READ: &str = "
@@ -42,11 +44,8 @@ fn record(out: &Path, seed: &str) -> std::process::Output {
 }
 
 #[test]
-fn someone_elses_reader_sees_the_same_numbers() {
-    let Some(python) = std::env::var_os("DF_TEST_PYTHON") else {
-        eprintln!("not run: DF_TEST_PYTHON names no Python with the package `rosbags`; `make test` sets one up");
-        return;
-    };
+fn the_package_rosbags_reads_the_same_numbers_from_a_recording_of_df_sim() {
+    let Some(python) = require_tool(&ROSBAGS) else { return };
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("bag");
     let output = record(&directory, "5");
@@ -87,7 +86,7 @@ fn someone_elses_reader_sees_the_same_numbers() {
 }
 
 #[test]
-fn a_directory_that_exists_is_not_overwritten() {
+fn recording_into_an_existing_directory_is_refused_and_leaves_it_empty() {
     let folder = tempfile::tempdir().unwrap();
     let output = record(folder.path(), "5");
     assert!(!output.status.success());

@@ -2,6 +2,7 @@
 //! and going on gives the same weights, bit for bit.
 
 mod demonstrations;
+mod support;
 
 use std::fs;
 use std::path::PathBuf;
@@ -34,9 +35,13 @@ impl Place {
 
     fn configure(&self, changes: &[(&str, &str)]) {
         let small = [
-            ("width: 128, layers: 3, heads: 4", "width: 16, layers: 1, heads: 2"),
-            ("batch: 64", "batch: 4\n  validate_every: 40\n  log_every: 1"),
-            ("warmup_steps: 500", "warmup_steps: 5"),
+            ("model.width", "16"),
+            ("model.layers", "1"),
+            ("model.heads", "2"),
+            ("training.batch", "4"),
+            ("training.validate_every", "40"),
+            ("training.log_every", "1"),
+            ("training.warmup_steps", "5"),
         ];
         configure(self.0.path(), &[&small[..], changes].concat());
     }
@@ -114,7 +119,7 @@ fn signal(child: &Child, name: &str) {
 #[test]
 fn a_run_that_is_killed_at_any_moment_goes_on_to_the_same_weights() {
     // Saves with hardly a pause: kills fall into saves as well as between them.
-    let place = Place::new(&[("checkpoint_every_s: 300", "checkpoint_every_s: 0.05")]);
+    let place = Place::new(&[("training.checkpoint_every_s", "0.05")]);
     let steps = 400;
     place.trained("whole", steps, &[]);
     let mut rng = ChaCha8Rng::seed_from_u64(7);
@@ -144,8 +149,8 @@ fn a_run_that_is_killed_at_any_moment_goes_on_to_the_same_weights() {
 }
 
 #[test]
-fn what_muon_remembers_survives_a_stop() {
-    let place = Place::new(&[("weight_decay: 0.01", "weight_decay: 0.01\n  optimizer: muon")]);
+fn a_run_with_muon_that_is_stopped_goes_on_to_the_same_weights() {
+    let place = Place::new(&[("training.optimizer", "muon")]);
     let steps = 200;
     place.trained("whole", steps, &[]);
     place.stopped("torn", steps, "--restart");
@@ -154,8 +159,8 @@ fn what_muon_remembers_survives_a_stop() {
 }
 
 #[test]
-fn a_full_disk_loses_nothing() {
-    let place = Place::new(&[("checkpoint_every_s: 300", "checkpoint_every_s: 0.05")]);
+fn a_run_on_a_full_disk_keeps_its_last_save_and_goes_on_to_the_same_weights() {
+    let place = Place::new(&[("training.checkpoint_every_s", "0.05")]);
     place.trained("whole", 80, &[]);
     let child = place.train("cramped", 80, &[]).spawn().unwrap();
     let deadline = Instant::now() + PATIENCE;
@@ -178,9 +183,8 @@ fn a_full_disk_loses_nothing() {
 }
 
 #[test]
-fn a_loss_that_is_no_number_ends_the_run_and_keeps_the_best() {
-    let place =
-        Place::new(&[("learning_rate: 1.0e-3", "learning_rate: 1.0e+17"), ("validate_every: 40", "validate_every: 1")]);
+fn a_loss_that_is_not_finite_ends_the_run_and_keeps_the_best_weights() {
+    let place = Place::new(&[("training.learning_rate", "1.0e+17"), ("training.validate_every", "1")]);
     let output = place.train("wild", 50, &[]).output().unwrap();
     let message = stderr(&output);
     assert!(!output.status.success(), "{message}");
@@ -191,7 +195,7 @@ fn a_loss_that_is_no_number_ends_the_run_and_keeps_the_best() {
 }
 
 #[test]
-fn what_cannot_work_is_said_before_the_data_are_read() {
+fn a_run_that_cannot_start_or_resume_is_refused_before_the_data_are_read() {
     let place = Place::new(&[]);
     let refused = |command: &mut Command, parts: &[&str]| {
         let output = command.output().unwrap();
@@ -205,7 +209,7 @@ fn what_cannot_work_is_said_before_the_data_are_read() {
     refused(&mut place.train("file/m", 5, &[]), &["file/m.run", "Not a directory"]);
 
     // Stopped after the first save.
-    place.configure(&[("checkpoint_every_s: 300", "checkpoint_every_s: 0.001")]);
+    place.configure(&[("training.checkpoint_every_s", "0.001")]);
     let child = place.train("m", 100_000, &[]).spawn().unwrap();
     let deadline = Instant::now() + PATIENCE;
     while !place.at("m.run/last/progress.json").exists() && Instant::now() < deadline {
@@ -218,10 +222,10 @@ fn what_cannot_work_is_said_before_the_data_are_read() {
 
     // What the weights depend on must not change; how long it goes on may.
     let output = |place: &Place, steps| place.train("m", steps, &["--resume"]).output().unwrap();
-    place.configure(&[("batch: 4", "batch: 5")]);
+    place.configure(&[("training.batch", "5")]);
     let other = output(&place, 100);
     assert!(!other.status.success() && stderr(&other).contains("training.batch was 4 and is 5"), "{}", stderr(&other));
-    place.configure(&[("learning_rate: 1.0e-3", "learning_rate: 2.0e-3")]);
+    place.configure(&[("training.learning_rate", "2.0e-3")]);
     let longer = output(&place, place.logged("m") + 5);
     assert!(longer.status.success(), "{}", stderr(&longer));
     let said = String::from_utf8_lossy(&longer.stdout).into_owned();
@@ -231,12 +235,9 @@ fn what_cannot_work_is_said_before_the_data_are_read() {
 }
 
 #[test]
-fn a_run_that_gets_no_better_ends_early() {
+fn a_run_whose_validation_does_not_improve_ends_early() {
     // Steps too short for f32: every validation is as the first.
-    let changes = [
-        ("learning_rate: 1.0e-3", "learning_rate: 1.0e-30\n  patience: 2"),
-        ("validate_every: 40", "validate_every: 5"),
-    ];
+    let changes = [("training.learning_rate", "1.0e-30"), ("training.patience", "2"), ("training.validate_every", "5")];
     let place = Place::new(&changes);
     let output = place.train("m", 1000, &[]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -249,9 +250,8 @@ fn a_run_that_gets_no_better_ends_early() {
 }
 
 #[test]
-fn the_noise_scale_is_kept_with_the_weights() {
-    let scale = |scale: &str| ("warmup_steps: 5", format!("warmup_steps: 5\n  noise_scale: {{position: {scale}}}"));
-    let place = Place::new(&[(scale("0.25").0, &scale("0.25").1)]);
+fn the_noise_scale_is_saved_in_the_checkpoint_and_checked_on_resume() {
+    let place = Place::new(&[("training.noise_scale.position", "0.25")]);
     place.trained("m", 5, &[]);
     let text = fs::read_to_string(place.at("m/checkpoint.json")).unwrap();
     let checkpoint: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -270,16 +270,16 @@ fn the_noise_scale_is_kept_with_the_weights() {
     let again: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(place.at("m.run/last/checkpoint.json")).unwrap()).unwrap();
     assert_eq!(&again["normaliser"], normaliser);
-    place.configure(&[(scale("0.5").0, &scale("0.5").1)]);
+    place.configure(&[("training.noise_scale.position", "0.5")]);
     let other = place.train("m", 9, &["--resume"]).output().unwrap();
     assert!(!other.status.success() && stderr(&other).contains("training.noise_scale was"), "{}", stderr(&other));
 }
 
 #[test]
-fn a_batch_in_parts_has_the_gradient_of_the_whole() {
+fn gradients_accumulated_over_parts_of_a_batch_equal_those_of_the_whole() {
     let place = Place::new(&[]);
     place.trained("whole", 40, &[]);
-    place.configure(&[("batch: 4", "batch: 4\n  accumulate: 3")]);
+    place.configure(&[("training.accumulate", "3")]);
     place.trained("parts", 40, &[]);
     let losses = |out: &str| -> Vec<f64> {
         let course = place.result(out).3;

@@ -1,8 +1,9 @@
 //! What tests of the programs begin with: a recorded bag, and the shipped configuration with changes.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use crate::support::point_maze;
 
 /// Records the expert into `demos` of a folder, in episodes of 15 s.
 pub fn record(folder: &Path, minutes: &str) -> PathBuf {
@@ -16,15 +17,7 @@ pub fn record(folder: &Path, minutes: &str) -> PathBuf {
     bag
 }
 
-/// Writes `config.yaml`: the shipped configuration, each text replaced once.
+/// Writes `config.yaml`: the shipped configuration with changes, each a dotted path and a value.
 pub fn configure(folder: &Path, changes: &[(&str, &str)]) -> PathBuf {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/point_maze.yaml");
-    let mut text = fs::read_to_string(shipped).unwrap();
-    for (from, to) in changes {
-        assert!(text.contains(from), "the shipped configuration no longer has `{from}`");
-        text = text.replacen(from, to, 1);
-    }
-    let path = folder.join("config.yaml");
-    fs::write(&path, text).unwrap();
-    path
+    point_maze().with_all(changes).write(folder)
 }

@@ -28,7 +28,7 @@ fn guidance(config: &Config) -> Guidance {
 
 /// The gradient through the denoiser of the whole cost is that of finite differences of cost(denoise(x)).
 #[test]
-fn the_exact_gradient_is_that_of_finite_differences() {
+fn the_exact_guidance_gradient_agrees_with_finite_differences() {
     let process = Process::draw(4, CHANNELS, 5);
     let config = config("costs: [{kind: goal, weight: 3.0}, {kind: effort, weight: 0.5, of: action}]");
     let costs = costs(&config.costs, Some("obs"), &layout()).unwrap();
@@ -63,7 +63,7 @@ fn the_exact_gradient_is_that_of_finite_differences() {
 
 /// Near tokens given, far tokens drawn given them: the variance of the mean gradient over `futures` falls as 1 / futures.
 #[test]
-fn the_variance_of_the_shared_gradient_falls_with_the_futures() {
+fn the_variance_of_the_shared_gradient_falls_with_the_number_of_rollouts() {
     const TOKENS: usize = 5;
     const NEAR: usize = 2;
     const REPEATS: usize = 400;
@@ -124,7 +124,7 @@ fn the_variance_of_the_shared_gradient_falls_with_the_futures() {
 
 /// Samples under a quadratic cost, as plans: `p(x) exp(-scale cost(x))` is again normal, with a mean that is known.
 #[test]
-fn the_guided_distribution_comes_to_the_tilted_one_as_steps_grow() {
+fn the_guided_distribution_converges_to_the_tilted_one_as_steps_grow() {
     const SCALE: f64 = 4.0;
     const TARGET: f64 = 1.5;
     // 2 history tokens, the committed action, 4 future tokens; the cost wants obs.0 of the third future frame at TARGET.
@@ -178,7 +178,7 @@ costs: [{{kind: target, weight: 1.0, of: obs.0, value: {TARGET}, gate: {{from_s:
 /// gradient of one future points to whichever side that future is on, another one every tick: it dithers. The mean over many
 /// points to the right.
 #[test]
-fn one_future_dithers_between_two_goals_and_many_do_not() {
+fn one_rollout_dithers_between_two_goals_and_many_do_not() {
     const TICKS: usize = 200;
     let process = Process { mean: DVector::zeros(2 * CHANNELS), ..Process::draw(2, CHANNELS, 5) };
     // obs.0 of the far token must leave [-1, 1].
@@ -237,7 +237,7 @@ pub fn request(truth: &DVector<f64>, frames: usize) -> PlanRequest {
 }
 
 #[test]
-fn a_gradient_that_is_not_finite_is_refused_by_name() {
+fn a_gradient_that_is_not_finite_is_a_named_error() {
     let process = Process::draw(4, CHANNELS, 5);
     let config = config(
         "planner: {history: 1, horizon: 3, candidates: 1, futures: 1, goal_as_observation: false, guidance: {scale: 1.0}}

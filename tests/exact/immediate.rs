@@ -81,7 +81,7 @@ fn rollout(planner: &mut Planner, start: &DVector<f64>, run: i64) -> DVector<f64
 }
 
 #[test]
-fn every_mode_samples_from_the_process_tick_by_tick() {
+fn every_planner_mode_samples_from_the_process_tick_by_tick() {
     let process = Process::draw(MEMORY + 3, CHANNELS, 3);
     let truth = process.sample(&mut ChaCha8Rng::seed_from_u64(1));
     let known: Vec<(usize, f64, f64)> = (0..3).map(|i| (i, truth[i], 0.0)).collect();
@@ -144,7 +144,7 @@ costs: [{{kind: target, weight: 1.0, of: obs, value: 1.0}}]",
 }
 
 #[test]
-fn the_first_candidates_continue_what_was_chosen_and_the_others_do_not() {
+fn the_first_candidates_warm_start_from_the_chosen_plan_and_the_others_do_not() {
     let mut planner = kept(4, 2);
     let mut request = asked(&Process::draw(5, CHANNELS, 3).mean, 1, 1);
     let mut last = planner.plan(&request, &Budget::unlimited()).unwrap();
@@ -160,7 +160,7 @@ fn the_first_candidates_continue_what_was_chosen_and_the_others_do_not() {
 
 /// With a refresh of 1 nothing of the last plan is left, in any candidate.
 #[test]
-fn the_last_candidates_of_a_stream_begin_with_noise_where_they_are_to() {
+fn the_last_candidates_of_a_stream_start_from_fresh_noise_if_so_configured() {
     let process = Process::draw(MEMORY + 3, CHANNELS, 3);
     let second = |streaming: &str| {
         let settings = settings(&format!("streaming, streaming: {{steps_per_tick: 6, {streaming}}}"), 3);
@@ -185,7 +185,7 @@ fn the_last_candidates_of_a_stream_begin_with_noise_where_they_are_to() {
 
 /// Whether the second plan is what a planner makes that knows of no first one.
 #[test]
-fn another_goal_a_reset_and_another_mode_leave_nothing_to_continue() {
+fn a_new_goal_a_reset_and_a_new_mode_end_the_warm_start() {
     let in_mode = |planner: &mut Planner, mode| {
         planner.set(PlannerConfig { mode, ..planner.settings().clone() }).unwrap();
     };

@@ -7,3 +7,5 @@ mod planner;
 mod process;
 mod sampler;
 mod statistics;
+#[path = "../support/mod.rs"]
+mod support;

@@ -18,23 +18,15 @@ use rand_distr::{Distribution, StandardNormal};
 use super::guidance::request;
 use super::process::{Exact, Process};
 use super::statistics::{against_normal, two_samples};
+use super::support::contract::ContractYaml;
 
 const SCHEDULE: NoiseSchedule = NoiseSchedule(NoiseScheduleKind::Cosine);
 const CHANNELS: usize = 3;
 
 /// One action, two observed channels, one frame a token, ten ticks a second.
 pub fn config(settings: &str) -> Config {
-    let text = format!(
-        "
-period_s: 0.1
-frame_stack: 1
-observations: {{obs: {{topic: o, type: p/msg/X, fields: [x, y], max_age_s: 1}}}}
-action: {{topic: u, type: p/msg/X, fields: [x], min: [-100], max: [100], safe: [0], max_age_s: 1}}
-goal: {{topic: g, type: p/msg/X, fields: [x, y], group: obs, tolerance: 0.1}}
-{settings}
-"
-    );
-    Config::parse(&text, Path::new("test.yaml")).unwrap_or_else(|error| panic!("{error}"))
+    let yaml = ContractYaml::point_robot().and(settings);
+    Config::parse(yaml.text(), Path::new("test.yaml")).unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub fn layout() -> Layout {
@@ -84,7 +76,7 @@ fn plans_have_the_exact_distribution_given_history_and_committed_action() {
 }
 
 #[test]
-fn actions_of_the_history_that_are_hidden_do_not_count() {
+fn hidden_actions_of_the_history_do_not_condition_the_plan() {
     let process = Process::draw(6, CHANNELS, 3);
     let truth = process.sample(&mut ChaCha8Rng::seed_from_u64(1));
     // The actions of the two tokens of the history; the committed one is value 6.
@@ -132,7 +124,7 @@ fn rollout(planner: &mut Planner, start: &Frame, committed: f64, run: i64) -> DV
 }
 
 #[test]
-fn streaming_has_the_distribution_of_full_planning() {
+fn streamed_plans_have_the_distribution_of_full_plans() {
     let process = Process::draw(MEMORY + 4, CHANNELS, 3);
     let truth = process.sample(&mut ChaCha8Rng::seed_from_u64(1));
     let start = Frame { values: (0..3).map(|c| truth[c] as f32).collect(), present: vec![true; 2], deviation: vec![] };
@@ -162,7 +154,7 @@ fn streaming_has_the_distribution_of_full_planning() {
 
 /// A world that does not do what was imagined: how much of the news is in the streamed plan's next action.
 #[test]
-fn a_streamed_plan_follows_news_the_more_the_higher_its_refresh() {
+fn a_streamed_plan_follows_new_observations_more_at_a_higher_renoise_level() {
     let process = Process::draw(MEMORY + 4, CHANNELS, 3);
     let mut followed = Vec::new();
     for refresh in [0.05, 0.5, 0.7, 0.8, 0.9, 1.0] {
@@ -264,7 +256,7 @@ fn frames(truth: &DVector<f64>) -> Vec<Frame> {
 }
 
 #[test]
-fn the_same_network_predicts_infers_and_fills() {
+fn one_denoiser_predicts_observations_infers_actions_and_fills_gaps() {
     let process = Process::draw(5, CHANNELS, 3);
     let truth = process.sample(&mut ChaCha8Rng::seed_from_u64(6));
     type Asked = fn(usize, usize) -> bool;
@@ -292,7 +284,7 @@ fn the_same_network_predicts_infers_and_fills() {
 }
 
 #[test]
-fn a_noisy_measurement_counts_by_its_deviation() {
+fn a_noisy_measurement_counts_by_its_standard_deviation() {
     let process = Process::draw(4, CHANNELS, 3);
     let mut rng = ChaCha8Rng::seed_from_u64(8);
     let truth = process.sample(&mut rng);
@@ -343,7 +335,7 @@ fn sequences_longer_than_the_window_are_sampled_by_sliding_it() {
 }
 
 #[test]
-fn a_plan_is_there_in_time_and_says_what_it_left_out() {
+fn a_plan_under_a_time_budget_is_there_in_time_and_reports_what_it_skipped() {
     let process = Process::draw(6, CHANNELS, 3);
     let spent_ms = Arc::new(AtomicU64::new(0));
     let spent = spent_ms.clone();
@@ -390,7 +382,7 @@ costs: [{kind: goal, weight: 1.0}]";
 
 /// What lives on of a plan must not be what made it fail.
 #[test]
-fn a_plan_that_is_not_finite_is_refused_and_not_remembered() {
+fn a_plan_that_is_not_finite_is_refused_and_does_not_warm_start_the_next() {
     let process = Process::draw(5, CHANNELS, 3);
     for mode in ["mode: streaming", "continued: {candidates: 1}"] {
         let fault = Arc::new(AtomicBool::new(false));

@@ -120,7 +120,7 @@ fn samples_have_the_exact_conditional_distribution() {
 
 /// The same test must find what is wrong: a sampler that ignores half of its last steps.
 #[test]
-fn a_wrong_sampler_is_found() {
+fn the_distribution_test_finds_a_wrong_sampler() {
     let process = Process::draw(TOKENS, CHANNELS, 7);
     // One step from pure noise gives the conditional mean: no covariance at all; three steps too little of it.
     let matrix = SchedulingMatrix::new(MatrixKind::FullSequence, TOKENS, 3, 0.0).unwrap();

@@ -50,7 +50,7 @@ pub fn two_samples(a: &[DVector<f64>], b: &[DVector<f64>]) -> (f64, f64) {
 }
 
 #[test]
-fn quantiles_are_those_of_the_tables() {
+fn chi_squared_quantiles_agree_with_tables() {
     // R: qchisq(1e-4, k, lower.tail = FALSE) = 23.513 (k = 4), 35.564 (k = 10), 161.319 (k = 100).
     for (k, exact) in [(4.0, 23.513), (10.0, 35.564), (100.0, 161.319)] {
         let got = chi_squared_quantile(k);
@@ -59,7 +59,7 @@ fn quantiles_are_those_of_the_tables() {
 }
 
 #[test]
-fn the_tests_find_a_wrong_mean_and_a_wrong_covariance() {
+fn the_statistics_find_a_wrong_mean_and_a_wrong_covariance() {
     use rand::SeedableRng;
     use rand_distr::{Distribution, StandardNormal};
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);

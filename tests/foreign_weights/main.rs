@@ -1,10 +1,12 @@
-//! Weights of other programs: what PyTorch saved gives here what it gave there; what is damaged or foreign is refused with what is
-//! wrong. The files beside this test were made by `weights.py`; with `DF_TEST_TORCH`, a Python that has torch, they are made
-//! anew, and safetensors files too.
+//! Weights of other programs. What PyTorch saved gives the same outputs here; damaged and unknown files are refused with the
+//! reason. `weights.py` made the files beside this test. With a Python that has torch (`DF_TEST_TORCH`) they are made anew, and
+//! safetensors files too.
 #![cfg(feature = "import")]
 
 mod program;
 mod refusals;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::path::Path;
 use std::process::Command;
@@ -16,6 +18,7 @@ use df_planner::model::import::{Asked, ForeignWeights, import_own, import_refere
 use df_planner::model::{AnyNetwork, Engine, NetworkConfig, NetworkDenoiser};
 use df_planner::signal::Layout;
 use serde_json::Value;
+use support::tools::{TORCH, require_tool};
 
 /// Sizes of `weights.py`.
 const TOKENS: usize = 8;
@@ -95,16 +98,13 @@ fn all_agree(directory: &Path, own: &[&str], reference: &[&str]) {
 }
 
 #[test]
-fn what_pytorch_saved_gives_what_it_gave_there() {
+fn weights_that_pytorch_saved_give_the_outputs_that_pytorch_gave() {
     all_agree(beside(), &["own.pt"], &["reference.ckpt"]);
 }
 
 #[test]
-fn what_pytorch_saves_now_gives_what_it_gives_there() {
-    let Some(python) = std::env::var_os("DF_TEST_TORCH") else {
-        println!("skipped: DF_TEST_TORCH, a Python with torch, is not set");
-        return;
-    };
+fn weights_that_the_installed_pytorch_saves_give_its_outputs() {
+    let Some(python) = require_tool(&TORCH) else { return };
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(&python).arg(beside().join("weights.py")).arg(folder.path()).output().unwrap();
     assert!(output.status.success(), "{python:?}: {}", String::from_utf8_lossy(&output.stderr));

@@ -17,7 +17,7 @@ fn program(path: &str, arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn the_shipped_model_comes_back_byte_for_byte() {
+fn the_shipped_model_written_with_pytorch_names_is_imported_byte_for_byte() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
     let (bag, weights, normaliser, out) = (at("demos"), at("shipped.safetensors"), at("normaliser.json"), at("model"));

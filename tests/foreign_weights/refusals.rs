@@ -55,7 +55,7 @@ fn own(path: &Path, sizes: &NetworkConfig, prefix: Option<&str>) -> Result<(), I
 }
 
 #[test]
-fn what_does_not_fit_is_listed_with_both_shapes() {
+fn tensors_of_the_wrong_shape_are_listed_with_both_shapes() {
     let folder = tempfile::tempdir().unwrap();
     let mut changed = tensors("own.pt");
     changed.remove("blocks.1.hidden.bias").unwrap();
@@ -76,7 +76,7 @@ fn what_does_not_fit_is_listed_with_both_shapes() {
 }
 
 #[test]
-fn a_prefix_is_found_or_asked_for_and_names_can_be_changed() {
+fn a_common_name_prefix_is_found_and_an_ambiguous_one_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = saved(folder.path(), &below("net.model.").collect());
     own(&path, &own_sizes(), None).unwrap();
@@ -102,7 +102,7 @@ fn a_prefix_is_found_or_asked_for_and_names_can_be_changed() {
 }
 
 #[test]
-fn values_that_are_not_finite_are_refused() {
+fn weights_that_are_not_finite_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut changed = tensors("own.pt");
     changed.get_mut("mixed.bias").unwrap().1[3] = f32::NAN;
@@ -111,7 +111,7 @@ fn values_that_are_not_finite_are_refused() {
 }
 
 #[test]
-fn a_reference_checkpoint_says_what_it_lacks() {
+fn an_incomplete_reference_checkpoint_is_refused_with_what_it_lacks() {
     let folder = tempfile::tempdir().unwrap();
     let import = |tensors: &Tensors, layout: &Layout, asked: &Asked| {
         let weights = ForeignWeights::open(&saved(folder.path(), tensors)).unwrap();
@@ -151,7 +151,7 @@ fn a_reference_checkpoint_says_what_it_lacks() {
 }
 
 #[test]
-fn damage_is_an_error_and_never_a_panic() {
+fn damaged_weight_files_are_an_error_and_never_a_panic() {
     let folder = tempfile::tempdir().unwrap();
     let safetensors = folder.path().join("own.safetensors");
     write(&safetensors, &tensors("own.pt"));
@@ -188,7 +188,7 @@ fn damage_is_an_error_and_never_a_panic() {
 }
 
 #[test]
-fn a_pickle_is_not_executed() {
+fn code_inside_a_pickle_is_not_executed() {
     let folder = tempfile::tempdir().unwrap();
     let (path, made) = (folder.path().join("evil.pt"), folder.path().join("made"));
     // Protocol 0: os.system called with a command, as `__reduce__` would have it.

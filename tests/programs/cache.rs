@@ -1,5 +1,6 @@
 //! `df_train` and its cache of frames: within bounds, killed, on a full disk.
 
+use super::support::point_maze;
 use super::*;
 
 /// What a run said, as far as it is about inputs and the cache.
@@ -14,7 +15,7 @@ fn files(cache: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_run_that_was_killed_while_it_read_leaves_nothing_that_is_believed() {
+fn a_run_killed_while_reading_leaves_no_cache_that_a_later_run_takes() {
     let folder = tempfile::tempdir().unwrap();
     let (bag, config) = (record(folder.path(), "4"), configure(folder.path(), &TINY));
     let cache = folder.path().join("cache");
@@ -43,20 +44,18 @@ fn a_run_that_was_killed_while_it_read_leaves_nothing_that_is_believed() {
 /// 102 channels of 1 kHz are 0.4 GB: twice what the program may take for everything that is not a file; it needs a quarter,
 /// most of it for its threads.
 #[test]
-fn memory_does_not_grow_with_the_data() {
+fn memory_of_training_does_not_grow_with_the_recording() {
     let folder = tempfile::tempdir().unwrap();
     let bag = record(folder.path(), "16");
-    let many = vec!["pose.pose.position.x"; 98].join(", ");
-    let wide = format!("fields: [pose.pose.position.y, {many}]\n    max_age_s: 0.1\n    required: true\n  velocity:");
-    let text = fs::read_to_string(configure(folder.path(), &TINY)).unwrap();
-    let (before, rest) = text.split_once("fields: [pose.pose.position.x").unwrap();
-    let (_, after) = rest.split_once("velocity:").unwrap();
-    let text = format!("{before}{wide}{after}").replacen("period_s: 0.05", "period_s: 0.001", 1);
-    let (goal, costs) = (text.find("goal:  ").unwrap(), text.find("costs:").unwrap());
-    let (settings, training) = (text.find("# --- settings").unwrap(), text.find("training:").unwrap());
-    let text = [&text[..goal], &text[settings..costs], &text[training..]].concat();
-    let path = folder.path().join("wide.yaml");
-    fs::write(&path, text).unwrap();
+    let fields = [vec!["pose.pose.position.y"], vec!["pose.pose.position.x"; 98]].concat().join(", ");
+    let path = point_maze()
+        .with_all(&TINY)
+        .with("period_s", 0.001)
+        .with("observations.position.fields", format!("[{fields}]"))
+        .without("observations.position.units")
+        .without("goal")
+        .without("costs")
+        .write_as(folder.path(), "wide.yaml");
     let limited = |kib: u32, name: &str| {
         let plain = train(&path, &bag, &folder.path().join(name), "2");
         let mut command = Command::new("sh");
@@ -74,7 +73,7 @@ fn memory_does_not_grow_with_the_data() {
 }
 
 #[test]
-fn a_disk_that_is_full_is_said_and_leaves_nothing() {
+fn a_full_disk_is_named_and_leaves_no_cache_file() {
     let folder = tempfile::tempdir().unwrap();
     let (bag, config) = (record(folder.path(), "1"), configure(folder.path(), &TINY));
     let plain = train(&config, &bag, &folder.path().join("model"), "1");

@@ -11,7 +11,8 @@ JSON value; answers are JSON lines on stdout.
     events null                 [node, new, changed] for each event since the last call, names and values
     quit
 
-Whole numbers are integers, those with a point doubles; null is NOT_SET.
+Whole numbers are integers, those with a point doubles; null is NOT_SET. {"yaml": TEXT} is sent as `ros2 param set NODE NAME TEXT`
+sends it: JSON has no infinity.
 """
 
 import json
@@ -99,7 +100,8 @@ def described(d):
 def messages(values):
     # As `ros2 param set` makes them of text.
     def message(value):
-        return ParameterValue() if value is None else get_parameter_value(json.dumps(value))
+        text = value["yaml"] if isinstance(value, dict) else json.dumps(value)
+        return ParameterValue() if value is None else get_parameter_value(text)
 
     return [Parameter(name=name, value=message(value)) for name, value in values.items()]
 

@@ -1,7 +1,8 @@
 #!python
 """A stand-in for `ros2 bag play`, for tests/launch.rs: takes the arguments that launch/replay.launch.py gives, and plays 6 s of a
-robot that stands still while its commands are 0. At the end it tells how many plans it saw, how many
-publish commands, and how many commands the planner has compared with its own."""
+robot that stands still while its commands are 0. Then it waits until the planner reports that it has compared enough commands with
+its own: reports come once a second. At the end it tells how many plans it saw, how many publish commands, and how many commands
+were compared."""
 
 import argparse
 import os
@@ -19,6 +20,9 @@ from rosgraph_msgs.msg import Clock
 START_NS = 1_700_000_000 * 10**9
 DURATION_S = 6.0
 STEP_NS = 10**7
+# Compared commands that are waited for, and for how long.
+ENOUGH = 10
+PATIENCE_S = 10.0
 
 
 def arguments():
@@ -85,6 +89,9 @@ def main():
             message.pose.position.x, message.pose.position.y, message.pose.orientation.w = 5.5, 3.5, 1.0
             goal.publish(message)
     publishers = node.count_publishers("force")
+    until = time.monotonic() + PATIENCE_S
+    while compared[-1] < ENOUGH and time.monotonic() < until:
+        time.sleep(0.05)
     print(f"player: {len(plans)} plans, {publishers} publishers, {compared[-1]} compared", flush=True)
     # Leaves DDS in order, so that no shared memory stays behind; then ends without waiting for threads.
     executor.shutdown(timeout_sec=1.0)

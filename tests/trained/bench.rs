@@ -14,6 +14,8 @@ use df_planner::training::{Event, Run, Start, Validation, train};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use super::support::contract::ContractYaml;
+
 /// Frames in a token.
 const FRAME_STACK: usize = 2;
 
@@ -25,22 +27,19 @@ pub fn turn() -> MutexGuard<'static, ()> {
 
 /// One action channel and one observation channel; a small network with settings that train in seconds.
 pub fn config(window: usize, steps: usize, noise_mix: &str) -> Config {
-    let topic = |name: &str| format!("topic: {name}, type: std_msgs/msg/Float64, fields: [data], max_age_s: 0.1");
-    let text = format!(
-        "period_s: 0.1
-frame_stack: {FRAME_STACK}
-observations:
-  seen: {{{}}}
-action: {{{}, min: [-9], max: [9], safe: [0]}}
-model: {{width: 32, layers: 2, heads: 2}}
-training:
-  {{window: {window}, batch: 64, steps: {steps}, learning_rate: 3.0e-3, warmup_steps: 50, ema_decay: 0.99,
-    validation_share: 0, seed: 1, noise_mix: {noise_mix}}}
-",
-        topic("seen"),
-        topic("command"),
+    let training = format!(
+        "{{window: {window}, batch: 64, steps: {steps}, learning_rate: 3.0e-3, warmup_steps: 50, ema_decay: 0.99,
+          validation_share: 0, seed: 1, noise_mix: {noise_mix}}}"
     );
-    Config::parse(&text, Path::new("test.yaml")).unwrap()
+    let yaml = ContractYaml::new().observing("seen", &["data"]).acting(&["data"]);
+    let yaml = yaml.with("frame_stack", FRAME_STACK).with("training", training).with_all(&[
+        ("observations.seen.type", "std_msgs/msg/Float64"),
+        ("observations.seen.max_age_s", "0.1"),
+        ("action.type", "std_msgs/msg/Float64"),
+        ("action.max_age_s", "0.1"),
+        ("model", "{width: 32, layers: 2, heads: 2}"),
+    ]);
+    Config::parse(yaml.text(), Path::new("test.yaml")).unwrap()
 }
 
 /// An episode from `[action, observation]` per tick.

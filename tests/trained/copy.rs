@@ -28,7 +28,7 @@ fn run(frames: usize, rng: &mut impl Rng) -> Vec<[f32; 2]> {
 }
 
 #[test]
-fn either_channel_is_filled_in_from_the_other() {
+fn a_hidden_channel_is_filled_in_from_its_delayed_copy() {
     let _turn = turn();
     let mut rng = ChaCha8Rng::seed_from_u64(12);
     let episodes: Vec<Episode> = (0..50).map(|_| episode(run(200, &mut rng))).collect();

@@ -49,7 +49,7 @@ fn course(config: &Config, recording: &Arc<Recording>, devices: &str, out: &Path
 }
 
 #[test]
-fn devices_that_share_a_batch_learn_as_one() {
+fn devices_that_share_a_batch_have_the_losses_of_one_device() {
     let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(5, 120, "{independent: 0.3, planning: 0.4, variable_length: 0.3}");
@@ -70,7 +70,7 @@ fn devices_that_share_a_batch_learn_as_one() {
 }
 
 #[test]
-fn more_devices_than_windows_are_refused() {
+fn more_devices_than_windows_in_a_batch_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(5, 120, "{independent: 1}");
     config.training.batch = 1;

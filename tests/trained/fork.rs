@@ -29,7 +29,7 @@ fn run(sign: f32, rng: &mut impl Rng) -> Vec<[f32; 2]> {
 }
 
 #[test]
-fn both_branches_come_in_their_odds_and_what_shows_one_gives_that_one() {
+fn a_fork_is_sampled_in_its_odds_and_evidence_of_one_branch_gives_that_branch() {
     let _turn = turn();
     let mut rng = ChaCha8Rng::seed_from_u64(11);
     // Exactly seven of ten go to +1: the answer is not an estimate.

@@ -49,7 +49,7 @@ fn distance(a: &[f32], b: &[f32]) -> f32 {
 }
 
 #[test]
-fn a_run_begins_with_the_weights_and_the_normaliser_of_a_model() {
+fn a_run_initialised_from_a_model_starts_with_its_weights_and_normaliser() {
     let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (folder.path().join("first"), folder.path().join("second"));
@@ -76,7 +76,7 @@ fn a_run_begins_with_the_weights_and_the_normaliser_of_a_model() {
 }
 
 #[test]
-fn a_model_that_the_configuration_would_misread_is_refused() {
+fn initialising_from_a_model_of_another_contract_or_size_is_refused() {
     let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (folder.path().join("first"), folder.path().join("second"));

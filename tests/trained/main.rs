@@ -8,3 +8,5 @@ mod fork;
 mod from;
 mod measured;
 mod same;
+#[path = "../support/mod.rs"]
+mod support;

@@ -23,7 +23,7 @@ fn run(frames: usize, rng: &mut impl Rng) -> Vec<[f32; 2]> {
 }
 
 #[test]
-fn error_and_coverage_of_plans_are_those_of_the_process() {
+fn validation_reports_the_error_and_coverage_that_the_process_has() {
     let _turn = turn();
     let mut rng = ChaCha8Rng::seed_from_u64(21);
     let episodes: Vec<Episode> = (0..60).map(|_| episode(run(200, &mut rng))).collect();

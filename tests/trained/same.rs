@@ -9,7 +9,7 @@ use rand_distr::{Distribution, StandardNormal};
 use super::bench::{config, episode, trained, turn};
 
 #[test]
-fn training_again_gives_the_same_bytes_under_every_pattern() {
+fn training_twice_with_one_seed_gives_the_same_bytes_under_every_noise_pattern() {
     let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let weights = |name: &str, seed: u64| {

@@ -23,6 +23,7 @@ pub struct Normaliser {
 #[derive(Deserialize)]
 struct Stored {
     mean: Vec<f32>,
+    #[serde(alias = "deviation")]
     std: Vec<f32>,
     noise_scale: Option<Vec<f32>>,
 }
