@@ -34,10 +34,10 @@ static COUNTING: Counting = Counting;
 
 #[test]
 fn evaluating_costs_allocates_no_memory() {
-    let (costs, futures) = (setup::all_costs(), setup::futures());
-    let mut gradient: Vec<Vec<f32>> = futures.iter().map(|f| vec![0.0; f.len()]).collect();
+    let (costs, rollouts) = (setup::all_costs(), setup::rollouts());
+    let mut gradient: Vec<Vec<f32>> = rollouts.iter().map(|f| vec![0.0; f.len()]).collect();
     let before = TAKEN.get();
-    let cost = setup::evaluate(&costs, &futures, &mut gradient);
+    let cost = setup::evaluate(&costs, &rollouts, &mut gradient);
     let after = TAKEN.get();
     assert!(before > 0, "nothing was counted while the costs were made: the counter is broken");
     assert_eq!(after - before, 0, "allocations for {} futures of {} frames", setup::FUTURES, setup::FRAMES);
@@ -55,7 +55,7 @@ const AGREEING: usize = setup::FUTURES * 9 / 10;
 #[test]
 fn the_gradient_of_every_cost_agrees_with_finite_differences_along_random_directions() {
     let mut rng = ChaCha8Rng::seed_from_u64(8);
-    let futures = setup::futures();
+    let rollouts = setup::rollouts();
     for cost in setup::all_costs() {
         let (name, cost) = (cost.name(), [cost]);
         let evaluate = |future: &[f32]| {
@@ -63,7 +63,7 @@ fn the_gradient_of_every_cost_agrees_with_finite_differences_along_random_direct
             (setup::evaluate(&cost, &[future.to_vec()], &mut gradient), gradient)
         };
         let (mut agreeing, mut concerned) = (0, 0);
-        for future in &futures {
+        for future in &rollouts {
             let direction: Vec<f32> = future.iter().map(|_| if rng.random() { 1.0 } else { -1.0 }).collect();
             let moved = |by: f32| -> Vec<f32> { future.iter().zip(&direction).map(|(v, d)| v + by * d).collect() };
             let (above, below) = (moved(STEP), moved(-STEP));

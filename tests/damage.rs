@@ -10,13 +10,13 @@ mod recordings;
 
 use std::path::{Path, PathBuf};
 
-use df_planner::data::{BagError, open_source, read_episodes};
+use df_data::{BagError, open_source, read_episodes};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use recordings::{COLUMNS, Contract, drive, pack, write};
 
 /// More memory than the whole recording takes, bytes.
-const MEMORY_MAX: u64 = 32 << 20;
+const MAX_MEMORY: u64 = 32 << 20;
 /// Copies of each format, unless `DF_DAMAGED` says otherwise.
 const COPIES: usize = 100;
 /// More messages or rows than the whole recording has would be made up.
@@ -142,7 +142,7 @@ fn damage(whole: &[u8], rng: &mut impl Rng) -> Vec<u8> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
     /// As if nothing had happened: the damage hit what does not matter.
-    Whole,
+    SlidingWindow,
     /// As many messages, with other values, without a word.
     Changed,
     /// Another number of messages, without a word.
@@ -199,7 +199,7 @@ fn damaged_recordings_are_refused_or_named_and_few_are_read_with_other_values() 
         for copy in 0..copies {
             std::fs::write(&file, damage(&whole, &mut rng)).unwrap();
             let outcome = match read(&contract, &path) {
-                Ok(got) if got.0 == expected.0 && got.1 == expected.1 => Outcome::Whole,
+                Ok(got) if got.0 == expected.0 && got.1 == expected.1 => Outcome::SlidingWindow,
                 Ok(got) if got.2 => Outcome::Said,
                 Ok(got) if got.1 == expected.1 => Outcome::Changed,
                 Ok(_) => Outcome::Partial,
@@ -212,7 +212,7 @@ fn damaged_recordings_are_refused_or_named_and_few_are_read_with_other_values() 
             let taken = peak();
             peak_of_all = peak_of_all.max(taken);
             let kept = folder.path().display();
-            assert!(taken < intact + MEMORY_MAX, "{name}, copy {copy} ({kept}): {taken} bytes, the whole one {intact}");
+            assert!(taken < intact + MAX_MEMORY, "{name}, copy {copy} ({kept}): {taken} bytes, the whole one {intact}");
         }
         println!(
             "{name} ({} kB): {outcomes:?}; {} MB, at most {} MB",
@@ -223,8 +223,8 @@ fn damaged_recordings_are_refused_or_named_and_few_are_read_with_other_values() 
         let count = |outcome| outcomes.get(&outcome).copied().unwrap_or(0);
         let shares = unnoticed(name);
         for (outcome, share) in [(Outcome::Changed, shares.changed), (Outcome::Partial, shares.partial)] {
-            let (got, most) = (count(outcome), allowed(share, copies));
-            assert!(got <= most, "{name}: {got} of {copies} copies, at most {most} allowed: {outcomes:?}");
+            let (got, max) = (count(outcome), allowed(share, copies));
+            assert!(got <= max, "{name}: {got} of {copies} copies, at most {max} allowed: {outcomes:?}");
         }
         // Damage that changes nothing shows that the damage is mild: the test would prove little.
         assert!(count(Outcome::Refused) + count(Outcome::Said) > copies / 2, "{name}: {outcomes:?}");

@@ -5,18 +5,16 @@ mod support;
 
 use std::path::Path;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor, TensorData};
-use df_planner::config::{NoiseScheduleKind, ObjectiveKind};
-use df_planner::diffusion::{Denoiser, Levels, NoiseSchedule, Objective, TokenSpec, Tokens};
-use df_planner::model::{
-    AnyNetwork, Architecture, Checkpoint, Engine, Network, NetworkConfig, NetworkDenoiser, ReferenceConfig, device,
-    devices, engine,
-};
+use df_training::burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use df_training::burn::optim::GradientsParams;
+use df_training::burn::tensor::{Device, Tensor, TensorData};
+use df_diffusion::{NoiseScheduleKind, ObjectiveKind};
+use df_diffusion::{Denoiser, Levels, NoiseSchedule, Objective, TokenSpec, Tokens};
+use df_engine::{ConditioningFeatures, Architecture, NetworkConfig, ReferenceConfig};
+use df_training::{AnyNetwork, Checkpoint, Engine, Network, denoiser, features_tensor, device, devices, engine};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use support::tools::left_out;
+use support::tools::skipped;
 
 /// Farthest value, relative to the largest one.
 const TOLERANCE: f32 = 1e-4;
@@ -68,18 +66,18 @@ fn question(spec: &TokenSpec, batch: usize, tokens: usize) -> (Tokens, Levels, T
     let channels = spec.channels();
     let mut of = |count| Tokens { batch, tokens, channels, data: values(count, &mut rng) };
     let (x, cotangent) = (of(batch * tokens * channels), of(batch * tokens * channels));
-    let mut levels = Levels::filled(batch, tokens, spec.slots(), 0.0);
+    let mut levels = Levels::filled(batch, tokens, spec.noise_groups(), 0.0);
     levels.data.iter_mut().enumerate().for_each(|(i, level)| *level = [0.0, 0.3, 0.7, 1.0, 0.05][i % 5]);
     (x, levels, cotangent)
 }
 
-fn answers(denoiser: &mut NetworkDenoiser, (x, levels, cotangent): &(Tokens, Levels, Tokens)) -> [Vec<f32>; 3] {
+fn answers(denoiser: &mut denoiser, features_tensor, (x, levels, cotangent): &(Tokens, Levels, Tokens)) -> [Vec<f32>; 3] {
     let plain = denoiser.denoise(x, levels).unwrap();
     let (clean, gradient) = denoiser.denoise_with_gradient(x, levels, &mut |_| cotangent.clone()).unwrap();
     [plain.data, clean.data, gradient.data]
 }
 
-fn all_agree(what: &str, question: &(Tokens, Levels, Tokens), on: impl Fn(&Engine) -> NetworkDenoiser) {
+fn all_agree(what: &str, question: &(Tokens, Levels, Tokens), on: impl Fn(&Engine) -> denoiser, features_tensor) {
     let expected = answers(&mut on(&Engine::Burn(Device::flex())), question);
     let others = others().into_iter().map(|(name, device)| (name, Engine::Burn(device)));
     let mut compared = 0;
@@ -97,9 +95,9 @@ fn all_agree(what: &str, question: &(Tokens, Levels, Tokens), on: impl Fn(&Engin
 #[test]
 fn the_shipped_checkpoint_gives_the_same_outputs_on_every_device() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/point_maze");
-    let spec = Checkpoint::load(&path, &Device::flex()).unwrap().spec();
+    let spec = Checkpoint::load(&path, &Device::flex()).unwrap().description.spec();
     all_agree("shipped", &question(&spec, 4, 14), |engine| {
-        Checkpoint::load(&path, &engine.device()).unwrap().denoiser(engine)
+        Checkpoint::load(&path, &engine.device()).unwrap().denoiser(engine).unwrap()
     });
 }
 
@@ -109,30 +107,31 @@ fn spec() -> TokenSpec {
 }
 
 fn random(architecture: &Architecture, sizes: &NetworkConfig) -> AnyNetwork {
-    architecture.init(sizes, &Device::flex()).map(&mut Fill(ChaCha8Rng::seed_from_u64(5)))
+    AnyNetwork::init(architecture, sizes, &Device::flex()).map(&mut Fill(ChaCha8Rng::seed_from_u64(5)))
 }
 
 fn sizes() -> NetworkConfig {
-    NetworkConfig::new(256, 6, 8, spec().channels(), spec().slots(), 32)
+    NetworkConfig::new(256, 6, 8, spec().channels(), spec().noise_groups(), 32)
 }
 
 #[test]
 fn large_networks_of_both_architectures_give_the_same_outputs_on_every_device() {
     let signal = (1..=100).map(|k| (-6.0 * (k as f32 / 100.0).powi(2)).exp()).collect();
-    let reference = ReferenceConfig { hidden: 512, causal: false, signal, seen: vec![true; spec().slots()] };
+    let reference = ReferenceConfig { hidden: 512, causal: false, signal, seen: vec![true; spec().noise_groups()] };
     let causal = ReferenceConfig { causal: true, ..reference.clone() };
-    let known_values = NetworkConfig { known_values: true, ..sizes() };
+    let condition_on_clean_values = NetworkConfig { condition_on_clean_values: true, ..sizes() };
     let networks = [
-        ("own", Architecture::Own, sizes()),
-        ("own, told known values", Architecture::Own, known_values),
+        ("native", Architecture::Native, sizes()),
+        ("native, conditioned on clean values", Architecture::Native, condition_on_clean_values),
         ("reference", Architecture::Reference(reference), sizes()),
         ("reference, causal", Architecture::Reference(causal), sizes()),
     ];
     for (what, architecture, sizes) in networks {
         let network = random(&architecture, &sizes);
         all_agree(what, &question(&spec(), 3, 20), |engine| {
-            let network = network.clone().to_device(&engine.device());
-            NetworkDenoiser::new(network, engine, spec(), SCHEDULE, Objective(ObjectiveKind::V), 32)
+            let condition_on_clean_values = sizes.condition_on_clean_values && architecture.is_native();
+            let features = ConditioningFeatures { spec: spec(), schedule: SCHEDULE, condition_on_clean_values };
+            denoiser(&network, engine, features, Objective(ObjectiveKind::V), &sizes).unwrap()
         });
     }
 }
@@ -158,7 +157,9 @@ fn step(network: &Network, device: &Device) -> (f32, Vec<Vec<f32>>) {
     let tensor = |of: &Tokens| {
         Tensor::<3>::from_data(TensorData::new(of.data.clone(), [of.batch, of.tokens, of.channels]), &device)
     };
-    let features = network.told(spec(), SCHEDULE).tensor(&x, &levels, &device);
+    let conditioning =
+        ConditioningFeatures { spec: spec(), schedule: SCHEDULE, condition_on_clean_values: network.condition_on_clean_values };
+    let features = features_tensor(&conditioning, &x, &levels, &device);
     let error = network.forward(tensor(&x), features) - tensor(&target);
     let loss = (error.clone() * error).mean();
     let gradients = GradientsParams::from_grads(loss.backward(), &network);
@@ -169,12 +170,12 @@ fn step(network: &Network, device: &Device) -> (f32, Vec<Vec<f32>>) {
 
 #[test]
 fn a_training_step_has_the_same_gradients_on_every_device() {
-    let AnyNetwork::Own(network) = random(&Architecture::Own, &sizes()) else { unreachable!() };
+    let AnyNetwork::Native(network) = random(&Architecture::Native, &sizes()) else { unreachable!() };
     let (loss, expected) = step(&network, &Device::flex());
     // Three layers and the position, two norms and four layers in each block, a norm and a layer: 7 + 6 * 12 + 4.
     assert_eq!(expected.len(), 83);
     if others().is_empty() {
-        left_out("`flex` is the only device that trains here; the features tch, cuda and wgpu build others");
+        skipped("`flex` is the only device that trains here; the features tch, cuda and wgpu build others");
     }
     for (name, device) in others() {
         let (on_device, got) = step(&network, &device);

@@ -6,8 +6,8 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
-use df_planner::data::{Bag, BagMessage, BagWriter, open};
-use df_planner::message::{Definitions, Encoder, Extractor};
+use df_data::{Bag, BagMessage, BagWriter, open};
+use df_message::{Definitions, Encoder, Extractor};
 use serde_json::Value;
 use support::tools::{ROSBAGS, require_tool};
 

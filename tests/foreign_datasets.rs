@@ -9,7 +9,7 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
-use df_planner::data::open_source;
+use df_data::open_source;
 use recordings::{COLUMNS, Contract};
 use support::tools::{DATASETS, require_tool};
 

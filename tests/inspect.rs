@@ -8,10 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use df_planner::config::{Config, OccupancyGrid};
-use df_planner::data::{BagWriter, Input};
-use df_planner::inspect::{Kind, Report, ground, inspect};
-use df_planner::message::{Definitions, Encoder, SchemaDefinitions};
+use df_data::DataConfig;
+use df_core::map::OccupancyGrid;
+use df_data::{BagWriter, Input};
+use df_data::inspect::{Kind, Report, ground, inspect};
+use df_message::{Definitions, Encoder, SchemaDefinitions};
 use recordings::{FORCE, HEADER, MS, ODOM, START, drive, odometry, wrench, write};
 use support::contract::ContractYaml;
 use support::point_maze;
@@ -24,14 +25,14 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-fn looked_at(path: &Path, config: Option<&Config>) -> Report {
+fn looked_at(path: &Path, config: Option<&DataConfig>) -> Report {
     inspect(&[Input { path: path.into(), weight: 1.0 }], config).unwrap()
 }
 
 /// The shipped contract without its goal, of which the bags here know nothing.
-fn contract() -> Config {
+fn contract() -> DataConfig {
     let yaml = point_maze().without("goal").without("costs");
-    Config::parse(yaml.text(), Path::new("c.yaml")).unwrap()
+    DataConfig::parse(yaml.text(), Path::new("c.yaml")).unwrap()
 }
 
 fn kinds(report: &Report) -> Vec<Kind> {

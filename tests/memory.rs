@@ -6,11 +6,12 @@ use std::alloc::{GlobalAlloc, Layout as Block, System};
 use std::path::Path;
 use std::sync::atomic::{AtomicIsize, Ordering};
 
-use df_planner::config::{Config, NoiseScheduleKind, ObjectiveKind};
-use df_planner::diffusion::{NoiseSchedule, Objective, TokenSpec};
-use df_planner::model::{NetworkConfig, NetworkDenoiser, engine};
-use df_planner::planning::{Budget, ControlLoop, Planner};
-use df_planner::signal::{Layout, Normaliser};
+use df_diffusion::{NoiseScheduleKind, ObjectiveKind};
+use df_diffusion::{NoiseSchedule, Objective, TokenSpec};
+use df_engine::{ConditioningFeatures, CpuDenoiser, CpuNetwork, NetworkConfig};
+use df_training::{Device, InitNetwork, named_tensors};
+use df_planning::{PlanningConfig, Budget, ControlLoop, Planner};
+use df_core::{Layout, Normaliser};
 use support::contract::ContractYaml;
 
 /// Counts the bytes that are taken and not given back, by all threads.
@@ -43,18 +44,20 @@ fn memory_of_the_control_loop_does_not_grow_over_ten_thousand_ticks() {
     let yaml = ContractYaml::point_robot().with_all(&[
         ("period_s", "0.05"),
         ("frame_stack", "2"),
-        ("planner", "{history: 2, horizon: 4, denoising_steps: 2, candidates: 3, futures: 2, guidance: {scale: 0.1}}"),
+        ("planner", "{history: 2, horizon: 4, denoising_steps: 2, candidates: 3, rollouts: 2, guidance: {scale: 0.1}}"),
         ("costs", "[{kind: goal, weight: 1.0}]"),
     ]);
     for mode in ["full", "streaming"] {
-        let config = Config::parse(yaml.clone().with("planner.mode", mode).text(), Path::new("test.yaml")).unwrap();
+        let config = PlanningConfig::parse(yaml.clone().with("planner.mode", mode).text(), Path::new("test.yaml")).unwrap();
         let layout =
             Layout::new(2, [("action".into(), vec!["u".into()]), ("obs".into(), vec!["x".into(), "y".into()])]);
         let spec = TokenSpec::new(&layout.modality_of_channel(), 2);
-        let engine = engine("cpu").unwrap();
-        let network = NetworkConfig::new(8, 1, 2, spec.channels(), spec.slots(), 6).init(&engine.device());
+        let sizes = NetworkConfig::new(8, 1, 2, spec.channels(), spec.noise_groups(), 6);
+        let tensors = named_tensors(&sizes.init(&Device::flex()));
         let (schedule, objective) = (NoiseSchedule(NoiseScheduleKind::Cosine), Objective(ObjectiveKind::V));
-        let denoiser = NetworkDenoiser::new(network, &engine, spec, schedule, objective, 6);
+        let network = CpuNetwork::new(&tensors, &sizes).unwrap();
+        let features = ConditioningFeatures { spec, schedule, condition_on_clean_values: false };
+        let denoiser = CpuDenoiser::new(network, features, objective);
         let normaliser = Normaliser::new(vec![0.0; 3], vec![1.0; 3]);
         let mut planner = Planner::new(Box::new(denoiser), &config, layout.clone(), normaliser, schedule).unwrap();
         let mut control = ControlLoop::new(&config, &layout, planner.normaliser());

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use df_planner::training::Line;
+use df_training::Line;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use df_planner::message::{AmentDefinitions, Definitions, Encoder, Extractor};
+use df_message::{AmentDefinitions, Definitions, Encoder, Extractor};
 use serde_json::{Value, json};
 
 /// Runs `ros_bytes.py` and parses what it prints.

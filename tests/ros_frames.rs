@@ -126,7 +126,7 @@ fn a_map_published_before_the_node_started_is_transformed_and_used() {
     let yaml = point_maze().with_first("costs", cost).with_all(&[
         ("planner.goal_as_observation", "false"),
         ("planner.candidates", "1"),
-        ("planner.futures", "1"),
+        ("planner.rollouts", "1"),
         ("planner.guidance.scale", "1.0"),
         ("planner.guidance.max_norm", "10.0"),
     ]);

@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use df_planner::config::{Config, Range, Setting, description};
+use df_planner::config::Config;
+use df_core::settings::{Range, Setting};
+use df_planning::description;
 use serde_json::{Value, json};
 use stage::{Robot, Stage};
 
@@ -26,7 +28,7 @@ const LARGE_HOLD_S: f64 = 3600.0;
 const LIGHT: &str = "
 /**:
   ros__parameters:
-    planner: {candidates: 2, futures: 1, guidance: {gradient: cheap}, streaming: {steps_per_tick: 1}}
+    planner: {candidates: 2, rollouts: 1, guidance: {gradient: cheap}, streaming: {steps_per_tick: 1}}
 ";
 
 fn settings() -> Vec<(String, Setting)> {
@@ -171,7 +173,7 @@ fn every_parameter_is_listed_and_described_and_both_ends_of_its_range_are_kept()
     let listed = ask(&mut client, "list", json!([["planner.streaming"], 1]));
     assert_eq!(
         listed["names"],
-        json!(["planner.streaming.fresh", "planner.streaming.refresh", "planner.streaming.steps_per_tick"])
+        json!(["planner.streaming.num_fresh", "planner.streaming.renoise_level", "planner.streaming.steps_per_tick"])
     );
     assert_eq!(listed["prefixes"], json!(["planner.streaming"]));
     // What `ros2 param set NODE planner.guidance.scale 1` sends.
@@ -205,7 +207,7 @@ fn parameters_set_atomically_change_all_together_or_are_all_refused_with_the_rul
             json!({"planner.temperature": 0.5, "planner.nothing": 1}),
             "'planner.nothing' cannot be set because it was not declared",
         ),
-        (json!({"planner.temperature": 0.5, "planner.horizon_max": 99}), "read-only"),
+        (json!({"planner.temperature": 0.5, "planner.max_horizon": 99}), "read-only"),
         (json!({}), "empty"),
     ] {
         let (successful, reason) = atomically(&mut client, values.clone());
@@ -264,7 +266,7 @@ fn parameters_given_at_start_override_the_configuration_file() {
     }
     for (given, named) in [
         ("planner.horizon:=9.0", "parameter planner.horizon: 9: must be of type integer, got double"),
-        ("planner.horizon:=65", "parameter planner.horizon: 65: must be at most planner.horizon_max, which is 64"),
+        ("planner.horizon:=65", "parameter planner.horizon: 65: must be at most planner.max_horizon, which is 64"),
         ("planner.horizon:=16", "do not fit into the 16 tokens"),
         ("planner.mode:=best", "parameter planner.mode: best: must be one of full, streaming"),
         ("goal:=[1.0]", "parameter goal: [1.0]: must have 2 values, one for each channel of position, or none"),

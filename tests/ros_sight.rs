@@ -112,12 +112,12 @@ fn plan_rollouts_guidance_and_diagnostics_show_what_the_node_does() {
     // 3.5 s of 20 Hz are 70 plans. A busy machine misses some: then it takes longer.
     let mut seen = look(&mut viewer, 3.5);
     for _ in 0..LOOKS {
-        if [seen.plan.len(), seen.futures.len(), seen.guidance.len()].into_iter().min() >= Some(ENOUGH) {
+        if [seen.plan.len(), seen.rollouts.len(), seen.guidance.len()].into_iter().min() >= Some(ENOUGH) {
             break;
         }
         let more = look(&mut viewer, 3.5);
         seen.plan.extend(more.plan);
-        seen.futures.extend(more.futures);
+        seen.rollouts.extend(more.rollouts);
         seen.guidance.extend(more.guidance);
         seen.diagnostics.extend(more.diagnostics);
     }
@@ -138,8 +138,8 @@ fn plan_rollouts_guidance_and_diagnostics_show_what_the_node_does() {
     let at_goal = seen.plan.iter().filter(|plan| distance(*plan.points.last().unwrap(), GOAL) < 0.05).count();
     assert!(at_goal * 2 > seen.plan.len(), "{at_goal} of {} plans end at the goal", seen.plan.len());
 
-    assert!(seen.futures.len() >= ENOUGH, "{} drawings", seen.futures.len());
-    for markers in &seen.futures {
+    assert!(seen.rollouts.len() >= ENOUGH, "{} drawings", seen.rollouts.len());
+    for markers in &seen.rollouts {
         let (clear, lines) = markers.split_first().unwrap();
         assert_eq!((clear.action, lines.len()), (DELETEALL, ROLLOUTS));
         let candidate = |line: &Marker| line.id as usize / (ROLLOUTS / CANDIDATES);

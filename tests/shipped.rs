@@ -5,10 +5,11 @@ mod recordings;
 
 use std::path::Path;
 
-use df_planner::config::{Config, Latency};
-use df_planner::message::bind;
-use df_planner::planning::{Budget, Command, ControlLoop, Plan, Planner};
-use df_planner::signal::Layout;
+use df_planner::config::Config;
+use df_planning::Latency;
+use df_core::bind;
+use df_planning::{Budget, Command, ControlLoop, Plan, Planner};
+use df_core::Layout;
 use df_planner::sim::maze2d::{Episode, Maze2d, Task};
 use df_planner::sim::{Maze, Trial};
 
@@ -41,7 +42,7 @@ fn first_plan(
     layout: &Layout,
     [position, velocity, goal]: [[f64; 2]; 3],
 ) -> (Plan, Command) {
-    let mut control = ControlLoop::new(config, layout, planner.normaliser());
+    let mut control = ControlLoop::new(&config.planning(), layout, planner.normaliser());
     control.set_goal(&goal);
     let mut planned = None;
     for k in 0..PATIENCE {
@@ -82,9 +83,9 @@ fn every_shipped_configuration_plans_and_drives_a_tick_with_its_model() {
         }
         let name = file.file_stem().unwrap().to_str().unwrap().trim_end_matches("_mapped");
         let config = Config::load(&file).unwrap_or_else(|error| panic!("{error}"));
-        let bound = bind(&config, &recordings::definitions()).unwrap();
-        let layout = Layout::new(config.contract.frame_stack, bound.modalities(&config));
-        let mut planner = Planner::load(&Path::new("models").join(name), &config, &layout, "cpu")
+        let bound = bind(&config.contract, &recordings::definitions()).unwrap();
+        let layout = Layout::new(config.contract.frame_stack, bound.modalities(&config.contract));
+        let mut planner = df_planner::load_planner(&Path::new("models").join(name), &config, &layout, "cpu")
             .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
 
         let place = drawn(name);
@@ -95,19 +96,19 @@ fn every_shipped_configuration_plans_and_drives_a_tick_with_its_model() {
             file.display(),
             plan.denoising_steps,
             plan.actions.len(),
-            plan.futures.len(),
-            plan.futures[0].len(),
+            plan.rollouts.len(),
+            plan.rollouts[0].len(),
             command.values
         );
-        assert!(plan.denoising_steps > 0 && plan.left_out.is_nothing(), "{}", file.display());
-        assert_eq!(plan.futures.len(), settings.candidates * settings.futures);
-        assert!(plan.futures.iter().all(|frames| frames.len() == settings.horizon * config.contract.frame_stack));
-        assert!(plan.futures.iter().flatten().flatten().all(|value| value.is_finite()), "{}", file.display());
+        assert!(plan.denoising_steps > 0 && plan.skipped.is_nothing(), "{}", file.display());
+        assert_eq!(plan.rollouts.len(), settings.candidates * settings.rollouts);
+        assert!(plan.rollouts.iter().all(|frames| frames.len() == settings.horizon * config.contract.frame_stack));
+        assert!(plan.rollouts.iter().flatten().flatten().all(|value| value.is_finite()), "{}", file.display());
         let position = layout.modalities[layout.modality("position").unwrap()].channels.clone();
         // Single rollouts of a first plan are rough: few network evaluations are shipped. The middle one is near the robot.
         let begin = |frames: &Vec<Vec<f32>>| [0, 1].map(|i| f64::from(frames[0][position.start + i]));
         let apart = |[x, y]: [f64; 2]| (x - place[0][0]).hypot(y - place[0][1]);
-        let mut begins: Vec<f64> = plan.futures.iter().map(|frames| apart(begin(frames))).collect();
+        let mut begins: Vec<f64> = plan.rollouts.iter().map(|frames| apart(begin(frames))).collect();
         begins.sort_by(f64::total_cmp);
         let middle = begins[begins.len() / 2];
         assert!(middle < BEGINS_WITHIN_M, "{}: plans begin {middle} m from the robot: {begins:?}", file.display());

@@ -5,8 +5,8 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
-use df_planner::data::open;
-use df_planner::message::{Definitions, Extractor};
+use df_data::open;
+use df_message::{Definitions, Extractor};
 use support::tools::{ROSBAGS, require_tool};
 
 /// Prints type, stamps and numbers per topic; numbers as `repr`, which names one float exactly.

@@ -117,13 +117,13 @@ fn keys_are_removed_and_list_items_added_in_lines_and_in_braces() {
 #[test]
 fn a_missing_tool_is_named_and_is_a_failure_when_all_tools_are_demanded() {
     let text = |of: Missing| match of {
-        Missing::LeftOut(text) | Missing::Failure(text) => text,
+        Missing::Skipped(text) | Missing::Failure(text) => text,
     };
     for tool in [MUJOCO, ROSBAGS, DATASETS, LAUNCH, TORCH] {
         let (usual, demanded) = (missing(&tool, false), missing(&tool, true));
-        assert!(matches!(usual, Missing::LeftOut(_)), "{usual:?}");
+        assert!(matches!(usual, Missing::Skipped(_)), "{usual:?}");
         let exempt = NOT_DEMANDED.iter().any(|(name, _)| *name == tool.name);
-        assert_eq!(matches!(demanded, Missing::LeftOut(_)), exempt, "{demanded:?}");
+        assert_eq!(matches!(demanded, Missing::Skipped(_)), exempt, "{demanded:?}");
         for text in [text(usual), text(demanded)] {
             assert!(text.contains(tool.name) && text.contains(tool.get), "{text}");
         }

@@ -1,4 +1,4 @@
-//! A training run survives what happens to processes and disks: it is killed, stopped, out of room, out of numbers; nothing is lost,
+//! A training run survives what happens to processes and disks: it is killed, stopped, out of module, out of numbers; nothing is lost,
 //! and going on gives the same weights, bit for bit.
 
 mod demonstrations;
@@ -177,7 +177,7 @@ fn a_run_on_a_full_disk_keeps_its_last_save_and_goes_on_to_the_same_weights() {
     let refused = shell.env("XDG_CACHE_HOME", place.at("cache")).output().unwrap();
     let message = stderr(&refused);
     assert!(!refused.status.success() && message.contains("not saved") && message.contains("cramped"), "{message}");
-    // Every weight is as it was; and with room again the run ends as if there had always been.
+    // Every weight is as it was; and with module again the run ends as if there had always been.
     place.trained("cramped", 80, &["--resume"]);
     place.assert_same("whole", "cramped");
 }
@@ -259,9 +259,9 @@ fn the_noise_scale_is_saved_in_the_checkpoint_and_checked_on_resume() {
     assert_eq!(checkpoint["format"], 3, "{text}");
     let normaliser = &checkpoint["normaliser"];
     for (c, scaled) in [false, false, true, true, false, false].into_iter().enumerate() {
-        let (scale, deviation) = (normaliser["noise_scale"][c].as_f64(), normaliser["deviation"][c].as_f64());
+        let (scale, std) = (normaliser["noise_scale"][c].as_f64(), normaliser["deviation"][c].as_f64());
         assert!(
-            if scaled { scale == Some(0.25) && deviation != scale } else { scale == deviation },
+            if scaled { scale == Some(0.25) && std != scale } else { scale == std },
             "{c}: {normaliser}"
         );
     }

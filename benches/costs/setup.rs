@@ -1,7 +1,7 @@
 //! Every kind of cost over futures among obstacles: what `benches/costs` times and `tests/costs.rs` holds to.
 
 use df_planner::config::Config;
-use df_planning::guidance::{Cost, Rollout, costs};
+use df_planning::costs::{Cost, Rollout, costs};
 use df_core::Layout;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -1,10 +1,12 @@
 //! Monte Carlo guidance against finite differences, against the known tilted distribution, and its variance over futures.
 
-use df_planner::config::{Config, NoiseScheduleKind};
-use df_planner::diffusion::{Denoiser, Levels, NoiseSchedule, TokenSpec, Tokens};
-use df_planner::guidance::{Guidance, Span, costs, share};
-use df_planner::planning::{Budget, PlanRequest, Planner};
-use df_planner::signal::{Frame, History};
+use df_planning::PlanningConfig;
+use df_diffusion::NoiseScheduleKind;
+use df_diffusion::{Denoiser, Levels, NoiseSchedule, TokenSpec, Tokens};
+use df_planning::guidance::{Guidance, Span, share};
+use df_planning::costs::costs;
+use df_planning::{Budget, PlanRequest, Planner};
+use df_core::{Frame, History};
 use nalgebra::{DMatrix, DVector};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -21,7 +23,7 @@ fn spec() -> TokenSpec {
     TokenSpec::new(&[0, 1, 1], 1)
 }
 
-fn guidance(config: &Config) -> Guidance {
+fn guidance(config: &PlanningConfig) -> Guidance {
     let costs = costs(&config.costs, Some("obs"), &layout()).unwrap();
     Guidance::new(costs, normaliser(), &spec(), config.contract.period_s)
 }
@@ -61,7 +63,7 @@ fn the_exact_guidance_gradient_agrees_with_finite_differences() {
     }
 }
 
-/// Near tokens given, far tokens drawn given them: the variance of the mean gradient over `futures` falls as 1 / futures.
+/// Near tokens given, far tokens drawn given them: the variance of the mean gradient over `rollouts` falls as 1 / futures.
 #[test]
 fn the_variance_of_the_shared_gradient_falls_with_the_number_of_rollouts() {
     const TOKENS: usize = 5;
@@ -90,8 +92,8 @@ fn the_variance_of_the_shared_gradient_falls_with_the_number_of_rollouts() {
     let root = covariance.cholesky().unwrap().l();
 
     let mut points = Vec::new();
-    for futures in [1usize, 2, 4, 8, 16, 32, 64] {
-        let batch = REPEATS * futures;
+    for rollouts in [1usize, 2, 4, 8, 16, 32, 64] {
+        let batch = REPEATS * rollouts;
         let mut x = Tokens::zeros(batch, TOKENS, CHANNELS);
         let mut levels = Levels::filled(batch, TOKENS, 2, 0.8);
         for b in 0..batch {
@@ -104,14 +106,14 @@ fn the_variance_of_the_shared_gradient_falls_with_the_number_of_rollouts() {
         let span = Span { first_future: 0, skipped: 0, frames: &frames, newest: None };
         let of_clean = &mut |clean: &Tokens| guidance.evaluate(clean, &span, &[0.5, 0.5]).1;
         let (_, mut gradient) = denoiser.denoise_with_gradient(&x, &levels, of_clean).unwrap();
-        share(&mut gradient, futures, 0, NEAR);
+        share(&mut gradient, rollouts, 0, NEAR);
         // One shared gradient a repeat; its variance over repeats, summed over the shared values.
         let shared: Vec<DVector<f64>> = (0..REPEATS)
-            .map(|r| DVector::from_fn(NEAR * CHANNELS, |i, _| f64::from(gradient.sequence(r * futures)[i])))
+            .map(|r| DVector::from_fn(NEAR * CHANNELS, |i, _| f64::from(gradient.sequence(r * rollouts)[i])))
             .collect();
         let centre = shared.iter().sum::<DVector<f64>>() / REPEATS as f64;
         let variance = shared.iter().map(|g| (g - &centre).norm_squared()).sum::<f64>() / (REPEATS - 1) as f64;
-        points.push(((futures as f64).ln(), variance.ln()));
+        points.push(((rollouts as f64).ln(), variance.ln()));
     }
     let n = points.len() as f64;
     let (mx, my) = (points.iter().map(|p| p.0).sum::<f64>() / n, points.iter().map(|p| p.1).sum::<f64>() / n);
@@ -144,7 +146,7 @@ fn the_guided_distribution_converges_to_the_tilted_one_as_steps_grow() {
 
     let run = |steps: usize, step: &str| {
         let config = config(&format!(
-            "planner: {{history: 2, horizon: 4, matrix: full_sequence, denoising_steps: {steps}, candidates: 1500, futures: 1,
+            "planner: {{history: 2, horizon: 4, matrix: full_sequence, denoising_steps: {steps}, candidates: 1500, rollouts: 1,
               guidance: {{gradient: exact, step: {step}, scale: {SCALE}, max_norm: 1.0e9}}, goal_as_observation: false}}
 costs: [{{kind: target, weight: 1.0, of: obs.0, value: {TARGET}, gate: {{from_s: 0.3, until_s: 0.3}}}}]"
         ));
@@ -152,7 +154,7 @@ costs: [{{kind: target, weight: 1.0, of: obs.0, value: {TARGET}, gate: {{from_s:
         let mut planner = Planner::new(denoiser, &config, layout(), normaliser(), SCHEDULE).unwrap();
         let plan = planner.plan(&request(&truth, 2), &Budget::unlimited()).unwrap();
         let samples: Vec<DVector<f64>> = plan
-            .futures
+            .rollouts
             .iter()
             .map(|f| DVector::from_iterator(11, f.iter().flatten().skip(1).map(|&v| f64::from(v))))
             .collect();
@@ -195,25 +197,25 @@ fn one_rollout_dithers_between_two_goals_and_many_do_not() {
     let (mean, covariance) = process.given(&known, &[3, 4, 5]);
     assert!(mean[1] > 0.1 && mean[1] < 1.0, "a little to the right: {}", mean[1]);
     let root = covariance.cholesky().unwrap().l();
-    let mut wrong = |futures: usize| {
+    let mut wrong = |rollouts: usize| {
         let mut rng = ChaCha8Rng::seed_from_u64(9);
         let mut count = 0;
         for _ in 0..TICKS {
-            let mut x = Tokens::zeros(futures, 2, CHANNELS);
-            let mut levels = Levels::filled(futures, 2, 2, 0.5);
-            for b in 0..futures {
+            let mut x = Tokens::zeros(rollouts, 2, CHANNELS);
+            let mut levels = Levels::filled(rollouts, 2, 2, 0.5);
+            for b in 0..rollouts {
                 let mut normal = || DVector::<f64>::from_fn(CHANNELS, |_, _| StandardNormal.sample(&mut rng));
                 let far = (&mean + &root * normal()) * f64::from(alpha) + normal() * f64::from(sigma);
                 let values = near.iter().chain(far.iter());
                 x.sequence_mut(b).iter_mut().zip(values).for_each(|(to, from)| *to = *from as f32);
                 levels.at_mut(b, 0).fill(0.0);
             }
-            let frames = vec![1; futures];
+            let frames = vec![1; rollouts];
             // Only the far token costs.
             let span = Span { first_future: 2, skipped: 0, frames: &frames, newest: None };
             let of_clean = &mut |clean: &Tokens| guidance.evaluate(clean, &span, &[]).1;
             let (_, mut gradient) = denoiser.denoise_with_gradient(&x, &levels, of_clean).unwrap();
-            share(&mut gradient, futures, 0, 1);
+            share(&mut gradient, rollouts, 0, 1);
             let step = (0..CHANNELS).map(|i| -f64::from(gradient.sequence(0)[i]) * wish[i]).sum::<f64>();
             count += usize::from(step < 0.0);
         }
@@ -231,7 +233,7 @@ pub fn request(truth: &DVector<f64>, frames: usize) -> PlanRequest {
     let mut history = History::new(&layout, frames);
     for k in 0..frames {
         let values = (0..CHANNELS).map(|c| truth[k * CHANNELS + c] as f32).collect();
-        history.push(Frame { values, present: vec![true; 2], deviation: Vec::new() });
+        history.push(Frame { values, present: vec![true; 2], std: Vec::new() });
     }
     PlanRequest { tick_ns: 0, history, committed: Some(vec![truth[frames * CHANNELS]]), goal: vec![] }
 }
@@ -240,7 +242,7 @@ pub fn request(truth: &DVector<f64>, frames: usize) -> PlanRequest {
 fn a_gradient_that_is_not_finite_is_a_named_error() {
     let process = Process::draw(4, CHANNELS, 5);
     let config = config(
-        "planner: {history: 1, horizon: 3, candidates: 1, futures: 1, goal_as_observation: false, guidance: {scale: 1.0}}
+        "planner: {history: 1, horizon: 3, candidates: 1, rollouts: 1, goal_as_observation: false, guidance: {scale: 1.0}}
 costs: [{kind: target, weight: 1.0e300, of: obs.0, value: 1.0e300}]",
     );
     let denoiser = Box::new(process.denoiser(SCHEDULE, &spec()));

@@ -1,8 +1,8 @@
 //! Immediate plans: nothing is committed, the newest observation counts, and the first action is for the tick that asks.
 
-use df_planner::config::{PlannerConfig, PlannerMode};
-use df_planner::planning::{Budget, PlanRequest, Planner};
-use df_planner::signal::{Frame, History};
+use df_planning::{PlannerConfig, PlannerMode};
+use df_planning::{Budget, PlanRequest, Planner};
+use df_core::{Frame, History};
 use nalgebra::DVector;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -20,22 +20,22 @@ const PERIOD_NS: i64 = 100_000_000;
 fn settings(mode: &str, candidates: usize) -> String {
     format!(
         "planner: {{mode: {mode}, latency: immediate, history: {MEMORY}, horizon: 3, matrix: pyramid, solver: dpm_solver,
-          denoising_steps: 60, uncertainty_scale: 20.0, candidates: {candidates}, futures: 1}}"
+          denoising_steps: 60, uncertainty_scale: 20.0, candidates: {candidates}, rollouts: 1}}"
     )
 }
 
 /// From noise at every tick; the last plan continued, as a stream and as a candidate.
-fn streamed(refresh: f64) -> String {
+fn plan_streaming(refresh: f64) -> String {
     format!("streaming, streaming: {{refresh: {refresh}, steps_per_tick: 24}}")
 }
 
 fn continued(refresh: f64) -> String {
-    format!("full, continued: {{candidates: 1, refresh: {refresh}}}")
+    format!("full, warm_start: {{candidates: 1, refresh: {refresh}}}")
 }
 
 fn frame(values: impl IntoIterator<Item = f64>) -> Frame {
     let values = values.into_iter().map(|v| v as f32).collect();
-    Frame { values, present: vec![true; 2], deviation: Vec::new() }
+    Frame { values, present: vec![true; 2], std: Vec::new() }
 }
 
 /// A request at run `run`, with the process's first `frames` tokens seen.
@@ -50,17 +50,17 @@ fn plans_have_the_exact_distribution_given_the_history() {
     let process = Process::draw(6, CHANNELS, 3);
     let truth = process.sample(&mut ChaCha8Rng::seed_from_u64(1));
     let settings = "planner: {history: 2, horizon: 4, solver: dpm_solver, denoising_steps: 40, uncertainty_scale: 10.0,
-      candidates: 2000, futures: 1}";
+      candidates: 2000, rollouts: 1}";
     let request = PlanRequest { tick_ns: 7 * PERIOD_NS, committed: None, ..request(&truth, 2) };
     let plan = planner(exact(&process), settings).plan(&request, &Budget::unlimited()).unwrap();
     let known: Vec<(usize, f64, f64)> = (0..6).map(|i| (i, truth[i], 0.0)).collect();
     let (mean, covariance) = process.given(&known, &(6..18).collect::<Vec<_>>());
-    let samples: Vec<DVector<f64>> = plan.futures.iter().map(|f| flat(f)).collect();
+    let samples: Vec<DVector<f64>> = plan.rollouts.iter().map(|f| flat(f)).collect();
     let (of_mean, of_covariance) = against_normal(&samples, &mean, &covariance);
     assert!(of_mean < 1.0 && of_covariance < 1.0, "mean {of_mean:.2}, covariance {of_covariance:.2}");
     // The first future frame is that of the next tick; the action in it is that of this one.
     assert_eq!((plan.first_tick_ns, plan.first_frame_ns), (7 * PERIOD_NS, 8 * PERIOD_NS));
-    let first: Vec<f32> = plan.futures[plan.chosen].iter().map(|frame| frame[0]).collect();
+    let first: Vec<f32> = plan.rollouts[plan.chosen].iter().map(|frame| frame[0]).collect();
     assert_eq!(plan.actions.iter().map(|a| a[0] as f32).collect::<Vec<_>>(), first);
 }
 
@@ -72,7 +72,7 @@ fn rollout(planner: &mut Planner, start: &DVector<f64>, run: i64) -> DVector<f64
     for _ in 0..TICKS {
         let plan = planner.plan(&request, &Budget::unlimited()).unwrap();
         assert_eq!(plan.first_tick_ns, request.tick_ns);
-        let next = [plan.actions[0][0], f64::from(plan.futures[0][0][1]), f64::from(plan.futures[0][0][2])];
+        let next = [plan.actions[0][0], f64::from(plan.rollouts[0][0][1]), f64::from(plan.rollouts[0][0][2])];
         seen.extend(next);
         request.history.push(frame(next));
         request.tick_ns += PERIOD_NS;
@@ -86,9 +86,9 @@ fn every_planner_mode_samples_from_the_process_tick_by_tick() {
     let truth = process.sample(&mut ChaCha8Rng::seed_from_u64(1));
     let known: Vec<(usize, f64, f64)> = (0..3).map(|i| (i, truth[i], 0.0)).collect();
     let (mean, covariance) = process.given(&known, &(3..3 + 3 * TICKS).collect::<Vec<_>>());
-    let beside_fresh = "streaming, streaming: {refresh: 0.3, steps_per_tick: 60, fresh: 1}".into();
+    let beside_fresh = "streaming, streaming: {renoise_level: 0.3, steps_per_tick: 60, num_fresh: 1}".into();
     // 0.3 is a row of the matrix; a little more comes to it by a step of next to nothing.
-    let alone = ["full".into(), streamed(0.3), continued(0.3), continued(0.3000001)].map(|mode| (mode, 1));
+    let alone = ["full".into(), plan_streaming(0.3), continued(0.3), continued(0.3000001)].map(|mode| (mode, 1));
     for (mode, candidates) in alone.into_iter().chain([(beside_fresh, 2)]) {
         let mut planner = planner(exact(&process), &settings(&mode, candidates));
         let samples: Vec<DVector<f64>> = (0..1500).map(|run| rollout(&mut planner, &truth, run)).collect();
@@ -112,7 +112,7 @@ fn the_action_of_a_tick_follows_the_observation_of_that_tick() {
         process.given(&known, &[6]).0[0]
     };
     let mut followed = Vec::new();
-    for mode in ["full".into(), streamed(1.0), continued(1.0), streamed(0.8), continued(0.8)] {
+    for mode in ["full".into(), plan_streaming(1.0), continued(1.0), plan_streaming(0.8), continued(0.8)] {
         let mut planner = planner(exact(&process), &settings(&mode, 1));
         let mut mean_action = |push: f64| {
             let mut action = |run| {
@@ -133,10 +133,10 @@ fn the_action_of_a_tick_follows_the_observation_of_that_tick() {
 }
 
 /// A refresh of 0: what is continued is the last plan itself, later by the frames that have passed.
-fn kept(candidates: usize, futures: usize) -> Planner {
+fn kept(candidates: usize, rollouts: usize) -> Planner {
     let settings = format!(
-        "planner: {{history: 1, horizon: 4, candidates: {candidates}, futures: {futures}, goal_as_observation: false,
-          continued: {{candidates: {}, refresh: 0.0}}, streaming: {{refresh: 0.0}}}}
+        "planner: {{history: 1, horizon: 4, candidates: {candidates}, futures: {rollouts}, goal_as_observation: false,
+          warm_start: {{candidates: {}, renoise_level: 0.0}}, streaming: {{renoise_level: 0.0}}}}
 costs: [{{kind: target, weight: 1.0, of: obs, value: 1.0}}]",
         candidates.div_ceil(2)
     );
@@ -151,8 +151,8 @@ fn the_first_candidates_warm_start_from_the_chosen_plan_and_the_others_do_not() 
     for ticks in [1, 3] {
         request.tick_ns += ticks as i64 * PERIOD_NS;
         let plan = planner.plan(&request, &Budget::unlimited()).unwrap();
-        let left = &last.futures[2 * last.chosen][ticks..];
-        let same: Vec<bool> = plan.futures.iter().map(|future| future[..left.len()] == *left).collect();
+        let left = &last.rollouts[2 * last.chosen][ticks..];
+        let same: Vec<bool> = plan.rollouts.iter().map(|future| future[..left.len()] == *left).collect();
         assert_eq!(same, [true, true, true, true, false, false, false, false], "after {ticks} ticks");
         last = plan;
     }
@@ -168,9 +168,9 @@ fn the_last_candidates_of_a_stream_start_from_fresh_noise_if_so_configured() {
         let mut request = asked(&process.mean, 1, 1);
         planner.plan(&request, &Budget::unlimited()).unwrap();
         request.tick_ns += PERIOD_NS;
-        planner.plan(&request, &Budget::unlimited()).unwrap().futures
+        planner.plan(&request, &Budget::unlimited()).unwrap().rollouts
     };
-    let (anew, living, some) = (second("refresh: 1"), second("refresh: 0.3"), second("refresh: 0.3, fresh: 1"));
+    let (anew, living, some) = (second("renoise_level: 1"), second("renoise_level: 0.3"), second("renoise_level: 0.3, num_fresh: 1"));
     let apart = |a: &[Vec<f32>], b: &[Vec<f32>]| (flat(a) - flat(b)).amax();
     assert!(apart(&some[2], &anew[2]) < 1e-4, "{}", apart(&some[2], &anew[2]));
     // Those that live on differ from those by far more, and from a stream without fresh ones by the size of its steps.
@@ -179,7 +179,7 @@ fn the_last_candidates_of_a_stream_start_from_fresh_noise_if_so_configured() {
         assert!(from_anew > 0.3 && from_living < 0.5 * from_anew, "candidate {c}: {from_anew}, {from_living}");
     }
     // One always lives on.
-    let all = second("refresh: 0.3, fresh: 7");
+    let all = second("renoise_level: 0.3, num_fresh: 7");
     assert!(apart(&all[0], &anew[0]) > 0.3 && apart(&all[1], &anew[1]) < 1e-4);
 }
 
@@ -198,7 +198,7 @@ fn a_new_goal_a_reset_and_a_new_mode_end_the_warm_start() {
         request.tick_ns += PERIOD_NS;
         between(&mut planner, &mut request);
         in_mode(&mut fresh, planner.settings().mode);
-        let [after, anew] = [planner, fresh].map(|mut p| p.plan(&request, &Budget::unlimited()).unwrap().futures);
+        let [after, anew] = [planner, fresh].map(|mut p| p.plan(&request, &Budget::unlimited()).unwrap().rollouts);
         after == anew
     };
     let (full, streaming) = (PlannerMode::Full, PlannerMode::Streaming);

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use df_planner::config::{Config, NoiseScheduleKind, PlannerConfig, PlannerMode};
-use df_planner::diffusion::{Denoiser, DenoiserError, Levels, NoiseSchedule, TokenSpec, Tokens};
-use df_planner::planning::{Budget, LeftOut, PlanError, PlanRequest, Planner, Question};
-use df_planner::signal::{Frame, History, Layout, Normaliser};
+use df_planning::PlanningConfig;
+use df_diffusion::NoiseScheduleKind;
+use df_planning::{PlannerConfig, PlannerMode};
+use df_diffusion::{Denoiser, DenoiserError, Levels, NoiseSchedule, TokenSpec, Tokens};
+use df_planning::{Budget, Skipped, PlanError, PlanRequest, Planner, Query};
+use df_core::{Frame, History, Layout, Normaliser};
 use nalgebra::DVector;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -24,9 +26,9 @@ const SCHEDULE: NoiseSchedule = NoiseSchedule(NoiseScheduleKind::Cosine);
 const CHANNELS: usize = 3;
 
 /// One action, two observed channels, one frame a token, ten ticks a second.
-pub fn config(settings: &str) -> Config {
+pub fn config(settings: &str) -> PlanningConfig {
     let yaml = ContractYaml::point_robot().and(settings);
-    Config::parse(yaml.text(), Path::new("test.yaml")).unwrap_or_else(|error| panic!("{error}"))
+    PlanningConfig::parse(yaml.text(), Path::new("test.yaml")).unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub fn layout() -> Layout {
@@ -63,13 +65,13 @@ fn plans_have_the_exact_distribution_given_history_and_committed_action() {
     for matrix in ["full_sequence", "pyramid"] {
         let settings = format!(
             "planner: {{history: 2, horizon: 4, matrix: {matrix}, solver: dpm_solver, denoising_steps: 40,
-              uncertainty_scale: 10.0, candidates: 2000, futures: 1}}"
+              uncertainty_scale: 10.0, candidates: 2000, rollouts: 1}}"
         );
         let plan = planner(exact(&process), &settings).plan(&request(&truth, 2), &Budget::unlimited()).unwrap();
         // Two tokens and the committed action are known: 7 values.
         let known: Vec<(usize, f64, f64)> = (0..7).map(|i| (i, truth[i], 0.0)).collect();
         let (mean, covariance) = process.given(&known, &(7..18).collect::<Vec<_>>());
-        let samples: Vec<DVector<f64>> = plan.futures.iter().map(|f| flat(f).rows(1, 11).clone_owned()).collect();
+        let samples: Vec<DVector<f64>> = plan.rollouts.iter().map(|f| flat(f).rows(1, 11).clone_owned()).collect();
         let (of_mean, of_covariance) = against_normal(&samples, &mean, &covariance);
         assert!(of_mean < 1.0 && of_covariance < 1.0, "{matrix}: mean {of_mean:.2}, covariance {of_covariance:.2}");
     }
@@ -82,16 +84,16 @@ fn hidden_actions_of_the_history_do_not_condition_the_plan() {
     // The actions of the two tokens of the history; the committed one is value 6.
     let others =
         DVector::from_fn(truth.len(), |i, _| if [0, CHANNELS].contains(&i) { truth[i] + 5.0 } else { truth[i] });
-    let futures = |truth: &DVector<f64>, history_actions: bool| {
+    let rollouts = |truth: &DVector<f64>, history_actions: bool| {
         let settings = format!("planner: {{history: 2, horizon: 4, history_actions: {history_actions}}}");
-        planner(exact(&process), &settings).plan(&request(truth, 2), &Budget::unlimited()).unwrap().futures
+        planner(exact(&process), &settings).plan(&request(truth, 2), &Budget::unlimited()).unwrap().rollouts
     };
-    assert_eq!(futures(&truth, false), futures(&others, false));
-    assert_ne!(futures(&truth, true), futures(&others, true));
+    assert_eq!(rollouts(&truth, false), rollouts(&others, false));
+    assert_ne!(rollouts(&truth, true), rollouts(&others, true));
     // What was observed counts, and so does what is committed.
     for i in [1, CHANNELS + 2, 2 * CHANNELS] {
         let moved = DVector::from_fn(truth.len(), |k, _| truth[k] + if k == i { 5.0 } else { 0.0 });
-        assert_ne!(futures(&truth, false), futures(&moved, false), "value {i}");
+        assert_ne!(rollouts(&truth, false), rollouts(&moved, false), "value {i}");
     }
 }
 
@@ -113,7 +115,7 @@ fn rollout(planner: &mut Planner, start: &Frame, committed: f64, run: i64) -> DV
     let mut seen = Vec::new();
     for _ in 0..TICKS {
         let plan = planner.plan(&request, &Budget::unlimited()).unwrap();
-        let mut frame = Frame { values: plan.futures[0][0].clone(), present: vec![true; 2], deviation: Vec::new() };
+        let mut frame = Frame { values: plan.rollouts[0][0].clone(), present: vec![true; 2], std: Vec::new() };
         frame.values[0] = request.committed.take().unwrap()[0] as f32;
         seen.extend([f64::from(frame.values[1]), f64::from(frame.values[2]), plan.actions[0][0]]);
         request.history.push(frame);
@@ -127,11 +129,11 @@ fn rollout(planner: &mut Planner, start: &Frame, committed: f64, run: i64) -> DV
 fn streamed_plans_have_the_distribution_of_full_plans() {
     let process = Process::draw(MEMORY + 4, CHANNELS, 3);
     let truth = process.sample(&mut ChaCha8Rng::seed_from_u64(1));
-    let start = Frame { values: (0..3).map(|c| truth[c] as f32).collect(), present: vec![true; 2], deviation: vec![] };
+    let start = Frame { values: (0..3).map(|c| truth[c] as f32).collect(), present: vec![true; 2], std: vec![] };
     let sampled = |mode: &str| -> Vec<DVector<f64>> {
         let settings = format!(
             "planner: {{mode: {mode}, history: {MEMORY}, horizon: 4, matrix: pyramid, solver: dpm_solver, denoising_steps: 24,
-              uncertainty_scale: 8.0, candidates: 1, futures: 1, streaming: {{refresh: 0.3, steps_per_tick: 12}}}}"
+              uncertainty_scale: 8.0, candidates: 1, rollouts: 1, streaming: {{renoise_level: 0.3, steps_per_tick: 12}}}}"
         );
         let mut planner = planner(exact(&process), &settings);
         (0..RUNS as i64).map(|run| rollout(&mut planner, &start, truth[3], run)).collect()
@@ -160,7 +162,7 @@ fn a_streamed_plan_follows_new_observations_more_at_a_higher_renoise_level() {
     for refresh in [0.05, 0.5, 0.7, 0.8, 0.9, 1.0] {
         let settings = format!(
             "planner: {{mode: streaming, history: {MEMORY}, horizon: 4, matrix: pyramid, solver: dpm_solver, denoising_steps: 24,
-              uncertainty_scale: 8.0, candidates: 1, futures: 1, streaming: {{refresh: {refresh}, steps_per_tick: 12}}}}"
+              uncertainty_scale: 8.0, candidates: 1, rollouts: 1, streaming: {{refresh: {refresh}, steps_per_tick: 12}}}}"
         );
         let mut planner = planner(exact(&process), &settings);
         // The mean action two ticks on, when the observation in between is pushed up and when it is pushed down.
@@ -170,7 +172,7 @@ fn a_streamed_plan_follows_new_observations_more_at_a_higher_renoise_level() {
                     planner.reset();
                     let mut request = request(&process.mean, 1);
                     request.history = History::new(&layout(), MEMORY);
-                    let frame = |values: Vec<f32>| Frame { values, present: vec![true; 2], deviation: vec![] };
+                    let frame = |values: Vec<f32>| Frame { values, present: vec![true; 2], std: vec![] };
                     request.history.push(frame(process.mean.rows(0, 3).iter().map(|&v| v as f32).collect()));
                     request.tick_ns = run * 1_000_000_000_000;
                     let plan = planner.plan(&request, &Budget::unlimited()).unwrap();
@@ -223,13 +225,13 @@ impl Watched {
 
 impl Denoiser for Watched {
     fn denoise(&mut self, x: &Tokens, levels: &Levels) -> Result<Tokens, DenoiserError> {
-        assert!(self.window.is_none_or(|most| x.tokens <= most));
+        assert!(self.window.is_none_or(|max| x.tokens <= max));
         let mut clean = self.exact.denoise(x, levels)?;
         (self.after)(&mut clean, 1);
         Ok(clean)
     }
 
-    fn most_tokens(&self) -> Option<usize> {
+    fn max_tokens(&self) -> Option<usize> {
         self.window
     }
 
@@ -239,7 +241,7 @@ impl Denoiser for Watched {
         levels: &Levels,
         cotangent: &mut dyn FnMut(&Tokens) -> Tokens,
     ) -> Result<(Tokens, Tokens), DenoiserError> {
-        assert!(self.window.is_none_or(|most| x.tokens <= most));
+        assert!(self.window.is_none_or(|max| x.tokens <= max));
         let (mut clean, gradient) = self.exact.denoise_with_gradient(x, levels, cotangent)?;
         (self.after)(&mut clean, 3);
         Ok((clean, gradient))
@@ -251,7 +253,7 @@ const QUESTIONS: &str = "planner: {history: 2, horizon: 3, solver: dpm_solver, d
 fn frames(truth: &DVector<f64>) -> Vec<Frame> {
     let of = |k: usize| (0..CHANNELS).map(|c| truth[k * CHANNELS + c] as f32).collect();
     (0..truth.len() / CHANNELS)
-        .map(|k| Frame { values: of(k), present: vec![true; 2], deviation: Vec::new() })
+        .map(|k| Frame { values: of(k), present: vec![true; 2], std: Vec::new() })
         .collect()
 }
 
@@ -267,7 +269,7 @@ fn one_denoiser_predicts_observations_infers_actions_and_fills_gaps() {
     ];
     for (name, asked) in questions {
         let mut planner = planner(exact(&process), QUESTIONS);
-        let answers = planner.answer(&Question { frames: &frames(&truth), asked: &asked }, 2000, 1).unwrap();
+        let answers = planner.answer(&Query { frames: &frames(&truth), asked: &asked }, 2000, 1).unwrap();
         let wanted: Vec<usize> = (0..15).filter(|i| asked(i / 3, usize::from(i % 3 > 0))).collect();
         let known: Vec<_> = (0..15).filter(|i| !wanted.contains(i)).map(|i| (i, truth[i], 0.0)).collect();
         let (mean, covariance) = process.given(&known, &wanted);
@@ -295,12 +297,12 @@ fn a_noisy_measurement_counts_by_its_standard_deviation() {
     let known: Vec<_> =
         (0..6).map(|i| (i, f64::from(frames[i / 3].values[i % 3]), if i > 3 { 0.49 } else { 0.0 })).collect();
     // The process is that of the normalised values.
-    frames[1].deviation = vec![0.0, 0.7 * NOISE_SCALE[1], 0.7 * NOISE_SCALE[2]];
+    frames[1].std = vec![0.0, 0.7 * NOISE_SCALE[1], 0.7 * NOISE_SCALE[2]];
     frames.iter_mut().for_each(|frame| frame.values.iter_mut().zip(NOISE_SCALE).for_each(|(value, s)| *value *= s));
     let asked = |k: usize, _: usize| k >= 2;
     let mut planner =
         Planner::new(Box::new(exact(&process)), &config(QUESTIONS), layout(), scaled(), SCHEDULE).unwrap();
-    let answers = planner.answer(&Question { frames: &frames, asked: &asked }, 2000, 1).unwrap();
+    let answers = planner.answer(&Query { frames: &frames, asked: &asked }, 2000, 1).unwrap();
     let (mean, covariance) = process.given(&known, &(6..12).collect::<Vec<_>>());
     let normalised = |frame: &Frame| frame.values.iter().zip(NOISE_SCALE).map(|(value, s)| value / s).collect();
     let flat = |frames: &[Frame]| flat(&frames[2..].iter().map(normalised).collect::<Vec<_>>());
@@ -316,7 +318,7 @@ fn sequences_longer_than_the_window_are_sampled_by_sliding_it() {
     let process = Process::draw(5, CHANNELS, 3);
     let missing = vec![Frame::missing(&layout()); 8];
     let mut planner = planner(Watched::windowed(exact(&process), 5), QUESTIONS);
-    let answers = planner.answer(&Question { frames: &missing, asked: &|_, _| true }, 2000, 1).unwrap();
+    let answers = planner.answer(&Query { frames: &missing, asked: &|_, _| true }, 2000, 1).unwrap();
     for range in [0..5, 3..8] {
         let samples: Vec<DVector<f64>> = answers
             .iter()
@@ -331,7 +333,7 @@ fn sequences_longer_than_the_window_are_sampled_by_sliding_it() {
     planner.set(settings).unwrap();
     let plan =
         planner.plan(&request(&process.sample(&mut ChaCha8Rng::seed_from_u64(1)), 2), &Budget::unlimited()).unwrap();
-    assert_eq!((plan.futures[0].len(), plan.left_out), (9, LeftOut::default()));
+    assert_eq!((plan.rollouts[0].len(), plan.skipped), (9, Skipped::default()));
 }
 
 #[test]
@@ -340,7 +342,7 @@ fn a_plan_under_a_time_budget_is_there_in_time_and_reports_what_it_skipped() {
     let spent_ms = Arc::new(AtomicU64::new(0));
     let spent = spent_ms.clone();
     let settings = "planner: {history: 2, horizon: 4, matrix: pyramid, denoising_steps: 6, uncertainty_scale: 1.0,
-      candidates: 2, futures: 2, goal_as_observation: false}
+      candidates: 2, rollouts: 2, goal_as_observation: false}
 costs: [{kind: goal, weight: 1.0}]";
     let mut planner = planner(
         Watched::new(exact(&process), move |_, ms| {
@@ -362,14 +364,14 @@ costs: [{kind: goal, weight: 1.0}]";
     // Rows: 6 + 3 = 9. The action stands in token 1, noisy in rows 2 to 6: 5 guided steps of 3 ms and 4 plain ones, 19 ms.
     let (complete, took) = plan(100);
     let complete = complete.unwrap();
-    assert_eq!((took, complete.left_out, complete.statistics.guided_steps), (19, LeftOut::default(), 5));
+    assert_eq!((took, complete.skipped, complete.statistics.guided_steps), (19, Skipped::default(), 5));
     assert_eq!(complete.denoising_steps, 9);
     for total in [1, 2, 5, 9, 12, 18] {
         let (plan, took) = plan(total);
         let plan = plan.unwrap();
         assert!(took <= total, "{took} of {total} ms");
-        assert!(!plan.left_out.is_nothing());
-        assert_eq!(plan.denoising_steps + plan.left_out.denoising_steps, 9);
+        assert!(!plan.skipped.is_nothing());
+        assert_eq!(plan.denoising_steps + plan.skipped.denoising_steps, 9);
         assert!(plan.actions.iter().flatten().all(|a| a.is_finite()));
     }
     let (none, _) = plan(0);
@@ -377,17 +379,17 @@ costs: [{kind: goal, weight: 1.0}]";
     // 9 ms: a plain step, a guided one of 3 ms, five plain ones, then the action is clean: two rows of the far tokens and four
     // guidances are left out.
     let (short, _) = plan(9);
-    assert_eq!(short.unwrap().left_out, LeftOut { denoising_steps: 2, guided_steps: 4, tokens: 0 });
+    assert_eq!(short.unwrap().skipped, Skipped { denoising_steps: 2, guided_steps: 4, tokens: 0 });
 }
 
 /// What lives on of a plan must not be what made it fail.
 #[test]
 fn a_plan_that_is_not_finite_is_refused_and_does_not_warm_start_the_next() {
     let process = Process::draw(5, CHANNELS, 3);
-    for mode in ["mode: streaming", "continued: {candidates: 1}"] {
+    for mode in ["mode: streaming", "warm_start: {candidates: 1}"] {
         let fault = Arc::new(AtomicBool::new(false));
         let settings = format!(
-            "planner: {{{mode}, history: 2, horizon: 3, candidates: 2, futures: 1, guidance: {{gradient: off}}}}"
+            "planner: {{{mode}, history: 2, horizon: 3, candidates: 2, rollouts: 1, guidance: {{gradient: none}}}}"
         );
         let faulty = fault.clone();
         let denoiser = Watched::new(exact(&process), move |clean, _| {
@@ -404,7 +406,7 @@ fn a_plan_that_is_not_finite_is_refused_and_does_not_warm_start_the_next() {
         };
         plan(false).unwrap();
         assert!(matches!(plan(true), Err(PlanError::NotFinite)), "{mode}");
-        assert!(plan(false).unwrap().futures.iter().flatten().flatten().all(|value| value.is_finite()), "{mode}");
+        assert!(plan(false).unwrap().rollouts.iter().flatten().flatten().all(|value| value.is_finite()), "{mode}");
     }
 }
 
@@ -412,7 +414,7 @@ fn a_plan_that_is_not_finite_is_refused_and_does_not_warm_start_the_next() {
 fn settings_change_between_ticks_and_bad_ones_are_refused_by_name() {
     let process = Process::draw(5, CHANNELS, 3);
     let mut planner =
-        planner(Watched::windowed(exact(&process), 5), "planner: {history: 2, horizon: 3, candidates: 2, futures: 1}");
+        planner(Watched::windowed(exact(&process), 5), "planner: {history: 2, horizon: 3, candidates: 2, rollouts: 1}");
     let mut request = request(&process.mean, 2);
     let mut change = |planner: &mut Planner, change: &dyn Fn(&mut PlannerConfig)| {
         let mut settings = planner.settings().clone();
@@ -421,10 +423,10 @@ fn settings_change_between_ticks_and_bad_ones_are_refused_by_name() {
         request.tick_ns += 100_000_000;
         planner.plan(&request, &Budget::unlimited())
     };
-    let sizes = |plan: &df_planner::planning::Plan| (plan.futures.len(), plan.futures[0].len());
+    let sizes = |plan: &df_planning::Plan| (plan.rollouts.len(), plan.rollouts[0].len());
     assert_eq!(sizes(&change(&mut planner, &|_| ()).unwrap()), (2, 3));
-    let streamed = |s: &mut PlannerConfig| s.mode = PlannerMode::Streaming;
-    assert_eq!(sizes(&change(&mut planner, &streamed).unwrap()), (2, 3));
+    let plan_streaming = |s: &mut PlannerConfig| s.mode = PlannerMode::Streaming;
+    assert_eq!(sizes(&change(&mut planner, &plan_streaming).unwrap()), (2, 3));
     assert_eq!(change(&mut planner, &|_| ()).unwrap().denoising_steps, planner.settings().streaming.steps_per_tick);
     // Other sizes: the streamed plan starts anew.
     assert_eq!(sizes(&change(&mut planner, &|s| (s.candidates, s.horizon) = (3, 2)).unwrap()), (3, 2));

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use df_planner::diffusion::{Denoiser, DenoiserError, Levels, NoiseSchedule, TokenSpec, Tokens};
+use df_diffusion::{Denoiser, DenoiserError, Levels, NoiseSchedule, TokenSpec, Tokens};
 use nalgebra::{DMatrix, DVector};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -82,7 +82,7 @@ impl Process {
     }
 
     pub fn denoiser(&self, schedule: NoiseSchedule, spec: &TokenSpec) -> Exact {
-        Exact { process: self.clone(), schedule, slot_of_channel: spec.slot_of_channel.clone(), gains: HashMap::new() }
+        Exact { process: self.clone(), schedule, noise_group_of_channel: spec.noise_group_of_channel.clone(), gains: HashMap::new() }
     }
 }
 
@@ -90,7 +90,7 @@ impl Process {
 pub struct Exact {
     process: Process,
     schedule: NoiseSchedule,
-    slot_of_channel: Vec<usize>,
+    noise_group_of_channel: Vec<usize>,
     /// By the bits of the levels: streaming comes by the same ones again and again.
     gains: HashMap<Vec<u32>, Gain>,
 }
@@ -108,15 +108,15 @@ impl Exact {
         if self.gains.len() > 500 {
             self.gains.clear();
         }
-        let (process, schedule, slot_of_channel) = (&self.process, self.schedule, &self.slot_of_channel);
+        let (process, schedule, noise_group_of_channel) = (&self.process, self.schedule, &self.noise_group_of_channel);
         let made = || {
             let channels = process.channels;
-            let slots = levels.len() / tokens;
+            let noise_groups = levels.len() / tokens;
             let size = tokens * channels;
             let amplitudes: Vec<(f64, f64)> = (0..size)
                 .map(|i| {
-                    let slot = slot_of_channel[i % channels];
-                    let (alpha, sigma) = schedule.alpha_sigma(levels[i / channels * slots + slot]);
+                    let noise_group = noise_group_of_channel[i % channels];
+                    let (alpha, sigma) = schedule.alpha_sigma(levels[i / channels * noise_groups + noise_group]);
                     (f64::from(alpha), f64::from(sigma))
                 })
                 .collect();
@@ -135,7 +135,7 @@ impl Exact {
     /// Applies `f` to the sequences, `[value, sequence]`, all those in a row that have the same levels at once.
     fn each(&mut self, x: &Tokens, levels: &Levels, f: impl Fn(&Gain, DMatrix<f64>) -> DMatrix<f64>) -> Tokens {
         let mut out = x.clone();
-        let of_levels = levels.tokens * levels.slots;
+        let of_levels = levels.tokens * levels.noise_groups;
         let size = x.tokens * x.channels;
         let row = |b: usize| &levels.data[b * of_levels..(b + 1) * of_levels];
         let mut b = 0;

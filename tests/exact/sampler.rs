@@ -1,9 +1,7 @@
 //! The sampler: every scheduling matrix, both solvers, what is known in several patterns.
 
-use df_planner::config::{MatrixKind, NoiseScheduleKind};
-use df_planner::diffusion::{
-    Denoiser, DenoiserError, Known, NoiseSchedule, SchedulingMatrix, Solver, SolverConfig, TokenSpec, Tokens, sample,
-};
+use df_diffusion::{MatrixKind, NoiseScheduleKind};
+use df_diffusion::{Denoiser, DenoiserError, ConditioningMask, NoiseSchedule, SchedulingMatrix, Solver, SolverConfig, TokenSpec, Tokens, sample};
 use nalgebra::DVector;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -43,26 +41,26 @@ fn run(process: &Process, pattern: Pattern, matrix: &SchedulingMatrix, kind: Sol
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let truth = process.sample(&mut rng);
     let channels = |modality: usize| if modality == 0 { 0..1 } else { 1..3 };
-    let mut known = Known::nothing(SAMPLES, TOKENS, &spec);
+    let mut known = ConditioningMask::nothing(SAMPLES, TOKENS, &spec);
     let mut given = Vec::new();
     for &(token, modality, level) in pattern {
         let (alpha, sigma) = schedule.alpha_sigma(level);
-        let deviation = f64::from(sigma) / f64::from(alpha);
+        let std = f64::from(sigma) / f64::from(alpha);
         let values: Vec<f64> = channels(modality)
             .map(|c| {
                 let noise: f64 = StandardNormal.sample(&mut rng);
-                truth[token * CHANNELS + c] + if level < 1.0 { deviation * noise } else { 0.0 }
+                truth[token * CHANNELS + c] + if level < 1.0 { std * noise } else { 0.0 }
             })
             .collect();
         for b in 0..SAMPLES {
             known.hold((b, token, modality), level, values.iter().map(|&v| v as f32)).unwrap();
         }
         if level < 1.0 {
-            given.extend(channels(modality).zip(&values).map(|(c, &v)| (token * CHANNELS + c, v, deviation.powi(2))));
+            given.extend(channels(modality).zip(&values).map(|(c, &v)| (token * CHANNELS + c, v, std.powi(2))));
         }
     }
     let wanted: Vec<usize> = (0..TOKENS * CHANNELS)
-        .filter(|i| known.is_sampled(0, i / CHANNELS, spec.slot_of_channel[i % CHANNELS]))
+        .filter(|i| known.is_sampled(0, i / CHANNELS, spec.noise_group_of_channel[i % CHANNELS]))
         .collect();
     let x = sampled(process, &known, matrix, kind, &mut rng);
     let samples: Vec<DVector<f64>> = (0..SAMPLES)
@@ -74,7 +72,7 @@ fn run(process: &Process, pattern: Pattern, matrix: &SchedulingMatrix, kind: Sol
 
 fn sampled(
     process: &Process,
-    known: &Known,
+    known: &ConditioningMask,
     matrix: &SchedulingMatrix,
     kind: SolverConfig,
     rng: &mut ChaCha8Rng,
@@ -132,7 +130,7 @@ fn the_distribution_test_finds_a_wrong_sampler() {
 #[test]
 fn the_multistep_solver_is_of_second_order() {
     let process = Process::draw(TOKENS, CHANNELS, 7);
-    let known = Known::nothing(20, TOKENS, &spec());
+    let known = ConditioningMask::nothing(20, TOKENS, &spec());
     for matrix_kind in [MatrixKind::FullSequence, MatrixKind::Pyramid] {
         let end = |kind: SolverConfig, steps: usize| {
             let matrix = SchedulingMatrix::new(matrix_kind, TOKENS, steps, steps as f64 / 4.0).unwrap();

@@ -11,12 +11,13 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
-use burn::tensor::Device;
-use df_planner::config::{NoiseScheduleKind, ObjectiveKind};
-use df_planner::diffusion::{Denoiser, Levels, NoiseSchedule, Objective, TokenSpec, Tokens};
-use df_planner::model::import::{Asked, ForeignWeights, import_own, import_reference};
-use df_planner::model::{AnyNetwork, Engine, NetworkConfig, NetworkDenoiser};
-use df_planner::signal::Layout;
+use df_training::burn::tensor::Device;
+use df_diffusion::{NoiseScheduleKind, ObjectiveKind};
+use df_diffusion::{Denoiser, Levels, NoiseSchedule, Objective, TokenSpec, Tokens};
+use df_training::import::{Asked, ForeignWeights, import_own, import_reference};
+use df_engine::NetworkConfig;
+use df_training::{AnyNetwork, Engine, NetworkDenoiser};
+use df_core::Layout;
 use serde_json::Value;
 use support::tools::{TORCH, require_tool};
 
@@ -33,8 +34,8 @@ fn layout() -> Layout {
 }
 
 fn own_sizes() -> NetworkConfig {
-    let [width, layers, heads, channels, slots, tokens] = OWN;
-    NetworkConfig::new(width, layers, heads, channels, slots, tokens)
+    let [width, layers, heads, channels, noise_groups, tokens] = OWN;
+    NetworkConfig::new(width, layers, heads, channels, noise_groups, tokens)
 }
 
 fn asked(causal: bool) -> Asked<'static> {
@@ -62,7 +63,7 @@ fn compare(what: &str, network: impl Into<AnyNetwork>, engine: &Engine, expected
     let objective = Objective(ObjectiveKind::X0);
     let mut denoiser = NetworkDenoiser::new(network, engine, spec, schedule, objective, TOKENS);
     let x = Tokens { batch: BATCH, tokens: LENGTH, channels: 6, data: numbers(&expected["x"]) };
-    let levels = Levels { batch: BATCH, tokens: LENGTH, slots: 4, data: numbers(&expected["levels"]) };
+    let levels = Levels { batch: BATCH, tokens: LENGTH, noise_groups: 4, data: numbers(&expected["levels"]) };
     let clean = denoiser.denoise(&x, &levels).unwrap();
     let (off, size) = (farthest(&clean.data, &numbers(&expected[key])), clean.data.len());
     println!("{what}: {off:.1e} of the largest of {size} values");
@@ -84,7 +85,7 @@ fn all_agree(directory: &Path, own: &[&str], reference: &[&str]) {
         let imported = import_reference(&weights, &asked(causal), &layout(), &Device::flex()).unwrap();
         // There: x, y, a. Here: a, x, y.
         let normaliser = imported.normaliser.unwrap();
-        assert_eq!((normaliser.mean, normaliser.deviation), (vec![0.5, 3.5, 3.25], vec![0.75, 1.5, 2.0]));
+        assert_eq!((normaliser.mean, normaliser.std), (vec![0.5, 3.5, 3.25], vec![0.75, 1.5, 2.0]));
         assert!(imported.unseen.is_empty());
         let key = if causal { "causal" } else { "clean" };
         compare(

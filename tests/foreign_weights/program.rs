@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use burn::store::{BurnToPyTorchAdapter, ModuleSnapshot, SafetensorsStore};
-use burn::tensor::Device;
-use df_planner::model::{AnyNetwork, Checkpoint};
+use df_training::burn::store::{BurnToPyTorchAdapter, ModuleSnapshot, SafetensorsStore};
+use df_training::burn::tensor::Device;
+use df_training::{AnyNetwork, Checkpoint};
 
 fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models/point_maze")

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
-use df_planner::model::NetworkConfig;
-use df_planner::model::import::{Asked, ForeignWeights, ImportError, import_own, import_reference};
-use df_planner::signal::Layout;
+use df_training::burn::tensor::Device;
+use df_engine::NetworkConfig;
+use df_training::import::{Asked, ForeignWeights, ImportError, import_own, import_reference};
+use df_core::Layout;
 
 use super::{asked, beside, layout, own_sizes};
 

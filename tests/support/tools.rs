@@ -48,7 +48,7 @@ pub const NOT_DEMANDED: [(&str, &str); 2] =
 /// What becomes of a test whose tool is missing.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Missing {
-    LeftOut(String),
+    Skipped(String),
     Failure(String),
 }
 
@@ -60,7 +60,7 @@ pub fn require_tool(tool: &Tool) -> Option<PathBuf> {
     let python = find(tool);
     if python.is_none() {
         match missing(tool, std::env::var("DF_TEST_ALL").is_ok_and(|value| value == "1")) {
-            Missing::LeftOut(line) => left_out(&line),
+            Missing::Skipped(line) => skipped(&line),
             Missing::Failure(message) => panic!("{message}"),
         }
     }
@@ -71,17 +71,17 @@ pub fn require_tool(tool: &Tool) -> Option<PathBuf> {
 pub fn missing(tool: &Tool, all_are_demanded: bool) -> Missing {
     let Tool { name, variable, get, .. } = tool;
     match NOT_DEMANDED.iter().find(|(exempt, _)| exempt == name) {
-        Some((_, reason)) => Missing::LeftOut(format!("no Python here has {name}: {reason}; {get}")),
+        Some((_, reason)) => Missing::Skipped(format!("no Python here has {name}: {reason}; {get}")),
         None if all_are_demanded => Missing::Failure(format!(
             "DF_TEST_ALL=1, but no Python here has {name}: {get}, or {variable} names a Python that has it"
         )),
-        None => Missing::LeftOut(format!("no Python here has {name}: {get}")),
+        None => Missing::Skipped(format!("no Python here has {name}: {get}")),
     }
 }
 
 /// Says that a test, or a part of it, is left out. The line shows although the test passes: it goes past what `cargo test`
 /// captures.
-pub fn left_out(what: &str) {
+pub fn skipped(what: &str) {
     let thread = std::thread::current();
     let _ = writeln!(std::io::stderr(), "left out: {}: {what}", thread.name().unwrap_or("a test"));
 }

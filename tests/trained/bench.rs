@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use df_planner::config::{Config, MatrixKind};
-use df_planner::data::{Episode, Recording};
-use df_planner::diffusion::{Denoiser, Known, NoiseSchedule, SchedulingMatrix, Solver, SolverConfig, Tokens, sample};
-use df_planner::model::{Checkpoint, Engine};
-use df_planner::signal::{Frame, Layout};
-use df_planner::training::parallel::Alone;
-use df_planner::training::{Event, Run, Start, Validation, train};
+use df_planner::config::Config;
+use df_diffusion::MatrixKind;
+use df_data::{Episode, Recording};
+use df_diffusion::{Denoiser, ConditioningMask, NoiseSchedule, SchedulingMatrix, Solver, SolverConfig, Tokens, sample};
+use df_training::{Checkpoint, Engine};
+use df_core::{Frame, Layout};
+use df_training::parallel::Alone;
+use df_training::{Event, Run, Start, Validation, train};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -26,10 +27,10 @@ pub fn turn() -> MutexGuard<'static, ()> {
 }
 
 /// One action channel and one observation channel; a small network with settings that train in seconds.
-pub fn config(window: usize, steps: usize, noise_mix: &str) -> Config {
+pub fn config(window: usize, steps: usize, noise_levels: &str) -> Config {
     let training = format!(
         "{{window: {window}, batch: 64, steps: {steps}, learning_rate: 3.0e-3, warmup_steps: 50, ema_decay: 0.99,
-          validation_share: 0, seed: 1, noise_mix: {noise_mix}}}"
+          validation_share: 0, seed: 1, noise_levels: {noise_levels}}}"
     );
     let yaml = ContractYaml::new().observing("seen", &["data"]).acting(&["data"]);
     let yaml = yaml.with("frame_stack", FRAME_STACK).with("training", training).with_all(&[
@@ -44,7 +45,7 @@ pub fn config(window: usize, steps: usize, noise_mix: &str) -> Config {
 
 /// An episode from `[action, observation]` per tick.
 pub fn episode(frames: impl IntoIterator<Item = [f32; 2]>) -> Episode {
-    let frame = |values: [f32; 2]| Frame { values: values.into(), present: vec![true; 2], deviation: Vec::new() };
+    let frame = |values: [f32; 2]| Frame { values: values.into(), present: vec![true; 2], std: Vec::new() };
     Episode { start_ns: 0, frames: frames.into_iter().map(frame).collect() }
 }
 
@@ -67,7 +68,7 @@ pub fn trained_and_validated(config: &Config, episodes: Vec<Episode>, out: &Path
             newest = Some(validation);
         }
     };
-    train(config, &recording, &run, ("flex", &device), &Alone, &stop, &mut report).unwrap();
+    train(&config.trainer(), &recording, &run, ("flex", &device), &Alone, &stop, &mut report).unwrap();
     (Checkpoint::load(out, &device).unwrap(), newest)
 }
 
@@ -81,14 +82,14 @@ pub fn answers(
     (matrix, steps): (MatrixKind, usize),
     rng: &mut impl Rng,
 ) -> Vec<Vec<[f32; 2]>> {
-    let (spec, schedule) = (checkpoint.spec(), NoiseSchedule(checkpoint.model.noise_schedule));
+    let (spec, schedule) = (checkpoint.description.spec(), checkpoint.description.schedule());
     let (batch, tokens) = (questions.len(), questions[0].len() / FRAME_STACK);
-    let mut known = Known::nothing(batch, tokens, &spec);
+    let mut known = ConditioningMask::nothing(batch, tokens, &spec);
     for (b, question) in questions.iter().enumerate() {
         for (k, given) in question.iter().enumerate() {
             for (c, value) in given.iter().enumerate().filter_map(|(c, value)| Some((c, (*value)?))) {
-                let slot = k % FRAME_STACK * given.len() + c;
-                known.hold((b, k / FRAME_STACK, slot), 0.0, [checkpoint.normaliser.apply(c, value)]).unwrap();
+                let noise_group = k % FRAME_STACK * given.len() + c;
+                known.hold((b, k / FRAME_STACK, noise_group), 0.0, [checkpoint.description.normaliser.apply(c, value)]).unwrap();
             }
         }
     }
@@ -97,13 +98,13 @@ pub fn answers(
     let mut x = Tokens::zeros(batch, tokens, spec.channels());
     x.data.iter_mut().for_each(|value| *value = StandardNormal.sample(rng));
     known.put(&mut x, schedule);
-    let mut denoiser = checkpoint.denoiser(&Engine::Native);
+    let mut denoiser = checkpoint.denoiser(&Engine::Native).unwrap();
     let mut solver = Solver::new(SolverConfig::ddim(0.0), schedule, &spec);
     sample(&mut x, &known, &matrix, &mut solver, &mut |_| (), &mut |step| {
         denoiser.denoise(step.x, step.levels).map(Some)
     })
     .unwrap();
-    let unit = |frame: &[f32]| [0, 1].map(|c| checkpoint.normaliser.invert(c, frame[c]));
+    let unit = |frame: &[f32]| [0, 1].map(|c| checkpoint.description.normaliser.invert(c, frame[c]));
     (0..batch).map(|b| x.sequence(b).chunks(2).map(unit).collect()).collect()
 }
 

@@ -1,7 +1,7 @@
 //! An observation that is the action of two ticks ago: each of the two is filled in from the other.
 
-use df_planner::config::MatrixKind;
-use df_planner::data::Episode;
+use df_diffusion::MatrixKind;
+use df_data::Episode;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -33,7 +33,7 @@ fn a_hidden_channel_is_filled_in_from_its_delayed_copy() {
     let mut rng = ChaCha8Rng::seed_from_u64(12);
     let episodes: Vec<Episode> = (0..50).map(|_| episode(run(200, &mut rng))).collect();
     let folder = tempfile::tempdir().unwrap();
-    let config = config(FRAMES / 2, 2000, "{questions: 0.6, independent: 0.1, variable_length: 0.3}");
+    let config = config(FRAMES / 2, 2000, "{queries: 0.6, independent: 0.1, variable_length: 0.3}");
     let model = trained(&config, episodes, &folder.path().join("model"));
     for (frames, hidden) in [(FRAMES, 0), (FRAMES, 1), (FEWER, 0), (FEWER, 1)] {
         let truth: Vec<Vec<[f32; 2]>> = (0..SEQUENCES).map(|_| run(frames, &mut rng)).collect();

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use df_planner::config::Config;
-use df_planner::data::Recording;
-use df_planner::model::Engine;
-use df_planner::signal::Layout;
-use df_planner::training::parallel::{Alone, Devices, Ranks};
-use df_planner::training::{Line, Run, Start, TrainError, train};
+use df_data::Recording;
+use df_training::Engine;
+use df_core::Layout;
+use df_training::parallel::{Alone, Devices, Ranks};
+use df_training::{Line, Run, Start, TrainError, train};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -38,7 +38,7 @@ fn course(config: &Config, recording: &Arc<Recording>, devices: &str, out: &Path
     let work = |ranks: &dyn Ranks| {
         let run = Run::open(out, Start::New, ranks)?;
         let device = ("flex", &Engine::Native.device());
-        train(config, recording, &run, device, ranks, &AtomicBool::new(false), &mut |_| ())
+        train(&config.trainer(), recording, &run, device, ranks, &AtomicBool::new(false), &mut |_| ())
     };
     if devices.contains(',') {
         Devices::run(Devices::group(devices).unwrap(), |ranks| work(ranks))?;

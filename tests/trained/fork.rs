@@ -1,7 +1,7 @@
 //! A two-mode future: at rest until a fork, then to +1 in 70 % of the episodes and to -1 in the others.
 
-use df_planner::config::MatrixKind;
-use df_planner::data::Episode;
+use df_diffusion::MatrixKind;
+use df_data::Episode;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -52,8 +52,8 @@ fn a_fork_is_sampled_in_its_odds_and_evidence_of_one_branch_gives_that_branch() 
         // sqrt(400 * 0.7 * 0.3) = 9.2, so 250 to 310 of 400. Odds of 0.5 would pass with a probability below 1e-6. Trained with
         // six seeds, 3000 samples each: odds of 0.68 to 0.73.
         let plus = ends.iter().filter(|end| **end > 0.0).count() as f64;
-        let deviation = (SAMPLES as f64 * ODDS * (1.0 - ODDS)).sqrt();
-        assert!((plus - SAMPLES as f64 * ODDS).abs() < 3.29 * deviation, "{matrix:?}: {plus} of {SAMPLES} to +1");
+        let std = (SAMPLES as f64 * ODDS * (1.0 - ODDS)).sqrt();
+        assert!((plus - SAMPLES as f64 * ODDS).abs() < 3.29 * std, "{matrix:?}: {plus} of {SAMPLES} to +1");
         // Between the modes, 4 deviations of the noise from either, lies nothing.
         let between = ends.iter().filter(|end| end.abs() < 1.0 - 4.0 * NOISE).count();
         assert!(between <= SAMPLES / 50, "{matrix:?}: {between} of {SAMPLES} between the branches");

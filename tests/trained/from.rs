@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::Tensor;
+use df_training::burn::module::{Module, ModuleVisitor, Param};
+use df_training::burn::tensor::Tensor;
 use df_planner::config::Config;
-use df_planner::data::Recording;
-use df_planner::model::{Checkpoint, Engine, Origin, checkpoint_digest};
-use df_planner::signal::Layout;
-use df_planner::training::parallel::Alone;
-use df_planner::training::{Run, Start, TrainError, origin, train};
+use df_data::Recording;
+use df_engine::{ParentCheckpoint, checkpoint_digest};
+use df_training::{Checkpoint, Engine};
+use df_core::Layout;
+use df_training::parallel::Alone;
+use df_training::{Run, Start, TrainError, init_from, train};
 
 use super::bench::{config, episode, turn};
 
@@ -31,10 +32,10 @@ fn run(config: &Config, mean: f32, out: &Path, start: Start, from: Option<&Path>
     let layout = Layout::new(2, [("action".into(), data()), ("seen".into(), data())]);
     let wave = |k: i32| [mean + (k as f32 * 0.7).sin(), mean + (k as f32 * 0.7).cos()];
     let recording = Recording::of(&layout, vec![(episode((0..60).map(wave)).frames, 1.0)]).unwrap();
-    let from = from.map(|from| origin(from, out)).transpose()?;
+    let from = from.map(|from| init_from(from, out)).transpose()?;
     let run = Run::open(out, start, &Alone)?.beginning_with(from);
     let device = ("flex", &Engine::Native.device());
-    train(config, &recording, &run, device, &Alone, &AtomicBool::new(false), &mut |_| ())?;
+    train(&config.trainer(), &recording, &run, device, &Alone, &AtomicBool::new(false), &mut |_| ())?;
     Ok(Checkpoint::load(out, device.1)?)
 }
 
@@ -62,15 +63,15 @@ fn a_run_initialised_from_a_model_starts_with_its_weights_and_normaliser() {
     let [model_weights, begun_weights, anew_weights] = [&model, &begun, &anew].map(weights);
     assert!(distance(&model_weights, &begun_weights) < 1e-4, "{}", distance(&model_weights, &begun_weights));
     assert!(distance(&model_weights, &anew_weights) > 1.0, "{}", distance(&model_weights, &anew_weights));
-    assert_eq!(begun.normaliser, model.normaliser);
-    assert_ne!(anew.normaliser, model.normaliser);
-    let origin = Origin { model: first.display().to_string(), sha256: checkpoint_digest(&first).unwrap() };
-    assert_eq!(begun.provenance.from, Some(origin));
-    assert_eq!(begun.provenance.steps, 1);
+    assert_eq!(begun.description.normaliser, model.description.normaliser);
+    assert_ne!(anew.description.normaliser, model.description.normaliser);
+    let parent = ParentCheckpoint { model: first.display().to_string(), sha256: checkpoint_digest(&first).unwrap() };
+    assert_eq!(begun.description.provenance.from, Some(parent));
+    assert_eq!(begun.description.provenance.steps, 1);
     // It goes on with the model that it began with, and no other.
     let more = config(3, 3, MIX);
     let begun = run(&more, 8.0, &second, Start::Resume, Some(&first)).unwrap();
-    assert_eq!((begun.provenance.steps, begun.normaliser), (3, model.normaliser));
+    assert_eq!((begun.description.provenance.steps, begun.description.normaliser), (3, model.description.normaliser));
     let message = run(&more, 8.0, &second, Start::Resume, None).err().unwrap().to_string();
     assert!(message.contains("--from was") && message.contains("is none"), "{message}");
 }

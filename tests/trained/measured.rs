@@ -1,7 +1,7 @@
 //! What validation says of a network that knows a process whose answers are known: actions that remember the last one, seen a tick
 //! later.
 
-use df_planner::data::Episode;
+use df_data::Episode;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -34,12 +34,12 @@ fn validation_reports_the_error_and_coverage_that_the_process_has() {
     let (checkpoint, validation) = trained_and_validated(&config, episodes, &folder.path().join("model"));
     let validation = validation.unwrap();
     // The last digit may be lost in text.
-    assert!((validation.loss - checkpoint.provenance.validation_loss).abs() < 1e-12);
+    assert!((validation.loss - checkpoint.description.provenance.validation_loss).abs() < 1e-12);
     let plans = validation.plans.unwrap();
     // The next action given the last: deviation sqrt(1 - 0.8^2) = 0.6, and the mean of nine samples adds a ninth of that variance:
     // 0.6 sqrt(10/9) = 0.632. Over 32 windows the estimate has a deviation of 0.632 / sqrt(64) = 0.08; three of them.
     let action = &plans.first_action[0];
-    assert!((action.deviation - 1.0).abs() < 0.1 && (action.error - 0.632).abs() < 0.24, "{action:?}");
+    assert!((action.std - 1.0).abs() < 0.1 && (action.error - 0.632).abs() < 0.24, "{action:?}");
     // 32 windows of 8 future frames, alike in both channels and correlated in time: some 100 independent values, deviation
     // sqrt(0.8 0.2 / 100) = 0.04; three of them, and as much for what training leaves to be desired.
     assert!((plans.coverage - 0.8).abs() < 0.16, "{}", plans.coverage);

@@ -17,7 +17,7 @@ fn training_twice_with_one_seed_gives_the_same_bytes_under_every_noise_pattern()
         let mut normal = || -> f32 { StandardNormal.sample(&mut rng) };
         let episodes = (0..5).map(|_| episode((0..40).map(|_| [normal(), normal()]))).collect();
         let mix = "{independent: 0.1, shared: 0.1, planning: 0.2, hidden_modality: 0.1, variable_length: 0.2, \
-                   noisy_history: 0.1, questions: 0.2}";
+                   noisy_history: 0.1, queries: 0.2}";
         let mut config = config(5, 30, mix);
         config.training.seed = seed;
         let out = folder.path().join(name);

@@ -13,7 +13,6 @@ use super::Layout;
 pub struct Normaliser {
     pub mean: Vec<f32>,
     /// Of the data. Never 0: a constant channel gets 1.
-    #[serde(alias = "deviation")]
     pub std: Vec<f32>,
     /// The deviation, in units, of noise of size 1: that of the data, unless it was said otherwise ([`Normaliser::scaled`]).
     pub noise_scale: Vec<f32>,

@@ -6,9 +6,12 @@ use std::path::Path;
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::store::{BurnpackStore, ModuleSnapshot};
 use burn::tensor::{Bytes, Device, Tensor};
-use df_diffusion::Denoiser;
-use df_engine::{CheckpointDescription, CheckpointError, WEIGHTS};
+use df_diffusion::{Denoiser, Objective};
+use df_engine::{
+    CheckpointDescription, CheckpointError, ConditioningFeatures, CpuDenoiser, CpuNetwork, NetworkConfig, WEIGHTS, WeightsError,
+};
 
+use crate::native_network::named_tensors;
 use crate::{AnyNetwork, BurnDenoiser, DeviceError, Engine, engine};
 
 /// Parts of tensors' names in files of version 0.1 and what they are called now.
@@ -62,10 +65,44 @@ impl Checkpoint {
         Ok(Self { network, description })
     }
 
+    /// The network as a denoiser on an engine's device; see [`denoiser`].
+    ///
+    /// # Errors
+    /// As [`denoiser`].
+    pub fn denoiser(&self, engine: &Engine) -> Result<Box<dyn Denoiser + Send>, WeightsError> {
+        let (features, objective) = (self.description.conditioning_features(), self.description.objective());
+        denoiser(&self.network, engine, features, objective, &self.description.network)
+    }
+
     /// The number of weights.
     pub fn parameters(&self) -> usize {
         self.network.num_params()
     }
+}
+
+/// A network as a denoiser. On [`Engine::Native`], df_engine evaluates the native architecture; the reference architecture is
+/// left to `flex`.
+///
+/// # Errors
+/// Weights that are not of these sizes.
+pub fn denoiser(
+    network: &AnyNetwork,
+    engine: &Engine,
+    features: ConditioningFeatures,
+    objective: Objective,
+    sizes: &NetworkConfig,
+) -> Result<Box<dyn Denoiser + Send>, WeightsError> {
+    Ok(match (engine, network) {
+        (Engine::Native, AnyNetwork::Native(network)) => {
+            let network = CpuNetwork::new(&named_tensors(network), sizes)?;
+            Box::new(CpuDenoiser::new(network, features, objective))
+        }
+        _ => {
+            let device = engine.device();
+            let network = network.clone().to_device(&device);
+            Box::new(BurnDenoiser::with_features(network, &device, features, objective, sizes.tokens))
+        }
+    })
 }
 
 /// Why a checkpoint cannot plan on a device.

@@ -25,7 +25,7 @@ pub struct Network {
     pub(crate) norm: LayerNorm,
     pub(crate) output: Linear,
     #[module(skip)]
-    pub(crate) condition_on_clean_values: bool,
+    pub condition_on_clean_values: bool,
     #[module(skip)]
     precision: Precision,
 }
@@ -158,7 +158,7 @@ fn product(layer: &Linear, rows: Tensor<2>, precision: Precision) -> Tensor<2> {
 }
 
 /// [`ConditioningFeatures`] on a device, `[batch, token, feature]`.
-pub(crate) fn features_tensor(features: &ConditioningFeatures, x: &Tokens, levels: &Levels, device: &Device) -> Tensor<3> {
+pub fn features_tensor(features: &ConditioningFeatures, x: &Tokens, levels: &Levels, device: &Device) -> Tensor<3> {
     let values = features.evaluate(x, levels);
     let of_token = values.len() / (levels.batch * levels.tokens).max(1);
     Tensor::from_data(TensorData::new(values, [levels.batch, levels.tokens, of_token]), device)
