@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use df_planner::config::Config;
 use df_diffusion::MatrixKind;
 use df_data::{Episode, Recording};
-use df_diffusion::{Denoiser, ConditioningMask, NoiseSchedule, SchedulingMatrix, Solver, SolverConfig, Tokens, sample};
+use df_diffusion::{ConditioningMask, SchedulingMatrix, Solver, SolverConfig, Tokens, sample};
 use df_training::{Checkpoint, Engine};
 use df_core::{Frame, Layout};
 use df_training::parallel::Alone;
