@@ -35,7 +35,7 @@ impl Conditioning<'_> {
     pub fn of_request(&self, request: &PlanRequest, batch: usize, horizon: usize) -> Result<ConditioningMask, LevelError> {
         let history = request.history.frames().len();
         let tokens = history / self.layout.frame_stack + horizon;
-        let mut known = ConditioningMask::nothing(batch, tokens, self.spec);
+        let mut known = ConditioningMask::unconditioned(batch, tokens, self.spec);
         let committed: Option<Vec<f32>> = request.committed.as_ref().map(|c| c.iter().map(|&v| v as f32).collect());
         for b in 0..batch {
             for (k, frame) in request.history.frames().enumerate() {
@@ -100,7 +100,7 @@ impl Conditioning<'_> {
         let noise_group = within * self.layout.modalities.len() + m;
         let channels = self.layout.modalities[m].channels.clone();
         let normalised = channels.zip(values).map(|(c, &value)| self.normaliser.apply(c, value));
-        known.hold((b, token, noise_group), level, normalised)
+        known.condition((b, token, noise_group), level, normalised)
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
         let schedule = NoiseSchedule(NoiseScheduleKind::Cosine);
         let conditioning =
             Conditioning { layout: &layout, normaliser: &normaliser, schedule, spec: &spec, history_actions: true };
-        let mut known = ConditioningMask::nothing(2, 4, &spec);
+        let mut known = ConditioningMask::unconditioned(2, 4, &spec);
         // Two frames a token. Of 3..7 after frame 2 every third, 5 and 8, which is beyond the end; of the other sequence none.
         let frames = [3..7, 0..0];
         let goal = KnownObservation { modality: 1, values: &[5.0], frames: &frames, every: 3 };
@@ -132,7 +132,7 @@ mod tests {
         let held: Vec<usize> = (0..8).filter(|frame| !known.is_sampled(1, frame / 2, frame % 2 * 2 + 1)).collect();
         assert_eq!(held, [2, 3, 4, 5]);
         let mut x = df_diffusion::Tokens::zeros(2, 4, spec.channels());
-        known.put(&mut x, schedule);
+        known.apply(&mut x, schedule);
         // (5 - 1) / 2, in the second frame of token 2.
         assert_eq!(x.at_mut(0, 2)[3], 2.0);
     }

@@ -323,7 +323,7 @@ impl Planner {
             }
             None => pyramid,
         };
-        known.put(&mut x, schedule);
+        known.apply(&mut x, schedule);
         let task = Task {
             known: &known,
             matrix: &matrix,
@@ -340,7 +340,7 @@ impl Planner {
         let levels = known.window(first..first + tokens).levels(&row);
         self.buffer = Some(Buffer { x: x.window(first..first + tokens), levels, row, first_ns: prepared.first_ns });
         let mut clean = generated.clean.clone();
-        known.put(&mut clean, schedule);
+        known.apply(&mut clean, schedule);
         Ok((clean, generated))
     }
 

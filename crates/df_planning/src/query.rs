@@ -43,7 +43,7 @@ impl Planner {
         if tokens == 0 || samples == 0 {
             return Ok(vec![Vec::new(); samples]);
         }
-        let mut known = ConditioningMask::nothing(samples, tokens, &self.generator.spec);
+        let mut known = ConditioningMask::unconditioned(samples, tokens, &self.generator.spec);
         let conditioning = Conditioning {
             layout: &layout,
             normaliser: &self.normaliser,

@@ -61,9 +61,9 @@ impl Generator {
             let mut part = x.window(begin..end);
             let mut known = whole.known.window(begin..end);
             if begin > 0 {
-                known.hold_sampled(before, &part);
+                known.condition_sampled(before, &part);
             }
-            known.put(&mut part, self.schedule);
+            known.apply(&mut part, self.schedule);
             let (rows, slope) = (settings.denoising_steps, settings.uncertainty_scale);
             let matrix = SchedulingMatrix::new(whole.matrix, end - begin - before, rows, slope)?;
             let skipped = (begin + before - whole.first) * self.spec.frame_stack;

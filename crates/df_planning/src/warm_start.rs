@@ -75,7 +75,7 @@ impl Buffer {
                 let level = start[k / spec.frame_stack];
                 for c in 0..frame {
                     let noise_group = spec.noise_group_of_channel[from_frame * frame + c];
-                    let (keep, fresh) = Solver::raise(schedule, levels[noise_group], level);
+                    let (keep, fresh) = Solver::renoise(schedule, levels[noise_group], level);
                     let value = &mut to[k * frame + c];
                     *value = keep * old[(k + shift) * frame + c] + fresh * *value;
                 }
@@ -103,7 +103,7 @@ pub fn warm_start(x: &mut Tokens, known: &mut ConditioningMask, first: usize, fu
     for b in 0..sequences {
         for (t, level) in start.iter().enumerate() {
             x.at_mut(b, first + t).copy_from_slice(future.at(b, t));
-            known.begin((b, first + t), *level);
+            known.set_start_level((b, first + t), *level);
         }
     }
 }
