@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn every_old_name_has_a_key_of_today() {
-        let settings: Vec<String> = Config::parse(NEW, Path::new("c.yaml")).unwrap().settings().into_iter().map(|(key, _)| key).collect();
+        let settings: Vec<String> =
+            Config::parse(NEW, Path::new("c.yaml")).unwrap().settings().into_iter().map(|(key, _)| key).collect();
         for (old, new) in RENAMED.iter().filter(|(old, _)| old.starts_with("planner.") || old.starts_with("safety.")) {
             assert!(settings.iter().any(|key| key == new), "{old}: there is no {new}");
             assert_eq!(current_key(old), Some(*new));

@@ -5,11 +5,13 @@
 //! ignores `columns`.
 
 mod deprecated;
+#[cfg(feature = "training")]
+pub mod reference;
 
 use std::path::Path;
 
 pub use deprecated::{current_key, current_value};
-use df_core::settings::{ValidationError, Setting};
+use df_core::settings::{Setting, ValidationError};
 use df_core::{ConfigError, Contract, Document};
 #[cfg(feature = "recordings")]
 use df_data::{ColumnsConfig, DataConfig, ReadingConfig};
@@ -224,7 +226,11 @@ mod tests {
                 "action.max_rate: 0: must be a finite number above 0",
             ),
             ("safe: [0.0, 0.0]", "safe: [0.0, 0.0]\n  max_acceleration: [1.0, 1.0]", "needs action.max_rate beside it"),
-            ("policy: safe", "max_plan_age_s: -1.0", "safety.max_plan_age_s: -1: must be a finite number of at least 0"),
+            (
+                "policy: safe",
+                "max_plan_age_s: -1.0",
+                "safety.max_plan_age_s: -1: must be a finite number of at least 0",
+            ),
             (
                 "policy: safe",
                 "out_of_distribution: {enter: 4}",

@@ -1,8 +1,8 @@
 //! Immediate plans: nothing is committed, the newest observation counts, and the first action is for the tick that asks.
 
-use df_planning::{PlannerConfig, PlannerMode};
-use df_planning::{Budget, PlanRequest, Planner};
 use df_core::{Frame, History};
+use df_planning::{Budget, PlanRequest, Planner};
+use df_planning::{PlannerConfig, PlannerMode};
 use nalgebra::DVector;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -170,7 +170,8 @@ fn the_last_candidates_of_a_stream_start_from_fresh_noise_if_so_configured() {
         request.tick_ns += PERIOD_NS;
         planner.plan(&request, &Budget::unlimited()).unwrap().rollouts
     };
-    let (anew, living, some) = (second("renoise_level: 1"), second("renoise_level: 0.3"), second("renoise_level: 0.3, num_fresh: 1"));
+    let (anew, living, some) =
+        (second("renoise_level: 1"), second("renoise_level: 0.3"), second("renoise_level: 0.3, num_fresh: 1"));
     let apart = |a: &[Vec<f32>], b: &[Vec<f32>]| (flat(a) - flat(b)).amax();
     assert!(apart(&some[2], &anew[2]) < 1e-4, "{}", apart(&some[2], &anew[2]));
     // Those that live on differ from those by far more, and from a stream without fresh ones by the size of its steps.

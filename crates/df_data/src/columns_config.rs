@@ -5,11 +5,27 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use df_core::ACTION;
 use df_core::settings::{Validation, require};
+use df_core::{ACTION, ContractKey};
 
 /// Columns by observation group or `action`, each list in the order of the group's channels.
 pub type Columns = BTreeMap<String, Vec<String>>;
+
+/// Every key of the section `columns`: the text of the reference.
+pub const COLUMNS_KEYS: &[ContractKey] = &[
+    ContractKey {
+        key: "columns.lerobot.NAME",
+        kind: "list",
+        default: "none",
+        text: "columns of a LeRobot dataset, in the order of the group's channels; `[0:2]` takes a part of a list",
+    },
+    ContractKey {
+        key: "columns.hdf5.NAME",
+        kind: "list",
+        default: "none",
+        text: "the same of HDF5 files (D4RL, Minari)",
+    },
+];
 
 /// Columns by the kind of dataset.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -22,8 +38,7 @@ pub struct ColumnsConfig {
 }
 
 impl ColumnsConfig {
-    /// `groups`: the names of the observation groups.
-    /// Whether the columns belong to groups of the contract.
+    /// Whether the columns belong to groups of the contract. `groups`: the names of the observation groups.
     ///
     /// # Errors
     /// Key, value and rule.

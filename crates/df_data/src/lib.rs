@@ -46,9 +46,9 @@ mod tests;
 
 pub use assemble::Step;
 pub use bag::{Bag, BagError, BagMessage, BagTopic, Place};
-pub use columns_config::{Columns, ColumnsConfig};
-pub use config::{DataConfig, ReadingConfig};
 pub use cache::{CacheError, CachePlace};
+pub use columns_config::{COLUMNS_KEYS, Columns, ColumnsConfig};
+pub use config::{DataConfig, ReadingConfig};
 pub use episode::{Episode, EpisodeReport, read_episodes, read_frames};
 pub use inputs::{Input, inputs};
 pub use recording::{BoundSource, Recording, RecordingError, Span, layout, load, open_all, open_bound};

@@ -16,7 +16,11 @@ const STEPS: Range = Range::Integers(1, 1000);
 
 /// Every setting that may change while the planner runs.
 pub const CATALOGUE: &[Description] = &[
-    describe("planner.mode", Range::OneOf(&["full", "streaming"]), "from noise at every tick, or the last plan continued"),
+    describe(
+        "planner.mode",
+        Range::OneOf(&["full", "streaming"]),
+        "from noise at every tick, or the last plan continued",
+    ),
     describe("planner.history", TOKENS, "past tokens that a plan is conditioned on"),
     describe("planner.horizon", SOME_TOKENS, "future tokens that are planned; at most planner.max_horizon"),
     Description {
@@ -28,7 +32,11 @@ pub const CATALOGUE: &[Description] = &[
         Range::OneOf(&["full_sequence", "pyramid", "autoregressive", "trapezoid"]),
         "the order in which tokens are denoised; streaming needs pyramid",
     ),
-    describe("planner.denoising_steps", STEPS, "rows of the scheduling matrix in which one token falls from level 1 to 0"),
+    describe(
+        "planner.denoising_steps",
+        STEPS,
+        "rows of the scheduling matrix in which one token falls from level 1 to 0",
+    ),
     describe(
         "planner.uncertainty_scale",
         Range::Numbers(f64::MIN_POSITIVE, 1000.0),
@@ -106,8 +114,16 @@ pub const CATALOGUE: &[Description] = &[
         Range::Any,
         "whether the last of several candidates is led by the costs alone, for goals beyond the horizon",
     ),
-    describe("planner.history_actions", Range::Any, "whether the history's actions are known; as the model was trained"),
-    describe("safety.max_plan_age_s", NOT_NEGATIVE, "how old a plan may be that is followed while there is no newer one, seconds"),
+    describe(
+        "planner.history_actions",
+        Range::Any,
+        "whether the history's actions are known; as the model was trained",
+    ),
+    describe(
+        "safety.max_plan_age_s",
+        NOT_NEGATIVE,
+        "how old a plan may be that is followed while there is no newer one, seconds",
+    ),
     describe("safety.policy", Range::OneOf(&["hold", "ramp", "safe"]), "what is sent where no plan may be followed"),
     describe("safety.policy_s", NOT_NEGATIVE, "how long hold and ramp last before the safe action, seconds"),
     describe("safety.out_of_distribution.enabled", Range::Any, "whether strange observations stop planning"),

@@ -1,8 +1,8 @@
 //! What a plan is conditioned on, as noise levels: which noise groups of which tokens are known, how well, and their values.
 
 use super::PlanRequest;
-use df_diffusion::{ConditioningMask, LevelError, NoiseSchedule, TokenSpec};
 use df_core::{ACTION_MODALITY, Frame, Layout, Normaliser};
+use df_diffusion::{ConditioningMask, LevelError, NoiseSchedule, TokenSpec};
 
 /// Frames and values to noise groups.
 pub struct Conditioning<'a> {
@@ -32,7 +32,12 @@ impl Conditioning<'_> {
     ///
     /// # Errors
     /// A level outside [0, 1].
-    pub fn of_request(&self, request: &PlanRequest, batch: usize, horizon: usize) -> Result<ConditioningMask, LevelError> {
+    pub fn of_request(
+        &self,
+        request: &PlanRequest,
+        batch: usize,
+        horizon: usize,
+    ) -> Result<ConditioningMask, LevelError> {
         let history = request.history.frames().len();
         let tokens = history / self.layout.frame_stack + horizon;
         let mut known = ConditioningMask::unconditioned(batch, tokens, self.spec);
@@ -58,7 +63,12 @@ impl Conditioning<'_> {
     ///
     /// # Errors
     /// Never, as it stands: level 0 is a level.
-    pub fn know(&self, known: &mut ConditioningMask, first: usize, observation: &KnownObservation) -> Result<(), LevelError> {
+    pub fn know(
+        &self,
+        known: &mut ConditioningMask,
+        first: usize,
+        observation: &KnownObservation,
+    ) -> Result<(), LevelError> {
         let values: Vec<f32> = observation.values.iter().map(|&v| v as f32).collect();
         let frames = known.tokens() * self.layout.frame_stack;
         for (b, range) in observation.frames.iter().enumerate() {
@@ -74,7 +84,14 @@ impl Conditioning<'_> {
     ///
     /// # Errors
     /// A deviation that is not a number.
-    pub fn hold_frame(&self, known: &mut ConditioningMask, b: usize, k: usize, m: usize, frame: &Frame) -> Result<(), LevelError> {
+    pub fn hold_frame(
+        &self,
+        known: &mut ConditioningMask,
+        b: usize,
+        k: usize,
+        m: usize,
+        frame: &Frame,
+    ) -> Result<(), LevelError> {
         let channels = self.layout.modalities[m].channels.clone();
         let level = if frame.present[m] { self.level(frame, m) } else { 1.0 };
         self.hold(known, b, k, m, level, &frame.values[channels])

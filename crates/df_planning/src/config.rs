@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use df_core::settings::{ValidationError, Validation, Description, Range, Setting, find_description, flatten, replaced};
+use df_core::settings::{
+    Description, Range, Setting, Validation, ValidationError, find_description, flatten, replaced,
+};
 use df_core::{ConfigError, Contract, Document};
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +50,11 @@ impl PlanningConfig {
     /// [`ConfigError`] with the file, and, where one key is at fault, its line, value and the rule that it breaks.
     pub fn read(document: Document) -> Result<Self, ConfigError> {
         let config = Self::read_unchecked(document)?;
-        config.contract.check().and_then(|()| config.check()).map_err(|broken| config.contract.document.locate(broken))?;
+        config
+            .contract
+            .check()
+            .and_then(|()| config.check())
+            .map_err(|broken| config.contract.document.locate(broken))?;
         Ok(config)
     }
 

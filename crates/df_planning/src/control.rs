@@ -5,16 +5,16 @@
 //! immediate     open k: observation k joins the history | request for k -> accept -> close k: command k leaves
 //! ```
 
-use super::command::{Command, Reason, FallbackLevel};
-use super::fallback::Fallback;
+use super::command::{Command, FallbackLevel, Reason};
 use super::command_limiter::CommandLimiter;
-use super::shadow::ShadowScore;
+use super::fallback::Fallback;
 use super::ood_monitor::OodMonitor;
+use super::shadow::ShadowScore;
 use super::{Plan, PlanError, PlanRequest};
-use df_core::settings::ValidationError;
 use crate::PlanningConfig;
 use crate::{Latency, OperatingMode, PlannerConfig, SafetyConfig};
 use df_core::ObservationGroup;
+use df_core::settings::ValidationError;
 use df_core::{ACTION_MODALITY, Aligner, History, Layout, Normaliser};
 
 /// What a tick yields.
@@ -104,7 +104,12 @@ impl ControlLoop {
     ///
     /// # Errors
     /// Key, value and rule.
-    pub fn set(&mut self, mode: OperatingMode, planner: &PlannerConfig, safety: &SafetyConfig) -> Result<(), ValidationError> {
+    pub fn set(
+        &mut self,
+        mode: OperatingMode,
+        planner: &PlannerConfig,
+        safety: &SafetyConfig,
+    ) -> Result<(), ValidationError> {
         safety.check()?;
         planner.check()?;
         (self.mode, self.latency, self.settings) = (mode, planner.latency, safety.clone());

@@ -68,7 +68,14 @@ fn a_failed_plan_leads_down_the_ladder_and_says_why() {
             .collect();
         let rungs: Vec<FallbackLevel> = commands.iter().map(|c| c.rung).collect();
         // Ticks 2 to 4 are at most 0.3 s behind the plan for tick 1; half of the way back each tick.
-        assert_eq!(rungs, [[FallbackLevel::RestOfPlan; 3].as_slice(), &[FallbackLevel::Ramp, FallbackLevel::Safe, FallbackLevel::Safe]].concat());
+        assert_eq!(
+            rungs,
+            [
+                [FallbackLevel::RestOfPlan; 3].as_slice(),
+                &[FallbackLevel::Ramp, FallbackLevel::Safe, FallbackLevel::Safe]
+            ]
+            .concat()
+        );
         assert_eq!(commands.iter().map(|c| c.values[0]).collect::<Vec<_>>(), [0.5, 0.5, 0.5, 0.25, 0.0, 0.0]);
         assert!(commands.iter().all(|c| c.reason.as_ref().unwrap().to_string() == why), "{commands:?}");
     }
@@ -76,7 +83,10 @@ fn a_failed_plan_leads_down_the_ladder_and_says_why() {
     assert_eq!(driven(&mut control, 200).reason, Some(Reason::DeadlineMissed));
     control.accept(Ok(plan(200, &[0.1, 0.2, 0.3])));
     let late = driven(&mut control, 300);
-    assert_eq!((late.rung, late.values[0], late.reason), (FallbackLevel::RestOfPlan, 0.2, Some(Reason::DeadlineMissed)));
+    assert_eq!(
+        (late.rung, late.values[0], late.reason),
+        (FallbackLevel::RestOfPlan, 0.2, Some(Reason::DeadlineMissed))
+    );
     control.accept(Ok(plan(400, &[0.7])));
     assert_eq!(driven(&mut control, 400).values, [0.7]);
 }
@@ -95,8 +105,18 @@ fn an_observation_that_is_stale_or_strange_leads_off_the_plan() {
         control.accept(Ok(plan(400, &[0.5; 8])));
         let stale: Vec<Command> = (4..8).map(|k| control.tick(100 * k * MS).command).collect();
         let expected = match policy {
-            "hold" => [(FallbackLevel::Hold, 0.5), (FallbackLevel::Hold, 0.5), (FallbackLevel::Safe, 0.0), (FallbackLevel::Safe, 0.0)],
-            "ramp" => [(FallbackLevel::Ramp, 0.25), (FallbackLevel::Safe, 0.0), (FallbackLevel::Safe, 0.0), (FallbackLevel::Safe, 0.0)],
+            "hold" => [
+                (FallbackLevel::Hold, 0.5),
+                (FallbackLevel::Hold, 0.5),
+                (FallbackLevel::Safe, 0.0),
+                (FallbackLevel::Safe, 0.0),
+            ],
+            "ramp" => [
+                (FallbackLevel::Ramp, 0.25),
+                (FallbackLevel::Safe, 0.0),
+                (FallbackLevel::Safe, 0.0),
+                (FallbackLevel::Safe, 0.0),
+            ],
             _ => [(FallbackLevel::Safe, 0.0); 4],
         };
         assert_eq!(stale.iter().map(|c| (c.rung, c.values[0])).collect::<Vec<_>>(), expected);
@@ -118,7 +138,10 @@ fn an_observation_that_is_stale_or_strange_leads_off_the_plan() {
     assert_eq!(strange(200, 5.5), (FallbackLevel::Plan, None, true));
     let out = Reason::OutOfDistribution { group: "x".into(), channel: "x".into(), distance: 7.0, limit: 6.0 };
     assert_eq!(strange(300, -7.0), (FallbackLevel::Safe, Some(out), false));
-    assert!(matches!(strange(400, 5.5), (FallbackLevel::Safe, Some(Reason::OutOfDistribution { limit: 5.0, .. }), false)));
+    assert!(matches!(
+        strange(400, 5.5),
+        (FallbackLevel::Safe, Some(Reason::OutOfDistribution { limit: 5.0, .. }), false)
+    ));
     // Asked for again, so the next tick has a plan.
     assert!(matches!(strange(500, 5.0), (FallbackLevel::Safe, Some(_), true)));
     assert_eq!(strange(600, 5.5), (FallbackLevel::Plan, None, true));
@@ -166,7 +189,10 @@ fn immediate_latency_opens_and_closes_a_tick() {
         assert_eq!((newest.present[0], newest.values[0]), (true, if k == 1 { 0.0 } else { 0.1 * (k - 1) as f32 }));
         control.accept(Ok(plan(100 * k, &[0.1 * k as f64, 0.9])));
         let command = control.close();
-        assert_eq!((command.tick_ns, command.rung, command.values[0]), (100 * k * MS, FallbackLevel::Plan, 0.1 * k as f64));
+        assert_eq!(
+            (command.tick_ns, command.rung, command.values[0]),
+            (100 * k * MS, FallbackLevel::Plan, 0.1 * k as f64)
+        );
     }
     // Not ready: the second action of the plan before. Too late for that one: refused a tick later, too.
     control.observe(0, 400 * MS, &[4.0]);
@@ -203,7 +229,10 @@ fn skipped_ticks_leave_their_frames() {
 fn a_backward_jump_clears_history_and_plan_and_what_is_still_being_planned() {
     let mut control = driving("", "safety: {policy: safe}", 0.5);
     let command = driven(&mut control, -300);
-    assert_eq!((command.rung, command.reason), (FallbackLevel::Safe, Some(Reason::NeverObserved { group: "x".into() })));
+    assert_eq!(
+        (command.rung, command.reason),
+        (FallbackLevel::Safe, Some(Reason::NeverObserved { group: "x".into() }))
+    );
     assert_eq!(driven(&mut control, -200).rung, FallbackLevel::Safe);
     // The answer to the request from before the jump is for tick 200, which comes again.
     control.accept(Ok(plan(200, &[0.5; 8])));
@@ -254,7 +283,12 @@ fn a_stop_leads_to_the_safe_action_within_the_limits() {
         (command.rung, (command.values[0] * 1e9).round() / 1e9, command.reason, control.is_at_rest())
     };
     assert_eq!(next(150), (FallbackLevel::Ramp, 0.16, Some(Reason::Stopping), false));
-    let way = [(FallbackLevel::Ramp, 0.12), (FallbackLevel::Ramp, 0.08), (FallbackLevel::Ramp, 0.04), (FallbackLevel::Safe, 0.0)];
+    let way = [
+        (FallbackLevel::Ramp, 0.12),
+        (FallbackLevel::Ramp, 0.08),
+        (FallbackLevel::Ramp, 0.04),
+        (FallbackLevel::Safe, 0.0),
+    ];
     for (k, (rung, value)) in (0..).zip(way) {
         assert_eq!(next(250 + 100 * k), (rung, value, Some(Reason::Stopping), value == 0.0));
     }

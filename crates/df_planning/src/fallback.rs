@@ -31,7 +31,13 @@ impl Fallback {
     }
 
     /// What is wanted at a tick without a plan. `last`: the last command. `stop`: for good, so nothing is held.
-    pub fn descend(&mut self, tick_ns: i64, last: &[f64], settings: &SafetyConfig, stop: bool) -> (FallbackLevel, Vec<f64>) {
+    pub fn descend(
+        &mut self,
+        tick_ns: i64,
+        last: &[f64],
+        settings: &SafetyConfig,
+        stop: bool,
+    ) -> (FallbackLevel, Vec<f64>) {
         let period_ns = self.period_ns;
         let descent = self.descent.get_or_insert_with(|| Descent {
             from: last.to_vec(),
@@ -76,11 +82,23 @@ mod tests {
     fn each_policy_ends_at_the_safe_action() {
         let ticks = [700, 800, 900, 1000, 1100];
         // A quarter of the way each tick.
-        let ramp = [(FallbackLevel::Ramp, 1.5), (FallbackLevel::Ramp, 1.0), (FallbackLevel::Ramp, 0.5), (FallbackLevel::Safe, 0.0), (FallbackLevel::Safe, 0.0)];
+        let ramp = [
+            (FallbackLevel::Ramp, 1.5),
+            (FallbackLevel::Ramp, 1.0),
+            (FallbackLevel::Ramp, 0.5),
+            (FallbackLevel::Safe, 0.0),
+            (FallbackLevel::Safe, 0.0),
+        ];
         assert_eq!(descended(FallbackPolicy::Ramp, false, &ticks), ramp);
         assert_eq!(descended(FallbackPolicy::Ramp, true, &ticks), ramp);
         // Held for 400 ms: at four ticks.
-        let hold = [(FallbackLevel::Hold, 2.0), (FallbackLevel::Hold, 2.0), (FallbackLevel::Hold, 2.0), (FallbackLevel::Hold, 2.0), (FallbackLevel::Safe, 0.0)];
+        let hold = [
+            (FallbackLevel::Hold, 2.0),
+            (FallbackLevel::Hold, 2.0),
+            (FallbackLevel::Hold, 2.0),
+            (FallbackLevel::Hold, 2.0),
+            (FallbackLevel::Safe, 0.0),
+        ];
         assert_eq!(descended(FallbackPolicy::Hold, false, &ticks), hold);
         assert_eq!(descended(FallbackPolicy::Hold, true, &ticks), [(FallbackLevel::Safe, 0.0); 5]);
         assert_eq!(descended(FallbackPolicy::Safe, false, &ticks), [(FallbackLevel::Safe, 0.0); 5]);

@@ -3,8 +3,8 @@
 use df_core::map::SharedMap;
 
 use crate::costs::{Cost, Rollout};
-use df_diffusion::{TokenSpec, Tokens};
 use df_core::Normaliser;
+use df_diffusion::{TokenSpec, Tokens};
 
 /// Costs over the future tokens of normalised sequences.
 pub struct Guidance {

@@ -2,9 +2,12 @@
 
 use super::PlanError;
 use super::budget::{Allowed, Budget, StepTimes};
-use crate::{GradientKind, GuidanceStep, PlannerConfig};
-use df_diffusion::{Denoiser, ConditioningMask, Levels, NoiseSchedule, Sampled, SchedulingMatrix, Solver, SolverConfig, TokenSpec, Tokens, sample};
 use crate::guidance::{Guidance, Span, share, shorten};
+use crate::{GradientKind, GuidanceStep, PlannerConfig};
+use df_diffusion::{
+    ConditioningMask, Denoiser, Levels, NoiseSchedule, Sampled, SchedulingMatrix, Solver, SolverConfig, TokenSpec,
+    Tokens, sample,
+};
 
 /// Guidance divides by the signal amplitude; below this it says nothing about the clean value.
 const MIN_ALPHA: f32 = 0.1;
@@ -153,7 +156,9 @@ impl Generator {
                     *factor = if sampled { scale * sigma * sigma / through } else { 0.0 };
                 }
                 let of_token = gradient.at_mut(b, t).iter_mut();
-                of_token.zip(&self.spec.noise_group_of_channel).for_each(|(g, &noise_group)| *g *= factors[noise_group]);
+                of_token
+                    .zip(&self.spec.noise_group_of_channel)
+                    .for_each(|(g, &noise_group)| *g *= factors[noise_group]);
             }
         }
         let shares = match settings.guidance.step {

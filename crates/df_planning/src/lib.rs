@@ -7,10 +7,10 @@
 //! Where there is no plan in time, `fallback` says what is wanted instead; whatever is wanted leaves through `command_limiter`.
 
 mod arrival;
-mod weighting;
 mod budget;
 pub mod catalogue;
 mod command;
+mod command_limiter;
 mod conditioning;
 mod config;
 mod control;
@@ -19,30 +19,29 @@ mod control_limits_tests;
 #[cfg(test)]
 mod control_tests;
 pub mod costs;
-pub mod guidance;
 mod fallback;
-mod command_limiter;
+pub mod guidance;
+mod guided_sampler;
+mod ood_monitor;
 mod plan;
 mod planner;
 mod planner_config;
 mod query;
 mod safety_config;
-mod guided_sampler;
 mod settings;
 mod shadow;
-mod ood_monitor;
-mod warm_start;
 mod sliding_window;
+mod warm_start;
+mod weighting;
 
 pub use budget::Budget;
-pub use command::{Command, Reason, FallbackLevel};
+pub use command::{Command, FallbackLevel, Reason};
 pub use config::{PlanningConfig, description, labels};
 pub use control::{ControlLoop, Tick};
-pub use plan::{CostStatistics, Skipped, Plan, PlanRequest, Statistics};
+pub use plan::{CostStatistics, Plan, PlanRequest, Skipped, Statistics};
 pub use planner::{PlanError, Planner};
 pub use planner_config::{
-    WarmStartConfig, GradientKind, GuidanceConfig, GuidanceStep, Latency, PlannerConfig, PlannerMode,
-    StreamingConfig,
+    GradientKind, GuidanceConfig, GuidanceStep, Latency, PlannerConfig, PlannerMode, StreamingConfig, WarmStartConfig,
 };
 pub use query::Query;
 pub use safety_config::{FallbackPolicy, OperatingMode, OutOfDistributionConfig, SafetyConfig};

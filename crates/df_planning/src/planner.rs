@@ -7,22 +7,25 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::arrival::Arrivals;
-use super::weighting;
 use super::budget::{Budget, StepTimes};
 use super::conditioning::{Conditioning, KnownObservation};
 use super::guided_sampler::{Generated, Generator, Task};
-use super::warm_start::{Buffer, Descent, warm_start, tie_prefix};
 use super::sliding_window::SlidingWindow;
-use super::{CostStatistics, Skipped, Plan, PlanRequest, Statistics};
-use df_core::settings::ValidationError;
+use super::warm_start::{Buffer, Descent, tie_prefix, warm_start};
+use super::weighting;
+use super::{CostStatistics, Plan, PlanRequest, Skipped, Statistics};
 use crate::PlanningConfig;
-use df_diffusion::MatrixKind;
-use crate::{PlannerConfig, PlannerMode};
-use df_diffusion::{Denoiser, DenoiserError, ConditioningMask, LevelError, MatrixError, NoiseSchedule, SchedulingMatrix, TokenSpec, Tokens};
 use crate::costs::costs;
 use crate::guidance::{Guidance, Span};
+use crate::{PlannerConfig, PlannerMode};
 use df_core::map::SharedMap;
+use df_core::settings::ValidationError;
 use df_core::{Layout, Normaliser};
+use df_diffusion::MatrixKind;
+use df_diffusion::{
+    ConditioningMask, Denoiser, DenoiserError, LevelError, MatrixError, NoiseSchedule, SchedulingMatrix, TokenSpec,
+    Tokens,
+};
 
 /// Plans with a denoiser.
 pub struct Planner {
@@ -106,8 +109,8 @@ impl Planner {
     ) -> Result<Self, PlanError> {
         let spec = TokenSpec::new(&layout.modality_of_channel(), layout.frame_stack);
         let goal_group = config.contract.goal.as_ref().map(|g| g.group.as_str());
-        let costs =
-            costs(&config.costs, goal_group, &layout).map_err(|e| PlanError::Cost(e.located(&config.contract.document).to_string()))?;
+        let costs = costs(&config.costs, goal_group, &layout)
+            .map_err(|e| PlanError::Cost(e.located(&config.contract.document).to_string()))?;
         let guidance = Guidance::new(costs, normaliser.clone(), &spec, config.contract.period_s);
         let mut planner = Self {
             generator: Generator { denoiser, spec, schedule, guidance, times: StepTimes::default() },
@@ -376,7 +379,12 @@ impl Planner {
         let of_candidates = || rollouts.iter().step_by(rollouts_per_candidate).map(|future| &future[prepared.acting..]);
         let actions = weighting::actions(of_candidates, &weights, self.layout.action());
         let seen = prepared.first.min(1) * self.layout.frame_stack;
-        let active_frames = prepared.cost_horizon.iter().step_by(rollouts_per_candidate).map(|cost_horizon| cost_horizon - seen).collect();
+        let active_frames = prepared
+            .cost_horizon
+            .iter()
+            .step_by(rollouts_per_candidate)
+            .map(|cost_horizon| cost_horizon - seen)
+            .collect();
         let of_cost = |(name, parts): (&'static str, &Vec<f64>)| CostStatistics::of(name, &parts[own.clone()]);
         Ok(Plan {
             first_tick_ns: request.tick_ns + prepared.acting as i64 * self.period_ns,

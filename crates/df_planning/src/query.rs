@@ -14,10 +14,10 @@ use super::budget::Budget;
 use super::conditioning::Conditioning;
 use super::sliding_window::SlidingWindow;
 use super::{PlanError, Planner};
-use df_diffusion::MatrixKind;
 use crate::PlannerConfig;
-use df_diffusion::{ConditioningMask, Tokens};
 use df_core::Frame;
+use df_diffusion::MatrixKind;
+use df_diffusion::{ConditioningMask, Tokens};
 
 /// A stretch of frames, and what of it is to be found out.
 pub struct Query<'a> {

@@ -64,11 +64,11 @@ impl Planner {
 pub(super) mod tests {
     use super::*;
     use crate::PlanningConfig;
-    use df_diffusion::NoiseScheduleKind;
-    use df_core::settings::Setting;
-    use df_diffusion::{Denoiser, DenoiserError, Levels, NoiseSchedule, Tokens};
     use crate::{Budget, Plan, PlanRequest};
+    use df_core::settings::Setting;
     use df_core::{History, Layout, Normaliser};
+    use df_diffusion::NoiseScheduleKind;
+    use df_diffusion::{Denoiser, DenoiserError, Levels, NoiseSchedule, Tokens};
 
     /// Believes that everything is 0, in normalised units; takes 6 tokens.
     pub(crate) struct ZeroDenoiser;

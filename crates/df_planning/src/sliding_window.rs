@@ -3,10 +3,10 @@
 use super::PlanError;
 use super::budget::Budget;
 use super::guided_sampler::{Generated, Generator, Task};
-use df_diffusion::MatrixKind;
 use crate::PlannerConfig;
-use df_diffusion::{ConditioningMask, SchedulingMatrix, Tokens};
 use crate::guidance::Span;
+use df_diffusion::MatrixKind;
+use df_diffusion::{ConditioningMask, SchedulingMatrix, Tokens};
 
 /// What is sampled, over the whole length.
 pub struct SlidingWindow<'a> {
@@ -67,7 +67,8 @@ impl Generator {
             let (rows, slope) = (settings.denoising_steps, settings.uncertainty_scale);
             let matrix = SchedulingMatrix::new(whole.matrix, end - begin - before, rows, slope)?;
             let skipped = (begin + before - whole.first) * self.spec.frame_stack;
-            let cost_horizon: Vec<usize> = whole.cost_horizon.iter().map(|frames| frames.saturating_sub(skipped)).collect();
+            let cost_horizon: Vec<usize> =
+                whole.cost_horizon.iter().map(|frames| frames.saturating_sub(skipped)).collect();
             let task = Task {
                 known: &known,
                 matrix: &matrix,

@@ -99,7 +99,14 @@ impl Buffer {
 
 /// Lets the first `sequences` begin with what a buffer holds for them, `future`, at the levels `start` of its tokens; the others stay
 /// the noise that they are.
-pub fn warm_start(x: &mut Tokens, known: &mut ConditioningMask, first: usize, future: &Tokens, start: &[f32], sequences: usize) {
+pub fn warm_start(
+    x: &mut Tokens,
+    known: &mut ConditioningMask,
+    first: usize,
+    future: &Tokens,
+    start: &[f32],
+    sequences: usize,
+) {
     for b in 0..sequences {
         for (t, level) in start.iter().enumerate() {
             x.at_mut(b, first + t).copy_from_slice(future.at(b, t));
@@ -122,8 +129,8 @@ pub fn tie_prefix(x: &mut Tokens, rollouts: usize, first: usize, shared: usize) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use df_diffusion::{MatrixKind, NoiseScheduleKind};
     use df_diffusion::SchedulingMatrix;
+    use df_diffusion::{MatrixKind, NoiseScheduleKind};
 
     #[test]
     fn levels_of_a_tick() {

@@ -9,19 +9,19 @@ use super::error::NodeError;
 use super::parameters::{GoalShape, ParameterUpdates, Parameters};
 use super::planner::{TimedPlanner, load_planner};
 use super::settings::Settings;
-use df_core::Action;
 use crate::config::Config;
-use df_planning::OperatingMode;
-use df_message::AmentDefinitions;
-use df_core::{Bound, bind};
-use df_engine::checkpoint_digest;
-use df_planning::{Command, ControlLoop};
 use crate::ros::io::{ActionPublisher, LastReceived, Maps, SampleSink, Subscriptions};
 use crate::ros::lock::lock;
 use crate::ros::node_handle::{Checkpoint, Executor, NodeHandle, RosError};
 use crate::ros::report::{Display, Identity, Work};
 use crate::ros::threads::{ControlThread, Shared, ramp_down, start_planning_thread};
+use df_core::Action;
 use df_core::Layout;
+use df_core::{Bound, bind};
+use df_engine::checkpoint_digest;
+use df_message::AmentDefinitions;
+use df_planning::OperatingMode;
+use df_planning::{Command, ControlLoop};
 
 /// A configured node.
 pub struct Assembly {

@@ -2,10 +2,10 @@
 
 use super::parameters::ParameterError;
 use super::settings::SettingsError;
+use crate::ros::node_handle::RosError;
 use df_core::ConfigError;
 use df_engine::CheckpointError;
 use df_planning::PlanError;
-use crate::ros::node_handle::RosError;
 
 /// An error of the node's start, of a transition, or of its end.
 #[derive(Debug, thiserror::Error)]

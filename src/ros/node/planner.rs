@@ -8,9 +8,9 @@ use super::error::NodeError;
 use super::parameters::PendingConfig;
 use super::settings::Settings;
 use crate::config::Config;
-use df_planning::{Budget, Plan, PlanError, PlanRequest, Planner};
 use crate::ros::ros_time::RosTime;
 use df_core::{History, Layout};
+use df_planning::{Budget, Plan, PlanError, PlanRequest, Planner};
 
 /// Loads the planner and plans once, so that the first real plan is not the slowest.
 ///

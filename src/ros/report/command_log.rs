@@ -1,7 +1,7 @@
 //! Logs why the robot gets something other than a fresh plan.
 
 use super::throttled_log::{Severity, ThrottledLog};
-use df_planning::{Command, Reason, FallbackLevel};
+use df_planning::{Command, FallbackLevel, Reason};
 
 /// Logs the reason of `command`, if it does not come from a fresh plan. Each reason has its own
 /// key, so that the log throttles it.

@@ -4,8 +4,8 @@ use r2r::diagnostic_msgs::msg::{DiagnosticArray, DiagnosticStatus, KeyValue};
 
 use super::histogram::Histogram;
 use super::telemetry::{CommandState, Telemetry};
-use df_planning::{Reason, FallbackLevel, ShadowScore};
 use crate::ros::ros_time::stamp;
+use df_planning::{FallbackLevel, Reason, ShadowScore};
 
 /// The number of shown digits of the checkpoint's hash: enough to tell checkpoints apart.
 const HASH_DIGITS: usize = 12;

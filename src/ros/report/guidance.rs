@@ -4,8 +4,8 @@
 use r2r::diagnostic_msgs::msg::{DiagnosticArray, DiagnosticStatus};
 
 use super::diagnostics::{hardware_id, key_values};
-use df_planning::{Skipped, Plan};
 use crate::ros::ros_time::stamp;
+use df_planning::{Plan, Skipped};
 
 /// The statistics of `plan`. `node` is the node's full name.
 pub fn guidance_report(plan: &Plan, node: &str) -> DiagnosticArray {

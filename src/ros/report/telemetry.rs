@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::histogram::Histogram;
-use df_planning::{Command, Plan, Reason, FallbackLevel};
+use df_planning::{Command, FallbackLevel, Plan, Reason};
 
 /// Counts and distributions since `configure`.
 #[derive(Debug, Default)]

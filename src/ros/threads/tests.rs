@@ -7,11 +7,11 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::config::Config;
-use df_planning::{ControlLoop, Plan, PlanError, PlanRequest, FallbackLevel};
 use crate::ros::lock::lock;
 use crate::ros::report::{LogEntry, log_channel};
 use crate::ros::ros_time::{RosTime, system_ns};
 use df_core::{Layout, Normaliser};
+use df_planning::{ControlLoop, FallbackLevel, Plan, PlanError, PlanRequest};
 
 const PERIOD: Duration = Duration::from_millis(20);
 const CONFIG: &str = "
@@ -138,7 +138,10 @@ fn in_lock_step_every_tick_has_one_command_from_its_plan_however_long_planning_t
     let stamps: Vec<i64> = sent.iter().map(|(tick_ns, _)| *tick_ns).collect();
     assert_eq!(stamps, (0..steps).map(|k| k * period_ns).collect::<Vec<_>>());
     // The first tick has no plan yet; all others have one.
-    assert!(sent[0].1 == FallbackLevel::Safe && sent[1..].iter().all(|(_, level)| *level == FallbackLevel::Plan), "{sent:?}");
+    assert!(
+        sent[0].1 == FallbackLevel::Safe && sent[1..].iter().all(|(_, level)| *level == FallbackLevel::Plan),
+        "{sent:?}"
+    );
     assert_eq!(lock(&shared.telemetry).deadline_misses, 0);
 }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::CostError;
 use super::CostConfig;
+use super::CostError;
 use df_core::Layout;
 
 /// What a cost needs to know of its place.

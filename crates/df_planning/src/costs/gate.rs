@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
+use super::Gate;
 use super::binding::Binding;
 use super::{Cost, CostError, Rollout};
 use df_core::map::SharedMap;
-use super::Gate;
 
 /// A tick this share of a period beyond a bound still counts: 3 * 0.1 is not 0.3.
 const ROUNDING_TICKS: f64 = 1e-6;
@@ -78,7 +78,8 @@ impl Cost for Gated {
         let frames = self.frames(future);
         let seen = frames.start * future.channels..frames.end * future.channels;
         let first_tick = future.first_tick + frames.start as i64;
-        self.cost.evaluate(&Rollout { values: &future.values[seen.clone()], first_tick, ..*future }, &mut gradient[seen])
+        self.cost
+            .evaluate(&Rollout { values: &future.values[seen.clone()], first_tick, ..*future }, &mut gradient[seen])
     }
 
     fn map(&self) -> Option<&SharedMap> {

@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::binding::{Binding, Selection};
 use super::kinds::Kind;
-use df_core::map::Polygon;
 use super::{Cost, CostError, Rollout};
+use df_core::map::Polygon;
 
 /// `weight` times the time integral, over polygons, of `max(0, margin + radius - d)^2`, in m^2 s: `d` the signed distance
 /// to the polygon, negative inside. Where two polygons overlap both count.

@@ -2,10 +2,10 @@
 
 use serde::de::DeserializeOwned;
 
+use super::CostConfig;
 use super::binding::Binding;
 use super::gate::Gated;
 use super::{Cost, CostError};
-use super::CostConfig;
 use df_core::Layout;
 
 /// Every cost there is: a new one is its file and its line here.

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::binding::{Binding, Selection};
-use df_core::map::{SharedMap, Unknown};
 use super::kinds::Kind;
 use super::{Cost, CostError, Rollout};
 use df_core::MapTopic;
-use df_core::map::OccupancyGrid;
 use df_core::is_frame_id;
+use df_core::map::OccupancyGrid;
+use df_core::map::{SharedMap, Unknown};
 
 /// `weight` times the time integral of `max(0, margin + radius - d)^2`, in m^2 s: `d` the signed distance of the position to
 /// the occupied area, negative inside.
