@@ -1,21 +1,23 @@
-//! One entry of `costs` while it is bound to the layout: names become channels, values are checked.
+//! Binds one entry of `costs` to the layout: turns names into channels and checks values.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::CostError;
-use super::CostConfig;
+use super::config::CostConfig;
+use super::error::CostError;
 use df_core::Layout;
 
-/// What a cost needs to know of its place.
+/// What a cost is bound to.
 pub struct Binding<'a> {
-    /// Its place in the list `costs`.
+    /// Index of the cost in the list `costs`.
     pub index: usize,
+    /// The entry of the list.
     pub config: &'a CostConfig,
     /// The channels of the goal's group, where there is a goal.
     pub goal: Option<Range<usize>>,
+    /// The channels of a frame.
     pub layout: &'a Layout,
 }
 
@@ -24,7 +26,9 @@ pub struct Binding<'a> {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(untagged, expecting = "must be a group or channel, or a list of them")]
 pub enum Selection {
+    /// One name.
     One(String),
+    /// Several names, in this order.
     Several(Vec<String>),
 }
 
@@ -46,12 +50,14 @@ impl Selection {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(untagged, expecting = "must be a number, or a list with one for each channel")]
 pub enum PerChannel<T> {
+    /// The value of every channel.
     Same(T),
+    /// One value per channel.
     Each(Vec<T>),
 }
 
 impl<T: Copy> PerChannel<T> {
-    fn spread(&self, channels: usize) -> Vec<T> {
+    fn expanded(&self, channels: usize) -> Vec<T> {
         match self {
             Self::Same(value) => vec![*value; channels],
             Self::Each(values) => values.clone(),
@@ -60,7 +66,7 @@ impl<T: Copy> PerChannel<T> {
 }
 
 impl PerChannel<f64> {
-    /// The scale of channels that need none.
+    /// The scale 1.
     pub fn one() -> Self {
         Self::Same(1.0)
     }
@@ -72,26 +78,39 @@ impl Binding<'_> {
         format!("costs[{}].{name}", self.index)
     }
 
+    /// The error for a value of one of the cost's keys that breaks `rule`.
     pub fn refuse(&self, name: &str, got: impl ToString, rule: impl ToString) -> CostError {
         CostError::Rule { key: self.key(name), got: got.to_string(), rule: rule.to_string() }
     }
 
+    /// Requires that a rule holds.
+    ///
+    /// # Errors
+    /// [`CostError::Rule`].
     pub fn require(&self, holds: bool, name: &str, got: impl ToString, rule: impl ToString) -> Result<(), CostError> {
         if holds { Ok(()) } else { Err(self.refuse(name, got, rule)) }
     }
 
+    /// Requires a finite number above 0.
+    ///
+    /// # Errors
+    /// [`CostError::Rule`].
     pub fn positive(&self, name: &str, value: f64) -> Result<(), CostError> {
         self.require(value.is_finite() && value > 0.0, name, value, "must be a finite number above 0")
     }
 
+    /// Requires a finite number of at least 0.
+    ///
+    /// # Errors
+    /// [`CostError::Rule`].
     pub fn not_negative(&self, name: &str, value: f64) -> Result<(), CostError> {
         self.require(value.is_finite() && value >= 0.0, name, value, "must be a finite number of at least 0")
     }
 
-    /// The channels of a frame that a selection names, in its order; at least one, none twice.
+    /// The channels of a frame that a selection names, in its order. Requires at least one channel, and none twice.
     ///
     /// # Errors
-    /// [`CostError`] that names what is unknown.
+    /// [`CostError`]: a name is unknown or ambiguous, a channel is named twice, or no channel is named.
     pub fn channels(&self, name: &str, selection: &Selection) -> Result<Vec<usize>, CostError> {
         let mut channels = Vec::new();
         for selected in selection.names() {
@@ -160,7 +179,7 @@ impl Binding<'_> {
         values: &PerChannel<T>,
         channels: usize,
     ) -> Result<Vec<T>, CostError> {
-        let values = values.spread(channels);
+        let values = values.expanded(channels);
         let rule = format!("must be one value, or one for each of the {channels} channels");
         self.require(values.len() == channels, name, format!("{values:?}"), rule)?;
         Ok(values)
@@ -205,7 +224,7 @@ impl std::fmt::Display for Selection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::costs::kinds::tests::{layout, refusal};
+    use crate::costs::test_support::{layout, refusal};
 
     fn channels(names: &[&str]) -> Result<Vec<usize>, CostError> {
         let layout = layout();
@@ -214,7 +233,7 @@ mod tests {
             weight: 1.0,
             gate: Default::default(),
             folder: "conf".into(),
-            settings: Default::default(),
+            raw: Default::default(),
         };
         let binding = Binding { index: 3, config: &config, goal: None, layout: &layout };
         assert_eq!(binding.file(Path::new("a.yaml")), Path::new("conf/a.yaml"));
