@@ -1,24 +1,24 @@
-//! How well and how fast the shipped model drives the embedded world, in process, setting by setting: the table of
-//! docs/performance.md. Not a micro-benchmark: whole drives with the control loop, one plan a tick.
+//! Drives the embedded world with the shipped model, in process, setting by setting: success, time to the goal,
+//! planning time. Whole drives with the control loop, one plan a tick. The table is in
+//! docs/src/reference/results/planning-time.md.
 //!
-//!     cargo bench --profile dev --no-default-features --bench drive [-- NAME...]
+//! `cargo bench --no-default-features --features sim --bench drive [-- NAME...]`
 //!
-//! `DF_DRIVES` (default 20) drives a setting; `DF_CONFIG`, `DF_MODEL`: another configuration, another checkpoint.
+//! `DF_DRIVES`: drives per setting (20). `DF_CONFIG`, `DF_MODEL`: another configuration, another checkpoint.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use df_planner::config::Config;
-use df_planning::{GuidanceStep, Latency, PlannerConfig, PlannerMode};
+use df_core::{Layout, bind};
 use df_diffusion::SolverKind;
-use df_core::bind;
-use df_planning::{Budget, ControlLoop, Planner};
-use df_core::Layout;
+use df_planner::config::Config;
+use df_planner::load_planner;
 use df_planner::sim::{Maze, STEP_S, Trial, definitions};
+use df_planning::{Budget, ControlLoop, GuidanceStep, Latency, Planner, PlannerConfig, PlannerMode};
 use nalgebra::Vector2;
 
-/// A drive that has not come to its goal by now is given up, seconds of simulated time.
-const LONGEST_S: f64 = 40.0;
+/// Maximum length of a drive, seconds of simulated time.
+const MAX_DRIVE_S: f64 = 40.0;
 
 type Change = fn(&mut PlannerConfig);
 
@@ -29,15 +29,15 @@ const SETTINGS: &[(&str, Change)] = &[
     ("horizon_15_candidates_8", |p| (p.horizon, p.candidates) = (15, 8)),
     ("horizon_15_candidates_12", |p| (p.horizon, p.candidates) = (15, 12)),
     ("horizon_15_candidates_8_steps_8", |p| (p.horizon, p.candidates, p.denoising_steps) = (15, 8, 8)),
-    ("horizon_15_candidates_12_futures_1", |p| (p.horizon, p.candidates, p.rollouts) = (15, 12, 1)),
+    ("horizon_15_candidates_12_rollouts_1", |p| (p.horizon, p.candidates, p.rollouts) = (15, 12, 1)),
     ("horizon_15_streaming_05_2", |p| {
         (p.horizon, p.candidates) = (15, 8);
         stream(p, 0.5, 2);
     }),
     ("candidates_8", |p| p.candidates = 8),
     ("candidates_12", |p| p.candidates = 12),
-    ("futures_1", |p| p.rollouts = 1),
-    ("futures_4", |p| p.rollouts = 4),
+    ("rollouts_1", |p| p.rollouts = 1),
+    ("rollouts_4", |p| p.rollouts = 4),
     ("steps_8", |p| p.denoising_steps = 8),
     ("steps_8_candidates_8", |p| (p.denoising_steps, p.candidates) = (8, 8)),
     ("line_search", |p| p.guidance.step = GuidanceStep::LineSearch),
@@ -51,9 +51,9 @@ const SETTINGS: &[(&str, Change)] = &[
     ("streaming_07_3", |p| stream(p, 0.7, 3)),
 ];
 
-fn stream(planner: &mut PlannerConfig, refresh: f64, steps_per_tick: usize) {
+fn stream(planner: &mut PlannerConfig, renoise_level: f64, steps_per_tick: usize) {
     planner.mode = PlannerMode::Streaming;
-    planner.streaming.renoise_level = refresh;
+    planner.streaming.renoise_level = renoise_level;
     planner.streaming.steps_per_tick = steps_per_tick;
 }
 
@@ -61,27 +61,27 @@ fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let file = std::env::var_os("DF_CONFIG").map_or_else(|| root.join("config/point_maze.yaml"), PathBuf::from);
     let config = Config::load(&file).expect("a configuration");
-    let bound = bind(&config, &definitions()).expect("the world's messages");
-    let layout = Layout::new(config.contract.frame_stack, bound.modalities(&config));
+    let bound = bind(&config.contract, &definitions()).expect("the world's messages");
+    let layout = Layout::new(config.contract.frame_stack, bound.modalities(&config.contract));
     let model = std::env::var_os("DF_MODEL").map_or_else(|| root.join("models/point_maze"), PathBuf::from);
     let drives: u64 = std::env::var("DF_DRIVES").ok().and_then(|n| n.parse().ok()).unwrap_or(20);
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     println!(
         "{:<36} {:>8} {:>10} {:>9} {:>9} {:>9}   not reached",
-        "setting", "reached", "median s", "p50 ms", "p99 ms", "strangest"
+        "setting", "reached", "median s", "p50 ms", "p99 ms", "max OOD"
     );
     for (name, change) in SETTINGS.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|w| w == name)) {
         let mut config = config.clone();
         change(&mut config.planner);
-        let mut planner = Planner::load(&model, &config, &layout, "cpu").expect("the checkpoint");
-        let (mut latencies_ms, mut strangest) = (Vec::new(), 0.0);
+        let mut planner = load_planner(&model, &config, &layout, "cpu").expect("the checkpoint");
+        let (mut latencies_ms, mut max_ood_score) = (Vec::new(), 0.0);
         let runs: Vec<Option<f64>> = (0..drives)
-            .map(|seed| drive(&config, &layout, &mut planner, seed, &mut latencies_ms, &mut strangest))
+            .map(|seed| drive(&config, &layout, &mut planner, seed, &mut latencies_ms, &mut max_ood_score))
             .collect();
         let mut times: Vec<f64> = runs.iter().flatten().copied().collect();
         let lost: Vec<usize> = runs.iter().enumerate().filter_map(|(s, run)| run.is_none().then_some(s)).collect();
         println!(
-            "{name:<36} {:>3} of {drives} {:>10.2} {:>9.1} {:>9.1} {strangest:>9.2}   {lost:?}",
+            "{name:<36} {:>3} of {drives} {:>10.2} {:>9.1} {:>9.1} {max_ood_score:>9.2}   {lost:?}",
             times.len(),
             quantile(&mut times, 0.5),
             quantile(&mut latencies_ms, 0.5),
@@ -90,26 +90,28 @@ fn main() {
     }
 }
 
-/// Seconds to the goal; `None`: not reached. As the node does it: the action planned in one period is published at the next tick, or,
-/// with immediate latency, at the tick. `strangest`: the farthest that an observation was from the training data, in deviations.
+/// Seconds to the goal; `None`: not reached.
+///
+/// As in the node, the action planned in one period is published at the next tick, or with immediate latency at the
+/// same tick. `max_ood_score` is raised to the largest OOD score, in standard deviations of the training data.
 fn drive(
     config: &Config,
     layout: &Layout,
     planner: &mut Planner,
     seed: u64,
     latencies_ms: &mut Vec<f64>,
-    strangest: &mut f64,
+    max_ood_score: &mut f64,
 ) -> Option<f64> {
     planner.reset();
-    let mut control = ControlLoop::new(config, layout, planner.normaliser());
+    let mut control = ControlLoop::new(&config.planning(), layout, planner.normaliser());
     let mut trial = Trial::draw(Maze::demo(), seed);
     control.set_goal(trial.goal().as_slice());
     let steps_per_tick = (config.contract.period_s / STEP_S).round() as i64;
     let step_ns = config.contract.period_ns() / steps_per_tick;
     let mut force = Vector2::zeros();
     let mut step = 0;
-    while trial.elapsed_s() < LONGEST_S {
-        // As a robot at rest waits for its first plan: the history fills before the first force comes.
+    while trial.elapsed_s() < MAX_DRIVE_S {
+        // The robot rests until its first plan: the history fills before the first force.
         let state = trial.state();
         control.observe(0, step * step_ns, state.position.as_slice());
         control.observe(1, step * step_ns, state.velocity.as_slice());
@@ -129,7 +131,7 @@ fn drive(
             }
             let command = command.unwrap_or_else(|| control.close());
             force = Vector2::from_column_slice(&command.values);
-            *strangest = control.ood_monitor().unwrap_or(0.0).max(*strangest);
+            *max_ood_score = control.ood_monitor().unwrap_or(0.0).max(*max_ood_score);
         }
         if trial.step(force) {
             return trial.reached_at_s();
@@ -139,7 +141,7 @@ fn drive(
     None
 }
 
-/// Not a number for nothing.
+/// A quantile in [0, 1]; NaN without values.
 fn quantile(values: &mut [f64], quantile: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let at = (values.len().saturating_sub(1) as f64 * quantile).round() as usize;

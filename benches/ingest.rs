@@ -1,10 +1,11 @@
-//! How fast recordings are read, beside the Python package `rosbags` on the same files, and how much memory a large one takes.
+//! Times reading of recordings, beside the Python package `rosbags` on the same files, and measures the memory of a
+//! large one.
 //!
 //! ```text
-//! . .ros/env.sh && cargo bench --profile dev --bench ingest                 # ratios; needs DF_TEST_PYTHON
-//! DF_INGEST_GB=10 cargo bench --profile dev --bench ingest                  # a bag of that size in each storage: memory, inspection
+//! . .ros/env.sh && cargo bench --bench ingest      # ratios; needs DF_TEST_PYTHON
+//! DF_INGEST_GB=10 cargo bench --bench ingest       # a bag of that size in each storage: memory, inspection
 //! ```
-//! `DF_INGEST_DIR`: where the files are written (they are removed); by default the folder for temporary files.
+//! `DF_INGEST_DIR`: the folder for the files, which are removed. Default: the folder for temporary files.
 
 #[path = "../tests/recordings/mod.rs"]
 mod recordings;
@@ -13,10 +14,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use df_planner::config::Config;
-use df_data::{BagWriter, Input, open, open_bound, read_frames};
 use df_data::inspect::inspect;
+use df_data::{BagWriter, DataConfig, Input, open, open_bound, read_frames};
 use df_message::{AmentDefinitions, Definitions, Encoder};
+use df_planner::config::Config;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use recordings::sqlite::SqliteWriter;
@@ -26,13 +27,13 @@ use recordings::{MS, POINT_MAZE, START};
 const MESSAGES: u64 = 200_000;
 /// Readings of each file; the fastest counts.
 const ROUNDS: usize = 3;
-/// Odometry comes at 1 kHz, every fifth message is a command.
+/// Odometry has 1 kHz; every fifth message is a command.
 const COMMAND_EVERY: u64 = 5;
-/// What the issue asks for: ten gigabytes in less than this.
+/// Maximum resident memory while ten gigabytes are read, bytes.
 const MAX_MEMORY: u64 = 1 << 30;
 
 fn main() {
-    // `cargo test --benches` runs this too: nothing to do then.
+    // `cargo test --benches` runs this, too, without the flag.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -42,7 +43,7 @@ fn main() {
     };
     let folder = folder.expect("a folder for the bags");
     let gigabytes = std::env::var("DF_INGEST_GB").ok().map(|text| text.parse::<f64>().expect("a number"));
-    let config = Config::parse(POINT_MAZE, Path::new("point_maze.yaml")).expect("the shipped configuration");
+    let config = Config::parse(POINT_MAZE, Path::new("point_maze.yaml")).expect("the shipped configuration").data();
     for storage in ["mcap", "sqlite3"] {
         let path = folder.path().join(storage);
         let written = Instant::now();
@@ -56,7 +57,7 @@ fn main() {
     }
 }
 
-/// Messages as real robots send them: odometry with all its covariances (720 bytes), wrenches.
+/// Messages like those of real robots: odometry with all covariances (720 bytes), and wrenches.
 struct Messages {
     odometry: Encoder,
     wrench: Encoder,
@@ -88,7 +89,7 @@ impl Messages {
         }
     }
 
-    /// Topic, time and bytes of the message of this number.
+    /// Topic, time and bytes of message `number`.
     fn message(&mut self, number: u64) -> (usize, i64, Vec<u8>) {
         let time = START + number as i64 * MS;
         let topic = usize::from(number.is_multiple_of(COMMAND_EVERY));
@@ -98,7 +99,7 @@ impl Messages {
     }
 }
 
-/// Writes a bag of [`MESSAGES`] or of a size; tells its size, bytes.
+/// Writes a bag of [`MESSAGES`], or of `size` bytes; returns its size in bytes.
 fn write(path: &Path, storage: &str, size: Option<u64>) -> u64 {
     let installed = AmentDefinitions::from_env();
     let mut messages = Messages::new(&installed);
@@ -125,7 +126,7 @@ fn write(path: &Path, storage: &str, size: Option<u64>) -> u64 {
         let mut writer = SqliteWriter::create(&path.join("bag_0.db3"), &topics);
         each(&mut |topic, time, message| writer.write(topic, time, message));
         writer.finish();
-        // `rosbags` wants a metadata.yaml.
+        // `rosbags` requires a metadata.yaml.
         std::fs::write(path.join("metadata.yaml"), metadata(number)).expect("the metadata is written");
     }
     let files =
@@ -162,8 +163,9 @@ fn processor_of_all_s() -> f64 {
     ticks.sum::<f64>() / 100.0
 }
 
-/// What reading a bag took: messages, seconds on the clock, and seconds of processor time of all threads. The latter leaves out what
-/// other programs take at the same time; the former counts that a second thread works ahead.
+/// Messages, seconds by the clock, and seconds of processor time of all threads, of reading a bag.
+///
+/// Processor time excludes other programs. Time by the clock shows that a second thread reads ahead.
 type Taken = (u64, f64, f64);
 
 /// Processor time of all threads, s.
@@ -174,7 +176,7 @@ fn processor_s() -> f64 {
     texts.map(|text| text.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).map_or(0.0, |ns| ns / 1e9)).sum()
 }
 
-/// The least of either time over some rounds.
+/// The minimum of either time over the rounds.
 fn fastest(mut read: impl FnMut() -> u64) -> Taken {
     let mut min = (0, f64::INFINITY, f64::INFINITY);
     for _ in 0..ROUNDS {
@@ -186,7 +188,7 @@ fn fastest(mut read: impl FnMut() -> u64) -> Taken {
     min
 }
 
-fn compare(config: &Config, path: &Path) {
+fn compare(config: &DataConfig, path: &Path) {
     let ours = [
         fastest(|| {
             let mut count = 0;
@@ -222,7 +224,7 @@ fn compare(config: &Config, path: &Path) {
     }
 }
 
-fn large(config: &Config, path: &Path) {
+fn large(config: &DataConfig, path: &Path) {
     let input = [Input { path: path.into(), weight: 1.0 }];
     for (what, config) in [("all topics", None), ("against the contract", Some(config))] {
         let (start, processor) = (Instant::now(), processor_of_all_s());

@@ -1,36 +1,34 @@
-//! How long data takes to load beside a training step of the shipped point maze on `flex`: reading a bag, opening what was kept of
-//! it, and making a batch. Needs no ROS.
+//! Times the loading of data beside a training step of the shipped point maze on `flex`: reading a bag, opening its
+//! frame cache, making a batch. Needs no ROS.
 //!
-//! ```text
-//! cargo bench --profile dev --no-default-features --bench loading
-//! ```
+//! `cargo bench --no-default-features --features sim,training --bench loading`
 
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
-use burn::module::Module;
-use burn::optim::{AdamWConfig, GradientsParams};
-use burn::tensor::{Device, Tensor, TensorData};
-use df_planner::config::Config;
 use df_data::{CachePlace, Input, Recording, load};
 use df_diffusion::{TokenSpec, Tokens};
-use df_training::model::{NetworkConfig, device};
-use df_training::{BatchMaker, Dataset};
+use df_engine::NetworkConfig;
+use df_planner::config::Config;
+use df_training::burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
+use df_training::burn::module::Module;
+use df_training::burn::optim::{AdamWConfig, GradientsParams};
+use df_training::burn::tensor::{Device, Tensor, TensorData};
+use df_training::{BatchMaker, Dataset, InitNetwork, device, features_tensor};
 
 /// Length of the bag, minutes: that of the shipped model.
 const MINUTES: &str = "120";
-/// Channels of the position where there shall be much data.
+/// Channels of the position in the recording with much data.
 const WIDTH: usize = 98;
-/// Batches in a median, steps in a median, medians.
+/// Batches per median, steps per median, medians.
 const BATCHES: u64 = 101;
 const STEPS: u64 = 7;
 const ROUNDS: u64 = 5;
 
 fn main() {
-    // `cargo test --benches` runs this too: nothing to do then.
+    // `cargo test --benches` runs this, too, without the flag.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -50,17 +48,17 @@ fn main() {
     let mut wide = config;
     wide.contract.period_s = 0.001;
     wide.contract.observations[0].fields = vec!["pose.pose.position.x".into(); WIDTH];
-    wide.goal = None;
+    wide.contract.goal = None;
     let recording = opening(&wide, &bag, &folder.path().join("wide"));
     steps(&wide, &recording);
 }
 
-/// Reads a bag, then opens what was kept of it.
+/// Reads a bag, then opens its frame cache.
 fn opening(config: &Config, bag: &Path, cache: &Path) -> Arc<Recording> {
     let inputs = [Input { path: bag.into(), weight: 1.0 }];
     let open = || {
         let start = Instant::now();
-        let recording = load(config, &inputs, &CachePlace::At(cache.into())).expect("the bag");
+        let recording = load(&config.data(), &inputs, &CachePlace::At(cache.into())).expect("the bag");
         (recording, start.elapsed().as_secs_f64())
     };
     let (recording, first_s) = open();
@@ -69,7 +67,7 @@ fn opening(config: &Config, bag: &Path, cache: &Path) -> Arc<Recording> {
     let mb = files.map(|about| about.map_or(0, |about| about.len())).sum::<u64>() as f64 / 1e6;
     println!("{}", recording.report[0]);
     println!(
-        "read from the bag in {first_s:.2} s; {mb:.1} MB kept, checked and mapped in {:.1} ms, {:.2} s per GB",
+        "read from the bag in {first_s:.2} s; {mb:.1} MB cached, checked and mapped in {:.1} ms, {:.2} s per GB",
         1e3 * again_s,
         again_s / mb * 1e3
     );
@@ -82,7 +80,7 @@ fn opening(config: &Config, bag: &Path, cache: &Path) -> Arc<Recording> {
     Arc::new(recording)
 }
 
-/// A batch beside a step that trains on it.
+/// Times a batch, and a step that trains on it.
 fn steps(config: &Config, recording: &Arc<Recording>) {
     let (settings, layout) = (&config.training, &recording.layout);
     let window = settings.window * layout.frame_stack;
@@ -94,12 +92,18 @@ fn steps(config: &Config, recording: &Arc<Recording>) {
     let spec = TokenSpec::new(&layout.modality_of_channel(), layout.frame_stack);
     let model = &config.model;
     let device = device("flex").expect("built in").autodiff();
-    let sizes =
-        NetworkConfig::new(model.width, model.layers, model.heads, spec.channels(), spec.noise_groups(), settings.window);
+    let sizes = NetworkConfig::new(
+        model.width,
+        model.layers,
+        model.heads,
+        spec.channels(),
+        spec.noise_groups(),
+        settings.window,
+    );
     let mut network = sizes.init(&device);
-    let asked = BatchMaker::asked(config, layout);
+    let asked = BatchMaker::asked(&config.trainer(), layout);
     let maker = BatchMaker::new(spec, normaliser, model, settings, asked);
-    let told = network.told(maker.spec.clone(), maker.schedule);
+    let features = maker.features();
     let mut optimiser = AdamWConfig::new().init();
     println!("{} windows of {window} frames, {} parameters", dataset.windows(), network.num_params());
     let size = settings.batch as u64;
@@ -113,7 +117,7 @@ fn steps(config: &Config, recording: &Arc<Recording>) {
             let mut batch = batch(step);
             timed(|| {
                 batch.normalise(batch.total);
-                let features = told.tensor(&batch.noisy, &batch.levels, &device);
+                let features = features_tensor(&features, &batch.noisy, &batch.levels, &device);
                 let error = network.forward(tensor(&batch.noisy, &device), features) - tensor(&batch.target, &device);
                 let loss = (error.clone() * error * tensor(&batch.weight, &device)).sum();
                 let gradients = GradientsParams::from_grads(loss.backward(), &network);

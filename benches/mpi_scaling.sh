@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Weak scaling of training over MPI: 1 rank and 2 ranks (or as many as RANKS says), one thread each, as many windows for every
-# rank; the network of the shipped point maze. Then what the measured gradient and step would cost on 64 nodes. Run it on a
-# machine with nothing else to do, from the root: `make bench-mpi`.
+# Weak scaling of training over MPI: 1 rank and 2 ranks (RANKS), one thread a rank, the same number of windows a rank, the
+# network of the shipped point maze. Then the cost on 64 nodes, computed from the measured gradient and step. Run it on an idle
+# machine: `make bench-mpi`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 ranks=${RANKS:-"1 2"}
 windows=${WINDOWS:-64}
 steps=${STEPS:-200}
-programs=${PROGRAMS:-target/debug}
+programs=${PROGRAMS:-target/release}
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 export RAYON_NUM_THREADS=1 XDG_CACHE_HOME=$place/cache OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1

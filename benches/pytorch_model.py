@@ -1,7 +1,7 @@
-"""The network of src/model/network.rs in PyTorch, of plain `nn` parts: what both sides of a comparison compute.
+"""The native network (crates/df_training/src/native_network.rs) in PyTorch, of plain `nn` parts.
 
-Parameters carry the names of our network, so that a safetensors file made by either loads into the other. Not a second
-implementation to plan with.
+Both sides of a comparison compute it. Parameters have the names of the native network, so a safetensors file made by either
+side loads into the other. It is for comparison and import, not for planning.
 """
 
 import math
@@ -10,12 +10,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-# As in network.rs: level, alpha, sigma and "known" per slot; width of a hidden layer in widths of the network; deviation
-# of the initial position embedding.
-FEATURES = 4
-EXPANSION = 4
-POSITION_DEVIATION = 0.02
-# As in noise_schedule.rs: ends of the linear schedule's beta and of the sigmoid.
+# As in crates/df_engine/src/network_config.rs: level, alpha, sigma and "known" per noise group; width of the MLP in widths of
+# the network. As in native_network.rs: standard deviation of the initial position embedding.
+FEATURES_PER_NOISE_GROUP = 4
+MLP_EXPANSION = 4
+POSITION_STD = 0.02
+# As in crates/df_diffusion/src/noise_schedule.rs: ends of the linear schedule's beta and of the sigmoid.
 BETA = (0.1, 20.0)
 SIGMOID_END = 3.0
 
@@ -24,16 +24,16 @@ class Block(nn.Module):
     def __init__(self, width, heads):
         super().__init__()
         self.heads = heads
-        self.before_attention = nn.LayerNorm(width)
+        self.attention_norm = nn.LayerNorm(width)
         self.query_key_value = nn.Linear(width, 3 * width)
-        self.attended = nn.Linear(width, width)
-        self.before_hidden = nn.LayerNorm(width)
-        self.hidden = nn.Linear(width, EXPANSION * width)
-        self.back = nn.Linear(EXPANSION * width, width)
+        self.attention_out = nn.Linear(width, width)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp_up = nn.Linear(width, MLP_EXPANSION * width)
+        self.mlp_down = nn.Linear(MLP_EXPANSION * width, width)
 
     def forward(self, x):
-        x = x + self.attend(self.before_attention(x))
-        return x + self.back(functional.relu(self.hidden(self.before_hidden(x))))
+        x = x + self.attend(self.attention_norm(x))
+        return x + self.mlp_down(functional.relu(self.mlp_up(self.mlp_norm(x))))
 
     def attend(self, x):
         batch, tokens, width = x.shape
@@ -41,18 +41,18 @@ class Block(nn.Module):
         split = self.query_key_value(x).view(batch, tokens, 3, self.heads, width // self.heads)
         query, key, value = split.permute(2, 0, 3, 1, 4).unbind(0)
         attended = functional.scaled_dot_product_attention(query, key, value)
-        return self.attended(attended.transpose(1, 2).reshape(batch, tokens, width))
+        return self.attention_out(attended.transpose(1, 2).reshape(batch, tokens, width))
 
 
 class Network(nn.Module):
     """Sizes as in NetworkConfig; starts by predicting zero."""
 
-    def __init__(self, width, layers, heads, channels, slots, tokens, known_values=False):
+    def __init__(self, width, layers, heads, channels, noise_groups, tokens, condition_on_clean_values=False):
         super().__init__()
         self.values = nn.Linear(channels, width)
-        self.levels = nn.Linear(slots * FEATURES + (channels if known_values else 0), width)
-        self.mixed = nn.Linear(width, width)
-        self.position = nn.Parameter(torch.randn(tokens, width) * POSITION_DEVIATION)
+        self.levels = nn.Linear(noise_groups * FEATURES_PER_NOISE_GROUP + (channels if condition_on_clean_values else 0), width)
+        self.in_proj = nn.Linear(width, width)
+        self.position = nn.Parameter(torch.randn(tokens, width) * POSITION_STD)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.output = nn.Linear(width, channels)
@@ -60,8 +60,11 @@ class Network(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, x, features):
-        """`x`: [batch, token, channel]; `features`: level_features, with known_values if told. Gives the target."""
-        hidden = self.mixed(functional.silu(self.values(x) + self.levels(features))) + self.position[: x.shape[1]]
+        """The prediction, [batch, token, channel].
+
+        `x`: [batch, token, channel]; `features`: level_features, followed by clean_values with condition_on_clean_values.
+        """
+        hidden = self.in_proj(functional.silu(self.values(x) + self.levels(features))) + self.position[: x.shape[1]]
         for block in self.blocks:
             hidden = block(hidden)
         return self.output(self.norm(hidden))
@@ -89,14 +92,14 @@ def alpha_sigma(levels, schedule="cosine"):
 
 
 def level_features(levels, schedule="cosine"):
-    """[batch, token, slot] -> [batch, token, slot * 4]: level, alpha, sigma and "known" of each slot."""
+    """[batch, token, noise_group] -> [batch, token, noise_group * 4]: level, alpha, sigma and "known" of each group."""
     alpha, sigma = alpha_sigma(levels, schedule)
     return torch.stack([levels, alpha, sigma, (levels <= 0).float()], -1).flatten(-2)
 
 
-def known_values(x, levels, slot_of_channel):
-    """[batch, token, channel]: x where its slot is known, else 0; constants, so without a gradient."""
-    return torch.where(levels[..., slot_of_channel] <= 0, x.detach(), 0.0)
+def clean_values(x, levels, noise_group_of_channel):
+    """[batch, token, channel]: x where its noise group is known, else 0; constants, so without a gradient."""
+    return torch.where(levels[..., noise_group_of_channel] <= 0, x.detach(), 0.0)
 
 
 def loss(network, noisy, features, target, weight):
@@ -112,13 +115,13 @@ def load_weights(network, path):
     state = load_file(path)
     if any(name.endswith(".gamma") for name in state):
         linear = {name for name, part in network.named_modules() if isinstance(part, nn.Linear)}
-        turned = {}
+        renamed = {}
         for name, value in state.items():
             part, _, kind = name.rpartition(".")
             kind = {"gamma": "weight", "beta": "bias"}.get(kind, kind)
             value = value.T.contiguous() if part in linear and kind == "weight" else value
-            turned[f"{part}.{kind}" if part else kind] = value
-        state = turned
+            renamed[f"{part}.{kind}" if part else kind] = value
+        state = renamed
     network.load_state_dict(state)
 
 

@@ -1,8 +1,8 @@
-"""PyTorch's side of benches/clock: the problem that it wrote, computed and timed in the same way, eager.
+"""The PyTorch side of benches/clock: computes and times the problem that the bench wrote, in eager mode.
 
     python benches/pytorch_reference.py FOLDER THREADS
 
-Needs torch, numpy and safetensors. Prints JSON: the median of each case in milliseconds, and what came out.
+Needs torch, numpy and safetensors. Prints JSON: the median of each case in milliseconds, and the outputs.
 """
 
 import json
@@ -12,33 +12,33 @@ from pathlib import Path
 
 import torch
 
-from pytorch_model import Network, alpha_sigma, known_values, level_features, load_weights
+from pytorch_model import Network, alpha_sigma, clean_values, level_features, load_weights
 
 WARM_UP = 3
-LEAST_S = 0.25
+MIN_S = 0.25
 
 
 class Denoiser:
-    """Clean tokens from noisy ones, as src/model/network_denoiser.rs."""
+    """Clean tokens from noisy ones, as crates/df_training/src/burn_denoiser.rs."""
 
     def __init__(self, problem, weights):
         sizes = problem["sizes"]
-        names = ("width", "layers", "heads", "channels", "slots", "tokens", "known_values")
+        names = ("width", "layers", "heads", "channels", "noise_groups", "tokens", "condition_on_clean_values")
         self.network = Network(**{key: sizes[key] for key in names})
-        self.known_values = sizes["known_values"]
+        self.condition_on_clean_values = sizes["condition_on_clean_values"]
         load_weights(self.network, weights)
         self.network.eval().requires_grad_(False)
-        self.slot_of_channel = torch.tensor(problem["slot_of_channel"])
+        self.noise_group_of_channel = torch.tensor(problem["noise_group_of_channel"])
         self.schedule, self.objective = problem["schedule"], problem["objective"]
 
     def amplitudes(self, levels):
         """Per value of a token: `[batch, token, channel]`."""
-        return alpha_sigma(levels[..., self.slot_of_channel], self.schedule)
+        return alpha_sigma(levels[..., self.noise_group_of_channel], self.schedule)
 
     def clean(self, x, levels):
         features = level_features(levels, self.schedule)
-        if self.known_values:
-            features = torch.cat([features, known_values(x, levels, self.slot_of_channel)], -1)
+        if self.condition_on_clean_values:
+            features = torch.cat([features, clean_values(x, levels, self.noise_group_of_channel)], -1)
         prediction = self.network(x, features)
         alpha, sigma = self.amplitudes(levels)
         if self.objective == "x0":
@@ -47,7 +47,7 @@ class Denoiser:
             clean = alpha * x - sigma * prediction
         else:
             raise ValueError(f"objective {self.objective}: only x0 and v are compared")
-        return torch.where(levels[..., self.slot_of_channel] <= 0, x, clean)
+        return torch.where(levels[..., self.noise_group_of_channel] <= 0, x, clean)
 
     def plain(self, x, levels):
         with torch.inference_mode():
@@ -60,20 +60,20 @@ class Denoiser:
         return clean.detach(), x.grad
 
 
-def plan(denoiser, x, rows, cotangent, pull):
-    """DDIM (Song et al. 2021, eq. 12) down the rows; a slot whose level does not change stays."""
-    slots = int(denoiser.slot_of_channel.max()) + 1
-    spread = lambda row: row[None, :, None].expand(x.shape[0], -1, slots)
+def plan(denoiser, x, rows, cotangent, guidance_scale):
+    """DDIM (Song et al. 2021, eq. 12) down the rows; a noise group whose level does not change stays."""
+    noise_groups = int(denoiser.noise_group_of_channel.max()) + 1
+    spread = lambda row: row[None, :, None].expand(x.shape[0], -1, noise_groups)
     for before, after in zip(rows, rows[1:]):
         start, end = spread(before), spread(after)
         if cotangent is None:
             clean = denoiser.plain(x, start)
         else:
             clean, gradient = denoiser.guided(x, start, cotangent)
-            clean = clean - pull * gradient
+            clean = clean - guidance_scale * gradient
         (alpha, sigma), (alpha_next, sigma_next) = denoiser.amplitudes(start), denoiser.amplitudes(end)
         noise = (x - alpha * clean) / sigma.clamp_min(1e-12)
-        falls = (end < start)[..., denoiser.slot_of_channel]
+        falls = (end < start)[..., denoiser.noise_group_of_channel]
         x = torch.where(falls, alpha_next * clean + sigma_next * noise, x)
     return x
 
@@ -82,7 +82,7 @@ def measure(run):
     for _ in range(WARM_UP):
         run()
     seconds = []
-    while sum(seconds) < LEAST_S or len(seconds) < 5:
+    while sum(seconds) < MIN_S or len(seconds) < 5:
         started = time.perf_counter()
         out = run()
         seconds.append(time.perf_counter() - started)
@@ -97,17 +97,17 @@ def main():
     sizes, rows = problem["sizes"], torch.tensor(problem["rows"])
     milliseconds, outputs = [], {}
     for case in problem["cases"]:
-        futures = case["futures"]
-        shape = (futures, sizes["tokens"], -1)
+        rollouts = case["rollouts"]
+        shape = (rollouts, sizes["tokens"], -1)
         x, levels, cotangent = (torch.tensor(case[key]).reshape(shape) for key in ("x", "levels", "cotangent"))
         runs = {
             "plain step": lambda: denoiser.plain(x, levels),
             "guided step": lambda: denoiser.guided(x, levels, cotangent)[1],
             "plain plan": lambda: plan(denoiser, x, rows, None, 0.0),
-            "guided plan": lambda: plan(denoiser, x, rows, cotangent, problem["pull"]),
+            "guided plan": lambda: plan(denoiser, x, rows, cotangent, problem["guidance_scale"]),
         }
         for what, run in runs.items():
-            name = f"{what}, futures {futures}"
+            name = f"{what}, rollouts {rollouts}"
             elapsed, out = measure(run)
             milliseconds.append((name, elapsed))
             outputs[name] = out.flatten().tolist()

@@ -1,9 +1,9 @@
-"""How long a training step takes in PyTorch (eager): the other side of benches/training.rs. Needs only torch.
+"""Times a training step in PyTorch (eager): the other side of benches/training.rs. Needs torch only.
 
     pytorch_training.py SHAPE WARM FUSED    SHAPE as JSON; {"step_s", "batch_s"} as JSON, medians without the first WARM steps
 
-A step is what src/training does: windows, levels and noise to a batch, forward, backward, clipping by the norm, AdamW, moving
-average of the weights. FUSED: 1 for the fused AdamW, 0 for what PyTorch takes by itself.
+A step is that of crates/df_training: windows, levels and noise to a batch, forward, backward, clipping by the norm, AdamW,
+moving average of the weights. FUSED: 1 for the fused AdamW, 0 for the default of PyTorch.
 """
 
 import json
@@ -22,14 +22,14 @@ RATE, WARM_UP, DECAY, CLIP, EMA, SNR_CLIP = 1e-3, 500, 0.01, 1.0, 0.999, 5.0
 
 
 def make_batch(frames, batch, tokens):
-    """Noisy windows, level features, target (v) and weights (min-SNR). As src/training/batch.rs, on whole tensors."""
+    """Noisy windows, level features, target (v) and weights (min-SNR). As crates/df_training/src/batch.rs, on whole tensors."""
     first = torch.randint(len(frames) - tokens * STACK, (batch, 1))
     clean = frames[first + torch.arange(tokens * STACK)].view(batch, tokens, STACK * CHANNELS)
     # A level per token and modality, behind a clean history.
     levels = torch.rand(batch, tokens, 1, MODALITIES).expand(-1, -1, STACK, -1).clone()
     levels[:, 0] = 0
     levels = levels.view(batch, tokens, STACK * MODALITIES)
-    of_channel = lambda slots: slots.repeat_interleave(CHANNELS // MODALITIES, -1)
+    of_channel = lambda groups: groups.repeat_interleave(CHANNELS // MODALITIES, -1)
     alpha, sigma = alpha_sigma(levels)
     snr = (alpha / sigma).square()
     weight = torch.where(levels > 0, (snr.clamp(max=SNR_CLIP) + 1) / (snr + 1), 0.0)
@@ -43,7 +43,7 @@ def main(shape, warm, fused):
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
     torch.manual_seed(0)
     sizes = {key: shape[key] for key in ("width", "layers", "heads", "tokens")}
-    network = Network(channels=STACK * CHANNELS, slots=STACK * MODALITIES, **sizes)
+    network = Network(channels=STACK * CHANNELS, noise_groups=STACK * MODALITIES, **sizes)
     weights = list(network.parameters())
     average = [weight.detach().clone() for weight in weights]
     optimiser = torch.optim.AdamW(weights, lr=RATE, eps=1e-8, weight_decay=DECAY, fused=fused or None)

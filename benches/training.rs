@@ -1,13 +1,13 @@
-//! How long one training step takes, beside PyTorch with the same network, batch, optimiser and threads.
+//! Times one training step beside PyTorch, with the same network, batch, optimizer and threads.
 //!
 //! ```text
-//! cargo bench --profile dev --bench training                                   # flex
-//! DF_TORCH_PYTHON=venv/bin/python cargo bench --profile dev --features tch --bench training
+//! cargo bench --no-default-features --features training --bench training                       # flex
+//! DF_TORCH_PYTHON=venv/bin/python cargo bench --no-default-features --features training,tch --bench training
 //! ```
-//! The second needs libtorch (docs/performance.md#libtorch) and a Python with `pip install torch==2.9.0`; what is missing is said
-//! and left out. Each reading is a process of its own, one after the other and in turn, so that what else the machine does
-//! hits all alike. A step is all that training does for it: batch, forward, backward, AdamW with clipping, moving average.
-//! `DF_BENCH_ROUNDS` readings of each (5), `DF_BENCH_THREADS` threads (all cores).
+//! The second needs libtorch (docs/src/how-to/libtorch-and-gpus.md) and a Python with `pip install torch==2.9.0`. The
+//! bench names what is missing and leaves it out. Each reading is a process of its own. The sides take turns, so that
+//! the load of the machine affects them alike. A step is batch, forward, backward, AdamW with clipping, and moving
+//! average. `DF_BENCH_ROUNDS`: readings of each side (5). `DF_BENCH_THREADS`: threads (all cores).
 
 use std::path::Path;
 use std::process::Command;
@@ -15,22 +15,21 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use df_planner::config::Config;
+use df_core::{Frame, Layout};
 use df_data::Recording;
 use df_diffusion::TokenSpec;
-use df_training::model::device;
-use df_core::{Frame, Layout};
+use df_planner::config::Config;
 use df_training::parallel::Alone;
-use df_training::{BatchMaker, Dataset, Event, Run, Start, train};
+use df_training::{BatchMaker, Dataset, Event, Run, Start, device, train};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// What is trained. The channels and noise groups are those of the shipped contract.
+/// The trained network and its batch. Channels and noise groups are those of the shipped contract.
 #[derive(Clone, Copy, Serialize)]
 struct Shape {
     batch: usize,
-    /// Of a window.
+    /// Tokens of a window.
     tokens: usize,
     width: usize,
     layers: usize,
@@ -44,19 +43,19 @@ const SHAPES: [Shape; 2] = [
     Shape { batch: 64, tokens: 16, width: 128, layers: 3, heads: 4, steps: 60 },
     Shape { batch: 64, tokens: 32, width: 256, layers: 6, heads: 8, steps: 20 },
 ];
-/// Threads start, memory is taken, the optimiser makes its moments.
+/// Steps that do not count: threads start, memory is allocated, the optimizer creates its moments.
 const WARM: usize = 5;
 const EPISODES: usize = 20;
 /// Frames of an episode: a minute.
 const FRAMES: usize = 1200;
-/// Batches that are made to see how long it takes.
+/// Batches that are timed.
 const BATCHES: u64 = 20;
 
-/// A reading: medians, s.
+/// A reading: medians, seconds.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 struct Reading {
     step_s: f64,
-    /// Of which the batch takes.
+    /// The part of the batch.
     batch_s: f64,
 }
 
@@ -68,12 +67,12 @@ fn main() {
         let shape = shape.parse::<usize>().ok().and_then(|number| SHAPES.get(number)).expect("the number of a shape");
         println!("{}", serde_json::to_string(&measure(engine, shape)).expect("numbers"));
     } else if arguments.iter().any(|argument| argument == "--bench") {
-        // `cargo test --benches` runs this too: nothing to do then.
+        // `cargo test --benches` runs this, too, without the flag.
         compare();
     }
 }
 
-/// Whose step is measured.
+/// A side whose step is timed.
 struct Runner {
     name: &'static str,
     command: Box<dyn Fn(usize) -> Command>,
@@ -93,7 +92,7 @@ fn runners() -> Vec<Runner> {
     let mut runners = vec![own("flex")];
     match device("tch") {
         Ok(_) => runners.push(own("tch")),
-        Err(_) => println!("tch is left out: built without `--features tch` (docs/performance.md#libtorch)"),
+        Err(_) => println!("tch is left out: built without `--features tch` (docs/src/how-to/libtorch-and-gpus.md)"),
     }
     match std::env::var_os("DF_TORCH_PYTHON") {
         Some(python) => runners.extend(["PyTorch", "PyTorch, fused AdamW"].map(|name| {
@@ -165,7 +164,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// The shipped contract and settings with another shape. Windows of one length, as the other side has them.
+/// The shipped configuration with another shape, and windows of one length, as PyTorch has them.
 fn config(shape: &Shape) -> Config {
     let mut config = Config::parse(include_str!("../config/point_maze.yaml"), Path::new("c.yaml"))
         .expect("the shipped configuration");
@@ -212,19 +211,20 @@ fn measure(engine: &str, shape: &Shape) -> Reading {
     };
     let (stop, out) = (AtomicBool::new(false), folder.path().join("model"));
     let run = Run::open(&out, Start::New, &Alone).expect("a place");
-    train(&config, &recording(&layout), &run, (engine, &device), &Alone, &stop, &mut report).expect("it trains");
+    train(&config.trainer(), &recording(&layout), &run, (engine, &device), &Alone, &stop, &mut report)
+        .expect("it trains");
     let steps = ends.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).skip(WARM - 1);
     Reading { step_s: median(steps), batch_s: batch(&config, &layout) }
 }
 
-/// How long a batch takes, s.
+/// The time of a batch, seconds.
 fn batch(config: &Config, layout: &Layout) -> f64 {
     let (training, period_s) = (&config.training, config.contract.period_s);
     let window = training.window * layout.frame_stack;
     let (dataset, _, normaliser) =
         Dataset::split(&recording(layout), window, period_s, 0.0, training.seed).expect("windows that fit");
     let spec = TokenSpec::new(&layout.modality_of_channel(), layout.frame_stack);
-    let asked = BatchMaker::asked(config, layout);
+    let asked = BatchMaker::asked(&config.trainer(), layout);
     let maker = BatchMaker::new(spec, normaliser, &config.model, training, asked);
     let size = training.batch as u64;
     median((0..BATCHES).map(|step| {

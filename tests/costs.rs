@@ -40,7 +40,7 @@ fn evaluating_costs_allocates_no_memory() {
     let cost = setup::evaluate(&costs, &rollouts, &mut gradient);
     let after = TAKEN.get();
     assert!(before > 0, "nothing was counted while the costs were made: the counter is broken");
-    assert_eq!(after - before, 0, "allocations for {} futures of {} frames", setup::FUTURES, setup::FRAMES);
+    assert_eq!(after - before, 0, "allocations for {} futures of {} frames", setup::ROLLOUTS, setup::FRAMES);
     assert!(cost.is_finite() && gradient.iter().flatten().any(|g| *g != 0.0));
 }
 
@@ -49,7 +49,7 @@ const STEP: f32 = 1e-4;
 
 /// A kink or a jump (the nearest part of a path changes, a cell of the map ends) lies between the two ends of a step now and
 /// then.
-const AGREEING: usize = setup::FUTURES * 9 / 10;
+const AGREEING: usize = setup::ROLLOUTS * 9 / 10;
 
 /// The directional derivative of every cost by itself, along one random direction per future.
 #[test]
@@ -76,8 +76,8 @@ fn the_gradient_of_every_cost_agrees_with_finite_differences_along_random_direct
             concerned += usize::from(length > 0.0);
             agreeing += usize::from((difference - predicted).abs() <= 1e-2 * length * 2.0 * f64::from(STEP));
         }
-        println!("{name}: {agreeing} of {} agree, {concerned} have a gradient", setup::FUTURES);
+        println!("{name}: {agreeing} of {} agree, {concerned} have a gradient", setup::ROLLOUTS);
         assert!(concerned > 0, "{name} has nothing to do with these futures");
-        assert!(agreeing >= AGREEING, "{name}: only {agreeing} of {} agree", setup::FUTURES);
+        assert!(agreeing >= AGREEING, "{name}: only {agreeing} of {} agree", setup::ROLLOUTS);
     }
 }

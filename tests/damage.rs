@@ -69,7 +69,7 @@ fn recordings(folder: &Path) -> Vec<(&'static str, PathBuf, PathBuf)> {
     add("mcap", place("mcap/mcap_0.mcap"));
     write(&place("packed"), &messages);
     add("mcap.zstd", pack(&place("packed/packed_0.mcap")));
-    #[cfg(feature = "sqlite")]
+    #[cfg(feature = "formats")]
     {
         use recordings::sqlite::write_sqlite;
         write_sqlite(&place("plain.db3"), &messages, true, false);
@@ -79,7 +79,7 @@ fn recordings(folder: &Path) -> Vec<(&'static str, PathBuf, PathBuf)> {
         write_sqlite(&place("whole.db3"), &messages, true, false);
         add("db3.zstd", pack(&place("whole.db3")));
     }
-    #[cfg(feature = "hdf5")]
+    #[cfg(feature = "formats")]
     {
         use recordings::hdf5::write_d4rl;
         use recordings::rows;
@@ -89,7 +89,7 @@ fn recordings(folder: &Path) -> Vec<(&'static str, PathBuf, PathBuf)> {
         write_d4rl(&place("chunks.hdf5"), &episodes, Some(100));
         add("hdf5, packed chunks", place("chunks.hdf5"));
     }
-    #[cfg(feature = "lerobot")]
+    #[cfg(feature = "formats")]
     {
         let episodes: Vec<_> = (0..4).map(|i| recordings::rows(MESSAGES as usize / 4, i as f32)).collect();
         recordings::lerobot::write_dataset(&place("lerobot"), "v3.0", &episodes);

@@ -71,13 +71,13 @@ fn question(spec: &TokenSpec, batch: usize, tokens: usize) -> (Tokens, Levels, T
     (x, levels, cotangent)
 }
 
-fn answers(denoiser: &mut denoiser, features_tensor, (x, levels, cotangent): &(Tokens, Levels, Tokens)) -> [Vec<f32>; 3] {
+fn answers(denoiser: &mut Box<dyn Denoiser + Send>, (x, levels, cotangent): &(Tokens, Levels, Tokens)) -> [Vec<f32>; 3] {
     let plain = denoiser.denoise(x, levels).unwrap();
     let (clean, gradient) = denoiser.denoise_with_gradient(x, levels, &mut |_| cotangent.clone()).unwrap();
     [plain.data, clean.data, gradient.data]
 }
 
-fn all_agree(what: &str, question: &(Tokens, Levels, Tokens), on: impl Fn(&Engine) -> denoiser, features_tensor) {
+fn all_agree(what: &str, question: &(Tokens, Levels, Tokens), on: impl Fn(&Engine) -> Box<dyn Denoiser + Send>) {
     let expected = answers(&mut on(&Engine::Burn(Device::flex())), question);
     let others = others().into_iter().map(|(name, device)| (name, Engine::Burn(device)));
     let mut compared = 0;

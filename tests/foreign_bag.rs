@@ -76,7 +76,7 @@ fn every_number_of_an_mcap_bag_that_rosbags_wrote_is_read() {
     }
 }
 
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "formats")]
 #[test]
 fn every_number_of_an_sqlite_bag_that_rosbags_wrote_is_read() {
     let Some(python) = require_tool(&ROSBAGS) else { return };

@@ -1,6 +1,6 @@
 //! Datasets that pyarrow and h5py wrote. `make setup-tests` installs these packages, or `DF_DATASET_PYTHON` names a Python that has
 //! them.
-#![cfg(all(feature = "lerobot", feature = "hdf5"))]
+#![cfg(feature = "formats")]
 
 #[path = "recordings/mod.rs"]
 mod recordings;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use df_data::DataConfig;
+use df_planner::config::Config;
 use df_core::map::OccupancyGrid;
 use df_data::{BagWriter, Input};
 use df_data::inspect::{Kind, Report, ground, inspect};
@@ -193,7 +194,7 @@ fn init_writes_a_configuration_for_a_robot_with_joints_and_a_scan_that_trains() 
     }
 }
 
-#[cfg(feature = "lerobot")]
+#[cfg(feature = "formats")]
 #[test]
 fn init_writes_a_configuration_for_a_lerobot_dataset_that_trains() {
     let folder = tempfile::tempdir().unwrap();
@@ -210,7 +211,7 @@ fn init_writes_a_configuration_for_a_lerobot_dataset_that_trains() {
     assert!(said.contains("observation.state[name=vx]"), "{said}");
 }
 
-#[cfg(feature = "hdf5")]
+#[cfg(feature = "formats")]
 #[test]
 fn init_writes_a_configuration_for_a_d4rl_file_that_trains() {
     let folder = tempfile::tempdir().unwrap();

@@ -70,12 +70,12 @@ fn declared(file: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_readme_lists_the_planner_launch_arguments_and_the_other_launch_files_pass_them_on() {
+fn the_book_lists_the_planner_launch_arguments_and_the_other_launch_files_pass_them_on() {
     let names = declared("launch/planner.launch.py");
-    let readme = text("README.md");
-    let table = between(&readme, "| argument | meaning |\n|---|---|\n", "\n\n");
+    let page = text("docs/src/how-to/deploy.md");
+    let table = between(&page, "| Argument | Meaning | Default |\n|---|---|---|\n", "\n\n");
     let rows: Vec<&str> = table.lines().map(|row| between(row, "| `", "` |")).collect();
-    assert_eq!(rows, names, "the table under Launch in README.md");
+    assert_eq!(rows, names, "the table under Launch in docs/src/how-to/deploy.md");
     let expected: Vec<_> = names.iter().filter(|name| !NOT_PASSED_ON.contains(&name.as_str())).collect();
     for file in ["launch/demo.launch.py", "launch/replay.launch.py"] {
         let text = text(file);

@@ -51,7 +51,7 @@ fn mujoco(runs: &[Run]) -> Option<Vec<Vec<RobotState>>> {
     };
     let questions: Vec<Value> = runs.iter().map(|run| run.question(&rows(run.maze))).collect();
     let mut child = Command::new(&python)
-        .arg(root.join("bench/maze2d/world.py"))
+        .arg(root.join("benches/maze2d_ros/world.py"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -301,7 +301,7 @@ fn parameters_change_while_the_robot_drives_without_a_zero_command() {
     let changes = [
         json!({"planner.horizon": 8}),
         json!({"planner.candidates": 3}),
-        json!({"planner.guidance.scale": 0.3, "planner.guidance.gradient": "off"}),
+        json!({"planner.guidance.scale": 0.3, "planner.guidance.gradient": "none"}),
         // The longest hold that is known to be handled; see LARGE_HOLD_S.
         json!({"planner.goal_hold_s": LARGE_HOLD_S}),
         json!({"planner.history": 2, "planner.goal_hold_s": 0.8}),

@@ -21,7 +21,7 @@ const GOAL: [f64; 2] = [5.5, 3.5];
 const PERIOD_S: f64 = 0.05;
 /// Of the shipped configuration.
 const CANDIDATES: usize = 4;
-const FUTURES: usize = 8;
+const ROLLOUTS: usize = 8;
 /// Messages of each kind that are looked at, and how often more are waited for.
 const ENOUGH: usize = 20;
 const LOOKS: usize = 10;

@@ -47,7 +47,7 @@ costs: [{kind: effort, weight: 2.0, of: action}]
     );
     let config = parsed(&changed);
     assert_eq!((config.planner.horizon, config.planner.guidance.scale), (7, 0.5));
-    assert!(config.goal.is_none() && config.contract.observations.len() == 2);
+    assert!(config.contract.goal.is_none() && config.contract.observations.len() == 2);
 }
 
 #[test]

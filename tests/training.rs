@@ -259,7 +259,7 @@ fn the_noise_scale_is_saved_in_the_checkpoint_and_checked_on_resume() {
     assert_eq!(checkpoint["format"], 3, "{text}");
     let normaliser = &checkpoint["normaliser"];
     for (c, scaled) in [false, false, true, true, false, false].into_iter().enumerate() {
-        let (scale, std) = (normaliser["noise_scale"][c].as_f64(), normaliser["deviation"][c].as_f64());
+        let (scale, std) = (normaliser["noise_scale"][c].as_f64(), normaliser["std"][c].as_f64());
         assert!(
             if scaled { scale == Some(0.25) && std != scale } else { scale == std },
             "{c}: {normaliser}"

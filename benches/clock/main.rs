@@ -1,9 +1,11 @@
-//! Our planner's clock beside PyTorch's: the same network, weights, inputs, scheduling matrix and number of evaluations, on as many
-//! threads, one after the other in several rounds of one run. What both compute is compared.
+//! Times denoising steps and plans beside PyTorch: the same network, weights, inputs, scheduling matrix, number of
+//! evaluations and threads, in turn over several rounds of one run. The outputs of both sides are compared.
 //!
-//! `DF_PYTHON=venv/bin/python cargo bench --profile dev --no-default-features --bench clock`, with `--features tch` to have `tch` too;
-//! `DF_MODEL=models/...` takes another checkpoint, `DF_THREADS=1` another number of threads. Python needs torch, numpy and
-//! safetensors; without them our side is timed alone.
+//! `DF_PYTHON=venv/bin/python cargo bench --no-default-features --features training,formats --bench clock`
+//!
+//! `--features training,formats,tch` adds the device `tch`. `DF_MODEL=models/...` chooses the checkpoint,
+//! `DF_THREADS=1` the number of threads. Python needs torch, numpy and safetensors; without them the other side is left
+//! out.
 
 mod problem;
 mod roofline;
@@ -17,7 +19,7 @@ use roofline::Machine;
 use sides::{Measured, ours, python};
 
 const ROUNDS: usize = 5;
-/// How far outputs may lie apart, as a share of the largest value.
+/// Maximum difference of outputs, relative to the largest value.
 const TOLERANCE: f32 = 1e-4;
 
 fn main() -> Result<()> {
@@ -97,7 +99,7 @@ fn main() -> Result<()> {
     compare(&first)
 }
 
-/// All sides against the first.
+/// Compares the outputs of all sides with those of `cpu`.
 fn compare(measured: &BTreeMap<String, Measured>) -> Result<()> {
     let reference = &measured["cpu"];
     let mut too_far = Vec::new();

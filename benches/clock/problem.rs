@@ -1,27 +1,27 @@
-//! What every side computes: a checkpoint's network, inputs, and the rows of a plan.
+//! The problem that every side computes: the network of a checkpoint, inputs, and the rows of a plan.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
-use burn::store::{ModuleSnapshot, SafetensorsStore};
-use df_diffusion::MatrixKind;
-use df_diffusion::{ConditioningMask, Levels, NoiseSchedule, SchedulingMatrix, Tokens};
-use df_training::model::{AnyNetwork, Checkpoint, Engine, NetworkConfig};
+use df_diffusion::{ConditioningMask, Levels, MatrixKind, SchedulingMatrix, Tokens};
+use df_engine::{CheckpointDescription, NetworkConfig};
+use df_training::burn::store::{ModuleSnapshot, SafetensorsStore};
+use df_training::{AnyNetwork, Checkpoint, Engine};
 
 use crate::roofline::Cost;
 
-/// Sequences of a step: a candidate with one future, and with sixteen.
-const FUTURES: [usize; 2] = [1, 16];
-/// Tokens that are known.
+/// Sequences of a step: a candidate with one rollout, and with sixteen.
+const ROLLOUTS: [usize; 2] = [1, 16];
+/// Known tokens.
 const HISTORY: usize = 1;
-/// Rows of a token, and rows between one token and the next: the planner's defaults.
+/// Denoising steps of a token, and rows between one token and the next: the defaults of the planner.
 const STEPS: usize = 6;
 const SLOPE: f64 = 0.5;
-/// How strongly the plan that is guided is pulled.
-pub const PULL: f32 = 1e-2;
+/// Step along the gradient of the cost in guided plans.
+pub const GUIDANCE_SCALE: f32 = 1e-2;
 
-/// Inputs of one number of futures.
+/// Inputs of one number of rollouts.
 pub struct Case {
     pub rollouts: usize,
     /// `[batch, token, channel]`; known tokens clean, the others noise.
@@ -38,16 +38,17 @@ pub struct Problem {
     pub matrix: SchedulingMatrix,
     pub cases: Vec<Case>,
     sizes: NetworkConfig,
-    /// Numbers by which a token is told of its levels.
-    features: usize,
 }
 
 impl Problem {
     pub fn of_environment() -> Result<Self> {
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/point_maze");
         let model = std::env::var_os("DF_MODEL").map_or(shipped, PathBuf::from);
-        let checkpoint = Checkpoint::load(&model, &Engine::Native.device())?;
-        let (spec, tokens) = (checkpoint.spec(), checkpoint.sizes.tokens);
+        let checkpoint = CheckpointDescription::load(&model)?;
+        if !checkpoint.architecture.is_native() {
+            bail!("only the native network is compared");
+        }
+        let (spec, tokens) = (checkpoint.spec(), checkpoint.network.tokens);
         let matrix = SchedulingMatrix::new(MatrixKind::Pyramid, tokens - HISTORY, STEPS, SLOPE)?;
         let waves = |rollouts: usize, speed: f32| Tokens {
             data: (0..rollouts * tokens * spec.channels()).map(|i| (i as f32 * speed).sin()).collect(),
@@ -55,28 +56,26 @@ impl Problem {
         };
         let case = |rollouts: usize| -> Result<Case> {
             let mut x = waves(rollouts, 0.7);
-            let mut known = ConditioningMask::nothing(rollouts, tokens, &spec);
-            for noise_group in (0..rollouts).flat_map(|b| (0..HISTORY * spec.noise_groups()).map(move |noise_group| (b, noise_group))) {
-                let (b, t, noise_group) = (noise_group.0, noise_group.1 / spec.noise_groups(), noise_group.1 % spec.noise_groups());
-                let values = (0..spec.channels()).filter(|&c| spec.noise_group_of_channel[c] == noise_group).map(|c| x.at(b, t)[c]);
-                known.hold((b, t, noise_group), 0.0, values.collect::<Vec<f32>>())?;
+            let mut known = ConditioningMask::unconditioned(rollouts, tokens, &spec);
+            for (b, t) in (0..rollouts).flat_map(|b| (0..HISTORY).map(move |t| (b, t))) {
+                for group in 0..spec.noise_groups() {
+                    let channels = (0..spec.channels()).filter(|&c| spec.noise_group_of_channel[c] == group);
+                    known.condition((b, t, group), 0.0, channels.map(|c| x.at(b, t)[c]))?;
+                }
             }
-            known.put(&mut x, NoiseSchedule(checkpoint.model.noise_schedule));
+            known.apply(&mut x, checkpoint.schedule());
             let row = matrix.row(matrix.steps() / 2);
             let row: Vec<f32> = std::iter::repeat_n(0.0, HISTORY).chain(row.iter().copied()).collect();
             Ok(Case { rollouts, x, levels: known.levels(&row), known, cotangent: waves(rollouts, 1.3) })
         };
-        let cases = FUTURES.into_iter().map(case).collect::<Result<Vec<_>>>()?;
-        let AnyNetwork::Own(network) = &checkpoint.network else { bail!("only our own network is compared") };
-        let told = network.told(spec.clone(), NoiseSchedule(checkpoint.model.noise_schedule));
-        let features = told.features(&cases[0].x, &cases[0].levels).len() / (cases[0].rollouts * tokens);
-        Ok(Self { model, matrix, cases, sizes: checkpoint.sizes.clone(), features })
+        let cases = ROLLOUTS.into_iter().map(case).collect::<Result<Vec<_>>>()?;
+        Ok(Self { model, matrix, cases, sizes: checkpoint.network })
     }
 
-    /// Of a case that is a single step.
+    /// The cost of a case; `None` if it is a whole plan.
     pub fn cost(&self, what: &str) -> Option<Cost> {
-        let (kind, rollouts) = what.split_once(" step, futures ")?;
-        Some(Cost::of_step(&self.sizes, self.features, rollouts.parse().ok()?, kind == "guided"))
+        let (kind, rollouts) = what.split_once(" step, rollouts ")?;
+        Some(Cost::of_step(&self.sizes, rollouts.parse().ok()?, kind == "guided"))
     }
 
     pub fn checkpoint(&self, engine: &Engine) -> Result<Checkpoint> {
@@ -87,7 +86,7 @@ impl Problem {
     pub fn write(&self, folder: &Path) -> Result<()> {
         let checkpoint = self.checkpoint(&Engine::Native)?;
         let mut store = SafetensorsStore::from_file(folder.join("weights.safetensors"));
-        let AnyNetwork::Own(network) = &checkpoint.network else { bail!("only our own network is compared") };
+        let AnyNetwork::Native(network) = &checkpoint.network else { bail!("only the native network is compared") };
         network.save_into(&mut store).map_err(|e| anyhow!("{e}"))?;
         let rows: Vec<Vec<f32>> = (0..=self.matrix.steps())
             .map(|row| {
@@ -97,16 +96,16 @@ impl Problem {
             .collect();
         let case = |case: &Case| {
             serde_json::json!({
-                "futures": case.rollouts, "x": case.x.data, "levels": case.levels.data, "cotangent": case.cotangent.data,
+                "rollouts": case.rollouts, "x": case.x.data, "levels": case.levels.data, "cotangent": case.cotangent.data,
             })
         };
         let problem = serde_json::json!({
-            "sizes": checkpoint.sizes,
-            "schedule": checkpoint.model.noise_schedule,
-            "objective": checkpoint.model.objective,
-            "slot_of_channel": checkpoint.spec().noise_group_of_channel,
+            "sizes": checkpoint.description.network,
+            "schedule": checkpoint.description.model.noise_schedule,
+            "objective": checkpoint.description.model.objective,
+            "noise_group_of_channel": checkpoint.description.spec().noise_group_of_channel,
             "rows": rows,
-            "pull": PULL,
+            "guidance_scale": GUIDANCE_SCALE,
             "cases": self.cases.iter().map(case).collect::<Vec<_>>(),
         });
         Ok(std::fs::write(folder.join("problem.json"), problem.to_string())?)

@@ -1,30 +1,33 @@
-//! The roofline (Williams et al. 2009): what a step computes and must move at least, and what this machine can do, measured.
+//! The roofline (Williams et al. 2009): what a step computes and moves, and the measured peaks of this machine.
 
 use std::hint::black_box;
 use std::time::Instant;
 
-use df_training::model::NetworkConfig;
+use df_engine::NetworkConfig;
 use pulp::{Arch, Simd, WithSimd};
 
-/// The best of so many readings is the peak.
+/// Readings of a peak; the best counts.
 const READINGS: usize = 20;
-/// Fused multiply-adds in a row, each on as many vectors as hide the latency of one.
+/// Consecutive fused multiply-adds, and the vectors that each works on: enough to hide its latency.
 const ROUNDS: usize = 1 << 20;
 const VECTORS: usize = 12;
-/// Values that each thread reads: more than any cache holds for it.
+/// Values that each thread reads: more than its caches hold.
 const VALUES: usize = 1 << 27;
 
 /// What a step needs.
 pub struct Cost {
     pub flop: f64,
-    /// Weights, inputs and outputs, once for each pass over the network: what lies between the layers can stay in a cache.
+    /// Weights, inputs and outputs, once per pass over the network. Values between layers can stay in a cache.
     pub bytes: f64,
 }
 
 impl Cost {
-    /// Multiplications and additions of the matrix products; the rest is small beside them. `guided`: the predicted tokens' gradient
-    /// with respect to the inputs as well, whose products are as large again for layers, and twice as large for attention.
-    pub fn of_step(sizes: &NetworkConfig, features: usize, batch: usize, guided: bool) -> Self {
+    /// Multiplications and additions of the matrix products; the rest is small beside them.
+    ///
+    /// `guided`: adds the gradient of the predicted tokens with respect to the inputs. Its products are as large again
+    /// for layers, and twice as large for attention.
+    pub fn of_step(sizes: &NetworkConfig, batch: usize, guided: bool) -> Self {
+        let features = sizes.features();
         let NetworkConfig { width, layers, channels, tokens, .. } = *sizes;
         let rows = batch * tokens;
         let of_layers = layers * 12 * width * width;
@@ -36,13 +39,13 @@ impl Cost {
         Self { flop: (passes * products + more) as f64, bytes: (4 * passes * values) as f64 }
     }
 
-    /// FLOP per second that are possible at best.
+    /// Maximum FLOP per second.
     pub fn roof(&self, machine: &Machine) -> f64 {
         machine.flop_per_s.min(self.flop / self.bytes * machine.bytes_per_s)
     }
 }
 
-/// Peaks of so many threads together.
+/// Peaks of all threads together.
 pub struct Machine {
     pub flop_per_s: f64,
     /// Read from memory.

@@ -1,4 +1,4 @@
-//! The two sides: our engines here, PyTorch in a process of its own.
+//! The two sides: df_planner in this process, PyTorch in a process of its own.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,19 +6,19 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use df_diffusion::{Denoiser, NoiseSchedule, Solver, SolverConfig, Step, Tokens, sample};
-use df_training::model::{Checkpoint, NetworkDenoiser, engine};
+use df_diffusion::{Denoiser, DenoisingStep, Solver, SolverConfig, Tokens, sample};
+use df_training::{Checkpoint, engine};
 
-use crate::problem::{Case, PULL, Problem};
+use crate::problem::{Case, GUIDANCE_SCALE, Problem};
 
-/// Each is run this often beforehand, and then timed for at least as long as this.
+/// Untimed runs, and then the minimum time of timed runs, seconds.
 const WARM_UP: usize = 3;
 const MIN_S: f64 = 0.25;
 
-/// What one side needed, and what came out.
+/// Times and outputs of one side.
 #[derive(Default, serde::Deserialize)]
 pub struct Measured {
-    /// The median, by what was done.
+    /// Median by case.
     pub milliseconds: Vec<(String, f64)>,
     pub outputs: BTreeMap<String, Vec<f32>>,
 }
@@ -40,52 +40,60 @@ impl Measured {
     }
 }
 
-/// Our planner's evaluation on an engine.
+/// The evaluation of df_planner on a device.
 pub fn ours(problem: &Problem, name: &str) -> Result<Measured> {
     let engine = engine(name)?;
     let checkpoint = problem.checkpoint(&engine)?;
-    let mut denoiser = checkpoint.denoiser(&engine);
+    let mut denoiser = checkpoint.denoiser(&engine)?;
     let mut measured = Measured::default();
     for case in &problem.cases {
         let rollouts = case.rollouts;
-        measured.time(format!("plain step, futures {rollouts}"), || Ok(denoiser.denoise(&case.x, &case.levels)?))?;
-        measured.time(format!("guided step, futures {rollouts}"), || {
+        measured.time(format!("plain step, rollouts {rollouts}"), || Ok(denoiser.denoise(&case.x, &case.levels)?))?;
+        measured.time(format!("guided step, rollouts {rollouts}"), || {
             Ok(denoiser.denoise_with_gradient(&case.x, &case.levels, &mut |_| case.cotangent.clone())?.1)
         })?;
         for guided in [false, true] {
             let what = if guided { "guided" } else { "plain" };
-            measured.time(format!("{what} plan, futures {rollouts}"), || {
-                plan(&mut denoiser, &checkpoint, case, problem, guided)
+            measured.time(format!("{what} plan, rollouts {rollouts}"), || {
+                plan(&mut *denoiser, &checkpoint, case, problem, guided)
             })?;
         }
     }
     Ok(measured)
 }
 
-/// From noise to clean tokens down the rows of the matrix (DDIM). Guided: each predicted clean token moves against the gradient
-/// of the cost through the network.
+/// From noise to clean tokens down the rows of the matrix (DDIM).
+///
+/// `guided`: each prediction moves against the gradient of the cost through the network.
 fn plan(
-    denoiser: &mut NetworkDenoiser,
+    denoiser: &mut dyn Denoiser,
     checkpoint: &Checkpoint,
     case: &Case,
     problem: &Problem,
     guided: bool,
 ) -> Result<Tokens> {
     let mut x = case.x.clone();
-    let schedule = NoiseSchedule(checkpoint.model.noise_schedule);
-    let mut solver = Solver::new(SolverConfig::ddim(0.0), schedule, &checkpoint.spec());
-    sample(&mut x, &case.known, &problem.matrix, &mut solver, &mut |_| (), &mut |Step { x, levels, .. }| {
-        if !guided {
-            return denoiser.denoise(x, levels).map(Some);
-        }
-        let (mut clean, gradient) = denoiser.denoise_with_gradient(x, levels, &mut |_| case.cotangent.clone())?;
-        clean.data.iter_mut().zip(&gradient.data).for_each(|(clean, gradient)| *clean -= PULL * gradient);
-        Ok::<_, df_diffusion::DenoiserError>(Some(clean))
-    })?;
+    let (schedule, spec) = (checkpoint.description.schedule(), checkpoint.description.spec());
+    let mut solver = Solver::new(SolverConfig::ddim(0.0), schedule, &spec);
+    sample(
+        &mut x,
+        &case.known,
+        &problem.matrix,
+        &mut solver,
+        &mut |_| (),
+        &mut |DenoisingStep { x, levels, .. }| {
+            if !guided {
+                return denoiser.denoise(x, levels).map(Some);
+            }
+            let (mut clean, gradient) = denoiser.denoise_with_gradient(x, levels, &mut |_| case.cotangent.clone())?;
+            clean.data.iter_mut().zip(&gradient.data).for_each(|(clean, gradient)| *clean -= GUIDANCE_SCALE * gradient);
+            Ok::<_, df_diffusion::DenoiserError>(Some(clean))
+        },
+    )?;
     Ok(x)
 }
 
-/// The same in PyTorch, eager.
+/// The same in PyTorch, in eager mode.
 pub fn python(folder: &Path, threads: usize) -> Result<Measured> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/pytorch_reference.py");
     let python = std::env::var_os("DF_PYTHON").unwrap_or_else(|| "python3".into());

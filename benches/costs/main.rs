@@ -1,17 +1,18 @@
-//! Every cost and its gradient for 64 futures of 64 frames with a map of 200 x 200 cells, all together and one by one; and
-//! the distance field of such a map, which is made anew whenever a grid arrives.
+//! Times every cost and its gradient for 64 rollouts of 64 frames, all together and one by one; and the distance field
+//! of a map of 200 x 200 cells, which is computed whenever a grid arrives.
+//!
+//! `cargo bench --no-default-features --bench costs`
 
 mod setup;
 
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use df_core::map::OccupancyGrid;
-use df_planning::guidance::{DistanceField, Unknown};
+use df_core::map::{DistanceField, OccupancyGrid, Unknown};
 
 fn costs(criterion: &mut Criterion) {
     let mut all = setup::all_costs();
-    let rollouts = setup::futures();
+    let rollouts = setup::rollouts();
     let mut gradient: Vec<Vec<f32>> = rollouts.iter().map(|f| vec![0.0; f.len()]).collect();
     let mut group = criterion.benchmark_group("costs");
     group.bench_function("all", |b| b.iter(|| setup::evaluate(&all, black_box(&rollouts), &mut gradient)));

@@ -1,17 +1,17 @@
-//! Every kind of cost over futures among obstacles: what `benches/costs` times and `tests/costs.rs` holds to.
+//! Every kind of cost, and rollouts among obstacles: timed by `benches/costs`, checked by `tests/costs.rs`.
 
+use df_core::Layout;
 use df_planner::config::Config;
 use df_planning::costs::{Cost, Rollout, costs};
-use df_core::Layout;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-pub const FUTURES: usize = 64;
+pub const ROLLOUTS: usize = 64;
 pub const FRAMES: usize = 64;
 /// Cells along an edge of the map, and the edge of a cell, m.
 pub const CELLS: usize = 200;
 const CELL_M: f32 = 0.05;
-/// Of a frame: force, position, velocity.
+/// Channels of a frame: force, position, velocity.
 const CHANNELS: usize = 6;
 pub const PERIOD_S: f64 = 0.05;
 pub const GOAL: [f64; 2] = [8.0, 8.5];
@@ -34,13 +34,13 @@ const COSTS: &str = "costs:
 - {kind: target, weight: 1, of: velocity, value: 0, gate: {goal_nearer_than: 100}}
 ";
 
-/// As the contract of the maze has it.
+/// The layout of the contract of the maze.
 pub fn layout() -> Layout {
     let groups = [("action", ["fx", "fy"]), ("position", ["x", "y"]), ("velocity", ["vx", "vy"])];
     Layout::new(8, groups.map(|(name, labels)| (name.into(), labels.map(String::from).to_vec())))
 }
 
-/// The costs, in the order of `COSTS`; the map is written to a folder and read from there.
+/// The costs, in the order of `COSTS`. Their map is written to a temporary folder and read from there.
 pub fn all_costs() -> Vec<Box<dyn Cost>> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).expect("a file");
@@ -64,11 +64,11 @@ fn is_wall(x: usize, y: usize) -> bool {
     edge(x) || edge(y) || (x % 40 < 10 && y % 40 < 10)
 }
 
-/// `[future][frame][channel]`: from anywhere in the map at up to 1.5 m/s, with noise.
+/// `[rollout][frame][channel]`: from random positions in the map at up to 1.5 m/s, with noise.
 pub fn rollouts() -> Vec<Vec<f32>> {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let width = CELLS as f32 * CELL_M;
-    let mut future = || {
+    let mut rollout = || {
         let mut draw = |max: f32| rng.random_range(-max..max);
         let start = [width / 2.0 + draw(width / 2.0), width / 2.0 + draw(width / 2.0)];
         let velocity = [draw(1.5), draw(1.5)];
@@ -79,16 +79,16 @@ pub fn rollouts() -> Vec<Vec<f32>> {
         };
         (0..FRAMES).flat_map(frame).collect()
     };
-    (0..FUTURES).map(|_| future()).collect()
+    (0..ROLLOUTS).map(|_| rollout()).collect()
 }
 
-/// The sum of some costs over all futures; their gradient is added to `gradient`, `[future][frame][channel]`.
+/// The sum of costs over all rollouts; their gradient is added to `gradient`, `[rollout][frame][channel]`.
 pub fn evaluate(costs: &[Box<dyn Cost>], rollouts: &[Vec<f32>], gradient: &mut [Vec<f32>]) -> f64 {
     let pairs = rollouts.iter().zip(gradient);
     pairs
         .map(|(values, gradient)| {
-            // Eight frames are history.
-            let future = Rollout {
+            // The first eight frames are history.
+            let rollout = Rollout {
                 values,
                 channels: CHANNELS,
                 period_s: PERIOD_S,
@@ -96,7 +96,7 @@ pub fn evaluate(costs: &[Box<dyn Cost>], rollouts: &[Vec<f32>], gradient: &mut [
                 newest: values.chunks_exact(CHANNELS).nth(7),
                 goal: &GOAL,
             };
-            costs.iter().map(|cost| cost.evaluate(&future, gradient)).sum::<f64>()
+            costs.iter().map(|cost| cost.evaluate(&rollout, gradient)).sum::<f64>()
         })
         .sum()
 }

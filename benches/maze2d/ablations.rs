@@ -1,7 +1,7 @@
 //! The rows of `--ablations`.
 
-/// Of the configured plans: 16 candidates of one future, unguided, noise of full size, actions blended over candidates. Rows of
-/// several futures sample as many sequences.
+/// The shipped configuration has 16 candidates of one rollout, no guidance, noise of full size, and actions averaged
+/// over candidates. Rows with several rollouts sample as many sequences.
 pub const ALL: &[&str] = &[
     "the cheapest candidate's action: planner.cost_temperature=0",
     "the same, sampled cool: planner.cost_temperature=0, planner.temperature=0.3",
@@ -15,9 +15,9 @@ pub const ALL: &[&str] = &[
     "4 candidates: planner.candidates=4",
     "1 candidate: planner.candidates=1",
     "no costs: costs.goal.weight=0, costs.consistency.weight=0, costs.smoothness.weight=0",
-    "4 candidates of 4 futures: planner.candidates=4, planner.rollouts=4",
-    "1 candidate of 16 futures: planner.candidates=1, planner.rollouts=16",
-    "1 candidate of 32 futures: planner.candidates=1, planner.rollouts=32",
+    "4 candidates of 4 rollouts: planner.candidates=4, planner.rollouts=4",
+    "1 candidate of 16 rollouts: planner.candidates=1, planner.rollouts=16",
+    "1 candidate of 32 rollouts: planner.candidates=1, planner.rollouts=32",
     "streaming: planner.mode=streaming",
     "streaming, 3 steps a tick: planner.mode=streaming, planner.streaming.steps_per_tick=3",
     "no history: planner.history=0",

@@ -1,4 +1,4 @@
-//! What may lie between the world and the planner: `world.*`.
+//! Disturbances between the world and the planner: `world.*`.
 
 use anyhow::{Context, Result, bail};
 use df_planner::sim::RobotState;
@@ -6,21 +6,21 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
-/// All of it, none by default.
+/// The disturbances; none by default.
 #[derive(Clone, Debug)]
 pub struct Disturbances {
-    /// `world.delay_ticks`: ticks until a command takes effect; the one before holds.
+    /// `world.delay_ticks`: ticks until a command takes effect; until then the one before is held.
     pub delay_ticks: usize,
-    /// `world.replan_ticks`: a plan is asked for only so often; in between the rest of the last one is followed (at most
-    /// `safety.max_plan_age_s`).
+    /// `world.replan_ticks`: ticks between two plans. In between the last plan is followed, for at most
+    /// `safety.max_plan_age_s`.
     pub replan_ticks: usize,
     /// `world.missing`: share of the time without odometry.
     missing: f64,
-    /// `world.missing_s`: how long it is missing each time; 0: a tick.
+    /// `world.missing_s`: length of each gap, seconds; 0: one tick.
     missing_s: f64,
-    /// `world.missing_is_planned`: no group is required, so that the planner plans without what is missing.
+    /// `world.missing_is_planned`: no group is required, so the planner plans without missing groups.
     pub missing_is_planned: bool,
-    /// `world.noise_m`, `world.noise_m_per_s`: deviation of the noise on positions and velocities.
+    /// `world.noise_m`, `world.noise_m_per_s`: standard deviations of the noise on positions and velocities.
     noise_m: f64,
     noise_m_per_s: f64,
 }
@@ -40,8 +40,10 @@ impl Default for Disturbances {
 }
 
 impl Disturbances {
+    /// The disturbances of some `world.*` settings.
+    ///
     /// # Errors
-    /// A key that is none, a value that is no number.
+    /// An unknown key, a value that is not a number.
     pub fn new<'a>(changes: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self> {
         let mut all = Self::default();
         for (key, value) in changes {
@@ -64,35 +66,35 @@ impl Disturbances {
     }
 }
 
-/// Odometry as it arrives.
+/// Odometry with missing messages and noise.
 pub struct Odometry {
     of: Disturbances,
     period_s: f64,
     rng: ChaCha8Rng,
-    /// Ticks for which nothing comes any more.
+    /// Remaining ticks without odometry.
     silent: usize,
 }
 
 impl Odometry {
     pub fn new(of: Disturbances, period_s: f64, seed: u64) -> Self {
-        // Another stream than that of the episode, which has the same seed.
+        // A stream of its own: the episode has the same seed.
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(1);
         Self { of, period_s, rng, silent: 0 }
     }
 
-    /// A new tick: whether anything comes until the next one.
+    /// Starts a tick: draws whether odometry is missing until the next one.
     pub fn tick(&mut self) {
         self.silent = self.silent.saturating_sub(1);
         let ticks = (self.of.missing_s / self.period_s).round().max(1.0);
-        // Silences of n ticks that begin with chance p in a tick that is not silent take the share n p / (1 - p + n p).
+        // Gaps of n ticks that start with probability p in a tick outside of gaps take the share n p / (1 - p + n p).
         let start = self.of.missing / (ticks - (ticks - 1.0) * self.of.missing);
         if self.silent == 0 && self.of.missing > 0.0 && self.rng.random_bool(start) {
             self.silent = ticks as usize;
         }
     }
 
-    /// What is measured, if anything.
+    /// The measured state, unless it is missing.
     pub fn measured(&mut self, state: RobotState) -> Option<RobotState> {
         let (noise_m, noise_m_per_s) = (self.of.noise_m, self.of.noise_m_per_s);
         let mut noisy = |value: f64, std: f64| value + std * self.rng.sample::<f64, _>(StandardNormal);

@@ -1,14 +1,13 @@
-//! One episode, driven by the planner as the node does it, by the expert, or at random.
+//! One episode, driven by the planner as in the node, by the expert, or at random.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use df_planner::config::Config;
-use df_planning::{Latency, PlannerConfig};
-use df_planning::{Budget, ControlLoop, Planner};
 use df_core::Layout;
+use df_planner::config::Config;
 use df_planner::sim::STEP_S;
 use df_planner::sim::maze2d::{Episode, Maze2d, Task, Waypoints};
+use df_planning::{Budget, ControlLoop, Latency, Planner, PlannerConfig};
 use nalgebra::Vector2;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -17,7 +16,7 @@ use super::disturbed::{Disturbances, Odometry};
 use super::pictures::{Album, Pictures};
 use super::plans::Coherence;
 
-/// What came of an episode.
+/// The result of an episode.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub seed: u64,
@@ -81,14 +80,15 @@ impl Driver {
         Self { config: config.clone(), layout: layout.clone(), planner, disturbances, pictures }
     }
 
-    /// The planner's noise comes from the episode's seed, too. Planning takes no time of the world. Before the episode begins, the
-    /// robot stands at its start until the history is full, as a robot does that waits for its first command.
+    /// Drives one episode. Its seed is also the seed of the planner. Planning takes no simulated time.
+    ///
+    /// Before the episode starts, the robot stands still until the history is full.
     pub fn episode(&mut self, maze: Maze2d, task: Task, seed: u64) -> Outcome {
         self.planner.reset();
         let settings = PlannerConfig { seed, ..self.config.planner.clone() };
-        self.planner.set(settings).expect("only the seed is another one");
+        self.planner.set(settings).expect("only the seed changes");
         let mut episode = Episode::draw(maze, task, seed);
-        let mut control = ControlLoop::new(&self.config, &self.layout, self.planner.normaliser());
+        let mut control = ControlLoop::new(&self.config.planning(), &self.layout, self.planner.normaliser());
         control.set_goal(episode.goal().as_slice());
         let period_s = self.config.contract.period_s;
         let mut odometry = Odometry::new(self.disturbances.clone(), period_s, seed);
@@ -97,7 +97,7 @@ impl Driver {
         let planned_before = usize::from(control.latency() == Latency::Compensated);
         let frames = self.config.planner.history * self.layout.frame_stack;
         let standing = (frames.saturating_sub(1) + planned_before) * steps_per_tick;
-        let mut on_their_way = VecDeque::from(vec![Vector2::zeros(); self.disturbances.delay_ticks]);
+        let mut delayed = VecDeque::from(vec![Vector2::zeros(); self.disturbances.delay_ticks]);
         let (mut force, mut plan_ms, mut coherence) = (Vector2::zeros(), Vec::new(), Coherence::default());
         let mut album = self.pictures.as_ref().map(|_| Album::default());
         for step in 0usize.. {
@@ -118,8 +118,8 @@ impl Driver {
                     }
                     Latency::Immediate => (None, control.open(now_ns)),
                 };
-                let asks = (step / steps_per_tick).is_multiple_of(self.disturbances.replan_ticks);
-                if let Some(request) = request.filter(|_| asks) {
+                let replans = (step / steps_per_tick).is_multiple_of(self.disturbances.replan_ticks);
+                if let Some(request) = request.filter(|_| replans) {
                     let started = Instant::now();
                     let plan = self.planner.plan(&request, &Budget::unlimited());
                     plan_ms.push(started.elapsed().as_secs_f64() * 1e3);
@@ -130,8 +130,8 @@ impl Driver {
                     control.accept(plan);
                 }
                 let command = command.unwrap_or_else(|| control.close());
-                on_their_way.push_back(Vector2::from_column_slice(&command.values));
-                force = on_their_way.pop_front().unwrap_or(force);
+                delayed.push_back(Vector2::from_column_slice(&command.values));
+                force = delayed.pop_front().unwrap_or(force);
             }
             if step >= standing {
                 episode.step(force);

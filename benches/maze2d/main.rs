@@ -1,15 +1,19 @@
-//! Maze2D in process: planner and control loop drive `sim::maze2d`, the action held over the planner's period. One row per maze,
-//! task and variant: return, normalised score, share of the expert's return on the same episodes, success, steps to the goal.
+//! Maze2D in process: planner and control loop drive `sim::maze2d`, and each action is held for the period of the
+//! planner.
 //!
-//!     cargo bench --profile dev --no-default-features --bench maze2d -- --maze medium --task single --episodes 20
+//! One row per maze, task and variant: return, normalised score, share of the return of the expert on the same
+//! episodes, success, steps to the goal.
+//!
+//! ```text
+//!     cargo bench --no-default-features --features sim --bench maze2d -- --maze medium --task single --episodes 20
 //!     ... --set planner.candidates=32                  another setting, in every row
-//!     ... --vary '4 futures: planner.rollouts=4'        one more row, with these settings
+//!     ... --vary '4 rollouts: planner.rollouts=4'      one more row, with these settings
 //!     ... --ablations                                  the rows of `ablations.rs`
-//!     ... --alone                                      one episode at a time, for the times of plans
-//!     ... --driver expert                              the expert in place of the planner; `random`: random controls
-//!
-//! Settings are the keys that may change while the node runs (docs/configuration.md), and `world.*` (`disturbed.rs`). The same
-//! arguments give the same rows, whatever the number of cores.
+//!     ... --alone                                      one episode at a time, for planning times
+//!     ... --driver expert                              the expert instead of the planner; `random`: random controls
+//! ```
+//! Settings are the keys that may change while the node runs (docs/src/reference/configuration.md), and `world.*`
+//! (`disturbed.rs`). The same arguments give the same rows, on any number of cores.
 
 mod ablations;
 mod disturbed;
@@ -23,11 +27,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
-use df_planner::config::Config;
 use df_core::settings::Setting;
-use df_core::bind;
-use df_planning::Planner;
-use df_core::Layout;
+use df_core::{Layout, bind};
+use df_planner::config::Config;
+use df_planner::load_planner;
 use df_planner::sim::definitions;
 use df_planner::sim::maze2d::{Maze2d, Task};
 
@@ -45,15 +48,15 @@ struct Arguments {
     task: Vec<TaskName>,
     #[arg(long, default_value_t = 100)]
     episodes: u64,
-    /// Of the first episode; the next ones follow
+    /// Seed of the first episode; the next ones follow
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[arg(long, default_value = "planner")]
     driver: DriverName,
-    /// Configuration; {maze} stands for the maze's name
+    /// Configuration; {maze} stands for the name of the maze
     #[arg(long, default_value = "config/maze2d_{maze}.yaml")]
     config: String,
-    /// Checkpoint; {maze} stands for the maze's name
+    /// Checkpoint; {maze} stands for the name of the maze
     #[arg(long, default_value = "models/maze2d_{maze}")]
     model: String,
     #[arg(long, value_name = "KEY=VALUE")]
@@ -62,16 +65,16 @@ struct Arguments {
     vary: Vec<String>,
     #[arg(long)]
     ablations: bool,
-    /// One episode at a time, each plan on all cores as in the node: for its times
+    /// One episode at a time, each plan on all cores as in the node: for planning times
     #[arg(long)]
     alone: bool,
     /// Write the rows, with every episode, as JSON
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Draw every episode of the planner, into a folder for each row in this one
+    /// Draw every episode of the planner into this folder, one subfolder per row
     #[arg(long, value_name = "FOLDER")]
     pictures: Option<PathBuf>,
-    /// Beside each picture, the episode as it went on, as GIF
+    /// Animate every episode beside its picture, as GIF
     #[arg(long, requires = "pictures")]
     animate: bool,
     /// Given by cargo
@@ -92,7 +95,7 @@ enum DriverName {
     Random,
 }
 
-/// One row to be: its name and the settings that it changes.
+/// A row: its name and the settings that it changes.
 struct Variant {
     name: String,
     changes: Vec<(String, String)>,
@@ -101,9 +104,9 @@ struct Variant {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if arguments.pictures.is_some() && arguments.driver != DriverName::Planner {
-        bail!("--pictures shows what the planner plans: it needs --driver planner");
+        bail!("--pictures shows plans: it needs --driver planner");
     }
-    // Episodes run side by side, and each plans on one thread; one by one, each plans on all (0).
+    // Episodes in parallel plan on one thread each. With `--alone` each plans on all (0).
     let threads = if arguments.alone { 0 } else { 1 };
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("the pool of threads")?;
     let mut rows = Vec::new();
@@ -163,11 +166,11 @@ fn run(arguments: &Arguments, maze: Maze2d, task: Task, variant: &Variant) -> Re
     if disturbances.missing_is_planned {
         config.contract.observations.iter_mut().for_each(|group| group.required = false);
     }
-    let bound = bind(&config, &definitions())?;
-    let layout = Layout::new(config.contract.frame_stack, bound.modalities(&config));
+    let bound = bind(&config.contract, &definitions())?;
+    let layout = Layout::new(config.contract.frame_stack, bound.modalities(&config.contract));
     let model = named(&arguments.model);
-    let planner = || Planner::load(&model, &config, &layout, "cpu");
-    // Refused here rather than in a thread.
+    let planner = || load_planner(&model, &config, &layout, "cpu");
+    // An error is reported here rather than in a thread.
     planner()?;
     let pictures = arguments.pictures.as_ref().map(|folder| folder.join(variant.name.replace(' ', "_")));
     if let Some(folder) = &pictures {
@@ -188,7 +191,7 @@ fn run(arguments: &Arguments, maze: Maze2d, task: Task, variant: &Variant) -> Re
     .collect())
 }
 
-/// The value of a setting in the type that it has.
+/// The value of a setting in the type of the setting.
 fn setting(config: &Config, key: &str, value: &str) -> Result<Setting> {
     let Some((_, now)) = config.settings().into_iter().find(|(name, _)| name == key) else {
         bail!("{key}: there is no such setting");
@@ -206,7 +209,7 @@ fn run_episodes(arguments: &Arguments, episode: impl Fn(u64) -> Outcome + Sync) 
     side_by_side(arguments, || (), |(), seed| episode(seed))
 }
 
-/// Every episode once, on all cores or `alone`; in the order of their seeds.
+/// Runs every episode once, on all cores or `--alone`; results in the order of seeds.
 fn side_by_side<D, T: Send>(
     arguments: &Arguments,
     driver: impl Fn() -> D + Sync,

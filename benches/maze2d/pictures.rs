@@ -1,22 +1,22 @@
-//! What an episode looked like: the way driven, and what was planned at some moments; or all of it as it went on.
+//! Pictures of episodes: the driven path with the plans of some moments, as PNG; all of it over time, as GIF.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use df_planning::Plan;
 use df_core::Layout;
 use df_planner::sim::maze2d::{Episode, REACHED_M, on_map};
 use df_planner::sim::{Moment, Picture, STEP_S};
+use df_planning::Plan;
 use gif::{Encoder, Frame, Repeat};
 use nalgebra::Vector2;
 
-/// Between two frames of an animation.
+/// Time between two frames of an animation, seconds.
 const FRAME_S: f64 = 0.1;
-/// How quickly the colours of a frame are chosen, 1 (best) to 30 (quickest).
+/// Speed of the choice of colours of a frame, 1 (best) to 30 (fastest).
 const SPEED: i32 = 10;
 
-/// What is kept of every episode.
+/// Where pictures are written, and whether episodes are animated.
 #[derive(Clone, Debug)]
 pub struct Pictures {
     pub folder: PathBuf,
@@ -34,7 +34,7 @@ impl Pictures {
     }
 }
 
-/// Kept while an episode is driven.
+/// Recorded while an episode is driven.
 #[derive(Clone, Debug, Default)]
 pub struct Album {
     trail: Vec<Vector2<f64>>,
@@ -49,25 +49,25 @@ impl Album {
         self.returns.push(episode.raw_return());
     }
 
-    /// Every candidate up to the end of its stay at the goal.
+    /// Records a plan: every rollout up to its active length.
     pub fn plan(&mut self, plan: &Plan, layout: &Layout) {
         let place = layout.modalities[1].channels.start;
-        let line = |future: usize| {
-            let frames = plan.active_frames_of(future).iter();
+        let line = |rollout: usize| {
+            let frames = plan.active_frames_of(rollout).iter();
             frames.map(|frame| on_map(Vector2::new(f64::from(frame[place]), f64::from(frame[place + 1])))).collect()
         };
         let time_s = self.trail.len().saturating_sub(1) as f64 * STEP_S;
         self.moments.push(Moment { time_s, rollouts: (0..plan.rollouts.len()).map(line).collect() });
     }
 
-    /// The whole episode, as PNG.
+    /// Draws the whole episode as PNG.
     fn draw(&self, episode: &Episode, seed: u64, file: &Path) -> Result<()> {
         let moments = Moment::spread(&self.moments, &self.trail);
         let drawn = self.picture(episode, (seed, self.trail.len(), &moments), |picture| picture.write(file));
         drawn.with_context(|| format!("drawing {}", file.display()))
     }
 
-    /// The episode in its own time, each plan until the next one that is shown, as GIF.
+    /// Draws the episode in real time as GIF; each plan is shown until the next one.
     fn animate(&self, episode: &Episode, seed: u64, file: &Path) -> Result<()> {
         let [width, height] = [Picture::SIZE.0, Picture::SIZE.1].map(|side| side as u16);
         let mut encoder = Encoder::new(File::create(file)?, width, height, &[])?;
@@ -84,7 +84,7 @@ impl Album {
         Ok(())
     }
 
-    /// The episode up to a step, the first one at least.
+    /// Draws the episode up to step `shown`, at least 1.
     fn picture<T>(
         &self,
         episode: &Episode,

@@ -1,12 +1,12 @@
-//! How coherent plans are: whether positions move as velocities say, and stay out of walls.
+//! Coherence of plans: whether positions move as velocities say, and stay out of walls.
 
-use df_planning::Plan;
 use df_core::Layout;
 use df_planner::sim::Maze;
 use df_planner::sim::maze2d::cell_at;
+use df_planning::Plan;
 use nalgebra::Vector2;
 
-/// Sums over the chosen candidates of all plans, each up to the end of its stay at the goal.
+/// Sums over the chosen candidates of all plans, each up to its active length.
 #[derive(Clone, Debug, Default)]
 pub struct Coherence {
     squares_m2: f64,
@@ -16,7 +16,7 @@ pub struct Coherence {
 }
 
 impl Coherence {
-    /// Positions and velocities are the first two observation groups.
+    /// Adds a plan. The first two observation groups are positions and velocities.
     pub fn add(&mut self, plan: &Plan, maze: &Maze, layout: &Layout, period_s: f64) {
         let of = |frame: &[f32], modality: usize| {
             let values = &frame[layout.modalities[modality].channels.clone()];
@@ -25,15 +25,16 @@ impl Coherence {
         let frames = plan.active_frames_of(plan.chosen * plan.rollouts_per_candidate);
         for pair in frames.windows(2) {
             let moved = of(&pair[1], 1) - of(&pair[0], 1);
-            let foreseen = 0.5 * period_s * (of(&pair[0], 2) + of(&pair[1], 2));
-            let apart = (moved - foreseen).norm();
-            self.squares_m2 += apart * apart;
-            self.worst_m = self.worst_m.max(apart);
+            let expected = 0.5 * period_s * (of(&pair[0], 2) + of(&pair[1], 2));
+            let error = (moved - expected).norm();
+            self.squares_m2 += error * error;
+            self.worst_m = self.worst_m.max(error);
             self.in_walls += usize::from(cell_at(maze, of(&pair[1], 1)).is_none());
             self.steps += 1;
         }
     }
 
+    /// The sums of both.
     pub fn and(mut self, other: &Self) -> Self {
         self.squares_m2 += other.squares_m2;
         self.worst_m = self.worst_m.max(other.worst_m);
@@ -42,7 +43,7 @@ impl Coherence {
         self
     }
 
-    /// Root mean square of the way from frame to frame less the mean velocity times the period, metres.
+    /// Root mean square of the motion from frame to frame minus the mean velocity times the period, metres.
     pub fn jump_m(&self) -> f64 {
         (self.squares_m2 / self.steps.max(1) as f64).sqrt()
     }

@@ -1,4 +1,4 @@
-//! One row of the table: as Markdown, and with every episode as JSON.
+//! One row of the table, as Markdown; with every episode, as JSON.
 
 use std::fmt;
 
@@ -20,23 +20,23 @@ pub struct Row {
     changes: Vec<(String, String)>,
     raw_return: Mean,
     normalised_score: Mean,
-    /// Mean return as a share of the expert's on the same episodes.
+    /// Mean return as a share of that of the expert on the same episodes.
     share_of_the_expert: f64,
     expert_return: Mean,
     /// Share of the episodes in which the goal was reached.
     success: f64,
-    /// Over the episodes in which it was.
+    /// Over the episodes that reached the goal.
     steps_to_goal: Mean,
     plan_ms_p50: f64,
     plan_ms_p99: f64,
     jump_m: f64,
     worst_jump_m: f64,
     in_walls: f64,
-    /// Seed, return and steps to the goal of each.
+    /// Seed, return and steps to the goal of each episode.
     episodes: Vec<(u64, usize, Option<usize>)>,
 }
 
-/// A mean with its standard error; of nothing, not a number.
+/// A mean with its standard error; NaN without values.
 #[derive(Serialize)]
 struct Mean {
     mean: f64,
@@ -124,7 +124,7 @@ impl fmt::Display for Row {
     }
 }
 
-/// Not a number for nothing.
+/// A quantile in [0, 1]; NaN without values.
 fn quantile(values: &mut [f64], quantile: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let at = (values.len().saturating_sub(1) as f64 * quantile).round() as usize;

@@ -1,9 +1,14 @@
-//! How exactly actions leave: the period error of 50 Hz over a minute while planning fills a core, without and with a busy
-//! process on every core, and rclpy's own timer beside it in the same run.
+//! Measures the period error of actions at 50 Hz over a minute, while planning fills a core: without and with a busy
+//! process on every core, beside a timer of rclpy in the same run.
 //!
-//! `cargo bench --profile dev --bench timing` inside .ros/env.sh; DF_SECONDS (60) per run. Published: as the node measures it
-//! (from clock to clock, until the message is handed to the middleware). Received: in this process, which has no priority. Missing:
-//! by the node's count of skipped ticks; and messages that did not arrive. Plan: median time of a plan, ms.
+//! `. .ros/env.sh && cargo bench --bench timing`; `DF_SECONDS`: length of a run (60).
+//!
+//! | row or column | meaning |
+//! |---|---|
+//! | published | as the node measures it, until the message is handed to the middleware |
+//! | received | in this process, which has no priority |
+//! | missing | ticks that the node skipped; messages that did not arrive |
+//! | plan | median time of a plan, ms |
 
 #[path = "../../tests/ros/stage.rs"]
 mod stage;
@@ -19,10 +24,10 @@ use stage::Stage;
 const PERIOD: Duration = Duration::from_millis(20);
 const PLACE: [f64; 2] = [3.5, 3.5];
 const GOAL: [f64; 2] = [5.5, 3.5];
-/// A minute of demonstrations and a few steps: what it plans is no matter, only that it plans.
+/// A few steps on a minute of demonstrations: only the planning time matters, not the plan.
 const TRAINING: &str = "training: {window: 16, batch: 8, steps: 20, warmup_steps: 5}\n";
 
-/// An rclpy node whose timer publishes at 50 Hz; prints when its callbacks ran, in nanoseconds.
+/// An rclpy node whose timer publishes at 50 Hz; prints the times of its callbacks, nanoseconds.
 const RCLPY: &str = "
 import json, sys, time
 import rclpy
@@ -42,7 +47,7 @@ print(json.dumps(times))
 ";
 
 fn main() {
-    // `cargo bench` without a name passes --bench; `cargo test` builds benches and does not.
+    // `cargo test --benches` runs this, too, without the flag.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -55,7 +60,7 @@ fn main() {
         let rollouts = "df_planner/rollouts".into();
         WorldLink::open(WorldNames { odometry, force, goal, rollouts, clock: false, map_frame, robot_frame }).unwrap()
     });
-    let listening = world.inbox.clone();
+    let inbox = world.inbox.clone();
     let stop = Arc::new(AtomicBool::new(false));
     let robot = stand_still(world, stop.clone());
 
@@ -64,25 +69,25 @@ fn main() {
     println!("{:<40} {:>8} {:>8} {:>8} {:>8} {:>8}", "", "p50", "p99", "max", "missing", "plan");
     for busy in [0, cores] {
         let mut node = stage.node(&["--config", &config, "--model", &model]);
-        let heard_by = Instant::now() + Duration::from_secs(30);
-        let before = listening.forces();
-        while listening.forces() < before + 100 {
-            assert!(Instant::now() < heard_by && node.is_running(), "it does not drive: {}", node.stderr());
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let before = inbox.forces();
+        while inbox.forces() < before + 100 {
+            assert!(Instant::now() < deadline && node.is_running(), "no actions from the node: {}", node.stderr());
             std::thread::sleep(Duration::from_millis(100));
         }
         let loads: Vec<Busy> = (0..busy).map(|_| Busy::start()).collect();
         let python = stage.python(RCLPY, &[&seconds.to_string()]);
-        let (errors, missing) = receive(&listening, seconds);
+        let (errors, missing) = receive(&inbox, seconds);
         let with = if busy > 0 { format!(", {busy} busy processes") } else { String::new() };
-        // As the node itself measures it; the first two seconds are in it.
-        let told = |key: &str| listening.diagnostic(key).unwrap_or(f64::NAN);
-        let [p50, p99, max] = ["p50", "p99", "max"].map(|q| told(&format!("period_error_ms_{q}")));
-        let (skipped, planning) = (told("skipped_ticks"), told("planning_latency_ms_p50"));
+        // As the node measures it, including the first two seconds.
+        let diagnostic = |key: &str| inbox.diagnostic(key).unwrap_or(f64::NAN);
+        let [p50, p99, max] = ["p50", "p99", "max"].map(|q| diagnostic(&format!("period_error_ms_{q}")));
+        let (skipped, planning) = (diagnostic("skipped_ticks"), diagnostic("planning_latency_ms_p50"));
         println!("{:<40} {p50:>8.3} {p99:>8.3} {max:>8.3} {skipped:>8} {planning:>8.3}", format!("published{with}"));
         print_row(&format!("received{with}"), errors, &missing.to_string());
         let output = python.wait_with_output().unwrap();
         let times: Vec<i64> = serde_json::from_slice(&output.stdout).expect("rclpy's times");
-        // The first intervals hold rclpy's start.
+        // The first intervals include the start of rclpy.
         let errors = times.windows(2).skip(5).map(|w| error_ms(w[1] - w[0])).collect();
         print_row(&format!("rclpy timer{with}"), errors, "");
         drop(loads);
@@ -130,15 +135,15 @@ fn stand_still(world: WorldLink, stop: Arc<AtomicBool>) -> std::thread::JoinHand
     })
 }
 
-/// Period errors of the actions as they arrive, milliseconds, and how many did not arrive at all.
-fn receive(listening: &WorldInbox, seconds: f64) -> (Vec<f64>, i64) {
+/// Period errors of the received actions, milliseconds, and the number of actions that did not arrive.
+fn receive(inbox: &WorldInbox, seconds: f64) -> (Vec<f64>, i64) {
     let patience = Duration::from_secs(5);
-    let (mut stamp_ns, _) = listening.wait_for_force(0, patience).expect("an action");
-    let (first_ns, first_count) = (stamp_ns, listening.forces());
+    let (mut stamp_ns, _) = inbox.wait_for_force(0, patience).expect("an action");
+    let (first_ns, first_count) = (stamp_ns, inbox.forces());
     let (mut errors, mut last) = (Vec::new(), None::<Instant>);
     let until = Instant::now() + Duration::from_secs_f64(seconds);
     while Instant::now() < until {
-        let (next_ns, _) = listening.wait_for_force(stamp_ns + 1, patience).expect("an action");
+        let (next_ns, _) = inbox.wait_for_force(stamp_ns + 1, patience).expect("an action");
         let now = Instant::now();
         if let Some(last) = last.replace(now) {
             errors.push(error_ms(now.duration_since(last).as_nanos() as i64));
@@ -147,7 +152,7 @@ fn receive(listening: &WorldInbox, seconds: f64) -> (Vec<f64>, i64) {
     }
     let period_ns = PERIOD.as_nanos() as i64;
     let sent = (stamp_ns - first_ns + period_ns / 2) / period_ns;
-    (errors, sent - (listening.forces() - first_count) as i64)
+    (errors, sent - (inbox.forces() - first_count) as i64)
 }
 
 fn error_ms(interval_ns: i64) -> f64 {
@@ -161,7 +166,7 @@ fn print_row(name: &str, mut errors: Vec<f64>, missing: &str) {
     println!("{name:<40} {:>8.3} {:>8.3} {:>8.3} {missing:>8}", quantile(0.5), quantile(0.99), quantile(1.0));
 }
 
-/// A process that does nothing but run.
+/// A process that keeps a core busy.
 struct Busy(Child);
 
 impl Busy {

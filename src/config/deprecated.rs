@@ -33,6 +33,11 @@ pub fn current_key(key: &str) -> Option<&'static str> {
     RENAMED.iter().find(|(old, _)| *old == key).map(|(_, new)| *new)
 }
 
+/// The new name of an old value of a dotted key, if it is one.
+pub fn current_value(key: &str, value: &str) -> Option<&'static str> {
+    RENAMED_VALUES.iter().find(|(of, old, _)| (*of, *old) == (key, value)).map(|(_, _, new)| *new)
+}
+
 /// One line for each old key or value in the text of a configuration. What is no YAML gives none.
 pub fn warnings(text: &str) -> Vec<String> {
     let Ok(document) = serde_yaml::from_str::<Value>(text) else { return Vec::new() };
@@ -105,8 +110,8 @@ mod tests {
         #[cfg(feature = "training")]
         assert_eq!(old.training, new.training);
         assert!(new.warnings.is_empty(), "{:?}", new.warnings);
-        // Ten keys, two sections and a value.
-        assert_eq!(old.warnings.len(), 13, "{:#?}", old.warnings);
+        // Twelve keys, two sections and a value.
+        assert_eq!(old.warnings.len(), 15, "{:#?}", old.warnings);
         let expected = "`planner.futures` is now `planner.rollouts`; the old name is accepted in this release only";
         assert!(old.warnings.iter().any(|warning| warning == expected), "{:#?}", old.warnings);
         assert!(old.warnings.iter().any(|warning| warning.contains("`planner.guidance.gradient: none`")));

@@ -8,7 +8,7 @@ mod deprecated;
 
 use std::path::Path;
 
-pub use deprecated::current_key;
+pub use deprecated::{current_key, current_value};
 use df_core::settings::{ValidationError, Setting};
 use df_core::{ConfigError, Contract, Document};
 #[cfg(feature = "recordings")]

@@ -41,7 +41,7 @@ fn run(process: &Process, pattern: Pattern, matrix: &SchedulingMatrix, kind: Sol
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let truth = process.sample(&mut rng);
     let channels = |modality: usize| if modality == 0 { 0..1 } else { 1..3 };
-    let mut known = ConditioningMask::nothing(SAMPLES, TOKENS, &spec);
+    let mut known = ConditioningMask::unconditioned(SAMPLES, TOKENS, &spec);
     let mut given = Vec::new();
     for &(token, modality, level) in pattern {
         let (alpha, sigma) = schedule.alpha_sigma(level);
@@ -53,7 +53,7 @@ fn run(process: &Process, pattern: Pattern, matrix: &SchedulingMatrix, kind: Sol
             })
             .collect();
         for b in 0..SAMPLES {
-            known.hold((b, token, modality), level, values.iter().map(|&v| v as f32)).unwrap();
+            known.condition((b, token, modality), level, values.iter().map(|&v| v as f32)).unwrap();
         }
         if level < 1.0 {
             given.extend(channels(modality).zip(&values).map(|(c, &v)| (token * CHANNELS + c, v, std.powi(2))));
@@ -82,7 +82,7 @@ fn sampled(
     let mut noise = |x: &mut Tokens| x.data.iter_mut().for_each(|v| *v = StandardNormal.sample(rng));
     let mut x = Tokens::zeros(known.batch(), TOKENS, CHANNELS);
     noise(&mut x);
-    known.put(&mut x, schedule);
+    known.apply(&mut x, schedule);
     let mut solver = Solver::new(kind, schedule, &spec);
     sample(&mut x, known, matrix, &mut solver, &mut noise, &mut |step| denoiser.denoise(step.x, step.levels).map(Some))
         .unwrap_or_else(|error: DenoiserError| panic!("{error}"));
@@ -130,7 +130,7 @@ fn the_distribution_test_finds_a_wrong_sampler() {
 #[test]
 fn the_multistep_solver_is_of_second_order() {
     let process = Process::draw(TOKENS, CHANNELS, 7);
-    let known = ConditioningMask::nothing(20, TOKENS, &spec());
+    let known = ConditioningMask::unconditioned(20, TOKENS, &spec());
     for matrix_kind in [MatrixKind::FullSequence, MatrixKind::Pyramid] {
         let end = |kind: SolverConfig, steps: usize| {
             let matrix = SchedulingMatrix::new(matrix_kind, TOKENS, steps, steps as f64 / 4.0).unwrap();

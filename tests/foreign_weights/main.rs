@@ -1,7 +1,7 @@
 //! Weights of other programs. What PyTorch saved gives the same outputs here; damaged and unknown files are refused with the
 //! reason. `weights.py` made the files beside this test. With a Python that has torch (`DF_TEST_TORCH`) they are made anew, and
 //! safetensors files too.
-#![cfg(feature = "import")]
+#![cfg(feature = "formats")]
 
 mod program;
 mod refusals;
@@ -13,10 +13,10 @@ use std::process::Command;
 
 use df_training::burn::tensor::Device;
 use df_diffusion::{NoiseScheduleKind, ObjectiveKind};
-use df_diffusion::{Denoiser, Levels, NoiseSchedule, Objective, TokenSpec, Tokens};
+use df_diffusion::{Levels, NoiseSchedule, Objective, TokenSpec, Tokens};
 use df_training::import::{Asked, ForeignWeights, import_own, import_reference};
-use df_engine::NetworkConfig;
-use df_training::{AnyNetwork, Engine, NetworkDenoiser};
+use df_engine::{ConditioningFeatures, NetworkConfig};
+use df_training::{AnyNetwork, Engine, denoiser};
 use df_core::Layout;
 use serde_json::Value;
 use support::tools::{TORCH, require_tool};
@@ -58,10 +58,10 @@ fn farthest(got: &[f32], expected: &[f32]) -> f32 {
 }
 
 /// What a network predicts, beside what PyTorch gave.
-fn compare(what: &str, network: impl Into<AnyNetwork>, engine: &Engine, expected: &Value, key: &str) {
+fn compare(what: &str, network: &AnyNetwork, engine: &Engine, expected: &Value, key: &str) {
     let (spec, schedule) = (TokenSpec::new(&[0, 1, 1], 2), NoiseSchedule(NoiseScheduleKind::Cosine));
-    let objective = Objective(ObjectiveKind::X0);
-    let mut denoiser = NetworkDenoiser::new(network, engine, spec, schedule, objective, TOKENS);
+    let features = ConditioningFeatures { spec, schedule, condition_on_clean_values: false };
+    let mut denoiser = denoiser(network, engine, features, Objective(ObjectiveKind::X0), &own_sizes()).unwrap();
     let x = Tokens { batch: BATCH, tokens: LENGTH, channels: 6, data: numbers(&expected["x"]) };
     let levels = Levels { batch: BATCH, tokens: LENGTH, noise_groups: 4, data: numbers(&expected["levels"]) };
     let clean = denoiser.denoise(&x, &levels).unwrap();
@@ -75,9 +75,9 @@ fn all_agree(directory: &Path, own: &[&str], reference: &[&str]) {
     let expected: Value = serde_json::from_str(&text).unwrap();
     for file in own {
         let weights = ForeignWeights::open(&directory.join(file)).unwrap();
-        let network = import_own(&weights, None, &own_sizes(), &Device::flex()).unwrap();
+        let network = import_own(&weights, None, &own_sizes(), &Device::flex()).unwrap().into();
         for engine in [Engine::Native, Engine::Burn(Device::flex())] {
-            compare(&format!("{file}, {engine:?}"), network.clone(), &engine, &expected["own"], "clean");
+            compare(&format!("{file}, {engine:?}"), &network, &engine, &expected["own"], "clean");
         }
     }
     for (file, causal) in reference.iter().flat_map(|file| [(file, false), (file, true)]) {
@@ -90,7 +90,7 @@ fn all_agree(directory: &Path, own: &[&str], reference: &[&str]) {
         let key = if causal { "causal" } else { "clean" };
         compare(
             &format!("{file}, {key}"),
-            AnyNetwork::Reference(imported.network),
+            &AnyNetwork::Reference(imported.network),
             &Engine::Native,
             &expected["reference"],
             key,

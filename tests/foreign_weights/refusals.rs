@@ -63,9 +63,9 @@ fn tensors_of_the_wrong_shape_are_listed_with_both_shapes() {
     changed.insert("norm.weight".into(), (vec![3], vec![0.0; 3]));
     let message = own(&saved(folder.path(), &changed), &own_sizes(), None).unwrap_err().to_string();
     for part in [
-        "`blocks.1.hidden.bias` is missing; expected [64]",
+        "`blocks.1.mlp_up.bias` is missing; expected [64]",
         "`norm.weight`: expected [16], got [3]",
-        "`blocks.2.hidden.bias` [1] has no place",
+        "`blocks.2.mlp_up.bias` [1] has no place",
     ] {
         assert!(message.contains(part), "{part}\n{message}");
     }
@@ -107,7 +107,7 @@ fn weights_that_are_not_finite_are_refused() {
     let mut changed = tensors("own.pt");
     changed.get_mut("mixed.bias").unwrap().1[3] = f32::NAN;
     let message = own(&saved(folder.path(), &changed), &own_sizes(), None).unwrap_err().to_string();
-    assert!(message.contains("`mixed.bias`: value 3 is NaN"), "{message}");
+    assert!(message.contains("`in_proj.bias`: value 3 is NaN"), "{message}");
 }
 
 #[test]

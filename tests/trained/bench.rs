@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use df_planner::config::Config;
 use df_diffusion::MatrixKind;
 use df_data::{Episode, Recording};
-use df_diffusion::{Denoiser, ConditioningMask, NoiseSchedule, SchedulingMatrix, Solver, SolverConfig, Tokens, sample};
+use df_diffusion::{ConditioningMask, SchedulingMatrix, Solver, SolverConfig, Tokens, sample};
 use df_training::{Checkpoint, Engine};
 use df_core::{Frame, Layout};
 use df_training::parallel::Alone;
@@ -84,12 +84,12 @@ pub fn answers(
 ) -> Vec<Vec<[f32; 2]>> {
     let (spec, schedule) = (checkpoint.description.spec(), checkpoint.description.schedule());
     let (batch, tokens) = (questions.len(), questions[0].len() / FRAME_STACK);
-    let mut known = ConditioningMask::nothing(batch, tokens, &spec);
+    let mut known = ConditioningMask::unconditioned(batch, tokens, &spec);
     for (b, question) in questions.iter().enumerate() {
         for (k, given) in question.iter().enumerate() {
             for (c, value) in given.iter().enumerate().filter_map(|(c, value)| Some((c, (*value)?))) {
                 let noise_group = k % FRAME_STACK * given.len() + c;
-                known.hold((b, k / FRAME_STACK, noise_group), 0.0, [checkpoint.description.normaliser.apply(c, value)]).unwrap();
+                known.condition((b, k / FRAME_STACK, noise_group), 0.0, [checkpoint.description.normaliser.apply(c, value)]).unwrap();
             }
         }
     }
@@ -97,7 +97,7 @@ pub fn answers(
     let matrix = SchedulingMatrix::new(matrix, tokens - asked, steps, 1.0).unwrap();
     let mut x = Tokens::zeros(batch, tokens, spec.channels());
     x.data.iter_mut().for_each(|value| *value = StandardNormal.sample(rng));
-    known.put(&mut x, schedule);
+    known.apply(&mut x, schedule);
     let mut denoiser = checkpoint.denoiser(&Engine::Native).unwrap();
     let mut solver = Solver::new(SolverConfig::ddim(0.0), schedule, &spec);
     sample(&mut x, &known, &matrix, &mut solver, &mut |_| (), &mut |step| {

@@ -1,54 +1,60 @@
-//! How much the error of one noise group counts in training, by the signal-to-noise ratio of its level and of its past.
+//! The weight of a noise group's error in training, by the signal-to-noise ratio of its level and of its past.
 
-use super::{NoiseSchedule, RecentLevels, TokenSpec};
-use crate::ObjectiveKind;
 use serde::{Deserialize, Serialize};
 
-/// How much the error of a noise group counts; see [`LossWeight`].
+use crate::{NoiseSchedule, ObjectiveKind, RecentLevels, TokenSpec};
+
+/// Which weighting of errors; see [`LossWeight`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LossWeightKind {
-    /// Hang et al. 2023.
+    /// By the clipped signal-to-noise ratio (Hang et al. 2023).
     MinSnr,
-    /// Chen et al. 2024.
+    /// By the clipped signal-to-noise ratios of level and past (Chen et al. 2024).
     FusedSnr,
     /// 1 everywhere.
     Uniform,
 }
 
-/// A loss weight over the noise groups of a window.
+/// The weights of squared errors over the noise groups of a window.
 ///
 /// With `SNR = alpha^2 / sigma^2` of a noise group, `g = snr_clip`, `S = min(SNR, g) / g` and `U = SNR / g`:
 /// - `uniform`: 1.
 /// - `min_snr` (Hang et al. 2023, "Efficient Diffusion Training via Min-SNR Weighting Strategy", eq. 7-8): the x0 error
-///   weighs `min(SNR, g) = g S`. The error of another target is a multiple of it, noise error `= SNR x` x0 error, v error
-///   `= (SNR + 1) x` x0 error; so the weights are `S / U` for noise and `g S / (g U + 1)` for v.
+///   weighs `min(SNR, g) = g S`. The error of another target is a multiple of it, noise error `= SNR x` x0 error, v
+///   error `= (SNR + 1) x` x0 error; so the weights are `S / U` for noise and `g S / (g U + 1)` for v.
 /// - `fused_snr` (Chen et al. 2024, "Diffusion Forcing", appendix on SNR reweighting, and `compute_loss_weights` of its
-///   code): a noise group is also told about by its past. The past's ratio is an exponential mean over the frames before it,
-///   `C[k] = d C[k-1] + (1 - d) S[k]`, `C[0] = S[0]`, `d = snr_decay`. `S` and `d C[k-1]` are fused as if they were
-///   probabilities of independent events, `S' = 1 - (1 - d C[k-1]) (1 - S)`, and `U' = 1 - (1 - d C[k-1]) (1 - U)` alike;
-///   both stand in place of `S` and `U` above. With `d = 0` it is `min_snr`.
+///   code): the past of a noise group adds information about it. The ratio of the past is an exponential mean over the
+///   frames before, `C[k] = d C[k-1] + (1 - d) S[k]`, `C[0] = S[0]`, `d = snr_decay`. `S` and `d C[k-1]` are fused like
+///   probabilities of independent events: `S' = 1 - (1 - d C[k-1]) (1 - S)`, and `U' = 1 - (1 - d C[k-1]) (1 - U)`.
+///   They replace `S` and `U` above. With `d = 0` the result is `min_snr`.
 ///
-/// `S[k]` is the mean over the modalities of frame `k`: what is hidden there tells nothing. The decay is per frame, as the
-/// code's is (it raises it to the power of the frame stack), so that stacking changes nothing.
+/// `S[k]` is the mean over the modalities of frame `k`. A modality at level 1 counts as 0. The decay is per frame, as
+/// in the code of the paper, which raises it to the power of the frame stack. The weights therefore do not depend on
+/// the stacking.
 ///
-/// Two additions for pure-noise noise groups, whose clean value is still worth predicting from the rest, and with which sampling
-/// starts here (in the sources their weight is 0 without a past): for v the x0 error weighs 1 more, which is `1 / (SNR + 1)`
-/// more in terms of v; the weight for x0 is at least [`MIN_X0`]; and 0/0 of noise is 1, its limit. Known noise groups (level 0)
-/// weigh nothing: there is nothing to learn about them.
+/// The sources give a pure-noise group without a past the weight 0. Sampling starts with such groups, so they must be
+/// learned. Hence three additions:
+/// - v: the x0 error weighs 1 more, which is `1 / (SNR + 1)` more in terms of v;
+/// - x0: the weight is at least 0.01;
+/// - noise: 0/0 is 1, its limit.
+///
+/// Known noise groups (level 0) have the weight 0: they hold nothing to learn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LossWeight {
+    /// The weighting.
     pub kind: LossWeightKind,
+    /// The ratio `g` at which the signal-to-noise ratio is clipped.
     pub snr_clip: f32,
-    /// Per frame.
+    /// The decay `d` of the past per frame, in [0, 1]; only `fused_snr` uses it.
     pub snr_decay: f32,
 }
 
-/// Least weight of an x0 error.
-const MIN_X0: f32 = 1e-2;
+/// Minimum weight of an x0 error: without it, the first denoising step would rest on an untrained prediction.
+const MIN_X0_WEIGHT: f32 = 1e-2;
 
 impl LossWeight {
-    /// Weight of the squared error of the target, per noise group of a window: `levels` and the result are `[token, noise_group]`.
+    /// Weights of the squared errors of the target in one window; `levels` and the result are `[token, noise_group]`.
     pub fn of_window(
         &self,
         levels: &[f32],
@@ -61,14 +67,14 @@ impl LossWeight {
         let mut schedule = RecentLevels::new(schedule);
         for frame in levels.chunks(spec.modalities) {
             let decay = if self.kind == LossWeightKind::FusedSnr { self.snr_decay } else { 0.0 };
-            let told = decay * past.unwrap_or(0.0);
+            let from_past = decay * past.unwrap_or(0.0);
             let mut sum = 0.0;
             for &level in frame {
                 let (alpha, sigma) = schedule.alpha_sigma(level);
-                // Finite, so that a factor 0 makes 0.
+                // Infinity times 0 would be NaN.
                 let snr = (alpha * alpha / (sigma * sigma)).min(f32::MAX);
                 sum += snr.min(self.snr_clip) / self.snr_clip;
-                weights.push(if sigma > 0.0 { self.of_noise_group(snr, told, objective) } else { 0.0 });
+                weights.push(if sigma > 0.0 { self.of_noise_group(snr, from_past, objective) } else { 0.0 });
             }
             let mean = sum / frame.len() as f32;
             past = Some(past.map_or(mean, |past| decay * past + (1.0 - decay) * mean));
@@ -76,19 +82,19 @@ impl LossWeight {
         weights
     }
 
-    /// `told`: what the past tells, `d C[k-1]`.
-    fn of_noise_group(&self, snr: f32, told: f32, objective: ObjectiveKind) -> f32 {
+    /// The weight of one noise group; `from_past`: `d C[k-1]`.
+    fn of_noise_group(&self, snr: f32, from_past: f32, objective: ObjectiveKind) -> f32 {
         if self.kind == LossWeightKind::Uniform {
             return 1.0;
         }
         let clip = self.snr_clip;
-        let fuse = |ratio: f32| told + (1.0 - told) * ratio;
-        let (clipped, whole) = (fuse(snr.min(clip) / clip), fuse(snr / clip));
+        let fuse = |ratio: f32| from_past + (1.0 - from_past) * ratio;
+        let (clipped, unclipped) = (fuse(snr.min(clip) / clip), fuse(snr / clip));
         match objective {
-            ObjectiveKind::X0 => (clip * clipped).max(MIN_X0),
-            ObjectiveKind::Noise if whole > 0.0 => clipped / whole,
+            ObjectiveKind::X0 => (clip * clipped).max(MIN_X0_WEIGHT),
+            ObjectiveKind::Noise if unclipped > 0.0 => clipped / unclipped,
             ObjectiveKind::Noise => 1.0,
-            ObjectiveKind::V => clip * clipped / (clip * whole + 1.0) + 1.0 / (snr + 1.0),
+            ObjectiveKind::V => clip * clipped / (clip * unclipped + 1.0) + 1.0 / (snr + 1.0),
         }
     }
 }
@@ -117,9 +123,9 @@ mod tests {
     }
 
     #[test]
-    fn min_snr_by_hand() {
+    fn min_snr_weights_match_values_computed_by_hand() {
         let min = weight(LossWeightKind::MinSnr, 0.9);
-        // Slots: known; SNR 25, clipped to 5; SNR 2; pure noise.
+        // Noise groups: known; SNR 25, clipped to 5; SNR 2; pure noise.
         let levels = [0.0, level(25.0), level(2.0), 1.0];
         let of = |objective| min.of_window(&levels, &TokenSpec::new(&[0, 1], 1), SCHEDULE, objective);
         close(&of(ObjectiveKind::X0), &[0.0, 5.0, 2.0, 0.01]);
@@ -132,14 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn fused_snr_by_hand() {
+    fn fused_snr_weights_match_values_computed_by_hand() {
         // Two modalities, three frames, clip 5, decay 0.8. Frame 0: SNR 5 and pure noise, S = 1 and 0, mean 0.5 = C[0].
-        // Frame 1: told 0.8 * 0.5 = 0.4. SNR 2.5: S = U = 0.5, fused 0.4 + 0.6 * 0.5 = 0.7. SNR 25: S = 1, fused 1;
-        // U = 5, fused 0.4 + 0.6 * 5 = 3.4. Mean S = 0.75, C[1] = 0.8 * 0.5 + 0.2 * 0.75 = 0.55.
-        // Frame 2: told 0.8 * 0.55 = 0.44. Pure noise: fused 0.44. Known: nothing to learn.
+        // Frame 1: from the past 0.8 * 0.5 = 0.4. SNR 2.5: S = U = 0.5, fused 0.4 + 0.6 * 0.5 = 0.7. SNR 25: S = 1,
+        // fused 1; U = 5, fused 0.4 + 0.6 * 5 = 3.4. Mean S = 0.75, C[1] = 0.8 * 0.5 + 0.2 * 0.75 = 0.55. Frame 2: from
+        // the past 0.8 * 0.55 = 0.44. Pure noise: fused 0.44. Known: 0.
         let levels = [level(5.0), 1.0, level(2.5), level(25.0), 1.0, 0.0];
         let fused = weight(LossWeightKind::FusedSnr, 0.8);
-        // Frames of one token or of several: the same.
+        // The frame stack does not change the weights.
         for frame_stack in [1, 3] {
             let spec = TokenSpec::new(&[0, 1], frame_stack);
             let of = |objective| fused.of_window(&levels, &spec, SCHEDULE, objective);
@@ -159,8 +165,8 @@ mod tests {
     }
 
     #[test]
-    fn a_clean_past_gives_full_weight_however_noisy_the_slot() {
-        // C stays 1 along a clean past; told is the decay, and the x0 weight 5 (d + (1 - d) S) is 5 for d = 1.
+    fn after_a_clean_past_pure_noise_weighs_the_clip_times_the_decay() {
+        // Along a clean past C stays 1. The x0 weight of pure noise is then 5 (d + (1 - d) 0) = 5 d.
         let levels = [0.0, 0.0, 0.0, 1.0];
         for decay in [0.9, 1.0] {
             let fused = weight(LossWeightKind::FusedSnr, decay);
@@ -171,7 +177,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn without_a_past_fused_is_min_snr(levels in prop::collection::vec(0.0f32..=1.0, 8), decay in 0.0f32..1.0) {
+        fn without_a_past_fused_snr_equals_min_snr(levels in prop::collection::vec(0.0f32..=1.0, 8), decay in 0.0f32..1.0) {
             let spec = TokenSpec::new(&[0, 1], 2);
             for objective in OBJECTIVES {
                 let of = |kind, decay| weight(kind, decay).of_window(&levels, &spec, SCHEDULE, objective);
@@ -182,9 +188,8 @@ mod tests {
             }
         }
 
-        /// A cleaner past never makes a noise group's x0 error count less.
         #[test]
-        fn a_cleaner_past_counts_more(past in 0.0f32..1.0, cleaner in 0.0f32..1.0, own in 0.01f32..=1.0, decay in 0.0f32..1.0) {
+        fn a_cleaner_past_never_lowers_the_weight_of_an_x0_error(past in 0.0f32..1.0, cleaner in 0.0f32..1.0, own in 0.01f32..=1.0, decay in 0.0f32..1.0) {
             let fused = weight(LossWeightKind::FusedSnr, decay);
             let of = |past: f32| fused.of_window(&[past, own], &TokenSpec::new(&[0], 1), SCHEDULE, ObjectiveKind::X0)[1];
             prop_assert!(of(past * cleaner) >= of(past) - 1e-5);

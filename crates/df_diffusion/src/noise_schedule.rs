@@ -1,4 +1,4 @@
-//! Noise level to signal and noise amplitude, variance preserving: `x = alpha x0 + sigma noise`, `alpha^2 + sigma^2 = 1`.
+//! Noise schedules: from level to amplitudes of signal and noise.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,62 +6,70 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoiseScheduleKind {
-    /// `alpha = cos(pi/2 s)`.
+    /// `alpha = cos(pi/2 s)` (Nichol and Dhariwal 2021).
     Cosine,
-    /// Linear beta.
+    /// Linear `beta` (Ho et al. 2020).
     Linear,
-    /// A sigmoid in `alpha^2`.
+    /// A sigmoid in `alpha^2` (Jabri et al. 2022).
     Sigmoid,
 }
 
-/// A schedule over continuous levels: level 0 is exactly clean (alpha 1), level 1 exactly pure noise (alpha 0).
+/// A variance-preserving schedule: `x = alpha x0 + sigma noise` with `alpha^2 + sigma^2 = 1`.
+///
+/// `alpha^2` is `alpha_bar_k` of Chen et al. 2024, and the level `s` is `k / K`, continuous in [0, 1]. Level 0 is
+/// exactly clean (alpha 1), level 1 exactly pure noise (alpha 0).
 ///
 /// - cosine: `alpha = cos(pi/2 s)` (Nichol and Dhariwal 2021, eq. 17, without the offset)
 /// - linear: `alpha^2` falls like `exp(-integral of beta)` with beta linear from 0.1 to 20 (Ho et al. 2020 in the
 ///   continuous form of Song et al. 2021, appendix C)
 /// - sigmoid: `alpha^2` is a sigmoid from +3 to -3, rescaled to [0, 1] (Jabri et al. 2022, algorithm 1, tau 1)
 ///
-/// The latter two are shifted and scaled in `alpha^2` by their end values, so that all three meet 0 and 1 exactly.
+/// The latter two are shifted and scaled in `alpha^2` by their end values, so that they meet 0 and 1 exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoiseSchedule(pub NoiseScheduleKind);
 
-/// Ends of the linear schedule's beta (Song et al. 2021, appendix C).
+/// Ends of the linear schedule's beta, per unit of level (Song et al. 2021, appendix C).
 const BETA: (f64, f64) = (0.1, 20.0);
-/// Ends of the sigmoid schedule (Jabri et al. 2022).
+/// The sigmoid runs from this argument to its negative (Jabri et al. 2022, algorithm 1: start -3, end 3).
 const SIGMOID_END: f64 = 3.0;
 
-/// A schedule that remembers its last answers: the frames of a token mostly have the same few levels, and a sine costs more than
-/// all else that is done with one.
+/// A schedule that caches its last results.
+///
+/// The frames of a token have few different levels, and a sine costs more than everything else that is done with a
+/// level.
+#[derive(Clone, Debug)]
 pub struct RecentLevels {
     schedule: NoiseSchedule,
-    known: [(f32, (f32, f32)); RECENT],
+    /// Levels with their results.
+    cached: [(f32, (f32, f32)); RECENT],
     next: usize,
 }
 
-/// More than most contracts have modalities.
+/// Cached levels: more than most contracts have modalities.
 const RECENT: usize = 4;
 
 impl RecentLevels {
+    /// An empty cache of `schedule`.
     pub fn new(schedule: NoiseSchedule) -> Self {
-        Self { schedule, known: [(0.0, schedule.alpha_sigma(0.0)); RECENT], next: 0 }
+        Self { schedule, cached: [(0.0, schedule.alpha_sigma(0.0)); RECENT], next: 0 }
     }
 
-    /// As [`NoiseSchedule::alpha_sigma`].
+    /// `(alpha, sigma)` at a level in [0, 1]: the result of [`NoiseSchedule::alpha_sigma`].
     pub fn alpha_sigma(&mut self, level: f32) -> (f32, f32) {
-        if let Some((_, answer)) = self.known.iter().find(|(known, _)| *known == level) {
-            return *answer;
+        if let Some((_, result)) = self.cached.iter().find(|(cached, _)| *cached == level) {
+            return *result;
         }
-        let answer = self.schedule.alpha_sigma(level);
-        self.known[self.next] = (level, answer);
+        let result = self.schedule.alpha_sigma(level);
+        self.cached[self.next] = (level, result);
         self.next = (self.next + 1) % RECENT;
-        answer
+        result
     }
 }
 
 impl NoiseSchedule {
-    /// `(alpha, sigma)` at a level in [0, 1].
+    /// `(alpha, sigma)` at a level in [0, 1]; levels outside are clamped.
     pub fn alpha_sigma(self, level: f32) -> (f32, f32) {
-        // Exact at the ends: a known token must pass through untouched, an unknown one must not leak.
+        // Exact at the ends: a known value must stay as it is, and pure noise must hold nothing of the value.
         if level <= 0.0 {
             return (1.0, 0.0);
         }
@@ -86,11 +94,12 @@ impl NoiseSchedule {
         (alpha as f32, sigma as f32)
     }
 
-    /// The level at which noise and signal stand in the ratio `std = sigma / alpha`: that of a measurement with normal
-    /// noise of this deviation, in normalised units. By bisection: exact to the resolution of f32.
+    /// The level with `sigma / alpha = std`: that of a measurement with normal noise of this standard deviation.
+    ///
+    /// `std`: in normalised units, at least 0; infinity gives 1. Bisection, to a resolution of 2^-24.
     pub fn level_of(self, std: f32) -> f32 {
         let (mut low, mut high) = (0.0f32, 1.0f32);
-        // 24 bits of a level in [0, 1].
+        // 24 halvings: the precision of f32.
         for _ in 0..24 {
             let middle = 0.5 * (low + high);
             let (alpha, sigma) = self.alpha_sigma(middle);
@@ -113,9 +122,9 @@ mod tests {
     const KINDS: [NoiseScheduleKind; 3] =
         [NoiseScheduleKind::Cosine, NoiseScheduleKind::Linear, NoiseScheduleKind::Sigmoid];
 
-    /// Eight levels, more than are remembered, in an order that meets each again while it is and when it no longer is.
     #[test]
-    fn remembered_answers_are_those_of_the_schedule() {
+    fn cached_results_equal_those_of_the_schedule() {
+        // Eight levels, more than are cached. The order meets each while it is cached and after it was replaced.
         let schedule = NoiseSchedule(NoiseScheduleKind::Sigmoid);
         let mut recent = RecentLevels::new(schedule);
         for i in 0..100_u32 {
@@ -125,18 +134,19 @@ mod tests {
     }
 
     #[test]
-    fn ends_are_exact() {
+    fn level_zero_is_exactly_clean_and_level_one_exactly_noise() {
         for schedule in KINDS.map(NoiseSchedule) {
             assert_eq!(schedule.alpha_sigma(0.0), (1.0, 0.0));
             assert_eq!(schedule.alpha_sigma(1.0), (0.0, 1.0));
-            // Continuous there, too: no jump between the end and its neighbour.
+            // Continuous at the ends: no step between an end and its neighbour.
             assert!(schedule.alpha_sigma(1e-4).0 > 0.999 && schedule.alpha_sigma(0.9999).0 < 0.05, "{schedule:?}");
         }
     }
 
     #[test]
-    fn a_measurement_has_the_level_of_its_noise() {
-        // Cosine: sigma / alpha = tan(pi/2 s), so a deviation of 1 is level 1/2 and one of tan(pi/8) level 1/4.
+    fn a_measurement_has_the_level_whose_noise_ratio_is_its_deviation() {
+        // Cosine: sigma / alpha = tan(pi/2 s), so a standard deviation of 1 is level 1/2, and one of tan(pi/8) level
+        // 1/4.
         let cosine = NoiseSchedule(NoiseScheduleKind::Cosine);
         assert!((cosine.level_of(1.0) - 0.5).abs() < 1e-6);
         assert!((cosine.level_of((std::f32::consts::PI / 8.0).tan()) - 0.25).abs() < 1e-6);
@@ -147,7 +157,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn variance_is_preserved_and_signal_falls(level in 0.0f32..1.0, step in 1e-3f32..0.5) {
+        fn variance_is_preserved_and_the_signal_falls_with_the_level(level in 0.0f32..1.0, step in 1e-3f32..0.5) {
             for schedule in KINDS.map(NoiseSchedule) {
                 let (alpha, sigma) = schedule.alpha_sigma(level);
                 prop_assert!((alpha * alpha + sigma * sigma - 1.0).abs() < 1e-5);

@@ -1,4 +1,4 @@
-//! What the network predicts, and the exact conversions between the three choices.
+//! Objectives: what the network predicts, and its conversion to the clean value.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,19 +10,21 @@ pub enum ObjectiveKind {
     X0,
     /// The noise.
     Noise,
-    /// `v = alpha noise - sigma x0`.
+    /// `v = alpha noise - sigma x0` (Salimans and Ho 2022).
     V,
 }
 
-/// The prediction target: the clean value `x0`, the `noise`, or `v = alpha noise - sigma x0` (Salimans and Ho 2022).
+/// The target of the prediction: the clean value `x0`, the `noise`, or `v = alpha noise - sigma x0` (Salimans and Ho
+/// 2022, section 4). Each of them determines the clean value at levels below 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Objective(pub ObjectiveKind);
 
-/// Below this signal amplitude a noise prediction says nothing about x0; the division is bounded by it.
+/// Minimum divisor in the conversion of a noise prediction. Below this amplitude of the signal, the noise determines x0
+/// to no useful precision.
 const MIN_ALPHA: f32 = 1e-3;
 
 impl Objective {
-    /// The target for one value.
+    /// The target of one value `x0` at a level with these amplitudes.
     pub fn target(self, x0: f32, noise: f32, alpha: f32, sigma: f32) -> f32 {
         match self.0 {
             ObjectiveKind::X0 => x0,
@@ -31,10 +33,10 @@ impl Objective {
         }
     }
 
-    /// The clean value as `a x + b prediction`: the pair `(a, b)`.
+    /// The pair `(a, b)` with which the clean value is `a x + b prediction`.
     ///
-    /// From `x = alpha x0 + sigma noise` with `alpha^2 + sigma^2 = 1`: v gives `alpha x - sigma v`, noise gives
-    /// `(x - sigma noise) / alpha` (alpha is bounded below by 0.001 there).
+    /// From `x = alpha x0 + sigma noise` with `alpha^2 + sigma^2 = 1`: `x0 = alpha x - sigma v`, and
+    /// `x0 = (x - sigma noise) / alpha`. There alpha is at least 0.001.
     pub fn x0_coefficients(self, alpha: f32, sigma: f32) -> (f32, f32) {
         match self.0 {
             ObjectiveKind::X0 => (0.0, 1.0),
@@ -53,16 +55,15 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// x0 -> target -> x0 for every objective: an identity wherever the level leaves a signal.
         #[test]
-        fn conversions_invert_each_other(x0 in -3.0f32..3.0, noise in -3.0f32..3.0, angle in 0.0f32..1.55) {
+        fn every_objective_converts_its_target_back_to_the_clean_value(x0 in -3.0f32..3.0, noise in -3.0f32..3.0, angle in 0.0f32..1.55) {
             let (alpha, sigma) = (angle.cos(), angle.sin());
             let x = alpha * x0 + sigma * noise;
             for kind in [ObjectiveKind::X0, ObjectiveKind::Noise, ObjectiveKind::V] {
                 let objective = Objective(kind);
                 let (a, b) = objective.x0_coefficients(alpha, sigma);
                 let back = a * x + b * objective.target(x0, noise, alpha, sigma);
-                // f32 rounding of x, enlarged by the division by alpha (>= 0.02 here).
+                // Rounding of x to f32, multiplied by the division by alpha, which is at least 0.02 here.
                 prop_assert!((back - x0).abs() < 1e-6 * (1.0 + 4.0 / alpha) * 3.0, "{kind:?}: {back} is not {x0}");
             }
         }

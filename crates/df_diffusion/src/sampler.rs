@@ -1,32 +1,37 @@
-//! Sampling: from noise down the rows of a schedule, one network evaluation a row; what is known stays.
+//! Sampling: from noise down the rows of a scheduling matrix, one network evaluation per row.
 
-use super::{ConditioningMask, Levels, SchedulingMatrix, Solver, Tokens};
+use crate::{ConditioningMask, Levels, SchedulingMatrix, Solver, Tokens};
 
-/// One denoising step that is about to be taken.
-pub struct Step<'a> {
+/// One denoising step before its network evaluation.
+#[derive(Clone, Copy, Debug)]
+pub struct DenoisingStep<'a> {
+    /// The noisy tokens, `[batch, token, channel]`.
     pub x: &'a Tokens,
+    /// Their levels, `[batch, token, noise_group]`.
     pub levels: &'a Levels,
-    /// Row of the matrix that `levels` stands for.
+    /// Row of the scheduling matrix that the sampled noise groups are at.
     pub row: usize,
 }
 
-/// How far sampling came.
+/// How far sampling got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sampled {
-    /// Network evaluations spent.
+    /// Network evaluations.
     pub denoising_steps: usize,
-    /// Rows of the matrix that were left out because `predict` gave up.
+    /// Denoising steps that were skipped because `predict` returned `None`.
     pub skipped: usize,
 }
 
-/// Takes `x` down the rows of `matrix`.
+/// Denoises the sampled noise groups of `x` down the rows of `matrix`; conditioned ones stay unchanged, bit for bit.
 ///
-/// - `x`: `[batch, token, channel]`; what is sampled stands at the levels of row 0.
-/// - `matrix`: one column per token, or for the last tokens only; what is sampled in tokens before those follows the first
-///   column.
-/// - `predict` gives the clean tokens of a step, or `None` to stop here: then the sampled noise groups become the clean tokens that
-///   were predicted last (a step to level 0 in one go), or stay where they are if there are none.
-/// - `noise` fills its argument with fresh noise; called only by stochastic solvers.
+/// - `x`: `[batch, token, channel]`; its sampled noise groups are at the levels of row 0.
+/// - `known`: the conditioning mask, already applied to `x`.
+/// - `matrix`: one column per token, or only for the last tokens. Tokens before them follow the first column.
+/// - `noise`: fills its argument, `[batch, token, channel]`, with standard normal noise; called by stochastic solvers
+///   only.
+/// - `predict`: the clean tokens of a step, `[batch, token, channel]`, or `None` to stop here. Then the sampled noise
+///   groups take the clean tokens of the step before, which moves them to level 0 at once. In the first step they stay
+///   as they are.
 ///
 /// # Errors
 /// Those of `predict`.
@@ -36,16 +41,16 @@ pub fn sample<E>(
     matrix: &SchedulingMatrix,
     solver: &mut Solver,
     noise: &mut dyn FnMut(&mut Tokens),
-    predict: &mut dyn FnMut(Step) -> Result<Option<Tokens>, E>,
+    predict: &mut dyn FnMut(DenoisingStep) -> Result<Option<Tokens>, E>,
 ) -> Result<Sampled, E> {
     let mut fresh = solver.is_stochastic().then(|| Tokens::zeros(x.batch, x.tokens, x.channels));
-    let mut newest: Option<Tokens> = None;
+    let mut last_clean: Option<Tokens> = None;
     let mut from = known.levels(&row(matrix, 0, x.tokens));
     for step in 0..matrix.steps() {
-        let Some(clean) = predict(Step { x, levels: &from, row: step })? else {
-            if let Some(clean) = &newest {
-                let done = known.levels(&vec![0.0; x.tokens]);
-                solver.jump(x, clean, &from, &done);
+        let Some(clean) = predict(DenoisingStep { x, levels: &from, row: step })? else {
+            if let Some(clean) = &last_clean {
+                let all_clean = known.levels(&vec![0.0; x.tokens]);
+                solver.to_clean(x, clean, &from, &all_clean);
             }
             return Ok(Sampled { denoising_steps: step, skipped: matrix.steps() - step });
         };
@@ -55,11 +60,12 @@ pub fn sample<E>(
         }
         solver.step(x, &clean, &from, &to, fresh.as_ref());
         from = to;
-        newest = Some(clean);
+        last_clean = Some(clean);
     }
     Ok(Sampled { denoising_steps: matrix.steps(), skipped: 0 })
 }
 
+/// Row `row` of the matrix, extended to `tokens` tokens by its first column.
 fn row(matrix: &SchedulingMatrix, row: usize, tokens: usize) -> Vec<f32> {
     let levels = matrix.row(row);
     let before = tokens - levels.len();

@@ -1,8 +1,8 @@
-//! One denoising step: from one noise level to a lower one, per token and noise group, given the predicted clean tokens.
+//! Solvers: the update of noisy tokens from one level to a lower one, given the predicted clean tokens.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Levels, NoiseSchedule, TokenSpec, Tokens};
+use crate::{Levels, NoiseSchedule, TokenSpec, Tokens};
 
 /// Which update takes tokens from one level to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,22 +10,22 @@ use super::{Levels, NoiseSchedule, TokenSpec, Tokens};
 pub enum SolverKind {
     /// DDIM (Song et al. 2021, "Denoising Diffusion Implicit Models", eq. 12 and 16).
     Ddim,
-    /// DPM-Solver++(2M) (Lu et al. 2022, algorithm 2): second order from the previous prediction, deterministic. First
-    /// order where there is none, and at the infinite ends of the log-SNR.
+    /// DPM-Solver++(2M) (Lu et al. 2022, "DPM-Solver++", algorithm 2): deterministic, second order by the previous
+    /// prediction. It is first order in the first step and at the levels 0 and 1, where the log-SNR is infinite.
     DpmSolver,
 }
 
-/// A solver's settings.
+/// What a [`Solver`] does.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SolverConfig {
     /// The update.
     pub kind: SolverKind,
-    /// Fresh noise of DDIM: 0 is deterministic, 1 is as much as ancestral sampling. DPM-Solver ignores it.
+    /// Fresh noise of DDIM, at least 0: 0 is deterministic, 1 is ancestral sampling. DPM-Solver++ ignores it.
     pub eta: f32,
 }
 
 impl SolverConfig {
-    /// DDIM with so much fresh noise.
+    /// DDIM with fresh noise `eta`.
     pub const fn ddim(eta: f32) -> Self {
         Self { kind: SolverKind::Ddim, eta }
     }
@@ -36,7 +36,9 @@ impl SolverConfig {
     }
 }
 
-/// Steps tokens from level to level. Remembers the previous prediction of each noise group (second order).
+/// Moves tokens from level to level, noise group by noise group.
+///
+/// DPM-Solver++ keeps the previous prediction of each noise group, so a solver serves one sampling run.
 #[derive(Clone, Debug)]
 pub struct Solver {
     config: SolverConfig,
@@ -48,7 +50,7 @@ pub struct Solver {
 #[derive(Clone, Debug)]
 struct Previous {
     x0: Tokens,
-    /// The level at which `x0` was predicted, per batch, token and noise group; not a number: none yet.
+    /// The levels at which `x0` was predicted, `[batch, token, noise_group]`; NaN: no prediction yet.
     levels: Levels,
 }
 
@@ -62,19 +64,21 @@ struct Coefficients {
 }
 
 impl Solver {
+    /// A solver for tokens of `spec`, without a previous prediction.
     pub fn new(config: SolverConfig, schedule: NoiseSchedule, spec: &TokenSpec) -> Self {
         Self { config, schedule, noise_group_of_channel: spec.noise_group_of_channel.clone(), previous: None }
     }
 
-    /// Whether [`Solver::step`] reads its noise.
+    /// True if [`Solver::step`] uses its noise.
     pub fn is_stochastic(&self) -> bool {
         self.config.kind == SolverKind::Ddim && self.config.eta > 0.0
     }
 
-    /// Moves `x` from levels `from` to levels `to`; a noise group whose level does not change is untouched, bit for bit.
+    /// Moves the noise groups of `x` whose level falls from `from` to `to`; the others stay unchanged, bit for bit.
     ///
-    /// `x0`: the predicted clean tokens at `from`. `noise`: standard normal, same shape; needed where
-    /// [`Solver::is_stochastic`]. A noise group whose level rises is not for this function: see [`Solver::raise`].
+    /// `x`, `x0`, `noise`: `[batch, token, channel]`; `from`, `to`: `[batch, token, noise_group]`. `x0` are the clean
+    /// tokens predicted at `from`. `noise` is standard normal and required if [`Solver::is_stochastic`].
+    /// [`Solver::renoise`] raises levels.
     pub fn step(&mut self, x: &mut Tokens, x0: &Tokens, from: &Levels, to: &Levels, noise: Option<&Tokens>) {
         if self.config.kind == SolverKind::DpmSolver && self.previous.is_none() {
             self.previous = Some(Previous {
@@ -83,22 +87,23 @@ impl Solver {
             });
         }
         let mut coefficients = vec![None; from.noise_groups];
-        // By bits: no level before is a NaN, which equals nothing.
-        let mut memo: Option<([u32; 3], Coefficients)> = None;
+        // Keyed by bits: a missing previous level is NaN, which equals nothing.
+        let mut cached: Option<([u32; 3], Coefficients)> = None;
         for batch in 0..x.batch {
             for token in 0..x.tokens {
                 let (from_levels, to_levels) = (from.at(batch, token), to.at(batch, token));
                 for noise_group in 0..from.noise_groups {
                     let (s, r) = (from_levels[noise_group], to_levels[noise_group]);
                     coefficients[noise_group] = (r < s).then(|| {
-                        let before = self.previous.as_ref().map_or(f32::NAN, |p| p.levels.at(batch, token)[noise_group]);
-                        // Neighbouring noise groups mostly share their levels.
+                        let before =
+                            self.previous.as_ref().map_or(f32::NAN, |p| p.levels.at(batch, token)[noise_group]);
+                        // Neighbouring noise groups often share their levels.
                         let key = [s, r, before].map(f32::to_bits);
-                        match memo {
+                        match cached {
                             Some((known_key, known)) if known_key == key => known,
                             _ => {
                                 let fresh = self.coefficients(s, r, before);
-                                memo = Some((key, fresh));
+                                cached = Some((key, fresh));
                                 fresh
                             }
                         }
@@ -131,8 +136,10 @@ impl Solver {
         }
     }
 
-    /// Moves the noise groups whose level falls from `from` to `to` onto the predicted clean tokens: to level 0 in one go.
-    pub fn jump(&self, x: &mut Tokens, x0: &Tokens, from: &Levels, to: &Levels) {
+    /// Sets the noise groups of `x` whose level falls from `from` to `to` to their predicted clean values `x0`.
+    ///
+    /// This moves them to level 0 at once. Shapes as in [`Solver::step`].
+    pub fn to_clean(&self, x: &mut Tokens, x0: &Tokens, from: &Levels, to: &Levels) {
         let noise_groups = from.noise_groups;
         for (i, (of_token, clean)) in x.data.chunks_mut(x.channels).zip(x0.data.chunks(x.channels)).enumerate() {
             for (c, value) in of_token.iter_mut().enumerate() {
@@ -144,9 +151,12 @@ impl Solver {
         }
     }
 
-    /// Raises values of one level to a higher one by the forward process, exactly: with `x = a x0 + s n`,
-    /// `x' = (a'/a) x + sqrt(s'^2 - (a'/a)^2 s^2) noise`. Returns the two factors.
-    pub fn raise(schedule: NoiseSchedule, from: f32, to: f32) -> (f32, f32) {
+    /// The factors `(keep, fresh)` that raise a value from level `from` to a higher level `to` by the forward process.
+    ///
+    /// The result `keep x + fresh noise` has exactly the distribution of level `to`. With `x = a x0 + s n` at `from`,
+    /// and `a'`, `s'` at `to`: `keep = a'/a`, `fresh = sqrt(s'^2 - keep^2 s^2)`. At `from = 1` the value is already
+    /// noise: `(1, 0)`.
+    pub fn renoise(schedule: NoiseSchedule, from: f32, to: f32) -> (f32, f32) {
         let ((a, s), (a_to, s_to)) = (schedule.alpha_sigma(from), schedule.alpha_sigma(to));
         if a <= 0.0 {
             return (1.0, 0.0);
@@ -161,7 +171,7 @@ impl Solver {
         match self.config.kind {
             SolverKind::Ddim => {
                 let eta = self.config.eta;
-                // eq. 16: the noise of ancestral sampling, scaled by eta; and what is left for the direction to x.
+                // Eq. 16: the noise of ancestral sampling times eta. The rest of sigma_r^2 is along the direction to x.
                 let fresh = eta * ratio * (1.0 - (alpha_s / alpha_r).powi(2)).max(0.0).sqrt();
                 let along = (sigma_r * sigma_r - fresh * fresh).max(0.0).sqrt() / sigma_s;
                 Coefficients { on_x: along, on_x0: alpha_r - alpha_s * along, on_previous: 0.0, on_noise: fresh }
@@ -174,8 +184,8 @@ impl Solver {
                 let h_before = log_snr(alpha_s, sigma_s) - log_snr(alpha_b, sigma_b);
                 // 1 / (2 r) of the paper, r = h_before / h.
                 let extrapolation = h / (2.0 * h_before);
-                // A token that begins between two rows comes to the next by a step as short as may be, while its neighbours go a whole
-                // one: what its prediction changed by meanwhile must not be carried far. Even rows stay below ln 2 / (2 ln 1.5) = 0.86.
+                // At most 1: a token with a start level between two rows takes a very short first step, which would
+                // extrapolate its prediction far. Steps between even rows stay below ln 2 / (2 ln 1.5) = 0.86.
                 let extrapolation =
                     if extrapolation.is_finite() && h_before > 0.0 { extrapolation.min(1.0) } else { 0.0 };
                 Coefficients {
@@ -206,9 +216,8 @@ mod tests {
     }
 
     proptest! {
-        /// With the true x0 given, a deterministic step lands exactly on the forward process at the lower level.
         #[test]
-        fn a_step_with_the_true_x0_stays_on_the_ray(x0 in -2.0f32..2.0, n in -2.0f32..2.0, s in 0.05f32..1.0, part in 0.0f32..0.95) {
+        fn a_deterministic_step_with_the_true_x0_follows_the_forward_process(x0 in -2.0f32..2.0, n in -2.0f32..2.0, s in 0.05f32..1.0, part in 0.0f32..0.95) {
             let r = s * part;
             let ((a_s, s_s), (a_r, s_r)) = (SCHEDULE.alpha_sigma(s), SCHEDULE.alpha_sigma(r));
             for kind in [SolverConfig::ddim(0.0), SolverConfig::dpm_solver()] {
@@ -218,11 +227,10 @@ mod tests {
             }
         }
 
-        /// Raising keeps the forward process: signal a' x0, noise variance s'^2.
         #[test]
-        fn raising_is_exact(from in 0.0f32..0.95, step in 0.0f32..0.05) {
+        fn renoising_gives_the_signal_and_the_noise_variance_of_the_higher_level(from in 0.0f32..0.95, step in 0.0f32..0.05) {
             let to = from + step;
-            let (keep, fresh) = Solver::raise(SCHEDULE, from, to);
+            let (keep, fresh) = Solver::renoise(SCHEDULE, from, to);
             let ((a, s), (a_to, s_to)) = (SCHEDULE.alpha_sigma(from), SCHEDULE.alpha_sigma(to));
             prop_assert!((keep * a - a_to).abs() < 1e-5);
             prop_assert!(((keep * s).powi(2) + fresh * fresh - s_to * s_to).abs() < 1e-5);
@@ -238,9 +246,9 @@ mod tests {
         }
     }
 
-    /// Predictions that differ by 0.1 move a step by no more than that part of it which is theirs, however short the step before.
     #[test]
-    fn a_short_step_is_not_extrapolated_far() {
+    fn a_short_step_before_does_not_extrapolate_a_prediction_far() {
+        // The predictions differ by 0.1, so second and first order differ by less, however short the step before is.
         for short in [1e-6, 1e-4, 1e-2] {
             let solved = |kind| {
                 let mut solver = Solver::new(kind, SCHEDULE, &TokenSpec::new(&[0], 1));
@@ -255,13 +263,13 @@ mod tests {
     }
 
     #[test]
-    fn eta_one_draws_from_the_forward_posterior() {
+    fn ddim_with_eta_one_draws_from_the_posterior_of_the_forward_process() {
         // Ancestral sampling: Var[x_r | x_s, x0] = sigma_r^2 / sigma_s^2 (1 - alpha_s^2 / alpha_r^2).
         let solver = Solver::new(SolverConfig::ddim(1.0), SCHEDULE, &TokenSpec::new(&[0], 1));
         let ((a_s, s_s), (a_r, s_r)) = (SCHEDULE.alpha_sigma(0.6), SCHEDULE.alpha_sigma(0.3));
         let c = solver.coefficients(0.6, 0.3, f32::NAN);
         assert!((c.on_noise.powi(2) - (s_r / s_s).powi(2) * (1.0 - (a_s / a_r).powi(2))).abs() < 1e-6);
-        // And the total variance at level r is sigma_r^2: (on_x s_s)^2 + on_noise^2.
+        // The total variance at level r is sigma_r^2: (on_x s_s)^2 + on_noise^2.
         assert!(((c.on_x * s_s).powi(2) + c.on_noise.powi(2) - s_r * s_r).abs() < 1e-6);
     }
 }

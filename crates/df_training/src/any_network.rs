@@ -50,14 +50,6 @@ impl AnyNetwork {
         }
     }
 
-    /// Whether clean values are inputs a second time, see [`ConditioningFeatures`].
-    pub(crate) fn conditions_on_clean_values(&self) -> bool {
-        match self {
-            Self::Native(network) => network.condition_on_clean_values,
-            Self::Reference(_) => false,
-        }
-    }
-
     /// The level that the network is conditioned on, per noise group; `None`: its own.
     pub(crate) fn network_levels(&self, levels: &Levels) -> Option<Levels> {
         match self {

@@ -13,7 +13,7 @@ use crate::TrainerConfig;
 use df_engine::{ConditioningFeatures, ModelConfig};
 use df_diffusion::NoiseLevelSamplerConfig;
 use crate::TrainingConfig;
-use df_diffusion::noise_level_sampler::{self, ConditioningSpec};
+use df_diffusion::{ConditioningSpec, NoiseLevelSampler};
 use df_diffusion::{Levels, LossWeight, NoiseSchedule, Objective, RecentLevels, TokenSpec, Tokens};
 use df_core::{Layout, Normaliser};
 
@@ -101,7 +101,7 @@ impl BatchMaker {
     ///
     /// A modality that is missing in a frame enters at level 1 and weighs nothing.
     pub fn batch(&self, dataset: &Dataset, step: u64, positions: Range<u64>) -> Batch {
-        let cut = noise_level_sampler::sample_length(&self.mix, self.tokens, &mut generator(self.seed, RngStream::Length, step));
+        let cut = NoiseLevelSampler::new(&self.mix, &self.asked, &self.spec).sample_length(self.tokens, &mut generator(self.seed, RngStream::Length, step));
         self.noisy(dataset, cut.unwrap_or(self.tokens), positions, RngStream::Window)
     }
 
@@ -150,7 +150,7 @@ impl BatchMaker {
     fn noisy_window(&self, frames: &[(&[f32], &[u8])], row: Row, rng: &mut ChaCha8Rng) -> f64 {
         let (modalities, channels) = (self.spec.modalities, self.spec.channels() / self.spec.frame_stack);
         let tokens = row.levels.len() / self.spec.noise_groups();
-        row.levels.copy_from_slice(&noise_level_sampler::levels(noise_level_sampler::sample_pattern(&self.mix, rng), &self.spec, &self.asked, tokens, rng));
+        row.levels.copy_from_slice(&NoiseLevelSampler::new(&self.mix, &self.asked, &self.spec).sample_levels(tokens, rng));
         for (levels, &(_, present)) in row.levels.chunks_mut(modalities).zip(frames) {
             levels.iter_mut().zip(present).filter(|(_, present)| **present == 0).for_each(|(level, _)| *level = 1.0);
         }

@@ -181,8 +181,8 @@ goal: {topic: goal, type: geometry_msgs/msg/PoseStamped, fields: [pose.position.
         fn new() -> Self {
             let config = Config::parse(CONFIG, Path::new("c.yaml")).unwrap();
             let pose = include_str!("../../sim/definitions/PoseStamped.msg");
-            let bound = bind(&config, &SchemaDefinitions::new([("geometry_msgs/msg/PoseStamped", pose)])).unwrap();
-            let layout = Layout::new(1, bound.modalities(&config));
+            let bound = bind(&config.contract, &SchemaDefinitions::new([("geometry_msgs/msg/PoseStamped", pose)])).unwrap();
+            let layout = Layout::new(1, bound.modalities(&config.contract));
             let (log, entries) = log_channel();
             let channels = layout.frame_channels();
             let normaliser = Normaliser::new(vec![0.0; channels], vec![1.0; channels]);

@@ -125,7 +125,7 @@ action: {topic: u, type: p/msg/Vec, fields: [x], min: [-1], max: [1], safe: [0],
 ";
         let config = Config::parse(text, Path::new("c.yaml")).unwrap();
         let definitions = SchemaDefinitions::new([("p/msg/Vec", "float64 x\nfloat64 y\n")]);
-        let bound = bind(&config, &definitions).unwrap();
+        let bound = bind(&config.contract, &definitions).unwrap();
         let sources = sources(&config, bound.observations);
         let seen: Vec<(&str, Vec<usize>)> =
             sources.iter().map(|s| (s.topic.as_str(), s.groups.iter().map(|g| g.index).collect())).collect();

@@ -4,7 +4,7 @@
 //! the smooth acceleration `a0 = (F - d v) / m`; for each box nearer than the margin one constraint row with normal `n`,
 //! reference acceleration `r = -B n.v - K i (distance - margin)` and regulariser `R = (1 - i) / i / m`, impedance `i` by the
 //! distance; the acceleration that minimises `m/2 |a - a0|^2 + sum 1/(2R) min(0, n.a - r)^2`, whose forces are
-//! `f = max(0, r - n.a) / R`; and `v += h (F - d v + sum f n) / (m + h d)`, `x += h v`. `bench/maze2d/` compares with MuJoCo.
+//! `f = max(0, r - n.a) / R`; and `v += h (F - d v + sum f n) / (m + h d)`, `x += h v`. `benches/maze2d_ros/` compares with MuJoCo.
 
 use std::f64::consts::PI;
 

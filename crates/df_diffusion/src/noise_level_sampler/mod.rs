@@ -1,39 +1,33 @@
-//! Noise levels for training: a mix of patterns, so that one network answers every question that planning asks.
-//!
-//! | pattern | levels |
-//! |---|---|
-//! | `independent`, `shared` | one per token and modality, or one per token (Chen et al. 2024, algorithm 1); half of the windows begin with a clean history |
-//! | `planning` | clean history, then a row of a scheduling matrix; often a committed action and a known future observation |
-//! | `hidden_modality` | `planning`, with one modality at level 1 throughout |
-//! | `variable_length` | any of the others (`planning` if there is none), on windows that are cut to a random length |
-//! | `noisy_history` | `planning`, with one modality of the history noisy, old or silent |
-//! | `queries` | one level for all, or a row of a scheduling matrix; some modalities known throughout, in a range, or outside of one |
+//! The noise level sampler: shares of patterns, and the draw of lengths and levels of training windows.
 
-mod window;
+mod patterns;
 
 use rand::{Rng, RngExt};
-
-use self::window::Window;
-use super::TokenSpec;
 use serde::{Deserialize, Serialize};
 
-/// Shares of the training windows that get each pattern of noise levels (`diffusion::mix`); one that is left out is 0.
+use self::patterns::WindowLevels;
+use crate::TokenSpec;
+
+/// Shares of the training windows that get each pattern of noise levels; see [`NoiseLevelSampler`].
+///
+/// An omitted share is 0. The shares sum to 1.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NoiseLevelSamplerConfig {
-    /// A level of its own per token and modality.
+    /// One level per token and modality.
     pub independent: f64,
-    /// A level of its own per token, which all modalities share: the paper's pattern.
+    /// One level per token, shared by its modalities: the pattern of Chen et al. 2024.
     pub shared: f64,
-    /// What planning uses: clean history, a row of a scheduling matrix, sometimes known future observations.
+    /// The levels that planning uses: clean history, then a row of a scheduling matrix, sometimes known future
+    /// observations.
     pub planning: f64,
     /// As `planning`, with one modality at level 1 throughout.
     pub hidden_modality: f64,
-    /// Any of the others by their shares (`planning` if there is none), on windows that are cut to a random length.
+    /// Any of the others by their shares (`planning` if they are 0), on windows that are cut to a random length.
     pub variable_length: f64,
-    /// As `planning`, with one modality of the history noisy, old or silent.
+    /// As `planning`, with one modality of the history noisy or silent.
     pub noisy_history: f64,
-    /// Some modalities known throughout, in a range, or outside of one; the rest is conditioning for.
+    /// Some modalities are known throughout, in a range, or outside of one; the rest is sampled or left out.
     #[serde(alias = "questions")]
     pub queries: f64,
 }
@@ -51,21 +45,21 @@ impl NoiseLevelSamplerConfig {
             ("queries", self.queries),
         ]
     }
-
 }
 
-/// What planning asks of the network, and training shows.
+/// What planning conditions on, beside the history's observations and the committed action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConditioningSpec {
-    /// The modality of the goal, which planning may take as known in the future, and, where it has one, that of its rate.
+    /// The modalities that planning may take as known in the future: the goal's modality and, where it has one, that of
+    /// its rate. Empty without a goal.
     pub goal: Vec<usize>,
     /// Whether the history's actions are known.
     pub history_actions: bool,
 }
 
-/// How the levels of one window are drawn; `variable_length` is any of these on a window that [`sample_length`] shortens.
+/// How the levels of one window are drawn; see the table of [`NoiseLevelSampler`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pattern {
+enum Pattern {
     Independent,
     Shared,
     Planning,
@@ -74,45 +68,84 @@ pub enum Pattern {
     Queries,
 }
 
-/// The length in tokens to which the windows of a batch are cut, in the share `variable_length` of the batches.
+/// Draws lengths and noise levels of training windows from a mix of patterns.
 ///
-/// The tail is not there, rather than noise: a shorter sequence is just that when planning, and a network that attends
-/// to everything must not learn to expect more. All windows of a batch share the length, since they are one tensor.
-pub fn sample_length(mix: &NoiseLevelSamplerConfig, window: usize, rng: &mut impl Rng) -> Option<usize> {
-    (window > 2 && rng.random_bool(mix.variable_length)).then(|| rng.random_range(2..window))
+/// Diffusion forcing trains with an independent level `k_t` per token (Chen et al. 2024, algorithm 1). Planning uses
+/// only some combinations of levels. The sampler draws those more often, so that one network serves every query.
+///
+/// | pattern | levels |
+/// |---|---|
+/// | `independent` | one per token and modality; half of the windows begin with a clean history |
+/// | `shared` | one per token, for all of its modalities; half of the windows begin with a clean history |
+/// | `planning` | clean history, row of a scheduling matrix; often a committed action and a known future observation |
+/// | `hidden_modality` | `planning`, with one modality at level 1 throughout |
+/// | `noisy_history` | `planning`, with one modality of the history at a higher level, or at level 1 |
+/// | `queries` | one level, or a row of a scheduling matrix; some modalities known throughout, in or outside a range |
+/// | `variable_length` | any of the others (`planning` if their shares are 0), on windows cut to a random length |
+///
+/// The same state of the generator gives the same draws.
+#[derive(Clone, Copy, Debug)]
+pub struct NoiseLevelSampler<'a> {
+    config: &'a NoiseLevelSamplerConfig,
+    conditioning: &'a ConditioningSpec,
+    spec: &'a TokenSpec,
 }
 
-/// The pattern of a window, by the shares of the mix beside `variable_length`.
-pub fn sample_pattern(mix: &NoiseLevelSamplerConfig, rng: &mut impl Rng) -> Pattern {
-    let shares = [
-        (Pattern::Independent, mix.independent),
-        (Pattern::Shared, mix.shared),
-        (Pattern::HiddenModality, mix.hidden_modality),
-        (Pattern::NoisyHistory, mix.noisy_history),
-        (Pattern::Queries, mix.queries),
-    ];
-    let mut left = rng.random::<f64>() * (1.0 - mix.variable_length);
-    for (pattern, share) in shares {
-        if left < share {
-            return pattern;
+impl<'a> NoiseLevelSampler<'a> {
+    /// A sampler for windows of tokens of `spec`.
+    ///
+    /// The shares of `config` lie in [0, 1] and sum to at most 1; `conditioning.goal` holds modalities of `spec`.
+    pub fn new(config: &'a NoiseLevelSamplerConfig, conditioning: &'a ConditioningSpec, spec: &'a TokenSpec) -> Self {
+        Self { config, conditioning, spec }
+    }
+
+    /// Draws the length, tokens, to which the windows of a batch are cut; `None`: they keep their `window` tokens.
+    ///
+    /// The windows of a batch are one tensor, so they share the length. Cut tokens are absent, not noise: a network
+    /// that attends to all tokens would otherwise learn to expect a tail that short plans do not have.
+    pub fn sample_length(&self, window: usize, rng: &mut impl Rng) -> Option<usize> {
+        (window > 2 && rng.random_bool(self.config.variable_length)).then(|| rng.random_range(2..window))
+    }
+
+    /// Draws a pattern, and with it the levels of one window of `tokens` tokens, `[token, noise_group]`.
+    pub fn sample_levels(&self, tokens: usize, rng: &mut impl Rng) -> Vec<f32> {
+        let pattern = self.sample_pattern(rng);
+        self.levels_of(pattern, tokens, rng)
+    }
+
+    /// Draws a pattern by the shares beside `variable_length`.
+    fn sample_pattern(&self, rng: &mut impl Rng) -> Pattern {
+        let config = self.config;
+        let shares = [
+            (Pattern::Independent, config.independent),
+            (Pattern::Shared, config.shared),
+            (Pattern::HiddenModality, config.hidden_modality),
+            (Pattern::NoisyHistory, config.noisy_history),
+            (Pattern::Queries, config.queries),
+        ];
+        let mut left = rng.random::<f64>() * (1.0 - config.variable_length);
+        for (pattern, share) in shares {
+            if left < share {
+                return pattern;
+            }
+            left -= share;
         }
-        left -= share;
+        Pattern::Planning
     }
-    Pattern::Planning
-}
 
-/// Levels of one window of `tokens` tokens, `[token, noise_group]`.
-pub fn levels(pattern: Pattern, spec: &TokenSpec, conditioning: &ConditioningSpec, tokens: usize, rng: &mut impl Rng) -> Vec<f32> {
-    let mut window = Window::unknown(spec, tokens);
-    match pattern {
-        Pattern::Independent => window.per_token(false, rng),
-        Pattern::Shared => window.per_token(true, rng),
-        Pattern::Planning => window.planning(conditioning, rng),
-        Pattern::HiddenModality => window.hidden_modality(conditioning, rng),
-        Pattern::NoisyHistory => window.noisy_history(conditioning, rng),
-        Pattern::Queries => window.queries(rng),
+    /// Draws levels of one pattern, `[token, noise_group]`.
+    fn levels_of(&self, pattern: Pattern, tokens: usize, rng: &mut impl Rng) -> Vec<f32> {
+        let mut window = WindowLevels::noise(self.spec, tokens);
+        match pattern {
+            Pattern::Independent => window.per_token(false, rng),
+            Pattern::Shared => window.per_token(true, rng),
+            Pattern::Planning => window.planning(self.conditioning, rng),
+            Pattern::HiddenModality => window.hidden_modality(self.conditioning, rng),
+            Pattern::NoisyHistory => window.noisy_history(self.conditioning, rng),
+            Pattern::Queries => window.queries(rng),
+        }
+        window.levels
     }
-    window.levels
 }
 
 #[cfg(test)]
@@ -122,8 +155,8 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     #[test]
-    fn patterns_come_in_their_shares() {
-        let mix = NoiseLevelSamplerConfig {
+    fn each_pattern_is_drawn_in_its_share_of_the_windows() {
+        let config = NoiseLevelSamplerConfig {
             independent: 0.1,
             shared: 0.1,
             planning: 0.2,
@@ -132,17 +165,20 @@ mod tests {
             noisy_history: 0.15,
             queries: 0.2,
         };
+        let conditioning = ConditioningSpec { goal: vec![1], history_actions: true };
+        let spec = TokenSpec::new(&[0, 1], 1);
+        let sampler = NoiseLevelSampler::new(&config, &conditioning, &spec);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let draws = 20_000;
         let mut lengths = std::collections::BTreeMap::new();
         let mut counts = std::collections::HashMap::new();
         for _ in 0..draws {
-            match sample_length(&mix, 6, &mut rng) {
+            match sampler.sample_length(6, &mut rng) {
                 Some(length) => *lengths.entry(length).or_insert(0) += 1,
-                None => *counts.entry(format!("{:?}", sample_pattern(&mix, &mut rng))).or_insert(0) += 1,
+                None => *counts.entry(format!("{:?}", sampler.sample_pattern(&mut rng))).or_insert(0) += 1,
             }
         }
-        // Deviation of a share of 20,000 draws: at most sqrt(0.2 * 0.8 / 20000) = 0.003.
+        // Standard deviation of a share of 20,000 draws: at most sqrt(0.2 * 0.8 / 20000) = 0.003.
         let near = |count: i32, share: f64| assert!((f64::from(count) / f64::from(draws) - share).abs() < 0.015);
         for (pattern, share) in [
             (Pattern::Independent, 0.1),
@@ -154,13 +190,14 @@ mod tests {
         ] {
             near(counts[&format!("{pattern:?}")], share);
         }
-        // 2, 3, 4 or 5 of 6 tokens are left.
+        // Windows of 6 tokens are cut to 2, 3, 4 or 5.
         assert_eq!(lengths.keys().copied().collect::<Vec<_>>(), [2, 3, 4, 5]);
         lengths.values().for_each(|count| near(*count, 0.05));
     }
 
     #[test]
-    fn every_pattern_gives_levels_of_the_unit_interval_for_every_shape() {
+    fn every_pattern_draws_levels_in_the_unit_interval_for_every_shape() {
+        let config = NoiseLevelSamplerConfig::default();
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         let patterns = [
             Pattern::Independent,
@@ -178,7 +215,8 @@ mod tests {
                 for draw in 0..700 {
                     let tokens = 1 + draw % 7;
                     let conditioning = ConditioningSpec { goal: goal.clone(), history_actions: draw % 2 == 0 };
-                    let levels = levels(pattern, &spec, &conditioning, tokens, &mut rng);
+                    let sampler = NoiseLevelSampler::new(&config, &conditioning, &spec);
+                    let levels = sampler.levels_of(pattern, tokens, &mut rng);
                     assert_eq!(levels.len(), tokens * spec.noise_groups());
                     assert!(levels.iter().all(|l| (0.0..=1.0).contains(l)), "{pattern:?}: {levels:?}");
                 }

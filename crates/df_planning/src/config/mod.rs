@@ -247,7 +247,9 @@ mod tests {
             };
             assert!(names.iter().all(|name| replaced(name).is_ok()), "{}", entry.key);
             let refused = replaced("nonsense").unwrap_err().rule;
-            assert_eq!(refused.matches('`').count(), 2 * (names.len() + 1), "{}: {refused}", entry.key);
+            // serde lists the old name `off` beside `none`.
+            let old_names = usize::from(entry.key == "planner.guidance.gradient");
+            assert_eq!(refused.matches('`').count(), 2 * (names.len() + old_names + 1), "{}: {refused}", entry.key);
             lists += 1;
         }
         assert_eq!(lists, 7);

@@ -130,7 +130,7 @@ impl Conditioning<'_> {
         let noise_group = within * self.layout.modalities.len() + m;
         let channels = self.layout.modalities[m].channels.clone();
         let normalised = channels.zip(values).map(|(c, &value)| self.normaliser.apply(c, value));
-        mask.hold((b, token, noise_group), level, normalised)
+        mask.condition((b, token, noise_group), level, normalised)
     }
 }
 
@@ -147,7 +147,7 @@ mod tests {
         let schedule = NoiseSchedule(NoiseScheduleKind::Cosine);
         let conditioning =
             Conditioning { layout: &layout, normaliser: &normaliser, schedule, spec: &spec, history_actions: true };
-        let mut mask = ConditioningMask::nothing(2, 4, &spec);
+        let mut mask = ConditioningMask::unconditioned(2, 4, &spec);
         // Two frames a token. Of 3..7 after frame 2 every third: 5, and 8, which is beyond the end. The other sequence: none.
         let frames = [3..7, 0..0];
         let goal = KnownObservation { modality: 1, values: &[5.0], frames: &frames, every: 3 };
@@ -162,7 +162,7 @@ mod tests {
         conditioning.condition_observation(&mut mask, 2, &throughout).unwrap();
         assert_eq!(known(&mask, 1), [2, 3, 4, 5]);
         let mut x = df_diffusion::Tokens::zeros(2, 4, spec.channels());
-        mask.put(&mut x, schedule);
+        mask.apply(&mut x, schedule);
         // (5 - 1) / 2, in the second frame of token 2.
         assert_eq!(x.at_mut(0, 2)[3], 2.0);
     }

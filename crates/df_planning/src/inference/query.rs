@@ -46,7 +46,7 @@ impl GuidedSampler {
         if tokens == 0 || samples == 0 {
             return Ok(vec![Vec::new(); samples]);
         }
-        let mut mask = ConditioningMask::nothing(samples, tokens, self.spec());
+        let mut mask = ConditioningMask::unconditioned(samples, tokens, self.spec());
         let conditioning = self.conditioning(true);
         // The last token may reach beyond the query. Its frames there are neither known nor queried.
         let beyond = Frame::missing(self.layout());

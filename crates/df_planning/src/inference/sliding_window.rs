@@ -64,9 +64,9 @@ impl GuidedSampler {
             let mut part = x.window(begin..end);
             let mut mask = whole.mask.window(begin..end);
             if begin > 0 {
-                mask.hold_sampled(known, &part);
+                mask.condition_sampled(known, &part);
             }
-            mask.put(&mut part, self.schedule());
+            mask.apply(&mut part, self.schedule());
             let (steps, uncertainty_scale) = (config.denoising_steps, config.uncertainty_scale);
             let matrix = SchedulingMatrix::new(whole.matrix, end - begin - known, steps, uncertainty_scale)?;
             let skipped = (begin + known - first) * self.spec().frame_stack;

@@ -92,7 +92,7 @@ impl PlanBuffer {
                 let level = start[k / spec.frame_stack];
                 for c in 0..frame {
                     let noise_group = spec.noise_group_of_channel[from_frame * frame + c];
-                    let (keep, add) = Solver::raise(schedule, levels[noise_group], level);
+                    let (keep, add) = Solver::renoise(schedule, levels[noise_group], level);
                     let value = &mut new[k * frame + c];
                     *value = keep * old[(k + shift) * frame + c] + add * *value;
                 }
@@ -130,7 +130,7 @@ pub fn warm_start(
     for b in 0..sequences {
         for (t, level) in start.iter().enumerate() {
             x.at_mut(b, first + t).copy_from_slice(future.at(b, t));
-            mask.begin((b, first + t), *level);
+            mask.set_start_level((b, first + t), *level);
         }
     }
 }

@@ -58,7 +58,7 @@ impl<'a> Prepared<'a> {
         let history = request.history.frames().len();
         let first = history / stack;
         let conditioning = sampler.conditioning(config.history_actions);
-        let mut mask = ConditioningMask::nothing(batch, first + config.horizon, sampler.spec());
+        let mut mask = ConditioningMask::unconditioned(batch, first + config.horizon, sampler.spec());
         let committed: Option<Vec<f32>> = request.committed.as_ref().map(|c| c.iter().map(|&v| v as f32).collect());
         for b in 0..batch {
             conditioning.condition_history(&mut mask, b, request.history.frames())?;

@@ -39,7 +39,7 @@ pub(super) fn sample_streaming(
         }
         None => pyramid,
     };
-    mask.put(&mut x, schedule);
+    mask.apply(&mut x, schedule);
     let task = SamplingTask {
         mask: &mask,
         matrix: &matrix,
@@ -57,7 +57,7 @@ pub(super) fn sample_streaming(
     let levels = mask.window(future.clone()).levels(&row);
     let buffer = PlanBuffer { x: x.window(future), levels, row, first_ns: prepared.first_ns };
     let mut clean = sample.clean.clone();
-    mask.put(&mut clean, schedule);
+    mask.apply(&mut clean, schedule);
     Ok((Sampled { clean, sample }, buffer))
 }
 

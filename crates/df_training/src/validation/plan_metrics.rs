@@ -65,7 +65,7 @@ impl Validator<'_> {
         let of_window = tokens * spec.channels();
 
         let batch = count * FUTURES;
-        let mut known = ConditioningMask::nothing(batch, tokens, spec);
+        let mut known = ConditioningMask::unconditioned(batch, tokens, spec);
         for b in 0..batch {
             let window = &recorded[b / FUTURES * of_window..][..of_window];
             for t in 0..history {
@@ -75,7 +75,7 @@ impl Validator<'_> {
                     let hidden = noise_group % spec.modalities == ACTION_MODALITY && !self.planner.history_actions;
                     let level = if hidden || values.iter().any(|v| v.is_nan()) { 1.0 } else { 0.0 };
                     let values = values.into_iter().map(|v| if v.is_nan() { 0.0 } else { v });
-                    known.hold((b, t, noise_group), level, values).map_err(|e| TrainError::Backend(e.to_string()))?;
+                    known.condition((b, t, noise_group), level, values).map_err(|e| TrainError::Backend(e.to_string()))?;
                 }
             }
         }
@@ -89,7 +89,7 @@ impl Validator<'_> {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let mut x = Tokens::zeros(batch, tokens, spec.channels());
         x.data.iter_mut().for_each(|value| *value = StandardNormal.sample(&mut rng));
-        known.put(&mut x, maker.schedule);
+        known.apply(&mut x, maker.schedule);
         let network = CpuNetwork::new(&named_tensors(network), self.sizes).map_err(|e| TrainError::Backend(e.to_string()))?;
         let mut denoiser = CpuDenoiser::new(network, maker.features(), maker.objective);
         let mut solver = Solver::new(SolverConfig::ddim(0.0), maker.schedule, spec);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::entry::{Change, Entry, Given, GoalShape, NOT_SET, ParameterError, Source, Target};
 use super::similar::nearest_name;
 use df_core::settings::{ValidationError, Description, Range, Setting, wrong_type};
-use crate::config::{Config, current_key};
+use crate::config::{Config, current_key, current_value};
 use df_planning::description;
 
 /// The name of the goal's parameter.
@@ -127,7 +127,7 @@ impl Parameters {
         let mut settings = Vec::new();
         for (name, given) in changes {
             let entry = self.entries.get(name);
-            let entry = entry.ok_or_else(|| format!("parameter '{name}' cannot be set because it was not declared"))?;
+            let entry = entry.ok_or_else(|| undeclared(name))?;
             if entry.about.fixed {
                 return Err(format!("parameter '{name}' cannot be set because it is read-only"));
             }
@@ -168,6 +168,12 @@ impl Parameters {
     }
 }
 
+/// Why a name that is no parameter's cannot be set, in the words of rclcpp.
+fn undeclared(name: &str) -> String {
+    let renamed = current_key(name).map(|now| format!("; it is now '{now}'")).unwrap_or_default();
+    format!("parameter '{name}' cannot be set because it was not declared{renamed}")
+}
+
 /// The name that a parameter has now; names of version 0.1 are accepted at start for one release.
 fn current_name(name: &str) -> String {
     current_key(name).unwrap_or(name).into()
@@ -184,9 +190,12 @@ fn bounded(about: Description, config: &Config) -> Description {
     }
 }
 
-/// The given value, if it has the type of the present value.
+/// The given value, if it has the type of the present value. An old value of version 0.1 becomes the present one.
 fn typed(name: &str, now: &Setting, given: &Given) -> Result<Setting, ValidationError> {
     let (value, got) = match given {
+        Ok(Setting::Text(text)) if now.type_name() == Setting::Text(String::new()).type_name() => {
+            return Ok(Setting::Text(current_value(name, text).map_or_else(|| text.clone(), Into::into)));
+        }
         Ok(value) if value.type_name() == now.type_name() => return Ok(value.clone()),
         Ok(value) => (value.to_string(), value.type_name()),
         // At start, rcl gives an empty list no value.

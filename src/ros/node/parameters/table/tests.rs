@@ -166,17 +166,30 @@ fn lists_follow_prefixes_and_depth() {
     assert_eq!(all.len(), parameters.all().count());
     assert!(all.is_sorted());
     let costs = ["costs.consistency", "costs.goal"];
-    let planner = ["planner.continued", "planner.guidance", "planner.streaming"];
-    let expected = [&costs[..], &["planner"], &planner[..], &["safety.out_of_distribution", "safety"]].concat();
-    assert_eq!(prefixes, expected);
+    let planner = ["planner", "planner.guidance", "planner.streaming", "planner.warm_start"];
+    assert_eq!(prefixes, [&costs[..], &planner[..], &["safety", "safety.out_of_distribution"]].concat());
     assert_eq!(list(&[], 1).0, ["goal", "mode", "model", "node"]);
     assert!(list(&[], 2).0.contains(&"planner.eta".to_string()));
     assert!(!list(&[], 2).0.contains(&"planner.guidance.scale".to_string()));
     assert_eq!(
         list(&["planner.streaming"], 1).0,
-        ["fresh", "refresh", "steps_per_tick"].map(|name| format!("planner.streaming.{name}"))
+        ["num_fresh", "renoise_level", "steps_per_tick"].map(|name| format!("planner.streaming.{name}"))
     );
     assert_eq!(list(&["costs"], 1).0, [""; 0]);
     assert_eq!(list(&["costs"], 2).0, ["costs.consistency.weight", "costs.goal.weight"]);
     assert_eq!(list(&["goal", "plan"], 0).0, ["goal"]);
+}
+
+#[test]
+fn an_old_name_is_taken_at_start_an_old_value_always_and_a_change_names_the_new_name() {
+    let mut parameters = configured(&[("planner.futures", integer(4))]);
+    assert_eq!(parameters.get("planner.rollouts").unwrap().value, Setting::Integer(4));
+    let text = |text: &str| Ok(Setting::Text(text.into()));
+    let gradient = |parameters: &Parameters| parameters.get("planner.guidance.gradient").unwrap().value.to_string();
+    set(&mut parameters, &[("planner.guidance.gradient", text("exact"))], &mut Recorder::default()).unwrap();
+    assert_eq!(gradient(&parameters), "exact");
+    set(&mut parameters, &[("planner.guidance.gradient", text("off"))], &mut Recorder::default()).unwrap();
+    assert_eq!(gradient(&parameters), "none");
+    let refused = set(&mut parameters, &[("planner.futures", integer(8))], &mut Recorder::default()).unwrap_err();
+    assert!(refused.ends_with("it was not declared; it is now 'planner.rollouts'"), "{refused}");
 }

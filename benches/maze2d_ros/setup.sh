@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# MuJoCo for bench/maze2d and tests/maze2d_mujoco.rs: from PyPI into out/maze2d/site, beside the Python that has rclpy
-# (.ros/env.sh) and without touching it. Prints what to export.
+# Installs MuJoCo for benches/maze2d_ros and tests/maze2d_mujoco.rs from PyPI into out/maze2d/site, for the Python that has
+# rclpy (.ros/env.sh), which stays unchanged. Prints the variables to export.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -8,7 +8,7 @@ python=${DF_TEST_PYTHON:-python3}
 site=$PWD/out/maze2d/site
 if ! PYTHONPATH=$site "$python" -c 'import mujoco, numpy' 2>/dev/null; then
     mkdir -p "$site"
-    # Without dependencies: the viewer's are of no use here, and another numpy would stand before that of rclpy.
+    # Without dependencies: the viewer is not used, and a second numpy would hide that of rclpy.
     "$python" -m pip install --quiet --no-deps --target "$site" mujoco==4.0.0 mujoco-core==4.0.0
     PYTHONPATH=$site "$python" -c 'import numpy' 2>/dev/null ||
         "$python" -m pip install --quiet --target "$site" numpy

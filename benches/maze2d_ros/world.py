@@ -1,7 +1,7 @@
-"""Maze2D in MuJoCo: the world that df_planner is measured in, built from its published facts (Fu et al. 2020, D4RL).
+"""Maze2D in MuJoCo, built from its published facts (Fu et al. 2020, D4RL).
 
-As a program it is the reference of tests/maze2d_mujoco.rs: reads a JSON list of runs, each with a maze's rows, a start
-(position and velocity of the joints) and controls, from stdin; writes the states after each step, run by run.
+As a program it is the reference of tests/maze2d_mujoco.rs. It reads a JSON list of runs from stdin, each with the rows of a
+maze, a start (position and velocity of the joints) and controls. It writes the states after each step, run by run.
 """
 
 import json

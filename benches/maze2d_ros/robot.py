@@ -1,8 +1,8 @@
 """Maze2D in MuJoCo as a robot of ROS 2, in lock step with the planner over /clock: one row of the table per call.
 
-Per step of 10 ms it publishes odometry and the clock; at each of the planner's ticks it waits for the action that is stamped
-with the tick. Each episode begins with the clock set back, which makes the node begin anew; the robot stands at its start until the
-node's history is full. bench/maze2d/run.sh starts it beside the node.
+At each step of 10 ms it publishes odometry and the clock. At each tick of the planner it waits for the action stamped with the
+tick. Each episode sets the clock back, which resets the node; the robot stands at its start until the history of the node is
+full. benches/maze2d_ros/run.sh starts it beside the node.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from rosgraph_msgs.msg import Clock
 from world import EPISODE_STEPS, REACHED_M, ROWS, SCORES, World
 
 STEP_NS = 10_000_000
-# Each episode begins here: a stamp of 0 would mean that there is none.
+# Each episode starts at this stamp: a stamp of 0 means none.
 START_NS = 1_000_000_000
 PATIENCE_S = 60.0
 
