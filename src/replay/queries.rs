@@ -144,10 +144,10 @@ pub fn ask(
         }
         let is_asked =
             |k: usize, m: usize| asked.frames.contains(&k) && asked.modalities.contains(&m) && frames[k].present[m];
-        let question = Query { frames, asked: &is_asked };
+        let query = Query { frames, is_queried: &is_asked };
         // Every window has its own noise, as every tick of a plan has: ticks lie millions of nanoseconds apart.
         let samples = planner
-            .answer(&question, inquiry.samples, seed ^ tick_ns as u64)
+            .sample_query(&query, inquiry.samples, seed ^ tick_ns as u64)
             .and_then(|samples| if finite(&samples) { Ok(samples) } else { Err(PlanError::NotFinite) })
             .map_err(|cause| QueryError::Plan { episode, tick_ns, cause })?;
         let channels = compare(frames, &samples, &asked, layout, &naive);

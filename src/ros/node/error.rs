@@ -2,10 +2,11 @@
 
 use super::parameters::ParameterError;
 use super::settings::SettingsError;
+use crate::LoadPlannerError;
+use crate::ros::node_handle::RosError;
 use df_core::ConfigError;
 use df_engine::CheckpointError;
 use df_planning::PlanError;
-use crate::ros::node_handle::RosError;
 
 /// An error of the node's start, of a transition, or of its end.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,14 @@ pub enum NodeError {
     /// A parameter given at start is refused.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
+    /// The planner cannot be loaded from the checkpoint.
+    #[error("{checkpoint}: {cause}")]
+    LoadPlanner {
+        /// The checkpoint's directory.
+        checkpoint: String,
+        /// Why not.
+        cause: LoadPlannerError,
+    },
     /// The planner cannot plan with the checkpoint.
     #[error("{checkpoint}: {cause}")]
     Planner {

@@ -7,7 +7,7 @@ use df_planning::{Command, Reason, FallbackLevel};
 /// key, so that the log throttles it.
 pub fn log_command(log: &ThrottledLog, command: &Command) {
     let Some(reason) = &command.reason else { return };
-    let consequence = match command.rung {
+    let consequence = match command.level {
         FallbackLevel::Plan => return,
         FallbackLevel::RestOfPlan => "the rest of an older plan is driven",
         FallbackLevel::Hold => "the last command is held",

@@ -26,7 +26,7 @@ pub fn guidance_report(plan: &Plan, node: &str) -> DiagnosticArray {
                 hardware_id: hardware_id(node),
                 values: key_values([
                     ("mean", format!("{:.6}", cost.mean)),
-                    ("std", format!("{:.6}", cost.spread)),
+                    ("std", format!("{:.6}", cost.std_dev)),
                     ("share", format!("{share:.4}")),
                 ]),
             }

@@ -48,6 +48,17 @@ impl GuidedSampler {
         Self { denoiser, layout, normaliser, spec, schedule, guidance, times: StepTimes::default() }
     }
 
+    /// A sampler that no cost guides.
+    pub fn without_costs(
+        denoiser: Box<dyn Denoiser + Send>,
+        layout: Layout,
+        normaliser: Normaliser,
+        schedule: NoiseSchedule,
+    ) -> Self {
+        // Only costs read the period.
+        Self::new(denoiser, layout, normaliser, schedule, Vec::new(), 1.0)
+    }
+
     /// Groups and channels of a frame.
     pub fn layout(&self) -> &Layout {
         &self.layout
