@@ -229,7 +229,7 @@ mod tests {
             .collect();
         let entries: BTreeSet<&str> = CATALOGUE.iter().map(|entry| entry.key).collect();
         assert_eq!(described, entries);
-        assert_eq!(entries.len(), CATALOGUE.len(), "a key stands twice");
+        assert_eq!(entries.len(), CATALOGUE.len(), "a key is described twice");
         assert!(description("costs.goal.extra.weight").is_none());
     }
 

@@ -87,7 +87,7 @@ impl RawCostConfig {
 ///
 /// # Errors
 /// The first key, its value and the rule that it breaks.
-pub fn check(costs: &[CostConfig], has_goal: bool) -> Validation {
+pub(crate) fn check(costs: &[CostConfig], has_goal: bool) -> Validation {
     for (i, cost) in costs.iter().enumerate() {
         not_negative(format!("costs[{i}].weight"), cost.weight)?;
         let gate = &cost.gate;

@@ -13,23 +13,23 @@ use super::factory::CostFactory;
 ///
 /// It shows a plan that jumps because a known future observation lies where the robot cannot be. An interval longer than a
 /// frame and a tolerance keep the small noise of sampled frames out.
-pub struct ConsistencyCost {
+pub(super) struct ConsistencyCost {
     /// Factor of the cost.
-    pub weight: f64,
+    pub(super) weight: f64,
     /// The channels of the positions.
-    pub of: Vec<usize>,
+    pub(super) of: Vec<usize>,
     /// The channels of its rate, as many.
-    pub rate: Vec<usize>,
+    pub(super) rate: Vec<usize>,
     /// Length of the interval, seconds.
-    pub over_s: f64,
+    pub(super) over_s: f64,
     /// Defects up to this cost nothing, unit/s.
-    pub tolerance: f64,
+    pub(super) tolerance: f64,
 }
 
 /// The keys of [`ConsistencyCost`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ConsistencyCostConfig {
+pub(super) struct ConsistencyCostConfig {
     of: Selection,
     rate: Selection,
     over_s: f64,
@@ -65,7 +65,7 @@ impl Cost for ConsistencyCost {
         let n = ((self.over_s / rollout.period_s).round() as usize).clamp(1, frames.saturating_sub(1).max(1));
         let value = |frame: usize, channel: usize| f64::from(rollout.values[frame * rollout.channels + channel]);
         let span_s = n as f64 * rollout.period_s;
-        let share = 1.0 / n as f64;
+        let per_frame = 1.0 / n as f64;
         let mut cost = 0.0;
         for (&p, &v) in self.of.iter().zip(&self.rate) {
             // Trapezoidal rule: the ends of the interval count half. The sum moves on with the interval.
@@ -75,7 +75,7 @@ impl Cost for ConsistencyCost {
                 if k > 0 {
                     sum += trapezoid(k + n - 1) - trapezoid(k - 1);
                 }
-                let defect = (value(k + n, p) - value(k, p)) / span_s - share * sum;
+                let defect = (value(k + n, p) - value(k, p)) / span_s - per_frame * sum;
                 let beyond = (defect.abs() - self.tolerance).max(0.0) * defect.signum();
                 if beyond == 0.0 {
                     continue;
@@ -84,7 +84,7 @@ impl Cost for ConsistencyCost {
                 let slope = 2.0 * self.weight * rollout.period_s * beyond;
                 gradient[(k + n) * rollout.channels + p] += (slope / span_s) as f32;
                 gradient[k * rollout.channels + p] -= (slope / span_s) as f32;
-                let (whole, half) = ((slope * share) as f32, (0.5 * slope * share) as f32);
+                let (whole, half) = ((slope * per_frame) as f32, (0.5 * slope * per_frame) as f32);
                 gradient[k * rollout.channels + v] -= half;
                 gradient[(k + n) * rollout.channels + v] -= half;
                 for j in k + 1..k + n {

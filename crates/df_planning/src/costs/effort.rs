@@ -8,19 +8,19 @@ use super::error::CostError;
 use super::factory::CostFactory;
 
 /// `weight` times the time integral, over channels, of `(v / scale)^2`, in (unit / scale)^2 s.
-pub struct EffortCost {
+pub(super) struct EffortCost {
     /// Factor of the cost.
-    pub weight: f64,
+    pub(super) weight: f64,
     /// Channels of a frame.
-    pub of: Vec<usize>,
+    pub(super) of: Vec<usize>,
     /// `1 / scale^2`, one per channel of `of`.
-    pub inverse_squares: Vec<f64>,
+    pub(super) inverse_squares: Vec<f64>,
 }
 
 /// The keys of [`EffortCost`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct EffortCostConfig {
+pub(super) struct EffortCostConfig {
     #[serde(default = "Selection::action")]
     of: Selection,
     #[serde(default = "PerChannel::one")]

@@ -29,7 +29,7 @@ pub enum CostError {
         labels: Vec<String>,
     },
     /// Several groups have a channel of this label.
-    #[error("{key}: {got}: stands in several groups; write one of {candidates:?}")]
+    #[error("{key}: {got}: is a channel of several groups; write one of {candidates:?}")]
     AmbiguousChannel {
         /// The key, dotted.
         key: String,

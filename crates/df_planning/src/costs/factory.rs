@@ -7,7 +7,7 @@ use super::cost::Cost;
 use super::error::CostError;
 
 /// A cost that the configuration can name.
-pub trait CostFactory: Cost + Sized + 'static {
+pub(super) trait CostFactory: Cost + Sized + 'static {
     /// The value of the key `kind`.
     const NAME: &'static str;
     /// The keys beside `kind`, `weight` and `gate`, with their defaults.

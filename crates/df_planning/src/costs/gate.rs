@@ -16,7 +16,7 @@ const ROUNDING_TICKS: f64 = 1e-6;
 ///
 /// No planned value decides whether the gate is open, so the gradient is that of the cost or 0. Without a goal or a history
 /// the distance is infinite.
-pub struct GatedCost {
+pub(super) struct GatedCost {
     cost: Box<dyn Cost>,
     gate: GateConfig,
     /// The channels of the goal's group.
@@ -28,7 +28,7 @@ impl GatedCost {
     ///
     /// # Errors
     /// [`CostError::Rule`]: the gate has a distance to the goal and the contract has no goal.
-    pub fn wrap(cost: Box<dyn Cost>, binding: &Binding) -> Result<Box<dyn Cost>, CostError> {
+    pub(super) fn wrap(cost: Box<dyn Cost>, binding: &Binding) -> Result<Box<dyn Cost>, CostError> {
         let gate = binding.config.gate.clone();
         if gate == GateConfig::default() {
             return Ok(cost);

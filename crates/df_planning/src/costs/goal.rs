@@ -11,19 +11,19 @@ use super::factory::CostFactory;
 
 /// `weight` times the time integral of the distance to the goal, `min(sqrt(d^2 + r^2) - r, cap)` with `r` = 0.1, in unit seconds.
 /// An earlier arrival costs less. Every frame away from the goal after the arrival costs again.
-pub struct GoalCost {
+pub(super) struct GoalCost {
     /// Factor of the cost.
-    pub weight: f64,
+    pub(super) weight: f64,
     /// Distances beyond this cost no more, in the unit of the group. Then only the time away from the goal counts.
-    pub cap: f64,
+    pub(super) cap: f64,
     /// The channels of the goal's group.
-    pub channels: Range<usize>,
+    pub(super) channels: Range<usize>,
 }
 
 /// The keys of [`GoalCost`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct GoalCostConfig {
+pub(super) struct GoalCostConfig {
     cap: Option<f64>,
 }
 

@@ -10,21 +10,21 @@ use df_core::map::Polygon;
 
 /// `weight` times the time integral, over polygons, of `max(0, margin + radius - d)^2`, in m^2 s. `d` is the signed
 /// distance to the polygon, negative inside. Where two polygons overlap, both count.
-pub struct KeepOutCost {
+pub(super) struct KeepOutCost {
     /// Factor of the cost.
-    pub weight: f64,
+    pub(super) weight: f64,
     /// The channels of the position: x and y, m.
-    pub of: [usize; 2],
+    pub(super) of: [usize; 2],
     /// The areas, in the frame of the position.
-    pub polygons: Vec<Polygon>,
+    pub(super) polygons: Vec<Polygon>,
     /// `margin + radius`, m.
-    pub reach_m: f64,
+    pub(super) reach_m: f64,
 }
 
 /// The keys of [`KeepOutCost`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct KeepOutCostConfig {
+pub(super) struct KeepOutCostConfig {
     of: Selection,
     /// Corners, m, in the frame of the position.
     polygons: Vec<Vec<[f64; 2]>>,
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use crate::costs::test_support::{assert_gradient, bound, cost_of, refusal};
 
-    /// The unit square and a triangle that overlaps it; the position stands in channels 2 and 3.
+    /// The unit square and a triangle that overlaps it; the position is in channels 2 and 3.
     fn cost() -> Box<dyn Cost> {
         let polygons = "[[[0, 0], [1, 0], [1, 1], [0, 1]], [[0.5, 0.5], [3, 0.5], [3, 2.5]]]";
         bound(&format!("{{kind: keep_out, weight: 2, of: position, polygons: {polygons}, margin: 0.2, radius: 0.1}}"))

@@ -8,23 +8,23 @@ use super::error::CostError;
 use super::factory::CostFactory;
 
 /// `weight` times the time integral, over channels, of `(max(0, min - v, v - max) / scale)^2`, in (unit / scale)^2 s.
-pub struct LimitsCost {
+pub(super) struct LimitsCost {
     /// Factor of the cost.
-    pub weight: f64,
+    pub(super) weight: f64,
     /// Channels of a frame.
-    pub of: Vec<usize>,
+    pub(super) of: Vec<usize>,
     /// Lower limits, one per channel of `of`; negative infinity without a limit.
-    pub min: Vec<f64>,
+    pub(super) min: Vec<f64>,
     /// Upper limits, one per channel of `of`; infinity without a limit.
-    pub max: Vec<f64>,
+    pub(super) max: Vec<f64>,
     /// `1 / scale^2`, one per channel of `of`.
-    pub inverse_squares: Vec<f64>,
+    pub(super) inverse_squares: Vec<f64>,
 }
 
 /// The keys of [`LimitsCost`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LimitsCostConfig {
+pub(super) struct LimitsCostConfig {
     of: Selection,
     /// `~`: no limit on this side.
     #[serde(default = "none")]

@@ -13,21 +13,21 @@ use df_core::{MapTopic, is_frame_id};
 
 /// `weight` times the time integral of `max(0, margin + radius - d)^2`, in m^2 s. `d` is the signed distance of the position
 /// to the occupied area, negative inside.
-pub struct ObstaclesCost {
+pub(super) struct ObstaclesCost {
     /// Factor of the cost.
-    pub weight: f64,
+    pub(super) weight: f64,
     /// The channels of the position: x and y, m.
-    pub of: [usize; 2],
+    pub(super) of: [usize; 2],
     /// `margin + radius`, m.
-    pub reach_m: f64,
+    pub(super) reach_m: f64,
     /// The map, which can be replaced between two evaluations.
-    pub map: SharedMap,
+    pub(super) map: SharedMap,
 }
 
 /// The keys of [`ObstaclesCost`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ObstaclesCostConfig {
+pub(super) struct ObstaclesCostConfig {
     of: Selection,
     map: MapSource,
     /// Whether unknown cells, and all beyond the grid, are free or occupied.

@@ -15,13 +15,13 @@ use super::factory::CostFactory;
 ///
 /// The nearest point is that of the whole polyline. Half-way between two parts of the path `s` jumps, and the gradient does
 /// not contain the jump. Keep parts that do not follow each other farther apart than the robot strays.
-pub struct PathCost {
+pub(super) struct PathCost {
     /// Factor of the cost.
-    pub weight: f64,
+    pub(super) weight: f64,
     /// Channels of a frame, one per coordinate of a point.
-    pub of: Vec<usize>,
+    pub(super) of: Vec<usize>,
     /// Cost of a unit of remaining path beside that of a unit of distance.
-    pub progress: f64,
+    pub(super) progress: f64,
     segments: Vec<Segment>,
     /// Length of the polyline.
     length: f64,
@@ -39,7 +39,7 @@ struct Segment {
 /// The keys of [`PathCost`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PathCostConfig {
+pub(super) struct PathCostConfig {
     of: Selection,
     /// Corners of the polyline, in the units of the channels.
     points: Vec<Vec<f64>>,

@@ -13,15 +13,15 @@ use super::factory::CostFactory;
 ///
 /// Order 3 of a position, 2 of a velocity and 1 of an acceleration are the jerk. The frames of the history take
 /// part. A jump between the last command and the first planned one therefore costs as any other.
-pub struct SmoothnessCost {
+pub(super) struct SmoothnessCost {
     /// Factor of the cost.
-    pub weight: f64,
+    pub(super) weight: f64,
     /// Channels of a frame.
-    pub of: Vec<usize>,
+    pub(super) of: Vec<usize>,
     /// Order of the difference, 1 to 3.
-    pub order: usize,
+    pub(super) order: usize,
     /// `1 / scale^2`, one per channel of `of`.
-    pub inverse_squares: Vec<f64>,
+    pub(super) inverse_squares: Vec<f64>,
 }
 
 /// Coefficients of `v[k], v[k+1], ...` by order: binomial coefficients with alternating signs.
@@ -30,7 +30,7 @@ const COEFFICIENTS: [&[f64]; 4] = [&[1.0], &[-1.0, 1.0], &[1.0, -2.0, 1.0], &[-1
 /// The keys of [`SmoothnessCost`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SmoothnessCostConfig {
+pub(super) struct SmoothnessCostConfig {
     #[serde(default = "Selection::action")]
     of: Selection,
     #[serde(default = "rate")]

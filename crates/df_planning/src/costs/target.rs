@@ -10,21 +10,21 @@ use super::factory::CostFactory;
 /// `weight` times the time integral, over channels, of `((v - value) / scale)^2`, in (unit / scale)^2 s.
 ///
 /// With the gate `goal_nearer_than` and the velocities at 0 the robot comes to rest at the goal.
-pub struct TargetCost {
+pub(super) struct TargetCost {
     /// Factor of the cost.
-    pub weight: f64,
+    pub(super) weight: f64,
     /// Channels of a frame.
-    pub of: Vec<usize>,
+    pub(super) of: Vec<usize>,
     /// The wanted values, one per channel of `of`.
-    pub value: Vec<f64>,
+    pub(super) value: Vec<f64>,
     /// `1 / scale^2`, one per channel of `of`.
-    pub inverse_squares: Vec<f64>,
+    pub(super) inverse_squares: Vec<f64>,
 }
 
 /// The keys of [`TargetCost`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct TargetCostConfig {
+pub(super) struct TargetCostConfig {
     of: Selection,
     value: PerChannel<f64>,
     #[serde(default = "PerChannel::one")]

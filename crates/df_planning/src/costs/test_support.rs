@@ -1,4 +1,4 @@
-//! What the tests of the costs share: a layout, a cost by its YAML, its value, and its gradient against finite differences.
+//! Support for the tests of the costs: a layout, a cost by its YAML, its value, and its gradient against finite differences.
 
 use std::path::Path;
 

@@ -1,8 +1,8 @@
-//! Why sampling gave nothing.
+//! Why sampling failed.
 
 use df_diffusion::{DenoiserError, LevelError, MatrixError};
 
-/// Why sampling gave nothing.
+/// Why sampling failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SamplingError {
     /// The scheduling matrix cannot be made.

@@ -1,4 +1,4 @@
-//! What one sampling is asked for, and what it gives.
+//! The input and the output of one sampling.
 
 use df_diffusion::{ConditioningMask, Sampled, SchedulingMatrix, Tokens};
 
@@ -12,7 +12,7 @@ pub struct SamplingTask<'a> {
     pub mask: &'a ConditioningMask,
     /// The levels of the tokens after the history, row by row.
     pub matrix: &'a SchedulingMatrix,
-    /// The frames that costs see. Without frames nothing is guided.
+    /// The frames that costs see. Without frames no step is guided.
     pub span: CostSpan<'a>,
     /// The first token that the rollouts of a candidate share.
     pub first_shared: usize,

@@ -152,7 +152,7 @@ mod tests {
         // Re-noising by 0.5 is more than that; a shift of three frames needs two tokens' levels, as much.
         assert_eq!(start(0.5, 1), [0.5, 0.75, 1.0, 1.0, 1.0]);
         assert_eq!(start(0.0, 3), [0.5, 0.75, 1.0, 1.0, 1.0]);
-        // The last tick left its tokens noisier than this one will: what is there cannot be lowered.
+        // The last tick left its tokens noisier than this tick will. Re-noising cannot lower their levels.
         assert_eq!(RenoiseSchedule::new(row, &[0.5, 0.6, 0.7, 1.0, 1.0], 0.0, 1, 2).start, [0.6, 0.7, 1.0, 1.0, 1.0]);
     }
 
@@ -167,7 +167,7 @@ mod tests {
         let buffer = PlanBuffer { x, levels, row: vec![0.0, 0.5], first_ns: 0 };
         let noise = Tokens { batch: 1, tokens: 2, channels: 2, data: vec![0.0, 0.0, 0.0, 7.0] };
         let shifted = buffer.shifted(1, &[0.5, 1.0], noise, &spec, schedule);
-        // 20 raised from 0 to 0.5: times cos(pi/4); 30 is there already; 40 to level 1: nothing left; then fresh noise.
+        // 20 re-noised from 0 to 0.5: times cos(pi/4). 30 is at 0.5 already. 40 at level 1: 0 of it remains. Then new noise.
         let expected = [20.0 * std::f32::consts::FRAC_PI_4.cos(), 30.0, 0.0, 7.0];
         assert!(shifted.data.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-4), "{:?}", shifted.data);
     }

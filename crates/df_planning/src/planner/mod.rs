@@ -7,6 +7,7 @@ mod goal;
 mod plan;
 mod prepared;
 mod request;
+mod sample;
 mod select;
 mod streaming;
 #[cfg(test)]
@@ -20,7 +21,7 @@ use df_diffusion::{Denoiser, NoiseSchedule, Tokens};
 
 use crate::config::{PlannerConfig, PlannerMode, PlanningConfig};
 use crate::costs::{Cost, CostConfig, bind_costs};
-use crate::inference::{Budget, GuidedSampler, PlanBuffer, Query, SamplingError, SeededNoise, tie_prefix};
+use crate::inference::{Budget, GuidedSampler, PlanBuffer, Query};
 
 pub use error::{PlanError, PlannerConfigError, PlannerError};
 pub use plan::{CostStatistics, Plan, Skipped, Statistics};
@@ -28,7 +29,7 @@ pub use request::PlanRequest;
 pub use token_limit::TokenLimit;
 
 use goal::GoalTracker;
-use prepared::{Prepared, Sampled};
+use prepared::Prepared;
 
 /// Plans with a denoiser.
 pub struct Planner {
@@ -146,8 +147,8 @@ impl Planner {
     fn plan_without_maps(&mut self, request: &PlanRequest, budget: &Budget) -> Result<Plan, PlanError> {
         self.follow_goal(&request.goal);
         let prepared = Prepared::new(request, &self.sampler, &self.goal, &self.config, self.period_ns)?;
-        let sampled = self.sample(&prepared, request.tick_ns, budget)?;
-        let plan = select::select(&self.sampler, &prepared, request, &sampled, &self.config, self.period_ns);
+        let sampled = sample::sample(&mut self.sampler, &prepared, &mut self.buffer, &self.config, budget)?;
+        let plan = select::select(&self.sampler, &prepared, &sampled, &self.config);
         if let Some(arrival) = prepared.arrivals.get(plan.chosen) {
             self.goal.choose(arrival, prepared.first_ns, self.period_ns);
         }
@@ -164,31 +165,6 @@ impl Planner {
         if self.goal.has_moved(goal) {
             self.reset();
             self.goal.set(goal);
-        }
-    }
-
-    fn sample(&mut self, prepared: &Prepared, tick_ns: i64, budget: &Budget) -> Result<Sampled, SamplingError> {
-        let config = &self.config;
-        let mut seeded = SeededNoise::new(config.seed, tick_ns as u64, config.temperature as f32);
-        let mut noise = |x: &mut Tokens| {
-            seeded.fill(x);
-            tie_prefix(x, config.rollouts, prepared.first.min(x.tokens), config.shared_tokens);
-        };
-        let batch = match config.mode {
-            PlannerMode::Full => 1,
-            PlannerMode::Streaming => prepared.mask.batch(),
-        };
-        let stack = self.sampler.layout().frame_stack;
-        let last = self.buffer.as_ref().filter(|buffer| buffer.has_size(batch, config.horizon));
-        let last = last.and_then(|buffer| Some((buffer, buffer.shift_to(prepared.first_ns, self.period_ns, stack)?)));
-        match config.mode {
-            PlannerMode::Full => full::sample_full(&mut self.sampler, prepared, last, config, budget, &mut noise),
-            PlannerMode::Streaming => {
-                let (sampled, buffer) =
-                    streaming::sample_streaming(&mut self.sampler, prepared, last, config, budget, &mut noise)?;
-                self.buffer = Some(buffer);
-                Ok(sampled)
-            }
         }
     }
 

@@ -19,8 +19,12 @@ pub(super) struct Prepared<'a> {
     pub(super) arrivals: Vec<Range<usize>>,
     /// Frames that costs see, per sequence.
     pub(super) cost_horizon: Vec<usize>,
+    /// The tick of the request, nanoseconds.
+    pub(super) tick_ns: i64,
     /// Time of the first future frame, nanoseconds.
     pub(super) first_ns: i64,
+    /// Time between two frames, nanoseconds.
+    pub(super) period_ns: i64,
     /// The future frame that holds the plan's first action.
     pub(super) acting_frame: usize,
     /// The future token that holds it.
@@ -75,7 +79,9 @@ impl<'a> Prepared<'a> {
             first,
             arrivals: Vec::new(),
             cost_horizon: vec![seen + frames; batch],
+            tick_ns: request.tick_ns,
             first_ns,
+            period_ns,
             // The committed action is in the first future frame, and the plan's first action in the next one.
             acting_frame: usize::from(committed.is_some()),
             acting_token: (usize::from(committed.is_some()) / stack).min(config.horizon - 1),

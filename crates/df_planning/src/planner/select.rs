@@ -2,20 +2,12 @@
 
 use super::plan::{CostStatistics, Plan, Skipped, Statistics};
 use super::prepared::{Prepared, Sampled};
-use super::request::PlanRequest;
 use super::weighting;
 use crate::config::PlannerConfig;
 use crate::inference::GuidedSampler;
 
 /// Evaluates the costs of the samples, chooses the candidate of the lowest expected cost, and makes the plan in units.
-pub(super) fn select(
-    sampler: &GuidedSampler,
-    prepared: &Prepared,
-    request: &PlanRequest,
-    sampled: &Sampled,
-    config: &PlannerConfig,
-    period_ns: i64,
-) -> Plan {
+pub(super) fn select(sampler: &GuidedSampler, prepared: &Prepared, sampled: &Sampled, config: &PlannerConfig) -> Plan {
     let Sampled { clean, sample } = sampled;
     let rollouts_per_candidate = config.rollouts;
     let (evaluation, _) = sampler.guidance().evaluate(clean, &prepared.span(), prepared.goal);
@@ -36,7 +28,7 @@ pub(super) fn select(
     let own = chosen * rollouts_per_candidate..(chosen + 1) * rollouts_per_candidate;
     let statistics = |(name, parts): (&'static str, &Vec<f64>)| CostStatistics::of(name, &parts[own.clone()]);
     Plan {
-        first_tick_ns: request.tick_ns + prepared.acting_frame as i64 * period_ns,
+        first_tick_ns: prepared.tick_ns + prepared.acting_frame as i64 * prepared.period_ns,
         first_frame_ns: prepared.first_ns,
         actions,
         active_frames,
