@@ -18,12 +18,12 @@ pub struct ShadowScore {
 
 impl ShadowScore {
     /// Counts a tick without a plan.
-    pub(super) fn unplanned(&mut self) {
+    pub fn unplanned(&mut self) {
         self.unplanned += 1;
     }
 
     /// Compares a planned action with the mean command in effect during its period, both `[channel]` in units.
-    pub(super) fn compare(&mut self, planned: &[f64], in_effect: &[f32]) {
+    pub fn compare(&mut self, planned: &[f64], in_effect: &[f32]) {
         self.compared += 1;
         let mut squares = if self.squares.len() < WINDOW { None } else { self.squares.pop_front() }.unwrap_or_default();
         squares.clear();
