@@ -1,4 +1,4 @@
-//! A planner from a checkpoint, on the device of that name.
+//! Loads a planner from a checkpoint: the one place that chooses what evaluates the network.
 
 use std::path::Path;
 

@@ -169,7 +169,7 @@ fn a_query_to_a_recording_gives_the_same_answer_twice() {
     for (name, channels, frames) in cases {
         let run = |file: &str, seed| {
             let out = folder.path().join(file);
-            let output = ask(&config, &model, &bag, &out, &["--ask", name, "--samples", "3", "--seed", seed]);
+            let output = ask(&config, &model, &bag, &out, &["--query", name, "--samples", "3", "--seed", seed]);
             assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
             (fs::read_to_string(out).unwrap(), String::from_utf8(output.stdout).unwrap())
         };
@@ -198,10 +198,10 @@ fn a_query_to_a_recording_gives_the_same_answer_twice() {
         }
     }
     let out = folder.path().join("d");
-    let refused = ask(&config, &model, &bag, &out, &["--ask", "gaps", "--gap-s", "5.6"]);
+    let refused = ask(&config, &model, &bag, &out, &["--query", "gaps", "--gap-s", "5.6"]);
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && message.contains("5.6 s is 112 frames; it must be 1 to 110"), "{message}");
-    let refused = ask(&config, &model, &bag, &out, &["--ask", "actions", "--samples", "1"]);
+    let refused = ask(&config, &model, &bag, &out, &["--query", "actions", "--samples", "1"]);
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && message.contains("1 samples"), "{message}");
 }
@@ -213,7 +213,7 @@ fn the_shipped_model_predicts_observations_and_infers_actions_better_than_a_naiv
         (record(folder.path(), QUARTER), root().join("models/point_maze"), configure(folder.path(), &[]));
     for name in ["observations", "actions"] {
         let out = folder.path().join(name);
-        let output = ask(&config, &model, &bag, &out, &["--ask", name]);
+        let output = ask(&config, &model, &bag, &out, &["--query", name]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let rows: Vec<serde_json::Value> =
             fs::read_to_string(out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -228,7 +228,7 @@ fn the_shipped_model_predicts_observations_and_infers_actions_better_than_a_naiv
                 };
                 rows.iter().map(of_row).sum()
             };
-            // Over five minutes the errors are a quarter or less (docs/questions.md); here are 15 s.
+            // Over five minutes the errors are a quarter or less (docs/src/reference/results/queries.md); here are 15 s.
             let share = (squares("mean") / squares("naive")).sqrt();
             assert!(share < 0.6, "{name}, channel {channel}: {share}");
         }
@@ -241,9 +241,9 @@ fn a_query_longer_than_the_recording_is_refused_with_both_lengths() {
     // 3 s: some 60 frames.
     let (bag, config) = (record(folder.path(), "0.05"), configure(folder.path(), &[]));
     let out = folder.path().join("rows");
-    let refused = ask(&config, &root().join("models/point_maze"), &bag, &out, &["--ask", "observations"]);
+    let refused = ask(&config, &root().join("models/point_maze"), &bag, &out, &["--query", "observations"]);
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && message.contains("a question needs 112"), "{message}");
+    assert!(!refused.status.success() && message.contains("a query needs 112"), "{message}");
     assert!(message.contains("the longest episode has 6"), "{message}");
 }
 

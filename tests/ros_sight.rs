@@ -206,7 +206,7 @@ fn the_node_uses_no_topic_or_service_outside_its_namespace() {
     let stage = Stage::new();
     let _node = stage.node_with_parameters("/robot_1");
     let mut viewer = stage.peer("viewer.py", &["--ros-args", "-r", "__ns:=/robot_1"]);
-    // What every ROS 2 system has one of; docs/ros.md lists them.
+    // What every ROS 2 system has one of; docs/src/how-to/deploy.md lists them.
     let conventions =
         ["/diagnostics", "/rosout", "/parameter_events", "/tf", "/tf_static", "/clock"].map(ToString::to_string);
     // Its entities are advertised one after the other.

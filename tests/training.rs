@@ -242,7 +242,7 @@ fn a_run_whose_validation_does_not_improve_ends_early() {
     let output = place.train("m", 1000, &[]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     // The best after 5 steps, none better after 10 and 15.
-    assert!(output.status.success() && said.contains("no better for 2 validations: ended after 15 steps"), "{said}");
+    assert!(output.status.success() && said.contains("early stopping (no better validation loss in 2 validations) after 15 steps"), "{said}");
     assert!(said.contains("of step 5"), "{said}");
     let card = fs::read_to_string(place.at("m/model.md")).unwrap();
     assert!(card.contains("after step 5: loss") && card.contains("wrench.force.x"), "{card}");

@@ -1,6 +1,7 @@
-//! Writes the first inputs of every fuzz target: small recordings of each format, from the makers of the tests.
+//! Writes the first inputs of every fuzz target: small recordings of each format, made by the code of the tests.
 //!
-//! `cargo run --example seeds -- corpus`, in this folder. Named by what they are; what the fuzzer keeps is named by its digest.
+//! `cargo run --example seeds -- work`, in this folder. Seeds are named by their content; inputs of the fuzzer by their
+//! digest.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use df_planner_fuzz::recordings::sqlite::write_sqlite;
 use df_planner_fuzz::recordings::{HEADER, POINT_MAZE, drive, odometry, rows, wrench, write};
 use df_planner_fuzz::{CHECKPOINT_FILES, PART, Scratch};
 
-/// Messages of a seed: the smaller, the more often a change hits what matters.
+/// Messages of a seed. In a small seed more changes hit the structure.
 const MESSAGES: i64 = 3;
 
 struct Corpus(PathBuf);
@@ -146,7 +147,7 @@ fn bags(corpus: &Corpus, scratch: &Scratch) {
     write(&scratch.at("whole"), &drive);
     let mcap = std::fs::read(scratch.at("whole/whole_0.mcap")).expect("a bag");
     corpus.add("mcap", "zstd", &mcap);
-    // Without checksums and packing, so that changes get as far as the records.
+    // Without checksums and packing, so that changes reach the records.
     let plain = || mcap::WriteOptions::new().compression(None).calculate_chunk_crcs(false);
     for (name, options) in [
         ("chunk", plain()),
@@ -160,7 +161,7 @@ fn bags(corpus: &Corpus, scratch: &Scratch) {
     for (name, definitions, packed) in [("iron", true, false), ("foxy", false, false), ("messages", true, true)] {
         let path = scratch.at(&format!("{name}.db3"));
         write_sqlite(&path, &drive, definitions, packed);
-        // Small pages, no module left: the smaller, the more often a change hits what matters.
+        // Small pages: in a small seed more changes hit the structure.
         let connection = rusqlite::Connection::open(&path).expect("a bag");
         connection.execute_batch("PRAGMA page_size = 512; VACUUM").expect("small pages");
         corpus.add("sqlite", name, &std::fs::read(&path).expect("a bag"));
@@ -210,7 +211,7 @@ fn datasets(corpus: &Corpus, scratch: &Scratch) {
         write_d4rl(&path, &[rows(4, 0.0), rows(5, 1.0)], chunk);
         corpus.add("hdf5", name, &read(&path));
     }
-    // Files by h5py and pyarrow, where tests/foreign_datasets.py has put them: `seeds CORPUS FOLDER`.
+    // Files by h5py and pyarrow, written by tests/foreign_datasets.py: `seeds CORPUS FOLDER`.
     let Some(foreign) = std::env::args().nth(2).map(PathBuf::from) else { return };
     corpus.add("hdf5", "h5py", &read(&foreign.join("d4rl.hdf5")));
 }

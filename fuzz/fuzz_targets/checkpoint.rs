@@ -1,11 +1,12 @@
-//! A checkpoint of which one file is another: `checkpoint.json`, `contract.yaml` or the weights. The first byte chooses.
+//! A checkpoint with one file replaced: `checkpoint.json`, `contract.yaml` or the weights. The first byte chooses. Both
+//! readers of weights read it: df_engine and Burn.
 #![no_main]
 
 use std::cell::LazyCell;
 
-use burn::tensor::Device;
-use df_training::model::Checkpoint;
+use df_engine::CheckpointDescription;
 use df_planner_fuzz::{CHECKPOINT_FILES, Scratch, limit_memory};
+use df_training::{Checkpoint, Device};
 use libfuzzer_sys::fuzz_target;
 
 thread_local! {
@@ -24,7 +25,11 @@ fuzz_target!(|data: &[u8]| {
     SCRATCH.with(|shared| {
         let (scratch, whole) = &**shared;
         scratch.write(&format!("checkpoint/{}", CHECKPOINT_FILES[which]), bytes);
-        let _ = Checkpoint::load(&scratch.at("checkpoint"), &Device::flex());
+        let folder = scratch.at("checkpoint");
+        if let Ok(description) = CheckpointDescription::load(&folder) {
+            let _ = description.cpu_denoiser(&folder);
+        }
+        let _ = Checkpoint::load(&folder, &Device::flex());
         scratch.write(&format!("checkpoint/{}", CHECKPOINT_FILES[which]), &whole[which]);
     });
 });

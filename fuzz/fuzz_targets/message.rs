@@ -16,7 +16,7 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(extractor) = Extractor::new(&schema, &fields) {
         assert!(extractor.labels().len() >= fields.len());
     }
-    // What is written into a new recording is read as the same type.
+    // The text that goes into a new recording must be read as the same type.
     let text = definitions.text("p/msg/T").expect("the text of a type that was read");
     let again = SchemaDefinitions::new([("p/msg/T", text)]).schema("p/msg/T").expect("its own text");
     assert_eq!(format!("{again:?}"), format!("{schema:?}"));

@@ -1,4 +1,4 @@
-//! What zstd packed: a whole file of either storage, or one message. The first byte chooses.
+//! Data packed by zstd: a whole file of either storage, or one message. The first byte chooses.
 #![no_main]
 
 use std::cell::LazyCell;

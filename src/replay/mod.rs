@@ -1,26 +1,28 @@
-//! Replay: the planner over a recording. Deterministic.
+//! Replay: the planner over a recording, beside what was recorded. Deterministic; nothing here depends on the clock,
+//! except measured latencies.
 //!
-//! | asked | file |
+//! | what is sampled | file |
 //! |---|---|
-//! | what to do, tick by tick | `plans` |
-//! | what was observed, what was done, what a gap hides, window by window | `questions` |
+//! | the action to take, tick by tick | `plans` |
+//! | observations, actions or a gap, window by window | `queries`, judged by `score` beside a `naive` answer |
 //!
-//! The frames are those of training (the same decoder and aligner), and what is found stands beside what was recorded.
+//! Frames are made as in training, by the same decoder and aligner.
 
 mod naive;
 mod plans;
 mod queries;
 mod score;
 
-pub use plans::{Report, Row, replay};
-pub use queries::{Ask, QueryError, QueryOptions, ask};
-pub use score::{Answer, Answers, ChannelScore, Score, inside_expected};
+pub use plans::{ReplayReport, ReplayRow, replay};
+pub use queries::{QueryError, QueryKind, QueryOptions, query};
+pub use score::{ChannelAnswer, ChannelScore, QueryScore, WindowAnswers, inside_expected};
 
-use df_core::Contract;
-use df_core::{ACTION_MODALITY, Layout};
+use df_core::{ACTION_MODALITY, Contract, Layout};
 
-/// The unit of a channel; empty where the contract states none. Units are stated per field, and a field may give several
-/// channels: then which is whose is not known here.
+/// The unit of a channel; empty if the contract states none.
+///
+/// A contract states units per field. A field that gives several channels leaves open which unit belongs to which
+/// channel; then the result is empty, too.
 pub fn unit<'a>(contract: &'a Contract, layout: &Layout, channel: usize) -> &'a str {
     let found = layout.modalities.iter().position(|modality| modality.channels.contains(&channel));
     found.map_or("", |m| {

@@ -1,48 +1,52 @@
-//! Plans: tick by tick, what the planner would have done, beside what was done.
+//! Replayed plans: the action that the planner would have taken at each tick, beside the recorded one.
 //!
-//! The recorded command is always the one in effect, so every tick is planned in the recorded situation.
+//! The recorded command is always the one in effect, so each tick is planned in the recorded situation.
 
 use std::time::Instant;
 
+use df_core::{ACTION_MODALITY, Frame, History, Layout};
+use df_data::Episode;
+use df_planning::{Budget, PlanError, PlanRequest, Planner};
 use serde::Serialize;
 
 use crate::config::Config;
-use df_data::Episode;
-use df_planning::{Budget, PlanError, PlanRequest, Planner};
-use df_core::{ACTION_MODALITY, Frame, History, Layout};
 
-/// One tick of a replay; what is written to the output, and nothing that depends on the clock.
+/// One tick of a replay, as it is written to the output. No value depends on the clock.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Row {
+pub struct ReplayRow {
+    /// Number of the episode, from 0.
     pub episode: usize,
     /// The tick that both actions are for, nanoseconds.
     pub tick_ns: i64,
-    /// In units.
+    /// The planned action, in units, within the limits of the contract; one value per channel.
     pub planned: Vec<f64>,
-    /// The mean of the recorded commands over the period after the tick, in units.
+    /// The mean of the recorded commands over the period after the tick, in units; one value per channel.
     pub recorded: Vec<f64>,
     /// Expected cost of the chosen candidate.
     pub cost: f64,
 }
 
-/// What a replay amounts to.
+/// The result of a replay.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
+pub struct ReplayReport {
+    /// Ticks with a plan and a recorded action.
     pub ticks: usize,
-    /// Ticks without a plan to compare: the action or a required group missing in the newest token, or no goal yet.
+    /// Ticks that were not planned: an action is missing, a required group is missing in the newest token, or no goal
+    /// was recorded yet.
     pub skipped: usize,
+    /// Why plans failed, one error per failed tick.
     pub failed: Vec<PlanError>,
     squares: Vec<f64>,
     latencies_s: Vec<f64>,
 }
 
-impl Report {
-    /// Root mean square of planned minus recorded action per channel, in units.
+impl ReplayReport {
+    /// Root mean square of planned minus recorded action, in units; one value per channel.
     pub fn rmse(&self) -> Vec<f64> {
         self.squares.iter().map(|s| (s / self.ticks.max(1) as f64).sqrt()).collect()
     }
 
-    /// A quantile of the planning latency, seconds; 0 without ticks.
+    /// A quantile in [0, 1] of the measured planning latency, seconds; 0 without plans.
     pub fn latency_s(&self, quantile: f64) -> f64 {
         let mut sorted = self.latencies_s.clone();
         sorted.sort_by(f64::total_cmp);
@@ -51,11 +55,13 @@ impl Report {
     }
 }
 
-/// Replays episodes; `each` gets every row in order. `goals`: stamp and value, ascending; the newest one not after the tick
-/// counts. `max_ticks` bounds the number of plans.
+/// Replays episodes and passes every row to `each`, in order.
 ///
-/// At tick k the history ends with frame k and the action of frame k + 1, in effect since tick k, is committed; the plan's
-/// first action, for tick k + 1, stands beside that of frame k + 2.
+/// `goals`: stamp in nanoseconds and value in units, by ascending stamp. The newest goal that is not later than a tick
+/// applies. `max_ticks`: maximum number of plans.
+///
+/// At tick k the history ends with frame k. The action of frame k + 1, in effect since tick k, is committed. The plan's
+/// first action, for tick k + 1, is compared with that of frame k + 2.
 pub fn replay(
     config: &Config,
     layout: &Layout,
@@ -63,10 +69,10 @@ pub fn replay(
     episodes: &[Episode],
     goals: &[(i64, Vec<f64>)],
     max_ticks: usize,
-    each: &mut dyn FnMut(&Row),
-) -> Report {
+    each: &mut dyn FnMut(&ReplayRow),
+) -> ReplayReport {
     let period_ns = config.contract.period_ns();
-    let mut report = Report { squares: vec![0.0; layout.action().len()], ..Report::default() };
+    let mut report = ReplayReport { squares: vec![0.0; layout.action().len()], ..ReplayReport::default() };
     for (number, episode) in episodes.iter().enumerate() {
         planner.reset();
         let mut history = History::new(layout, config.planner.history);
@@ -106,7 +112,7 @@ pub fn replay(
                     }
                     report.ticks += 1;
                     let cost = plan.candidate_costs[plan.chosen];
-                    each(&Row { episode: number, tick_ns: plan.first_tick_ns, planned, recorded, cost });
+                    each(&ReplayRow { episode: number, tick_ns: plan.first_tick_ns, planned, recorded, cost });
                 }
                 Err(error) => report.failed.push(error),
             }
@@ -115,6 +121,7 @@ pub fn replay(
     report
 }
 
+/// The action of a frame, if it is present.
 fn action(frame: &Frame, layout: &Layout) -> Option<Vec<f64>> {
     frame.present[ACTION_MODALITY].then(|| frame.values[layout.action()].iter().map(|&v| f64::from(v)).collect())
 }

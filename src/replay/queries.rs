@@ -1,94 +1,134 @@
-//! Other questions than what to do, asked of a recording window by window, and the answers beside what was recorded.
+//! Queries to a recording, window by window, and their answers beside what was recorded.
 //!
 //! ```text
-//!                 history | future                     gap
-//! observations    known   | asked         observations known | asked | known
-//! actions         known   | known         actions      known | asked | known     (`actions`: asked and known change places)
+//!                 history | future                      gap
+//! observations    known   | sampled       observations  known | sampled | known
+//! actions         known   | known         actions       known | sampled | known
 //! ```
-//! A window is as long as a plan with its history; the next one begins half a window later. What the recording lacks is
-//! neither known nor asked.
+//! The query for actions exchanges the two rows on the left. A window is as long as a plan with its history. The next
+//! one starts half a window later. Values that the recording lacks are neither known nor sampled.
 
 use std::ops::Range;
 
-use super::naive::Naive;
-use super::score::{Answer, Answers, ChannelScore, Score};
-use crate::config::Config;
-use df_planning::PlannerConfig;
-use df_data::Episode;
-use df_planning::{PlanError, Planner, Query};
 use df_core::{ACTION_MODALITY, Frame, Layout};
+use df_data::Episode;
+use df_planning::{PlanError, Planner, PlannerConfig, Query};
 
-/// What is asked of every window.
+use super::naive::Naive;
+use super::score::{ChannelAnswer, ChannelScore, QueryScore, WindowAnswers};
+use crate::config::Config;
+
+/// Which part of each window is sampled.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Ask {
-    /// The observations after the history, every action known: a world model.
+pub enum QueryKind {
+    /// The observations after the history, with every action known: a world model.
     Observations,
-    /// The actions after the history, every observation known: an inverse model.
+    /// The actions after the history, with every observation known: an inverse model.
     Actions,
-    /// Everything in a stretch of that many seconds in the middle.
-    Gap { seconds: f64 },
+    /// All modalities in a gap in the middle of the window.
+    Gap {
+        /// Length of the gap, seconds.
+        seconds: f64,
+    },
 }
 
-/// A question to a recording.
+/// A query to a recording.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct QueryOptions {
-    pub ask: Ask,
-    /// Samples of each answer.
+    /// Which part of each window is sampled.
+    pub kind: QueryKind,
+    /// Samples of each answer, at least 2.
     pub samples: usize,
+    /// Maximum number of windows.
     pub max_windows: usize,
 }
 
-/// Why a recording could not be asked.
+/// Why a query failed.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
+    /// No episode is as long as a window.
     #[error(
-        "the longest episode has {got} frames; a question needs {expected}: planner.history {history} and planner.horizon {horizon}, \
+        "the longest episode has {got} frames; a query needs {expected}: planner.history {history} and planner.horizon {horizon}, \
          tokens of {frame_stack} frames"
     )]
-    TooShort { got: usize, expected: usize, history: usize, horizon: usize, frame_stack: usize },
+    TooShort {
+        /// Frames of the longest episode.
+        got: usize,
+        /// Frames of a window.
+        expected: usize,
+        /// `planner.history`, tokens.
+        history: usize,
+        /// `planner.horizon`, tokens.
+        horizon: usize,
+        /// Frames in a token.
+        frame_stack: usize,
+    },
+    /// The gap has no frame, or leaves none around it.
     #[error(
         "a gap of {seconds} s is {got} frames; it must be 1 to {max}, so that a window of {window} frames goes around it"
     )]
-    Gap { seconds: f64, got: usize, max: usize, window: usize },
-    #[error("planner.history: 0: the future cannot be asked for where nothing of the past is known")]
+    Gap {
+        /// Length of the gap, seconds.
+        seconds: f64,
+        /// Frames of the gap.
+        got: usize,
+        /// Maximum number of frames of a gap.
+        max: usize,
+        /// Frames of a window.
+        window: usize,
+    },
+    /// A future is queried without a known past.
+    #[error("planner.history: 0: must be at least 1 for the queries `observations` and `actions`")]
     NoHistory,
+    /// Too few samples for a spread.
     #[error("{0} samples: the spread of answers needs at least 2")]
     Samples(usize),
-    #[error("nothing of what is asked for was recorded in any of {0} windows")]
-    Nothing(usize),
+    /// No queried value was recorded in any of so many windows.
+    #[error("no value of the queried part was recorded in any of {0} windows")]
+    NotRecorded(usize),
+    /// The planner refused or failed.
     #[error("episode {episode}, window at {tick_ns} ns: {cause}")]
-    Plan { episode: usize, tick_ns: i64, cause: PlanError },
+    Plan {
+        /// Number of the episode, from 0.
+        episode: usize,
+        /// The tick of the window's first frame, nanoseconds.
+        tick_ns: i64,
+        /// Why.
+        cause: PlanError,
+    },
 }
 
-/// The part of a window that is asked for.
+/// The part of a window that is sampled.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Asked {
+struct SampledPart {
     frames: Range<usize>,
     modalities: Range<usize>,
 }
 
-impl Ask {
-    /// The part of a window of `window` frames.
-    fn of(self, config: &Config, layout: &Layout, window: usize) -> Result<Asked, QueryError> {
+impl QueryKind {
+    /// The sampled part of a window of `window` frames.
+    fn sampled_part(self, config: &Config, layout: &Layout, window: usize) -> Result<SampledPart, QueryError> {
         let (history, modalities) = (config.planner.history * layout.frame_stack, layout.modalities.len());
         let future = || if history > 0 { Ok(history..window) } else { Err(QueryError::NoHistory) };
         let observations = ACTION_MODALITY + 1..modalities;
         Ok(match self {
-            Self::Observations => Asked { frames: future()?, modalities: observations },
-            Self::Actions => Asked { frames: future()?, modalities: ACTION_MODALITY..ACTION_MODALITY + 1 },
+            Self::Observations => SampledPart { frames: future()?, modalities: observations },
+            Self::Actions => SampledPart { frames: future()?, modalities: ACTION_MODALITY..ACTION_MODALITY + 1 },
             Self::Gap { seconds } => {
                 let (got, max) = ((seconds / config.contract.period_s).round() as usize, window.saturating_sub(2));
                 if !(1..=max).contains(&got) {
                     return Err(QueryError::Gap { seconds, got, max, window });
                 }
                 let from = (window - got) / 2;
-                Asked { frames: from..from + got, modalities: 0..modalities }
+                SampledPart { frames: from..from + got, modalities: 0..modalities }
             }
         })
     }
 
-    /// The strongest of the answers that need no network: over a long stretch the mean action is nearer than the last one, and
-    /// across a gap the straight line is nearer than either.
+    /// The best of the naive answers to this query.
+    ///
+    /// Over a long stretch the mean action is nearer than the last one. Across a gap the straight line is nearer than
+    /// either.
     fn naive(self, episodes: &[Episode], layout: &Layout) -> Naive {
         match self {
             Self::Observations => Naive::LastHeld,
@@ -98,67 +138,68 @@ impl Ask {
     }
 }
 
-/// The windows of a recording: the episode and its first frame.
+/// The windows of `length` frames in a recording: number of the episode, and first frame there.
 fn windows(episodes: &[Episode], length: usize) -> impl Iterator<Item = (usize, usize)> {
     let firsts = move |frames: usize| (0..(frames + 1).saturating_sub(length)).step_by((length / 2).max(1));
     episodes.iter().enumerate().flat_map(move |(number, e)| firsts(e.frames.len()).map(move |first| (number, first)))
 }
 
-/// Asks window after window; `each` gets every window's answers in order. The same recording, planner and seed
-/// (`planner.seed`) give the same answers.
+/// Answers a query window by window and passes the answers of every window to `each`, in order.
+///
+/// The same recording, planner and seed (`planner.seed`) give the same answers.
 ///
 /// # Errors
 /// [`QueryError`].
-pub fn ask(
+pub fn query(
     config: &Config,
     layout: &Layout,
     planner: &mut Planner,
     episodes: &[Episode],
-    inquiry: &QueryOptions,
-    each: &mut dyn FnMut(&Answers),
-) -> Result<Score, QueryError> {
+    options: &QueryOptions,
+    each: &mut dyn FnMut(&WindowAnswers),
+) -> Result<QueryScore, QueryError> {
     let PlannerConfig { history, horizon, seed, .. } = config.planner;
     let frame_stack = layout.frame_stack;
     let length = (history + horizon) * frame_stack;
-    if inquiry.samples < 2 {
-        return Err(QueryError::Samples(inquiry.samples));
+    if options.samples < 2 {
+        return Err(QueryError::Samples(options.samples));
     }
-    let asked = inquiry.ask.of(config, layout, length)?;
+    let sampled = options.kind.sampled_part(config, layout, length)?;
     let longest = episodes.iter().map(|episode| episode.frames.len()).max().unwrap_or(0);
     if longest < length {
         return Err(QueryError::TooShort { got: longest, expected: length, history, horizon, frame_stack });
     }
-    let naive = inquiry.ask.naive(episodes, layout);
-    let channels = asked.modalities.clone().flat_map(|m| layout.modalities[m].channels.clone());
+    let naive = options.kind.naive(episodes, layout);
+    let channels = sampled.modalities.clone().flat_map(|m| layout.modalities[m].channels.clone());
     let mut score =
-        Score { windows: 0, skipped: 0, naive: naive.name(), channels: channels.map(ChannelScore::new).collect() };
+        QueryScore { windows: 0, skipped: 0, naive: naive.name(), channels: channels.map(ChannelScore::new).collect() };
     for (episode, first) in windows(episodes, length) {
-        if score.windows >= inquiry.max_windows {
+        if score.windows >= options.max_windows {
             break;
         }
         let frames = &episodes[episode].frames[first..first + length];
         let tick_ns = episodes[episode].start_ns + first as i64 * config.contract.period_ns();
-        if !asked.frames.clone().any(|k| frames[k].present[asked.modalities.clone()].contains(&true)) {
+        if !sampled.frames.clone().any(|k| frames[k].present[sampled.modalities.clone()].contains(&true)) {
             score.skipped += 1;
             continue;
         }
-        let is_asked =
-            |k: usize, m: usize| asked.frames.contains(&k) && asked.modalities.contains(&m) && frames[k].present[m];
-        let query = Query { frames, is_queried: &is_asked };
-        // Every window has its own noise, as every tick of a plan has: ticks lie millions of nanoseconds apart.
+        let is_sampled =
+            |k: usize, m: usize| sampled.frames.contains(&k) && sampled.modalities.contains(&m) && frames[k].present[m];
+        let window = Query { frames, is_queried: &is_sampled };
+        // Each window has its own noise, as each tick of a plan has: the ticks of two windows differ in many bits.
         let samples = planner
-            .sample_query(&query, inquiry.samples, seed ^ tick_ns as u64)
+            .sample_query(&window, options.samples, seed ^ tick_ns as u64)
             .and_then(|samples| if finite(&samples) { Ok(samples) } else { Err(PlanError::NotFinite) })
             .map_err(|cause| QueryError::Plan { episode, tick_ns, cause })?;
-        let channels = compare(frames, &samples, &asked, layout, &naive);
+        let channels = compare(frames, &samples, &sampled, layout, &naive);
         for (score, answer) in score.channels.iter_mut().zip(&channels) {
-            score.add(answer, inquiry.samples);
+            score.add(answer, options.samples);
         }
         score.windows += 1;
-        each(&Answers { episode, tick_ns, channels });
+        each(&WindowAnswers { episode, tick_ns, channels });
     }
     if score.channels.iter().all(|channel| channel.count == 0) {
-        return Err(QueryError::Nothing(score.windows + score.skipped));
+        return Err(QueryError::NotRecorded(score.windows + score.skipped));
     }
     Ok(score)
 }
@@ -167,15 +208,22 @@ fn finite(samples: &[Vec<Frame>]) -> bool {
     samples.iter().flatten().flat_map(|frame| &frame.values).all(|value| value.is_finite())
 }
 
-/// The samples beside the recording: one answer per channel that was asked for. What is not recorded, or cannot be guessed, is
-/// not compared, so that every number is over the same values.
-fn compare(frames: &[Frame], samples: &[Vec<Frame>], asked: &Asked, layout: &Layout, naive: &Naive) -> Vec<Answer> {
+/// The samples beside the recording: one answer per channel of the sampled part.
+///
+/// Values that are not recorded, or have no naive answer, are left out, so that all scores are over the same values.
+fn compare(
+    frames: &[Frame],
+    samples: &[Vec<Frame>],
+    sampled: &SampledPart,
+    layout: &Layout,
+    naive: &Naive,
+) -> Vec<ChannelAnswer> {
     let mut answers = Vec::new();
-    for m in asked.modalities.clone() {
+    for m in sampled.modalities.clone() {
         for c in layout.modalities[m].channels.clone() {
-            let mut answer = Answer::new(&layout.labels[c]);
-            for k in asked.frames.clone().filter(|&k| frames[k].present[m]) {
-                if let Some(guess) = naive.guess(frames, &asked.frames, m, c, k) {
+            let mut answer = ChannelAnswer::new(&layout.labels[c]);
+            for k in sampled.frames.clone().filter(|&k| frames[k].present[m]) {
+                if let Some(guess) = naive.guess(frames, &sampled.frames, m, c, k) {
                     let values = samples.iter().map(|sample| sample[k].values[c]).collect();
                     answer.push(k, frames[k].values[c], values, guess);
                 }
@@ -192,7 +240,7 @@ mod tests {
     use std::path::Path;
 
     /// Tokens of 2 frames; an action of one channel, a pose of two, a speed of one.
-    fn house() -> (Config, Layout) {
+    fn config_and_layout() -> (Config, Layout) {
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/point_maze.yaml");
         let mut config = Config::load(&shipped).unwrap();
         (config.planner.history, config.planner.horizon) = (2, 3);
@@ -201,52 +249,52 @@ mod tests {
     }
 
     #[test]
-    fn windows_overlap_by_half_and_fit_into_their_episodes() {
+    fn windows_overlap_by_half_and_stay_within_their_episodes() {
         let episode = |frames: usize| Episode {
             start_ns: 0,
             frames: vec![Frame { values: Vec::new(), present: Vec::new(), std: Vec::new() }; frames],
         };
-        // 10 frames a window, 5 between two: 20 frames hold those from 0, 5 and 10; 9 hold none; 14 hold one.
+        // Windows of 10 frames start every 5 frames: 20 frames hold those from 0, 5 and 10; 9 hold none; 14 hold one.
         let found: Vec<_> = windows(&[20, 9, 14, 10].map(episode), 10).collect();
         assert_eq!(found, [(0, 0), (0, 5), (0, 10), (2, 0), (3, 0)]);
     }
 
     #[test]
-    fn the_asked_part_is_the_future_of_some_or_a_stretch_of_all() {
-        let (mut config, layout) = house();
+    fn the_sampled_part_is_the_future_of_some_modalities_or_a_gap_in_all() {
+        let (mut config, layout) = config_and_layout();
         let part =
-            |ask: Ask, config: &Config| ask.of(config, &layout, 10).map(|asked| (asked.frames, asked.modalities));
+            |kind: QueryKind, config: &Config| kind.sampled_part(config, &layout, 10).map(|p| (p.frames, p.modalities));
         // 2 tokens of 2 frames are history.
-        assert_eq!(part(Ask::Observations, &config).unwrap(), (4..10, 1..3));
-        assert_eq!(part(Ask::Actions, &config).unwrap(), (4..10, 0..1));
+        assert_eq!(part(QueryKind::Observations, &config).unwrap(), (4..10, 1..3));
+        assert_eq!(part(QueryKind::Actions, &config).unwrap(), (4..10, 0..1));
         // 0.15 s at 0.05 s a tick: 3 frames; (10 - 3) / 2 = 3 before them.
-        assert_eq!(part(Ask::Gap { seconds: 0.15 }, &config).unwrap(), (3..6, 0..3));
-        assert_eq!(part(Ask::Gap { seconds: 0.4 }, &config).unwrap(), (1..9, 0..3));
+        assert_eq!(part(QueryKind::Gap { seconds: 0.15 }, &config).unwrap(), (3..6, 0..3));
+        assert_eq!(part(QueryKind::Gap { seconds: 0.4 }, &config).unwrap(), (1..9, 0..3));
         for (seconds, got) in [(0.45, 9), (0.02, 0), (-1.0, 0), (f64::NAN, 0)] {
-            let refused = part(Ask::Gap { seconds }, &config).unwrap_err();
+            let refused = part(QueryKind::Gap { seconds }, &config).unwrap_err();
             assert!(matches!(refused, QueryError::Gap { got: g, max: 8, window: 10, .. } if g == got), "{refused}");
         }
         config.planner.history = 0;
-        assert!(matches!(part(Ask::Actions, &config), Err(QueryError::NoHistory)));
-        assert_eq!(part(Ask::Gap { seconds: 0.05 }, &config).unwrap(), (4..5, 0..3));
+        assert!(matches!(part(QueryKind::Actions, &config), Err(QueryError::NoHistory)));
+        assert_eq!(part(QueryKind::Gap { seconds: 0.05 }, &config).unwrap(), (4..5, 0..3));
     }
 
     #[test]
-    fn only_what_was_recorded_is_compared() {
-        let (_, layout) = house();
+    fn only_recorded_values_are_compared() {
+        let (_, layout) = config_and_layout();
         // Every value of frame k is k; the speed is missing in frame 2.
-        let frame =
-            |k: usize| Frame { values: vec![k as f32; 4], present: vec![true, true, k != 2], std: Vec::new() };
+        let frame = |k: usize| Frame { values: vec![k as f32; 4], present: vec![true, true, k != 2], std: Vec::new() };
         let frames: Vec<Frame> = (0..4).map(frame).collect();
-        // Two samples, 1 below and 3 above the recording: their mean is 1 above, their deviation is sqrt(4 + 4).
+        // Two samples, 1 below and 3 above the recording: their mean is 1 above, their standard deviation is sqrt(4 +
+        // 4).
         let sample = |off: f32| {
             let moved =
                 |frame: &Frame| Frame { values: frame.values.iter().map(|v| v + off).collect(), ..frame.clone() };
             frames.iter().map(moved).collect::<Vec<_>>()
         };
-        let asked = Asked { frames: 1..3, modalities: 1..3 };
-        let answers = compare(&frames, &[sample(-1.0), sample(3.0)], &asked, &layout, &Naive::LastHeld);
-        let expected = |channel: &str, frames: &[usize]| Answer {
+        let sampled = SampledPart { frames: 1..3, modalities: 1..3 };
+        let answers = compare(&frames, &[sample(-1.0), sample(3.0)], &sampled, &layout, &Naive::LastHeld);
+        let expected = |channel: &str, frames: &[usize]| ChannelAnswer {
             channel: channel.into(),
             frames: frames.to_vec(),
             recorded: frames.iter().map(|&k| k as f32).collect(),

@@ -1,52 +1,58 @@
-//! How good answers are: error of their mean, error of a naive answer, and whether their spread is honest.
+//! Scores of answers to queries: error of their mean, error of a naive answer, and calibration of their spread.
 //!
-//! **Inside.** If the recorded value is drawn from the same distribution as `n` samples, its rank among them is uniform on
-//! `n + 1` places, so it lies between the i-th lowest and the i-th highest sample with probability `(n + 1 - 2 i) / (n + 1)`,
-//! whatever the distribution. `i` is the number that brings this nearest to 80 %: with 8 samples `i = 1` and 78 %, with 9
-//! exactly 80 %.
+//! **Inside.** Let the recorded value have the same distribution as the `n` samples. Its rank among them is then
+//! uniform on `n + 1` places. So it lies between the i-th lowest and the i-th highest sample with probability `(n + 1 -
+//! 2 i) / (n + 1)`, for any distribution. `i` is chosen to bring this nearest to 80 %: with 8 samples `i = 1` and 78 %,
+//! with 9 exactly 80 %.
 //!
-//! **Spread over error.** The squared error of the mean of `n` samples is then expected to be their variance times `1 + 1 / n`; the
-//! root of the ratio is 1 for honest answers, less where they are too sure of themselves.
+//! **Spread over error.** The expected squared error of the mean of `n` samples is then their variance times `1 + 1 /
+//! n`. The root of expected over actual squared error is 1 for calibrated answers, and below 1 for overconfident ones.
 
 use serde::Serialize;
 
-/// The central interval that is looked at.
+/// Wanted probability of the central interval.
 const INTERVAL: f64 = 0.8;
 
-/// The answers to one window; what is written to the output.
+/// The answers to the query of one window, as they are written to the output.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Answers {
+pub struct WindowAnswers {
+    /// Number of the episode, from 0.
     pub episode: usize,
     /// The tick of the window's first frame, nanoseconds.
     pub tick_ns: i64,
-    /// The channels that were asked for.
-    pub channels: Vec<Answer>,
+    /// The queried channels.
+    pub channels: Vec<ChannelAnswer>,
 }
 
-/// One channel of a window, in its unit: one entry for each value that was asked for and recorded.
+/// The answer for one channel of a window, in its unit: one entry for each value that is queried and recorded.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Answer {
+pub struct ChannelAnswer {
     /// Label of the channel.
     pub channel: String,
     /// The frames of the window that the entries are for.
     pub frames: Vec<usize>,
+    /// Recorded values.
     pub recorded: Vec<f32>,
-    /// Of the samples.
+    /// Means of the samples.
     pub mean: Vec<f32>,
-    /// Standard deviation of the samples.
+    /// Standard deviations of the samples; the key in the output is `deviation`.
+    #[serde(rename = "deviation")]
     pub std: Vec<f32>,
-    /// The ends of the central interval.
+    /// Lower ends of the central interval.
     pub low: Vec<f32>,
+    /// Upper ends of the central interval.
     pub high: Vec<f32>,
+    /// Naive answers.
     pub naive: Vec<f32>,
 }
 
-impl Answer {
+impl ChannelAnswer {
+    /// An answer without entries for the channel with this label.
     pub fn new(channel: &str) -> Self {
         Self { channel: channel.into(), ..Self::default() }
     }
 
-    /// Adds a frame; `samples`: at least 2.
+    /// Adds the entry of frame `frame` of the window; `samples`: at least 2.
     pub fn push(&mut self, frame: usize, recorded: f32, mut samples: Vec<f32>, naive: f32) {
         samples.sort_by(f32::total_cmp);
         let count = samples.len() as f64;
@@ -63,35 +69,36 @@ impl Answer {
     }
 }
 
-/// The number `i` of the module's text.
+/// The `i` of the central interval, see the top of this file.
 fn rank(samples: usize) -> usize {
     let places = samples as f64 + 1.0;
     ((places * (1.0 - INTERVAL) / 2.0).round() as usize).max(1)
 }
 
-/// The share of recorded values inside the interval that is expected of honest samples.
+/// The share of recorded values inside the central interval that calibrated samples have.
 pub fn inside_expected(samples: usize) -> f64 {
     1.0 - 2.0 * rank(samples) as f64 / (samples as f64 + 1.0)
 }
 
-/// The sums over all windows.
+/// The scores over all windows.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Score {
+pub struct QueryScore {
+    /// Windows with answers.
     pub windows: usize,
-    /// Windows in which nothing that is asked was recorded.
+    /// Windows without any recorded value of the queried part.
     pub skipped: usize,
-    /// What the answers are compared with: the name of the naive answer.
+    /// Name of the naive answer that the answers are compared with.
     pub naive: &'static str,
-    /// The channels that were asked for, in the layout's order.
+    /// The queried channels, in the order of the layout.
     pub channels: Vec<ChannelScore>,
 }
 
-/// One channel, in its unit.
+/// The score of one channel, in its unit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChannelScore {
-    /// Its place in a frame.
+    /// Index of the channel in a frame.
     pub channel: usize,
-    /// Values compared.
+    /// Number of compared values.
     pub count: usize,
     squares: f64,
     naive_squares: f64,
@@ -100,11 +107,13 @@ pub struct ChannelScore {
 }
 
 impl ChannelScore {
+    /// A score without values.
     pub fn new(channel: usize) -> Self {
         Self { channel, ..Self::default() }
     }
 
-    pub fn add(&mut self, answer: &Answer, samples: usize) {
+    /// Adds the answer of one window, made of so many `samples`.
+    pub fn add(&mut self, answer: &ChannelAnswer, samples: usize) {
         let square = |a: f32, b: f32| (f64::from(a) - f64::from(b)).powi(2);
         for (i, &recorded) in answer.recorded.iter().enumerate() {
             self.count += 1;
@@ -115,12 +124,12 @@ impl ChannelScore {
         }
     }
 
-    /// Of the mean of the samples.
+    /// Root mean square error of the means of the samples.
     pub fn rmse(&self) -> f64 {
         (self.squares / self.count.max(1) as f64).sqrt()
     }
 
-    /// Of the naive answer, over the same values.
+    /// Root mean square error of the naive answers, over the same values.
     pub fn naive_rmse(&self) -> f64 {
         (self.naive_squares / self.count.max(1) as f64).sqrt()
     }
@@ -130,7 +139,7 @@ impl ChannelScore {
         self.inside as f64 / self.count.max(1) as f64
     }
 
-    /// The error that the spread of the samples promises over the one they have.
+    /// Root of expected over actual squared error, see the top of this file.
     pub fn spread_over_error(&self) -> f64 {
         (self.variances / self.squares.max(f64::MIN_POSITIVE)).sqrt()
     }
@@ -143,8 +152,8 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     #[test]
-    fn sums_are_those_done_by_hand() {
-        let mut answer = Answer::new("x");
+    fn scores_match_values_computed_by_hand() {
+        let mut answer = ChannelAnswer::new("x");
         // Mean 3, squares 4 + 1 + 1 + 4 = 10, variance 10 / 3; the recorded value lies outside.
         answer.push(5, 7.0, vec![5.0, 1.0, 4.0, 2.0], 5.0);
         // Mean 1, variance 4 / 3; the recorded value is the lowest sample: inside, ends count.
@@ -162,26 +171,25 @@ mod tests {
     }
 
     #[test]
-    fn the_interval_leaves_out_as_many_as_come_nearest_to_a_fifth() {
+    fn the_central_interval_leaves_out_the_share_nearest_to_a_fifth() {
         // 2 of 9 places lie outside of 8 samples; 2 of 10 of 9; 4 of 20 of 19, the second lowest to the second highest.
         assert_eq!([2, 8, 9, 19].map(rank), [1, 1, 1, 2]);
         assert!((inside_expected(8) - 7.0 / 9.0).abs() < 1e-12);
         assert!((inside_expected(9) - 0.8).abs() < 1e-12 && (inside_expected(19) - 0.8).abs() < 1e-12);
-        let mut answer = Answer::new("x");
+        let mut answer = ChannelAnswer::new("x");
         answer.push(0, 0.0, (0..19).map(|s| s as f32).collect(), 0.0);
         assert_eq!((answer.low[0], answer.high[0]), (1.0, 17.0));
     }
 
-    /// Honest samples of any shape have the promised share and ratio; samples with half the spread have neither.
     #[test]
-    fn honest_samples_are_told_from_overconfident_ones() {
+    fn calibrated_samples_score_as_expected_and_overconfident_ones_do_not() {
         const VALUES: usize = 20_000;
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         for samples in [4, 8, 19] {
             let mut score = |shrink: f32| {
                 // Skewed: the square of a uniform number.
                 let mut draw = || rng.random::<f32>().powi(2);
-                let mut answer = Answer::new("x");
+                let mut answer = ChannelAnswer::new("x");
                 for k in 0..VALUES {
                     // The mean of the square is 1 / 3.
                     let of_samples = (0..samples).map(|_| 1.0 / 3.0 + shrink * (draw() - 1.0 / 3.0)).collect();
@@ -191,11 +199,21 @@ mod tests {
                 score.add(&answer, samples);
                 score
             };
-            let (honest, sure) = (score(1.0), score(0.5));
-            // Deviation of the share at 20,000 values: at most 0.0035; five of them.
-            assert!((honest.inside() - inside_expected(samples)).abs() < 0.018, "{samples}: {}", honest.inside());
-            assert!((honest.spread_over_error() - 1.0).abs() < 0.03, "{samples}: {}", honest.spread_over_error());
-            assert!(sure.inside() < inside_expected(samples) - 0.1 && sure.spread_over_error() < 0.65);
+            let (calibrated, overconfident) = (score(1.0), score(0.5));
+            // Standard deviation of the share at 20,000 values: at most 0.0035. Five of them are allowed.
+            assert!(
+                (calibrated.inside() - inside_expected(samples)).abs() < 0.018,
+                "{samples}: {}",
+                calibrated.inside()
+            );
+            assert!(
+                (calibrated.spread_over_error() - 1.0).abs() < 0.03,
+                "{samples}: {}",
+                calibrated.spread_over_error()
+            );
+            assert!(
+                overconfident.inside() < inside_expected(samples) - 0.1 && overconfident.spread_over_error() < 0.65
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! df_replay: what the planner would have done with recorded demonstrations. Arguments and wiring only.
+//! df_replay: plans over recordings, and compares with what was recorded. Arguments and wiring only.
 
 #[cfg(feature = "recordings")]
 mod replay;
@@ -8,7 +8,7 @@ fn main() -> anyhow::Result<()> {
     replay::run()
 }
 
-/// Without the feature the program still exists, so that `colcon build` always installs it.
+/// The program exists also without the feature, because `colcon build` installs it always.
 #[cfg(not(feature = "recordings"))]
 fn main() -> std::process::ExitCode {
     eprintln!("df_replay: built without the feature `recordings`; build it with that feature (it is on by default)");

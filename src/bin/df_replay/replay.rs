@@ -1,4 +1,4 @@
-//! df_replay: runs the planner over a recorded bag and compares. Arguments and wiring only.
+//! The arguments of df_replay and what it prints.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -6,16 +6,17 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
+use df_core::Layout;
+use df_data::{Episode, open_bound, read_episodes};
 use df_planner::config::Config;
 use df_planner::load_planner;
-use df_data::{Episode, open_bound, read_episodes};
+use df_planner::replay::{QueryKind, QueryOptions, inside_expected, query, replay, unit};
 use df_planning::Planner;
-use df_planner::replay::{Ask, QueryOptions, ask, inside_expected, replay, unit};
-use df_core::Layout;
 use serde::Serialize;
 
-/// Runs the planner over a recorded ROS 2 bag, tick by tick, and compares its actions with the recorded ones; or asks the
-/// network other questions about the recording. Needs no ROS.
+/// Runs the planner over a recording, tick by tick, and compares its actions with the recorded ones.
+///
+/// With --query it compares other answers of the network with the recording. Needs no ROS.
 ///
 /// The same bag, model, configuration and seed give the same output, byte for byte, on one machine.
 #[derive(Parser)]
@@ -30,45 +31,63 @@ struct Arguments {
     /// The recording: a rosbag2 directory or file (MCAP, sqlite3), a LeRobot dataset, a D4RL or Minari file.
     #[arg(long)]
     bag: PathBuf,
-    /// cpu, flex; tch, cuda:N and wgpu:N as built in (docs/models.md).
+    /// The device that evaluates the network: cpu, flex; tch, cuda:N and wgpu:N if built in
+    /// (docs/src/how-to/libtorch-and-gpus.md).
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// Instead of planner.seed.
+    /// Overrides planner.seed of the configuration.
     #[arg(long)]
     seed: Option<u64>,
-    /// What is asked for.
-    #[arg(long, value_enum, default_value_t = Asked::Plan)]
-    ask: Asked,
-    /// Plan at no more than this many ticks; ask about no more than this many windows.
+    /// What the network is queried for.
+    #[arg(long, value_enum, default_value_t = RequestedQuery::Plan)]
+    query: RequestedQuery,
+    /// The name of --query in version 0.1.
+    #[arg(long, value_enum, hide = true, conflicts_with = "query")]
+    ask: Option<RequestedQuery>,
+    /// Maximum number of ticks to plan at, or of windows to query.
     #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
     ticks: usize,
-    /// Samples of each answer; not for plans.
+    /// Samples of each answer, at least 2; not for plans.
     #[arg(long, default_value_t = 8)]
     samples: usize,
-    /// Length of a gap, seconds; for gaps.
+    /// Length of the gap of --query gaps, seconds.
     #[arg(long, default_value_t = 0.5)]
     gap_s: f64,
-    /// Write every tick, or every window, here, one JSON object a line.
+    /// The file for one JSON object per tick, or per window, one a line.
     #[arg(long)]
     out: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Asked {
-    /// What to do at each tick.
+impl Arguments {
+    /// The query, and a warning if it is given by the old name.
+    fn requested_query(&self) -> (RequestedQuery, Option<&'static str>) {
+        match self.ask {
+            Some(query) => (query, Some("`--ask` is now `--query`; the old name is accepted in this release only")),
+            None => (self.query, None),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum RequestedQuery {
+    /// The action to take at each tick.
     Plan,
-    /// The observations after the history, every action known: a world model.
+    /// The observations after the history, with every action known: a world model.
     Observations,
-    /// The actions after the history, every observation known: an inverse model.
+    /// The actions after the history, with every observation known: an inverse model.
     Actions,
-    /// Everything in a gap, everything around it known.
+    /// All modalities in a gap, with everything around it known.
     Gaps,
 }
 
-/// Parses the arguments and replays.
+/// Parses the arguments, runs the query and prints the comparison.
 pub(crate) fn run() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).without_time().init();
     let arguments = Arguments::parse();
+    let (requested, warning) = arguments.requested_query();
+    if let Some(warning) = warning {
+        eprintln!("warning: {warning}");
+    }
     let mut config = Config::load_and_warn(&arguments.config)?;
     config.planner.seed = arguments.seed.unwrap_or(config.planner.seed);
     let data = config.data();
@@ -88,16 +107,19 @@ pub(crate) fn run() -> anyhow::Result<()> {
 
     let mut out = Lines::create(arguments.out.as_ref())?;
     let layout = &opened.layout;
-    let asked = match arguments.ask {
-        Asked::Plan => return plans(&config, layout, &mut planner, &episodes, &goals, arguments.ticks, &mut out),
-        Asked::Observations => Ask::Observations,
-        Asked::Actions => Ask::Actions,
-        Asked::Gaps => Ask::Gap { seconds: arguments.gap_s },
+    let kind = match requested {
+        RequestedQuery::Plan => {
+            return plans(&config, layout, &mut planner, &episodes, &goals, arguments.ticks, &mut out);
+        }
+        RequestedQuery::Observations => QueryKind::Observations,
+        RequestedQuery::Actions => QueryKind::Actions,
+        RequestedQuery::Gaps => QueryKind::Gap { seconds: arguments.gap_s },
     };
-    let inquiry = QueryOptions { ask: asked, samples: arguments.samples, max_windows: arguments.ticks };
-    questions(&config, layout, &mut planner, &episodes, &inquiry, &mut out)
+    let options = QueryOptions { kind, samples: arguments.samples, max_windows: arguments.ticks };
+    answers(&config, layout, &mut planner, &episodes, &options, &mut out)
 }
 
+/// Replays plans and prints their scores.
 fn plans(
     config: &Config,
     layout: &Layout,
@@ -121,18 +143,19 @@ fn plans(
     Ok(())
 }
 
-fn questions(
+/// Answers a query and prints the scores of the answers.
+fn answers(
     config: &Config,
     layout: &Layout,
     planner: &mut Planner,
     episodes: &[Episode],
-    inquiry: &QueryOptions,
+    options: &QueryOptions,
     out: &mut Lines,
 ) -> anyhow::Result<()> {
-    let score = ask(config, layout, planner, episodes, inquiry, &mut |answers| out.write(answers))?;
+    let score = query(config, layout, planner, episodes, options, &mut |answers| out.write(answers))?;
     out.finish()?;
-    println!("{} windows asked, {} samples each, {} skipped", score.windows, inquiry.samples, score.skipped);
-    let inside = format!("inside ({:.0} %)", 100.0 * inside_expected(inquiry.samples));
+    println!("{} windows asked, {} samples each, {} skipped", score.windows, options.samples, score.skipped);
+    let inside = format!("inside ({:.0} %)", 100.0 * inside_expected(options.samples));
     println!(
         "{:<28} {:<6} {:>9} {:>9} {:>12} {:>14} {:>12}",
         "channel", "unit", "values", "RMSE", score.naive, inside, "spread/error"
@@ -152,7 +175,7 @@ fn questions(
     Ok(())
 }
 
-/// The output, if there is one; a failure to write is kept until the end.
+/// The output file, if one is given. The first failure to write is kept until [`Lines::finish`].
 struct Lines {
     out: Option<BufWriter<File>>,
     written: anyhow::Result<()>,
@@ -174,5 +197,34 @@ impl Lines {
     fn finish(&mut self) -> anyhow::Result<()> {
         std::mem::replace(&mut self.written, Ok(())).context("writing the output")?;
         self.out.as_mut().map_or(Ok(()), Write::flush).context("writing the output")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Arguments, clap::Error> {
+        let required = ["df_replay", "--config", "c.yaml", "--model", "m", "--bag", "b"];
+        Arguments::try_parse_from(required.iter().chain(arguments))
+    }
+
+    #[test]
+    fn the_default_query_is_the_plan() {
+        assert_eq!(parse(&[]).unwrap().requested_query(), (RequestedQuery::Plan, None));
+        assert_eq!(parse(&["--query", "gaps"]).unwrap().requested_query(), (RequestedQuery::Gaps, None));
+    }
+
+    #[test]
+    fn the_old_option_ask_is_accepted_with_a_warning() {
+        let (query, warning) = parse(&["--ask", "actions"]).unwrap().requested_query();
+        assert_eq!(query, RequestedQuery::Actions);
+        assert!(warning.is_some_and(|warning| warning.contains("`--ask` is now `--query`")));
+    }
+
+    #[test]
+    fn the_old_and_the_new_option_together_are_refused() {
+        let refused = parse(&["--ask", "actions", "--query", "gaps"]).err().unwrap();
+        assert_eq!(refused.kind(), clap::error::ErrorKind::ArgumentConflict);
     }
 }

@@ -1,4 +1,4 @@
-//! df_sim: the embedded world and its recorder. Arguments and wiring only.
+//! df_sim: the embedded worlds and their recorder. Arguments and wiring only.
 
 #[cfg(feature = "sim")]
 mod program;
@@ -8,7 +8,7 @@ fn main() -> std::process::ExitCode {
     program::run_program()
 }
 
-/// Without the feature the program still exists, so that `colcon build` always installs it.
+/// The program exists also without the feature, because `colcon build` installs it always.
 #[cfg(not(feature = "sim"))]
 fn main() -> std::process::ExitCode {
     eprintln!("df_sim: built without the feature `sim`; build it with that feature (it is on by default)");

@@ -1,4 +1,4 @@
-//! `df_sim`: the embedded world. `record` writes demonstrations of an expert into a bag; `run` is the robot of the demo.
+//! The commands of df_sim: `record` writes demonstrations of an expert into a bag; `run` is the robot of the demo.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,10 +20,10 @@ use {
     std::time::{Duration, Instant},
 };
 
-/// The goal is published every half second.
+/// Steps of 10 ms between two goal messages: half a second.
 #[cfg(feature = "ros")]
 const GOAL_EVERY_STEPS: u32 = 50;
-/// The maximum wait for the planner's diagnostics at the end.
+/// Maximum wait for the planner's diagnostics at the end.
 #[cfg(feature = "ros")]
 const DIAGNOSTICS_WAIT: Duration = Duration::from_millis(1500);
 
@@ -78,16 +78,16 @@ fn world(name: &str) -> Result<World, String> {
     if name == "point_maze" { Ok(World::PointMaze) } else { name.parse().map(World::Maze2d) }
 }
 
-/// Be the robot over ROS 2 topics: odometry and a goal out, force in, until the goal is reached
+/// Be the robot over ROS 2 topics until the goal is reached: publish odometry and a goal, receive forces
 #[derive(Args)]
 struct RunArguments {
-    /// Start and goal are drawn from it
+    /// Seed of start and goal
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Give up after so long, seconds
+    /// Give up after this time, seconds
     #[arg(long, default_value_t = 40.0)]
     timeout_s: f64,
-    /// Wait so long for the planner's first force, seconds
+    /// Wait this long for the planner's first force, seconds
     #[arg(long, default_value_t = 60.0)]
     wait_s: f64,
     /// Draw the drive into this PNG
@@ -106,7 +106,7 @@ struct RunArguments {
 
 /// Parses the arguments and runs a command.
 pub(crate) fn run_program() -> ExitCode {
-    // What follows --ros-args is for ROS.
+    // Arguments after --ros-args are for ROS.
     #[cfg(feature = "ros")]
     let arguments = Arguments::parse_from(own_arguments());
     #[cfg(not(feature = "ros"))]
@@ -125,7 +125,7 @@ fn record(arguments: RecordArguments) -> Result<()> {
     let RecordArguments { out, world, minutes, steps, episode_s, seed, config } = arguments;
     for (name, value) in [("--minutes", minutes * 60.0), ("--episode-s", episode_s)] {
         if !(value.is_finite() && value >= STEP_S) {
-            bail!("{name}: a positive length of time is needed");
+            bail!("{name}: must be at least {STEP_S} s");
         }
     }
     let steps_of = |seconds: f64| (seconds / STEP_S).round() as u64;
@@ -133,10 +133,10 @@ fn record(arguments: RecordArguments) -> Result<()> {
     let recording = Recording { steps, episode_steps: steps_of(episode_s), seed, topics: topics(config)? };
     let bar = ProgressBar::new(steps);
     bar.set_style(ProgressStyle::with_template("recording {bar:40} {pos}/{len} steps, {eta} left")?);
-    let tell = |steps| bar.set_position(steps);
+    let show_progress = |steps| bar.set_position(steps);
     let recorded = match world {
-        World::PointMaze => recording.write(&out, |seed| Demonstration::new(Maze::demo(), seed), tell),
-        World::Maze2d(maze) => recording.write(&out, |seed| maze2d::Demonstration::new(maze, seed), tell),
+        World::PointMaze => recording.write(&out, |seed| Demonstration::new(Maze::demo(), seed), show_progress),
+        World::Maze2d(maze) => recording.write(&out, |seed| maze2d::Demonstration::new(maze, seed), show_progress),
     }
     .with_context(|| format!("recording into {}", out.display()))?;
     bar.finish_and_clear();
@@ -151,7 +151,7 @@ fn record(arguments: RecordArguments) -> Result<()> {
     Ok(())
 }
 
-/// The world's topics as a contract names them; their types must be the world's.
+/// The topics of the contract. Their message types must be those of the world.
 fn topics(config: Option<PathBuf>) -> Result<Topics> {
     let Some(file) = config else { return Ok(Topics::default()) };
     let config = Config::load_and_warn(&file)?;
@@ -183,7 +183,7 @@ fn topics(config: Option<PathBuf>) -> Result<Topics> {
 
 #[cfg(not(feature = "ros"))]
 fn run(_: RunArguments) -> Result<ExitCode> {
-    bail!("this df_sim was built without feature `ros`: it can record, not run")
+    bail!("this df_sim was built without the feature `ros`: it can record, but not run")
 }
 
 /// 0: goal reached. 1: not reached, or interrupted. (2: an error.)

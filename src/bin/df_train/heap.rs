@@ -1,16 +1,19 @@
-//! Memory that a training step frees and takes again stays with the process.
+//! Keeps the memory that training steps free and allocate again in the process.
 
 use std::env;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// What glibc reads at start: blocks of up to this size come from the heap, and so much of it is kept when it is free, bytes.
+/// Variables that glibc reads at start, bytes: the size up to which blocks come from the heap, and how much free heap
+/// is kept.
 const SETTINGS: [&str; 2] = ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"];
+/// 8 GiB, more than the tensors of a step take.
 const KEPT: &str = "8589934592";
 
-/// Starts this program again, as the same process, with glibc told to keep memory; unless somebody has told it something already. By
-/// itself it gives every large tensor back to the kernel and has it zeroed anew, a third of the time of a step
-/// (docs/performance.md#training). Where this fails, training is slower and nothing else.
+/// Replaces this process by the same program with [`SETTINGS`], unless one of them is set already.
+///
+/// By default glibc returns every large tensor to the kernel, which zeroes it again: a third of the time of a step. If
+/// the restart fails, training is only slower.
 pub fn keep() {
     if SETTINGS.iter().any(|name| env::var_os(name).is_some()) {
         return;

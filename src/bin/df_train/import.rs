@@ -1,4 +1,4 @@
-//! `df_train import`: weights from elsewhere as a checkpoint. Arguments and wiring only.
+//! `df_train import`: makes a checkpoint of weights from PyTorch. Arguments and wiring only.
 
 use std::path::PathBuf;
 
@@ -6,15 +6,16 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use df_core::ACTION;
 use df_core::settings::read_yaml;
+use df_core::{Layout, Normaliser};
+use df_engine::{CheckpointDescription, CheckpointError, NetworkConfig, Provenance};
 use df_planner::config::Config;
 use df_training::import::{Asked, ForeignWeights, import_own, import_reference};
-use df_engine::{CheckpointDescription, CheckpointError, NetworkConfig, Provenance};
 use df_training::{AnyNetwork, Checkpoint, device};
-use df_core::{Layout, Normaliser};
 
 use super::train::Cache;
 
-/// Makes a checkpoint of weights that were trained elsewhere (docs/models.md). Nothing in the file is executed.
+/// Makes a checkpoint of weights that were trained elsewhere (docs/src/how-to/import-pytorch-weights.md). Nothing in
+/// the file is executed.
 #[derive(clap::Args)]
 pub struct Import {
     /// The configuration: topic contract, sizes (model.*, training.window), objective and noise schedule.
@@ -29,33 +30,34 @@ pub struct Import {
     /// Which network the weights are of.
     #[arg(long, value_enum, default_value_t = Architecture::Native)]
     architecture: Architecture,
-    /// What stands before the names of the network's tensors, such as `state_dict.model.`; found by itself if there is one set.
+    /// Prefix of the names of the network's tensors, such as `state_dict.model.`; found if the file holds one such set.
     #[arg(long)]
     prefix: Option<String>,
-    /// Renames tensors before they are looked up: a regular expression, `=`, and what stands in its place.
+    /// Renames tensors before they are looked up: a regular expression, `=`, and its replacement.
     #[arg(long, value_name = "PATTERN=TEXT")]
     rename: Vec<String>,
-    /// Mean and deviation of every channel of a frame, as YAML or JSON: `{mean: [...], std: [...]}`, the action first.
+    /// Mean and standard deviation of every channel of a frame, as YAML or JSON: `{mean: [...], std: [...]}`, the
+    /// action first.
     #[arg(long)]
     normaliser: Option<PathBuf>,
-    /// Demonstrations to take mean and deviation from, as for training. With --normaliser, the first gives message
-    /// definitions only.
+    /// Demonstrations to compute mean and standard deviation of, as for training. With --normaliser, the first gives
+    /// message definitions only.
     #[arg(long, num_args = 1.., value_name = "PATH[@WEIGHT]")]
     bag: Vec<String>,
     #[command(flatten)]
     cache: Cache,
-    /// Reference: the groups of a frame in their order there, separated by commas. Default: the contract's, then the action
-    /// if the weights have room for it.
+    /// Of --architecture reference: the groups of a frame in the order of the weights, separated by commas. Default:
+    /// the groups of the contract, then the action if the weights have channels for it.
     #[arg(long, value_delimiter = ',')]
     channels: Vec<String>,
-    /// Reference: the network was trained with a causal mask.
+    /// Of --architecture reference: the network was trained with a causal mask.
     #[arg(long)]
     causal: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Architecture {
-    /// df_planner's own, in PyTorch: benches/pytorch_model.py.
+    /// The transformer of df_planner, in PyTorch: benches/pytorch_model.py.
     #[value(alias = "own")]
     Native,
     /// The transformer of github.com/buoyancy99/diffusion-forcing.
@@ -86,12 +88,12 @@ pub fn run(arguments: &Import) -> anyhow::Result<()> {
             let asked = Asked { prefix, channels: &arguments.channels, heads: model.heads, tokens, causal };
             let imported = import_reference(&weights, &asked, &layout, &flex)?;
             (model.width, model.layers) = (imported.sizes.width, imported.sizes.layers);
-            let normaliser = together(imported.normaliser, given, &layout, &imported.unseen)?;
+            let normaliser = merge(imported.normaliser, given, &layout, &imported.unseen)?;
             for name in &imported.unseen {
-                println!("`{name}` was not in its training data: it is neither seen nor predicted");
+                println!("`{name}` is not in the weights: the network neither reads nor predicts it");
             }
             if imported.unseen.iter().any(|name| name == ACTION) {
-                println!("so it answers questions about observations (df_replay --ask observations) and cannot drive");
+                println!("it answers queries about observations (df_replay --query observations), but cannot drive");
             }
             (AnyNetwork::Reference(imported.network), imported.sizes, normaliser)
         }
@@ -135,7 +137,7 @@ fn renames(texts: &[String]) -> anyhow::Result<Vec<(String, String)>> {
     texts.iter().map(parse).collect()
 }
 
-/// The layout of the contract, and the normaliser that was given or that the recordings have.
+/// The layout of the contract, and the normaliser that is given or computed from the recordings.
 fn normaliser(arguments: &Import, config: &Config) -> anyhow::Result<(Layout, Option<Normaliser>)> {
     let inputs = if arguments.bag.is_empty() { Vec::new() } else { df_data::inputs(&arguments.bag)? };
     if !inputs.is_empty() && arguments.normaliser.is_none() {
@@ -157,10 +159,10 @@ fn normaliser(arguments: &Import, config: &Config) -> anyhow::Result<(Layout, Op
     let Some(file) = &arguments.normaliser else { return Ok((layout, None)) };
     let normaliser: Normaliser = read_yaml(file)?;
     let Normaliser { mean, std, noise_scale } = &normaliser;
-    let (channels, means, deviations) = (layout.frame_channels(), mean.len(), std.len());
-    if means != channels || deviations != channels || noise_scale.len() != channels {
+    let (channels, means, stds) = (layout.frame_channels(), mean.len(), std.len());
+    if means != channels || stds != channels || noise_scale.len() != channels {
         bail!(
-            "{}: expected {channels} values each, for {}; got {means} means, {deviations} deviations and {} noise scales",
+            "{}: expected {channels} values each, for {}; got {means} means, {stds} standard deviations and {} noise scales",
             file.display(),
             layout.labels.join(", "),
             noise_scale.len()
@@ -168,13 +170,13 @@ fn normaliser(arguments: &Import, config: &Config) -> anyhow::Result<(Layout, Op
     }
     let finite = mean.iter().chain(std).chain(noise_scale).all(|value| value.is_finite());
     if !finite || std.iter().chain(noise_scale).any(|width| *width <= 0.0) {
-        bail!("{}: means must be finite, deviations and noise scales above 0", file.display());
+        bail!("{}: means must be finite, standard deviations and noise scales above 0", file.display());
     }
     Ok((layout, Some(normaliser)))
 }
 
-/// The weights' own normaliser, and what was given for the channels that they do not know.
-fn together(
+/// The normaliser of the weights, with the given one for the channels of the modalities `unseen`.
+fn merge(
     own: Option<Normaliser>,
     given: Option<Normaliser>,
     layout: &Layout,
@@ -186,8 +188,8 @@ fn together(
         (None, None) => bail!("the file has no data_mean and data_std: give --normaliser or --bag"),
     };
     println!(
-        "mean and deviation are those of the file{}",
-        if unseen.is_empty() { "; what was given is not used" } else { "" }
+        "mean and standard deviation are those of the file{}",
+        if unseen.is_empty() { "; the given ones are not used" } else { "" }
     );
     for modality in layout.modalities.iter().filter(|modality| unseen.contains(&modality.name)) {
         for c in modality.channels.clone() {

@@ -1,11 +1,11 @@
-//! A starter configuration: arguments and wiring only.
+//! `df_train init`: a starter configuration. Arguments and wiring only.
 
 use df_data::inspect::scaffold;
 
-/// Writes a configuration to begin with to the standard output, with what was measured beside each choice.
+/// Writes a starter configuration to standard output, with what was measured beside each choice.
 #[derive(clap::Args)]
 pub struct Init {
-    /// Demonstrations, as for training: all of one kind.
+    /// Demonstrations, as for training; all of one format.
     #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
     bag: Vec<String>,
 }

@@ -1,24 +1,24 @@
-//! Inspection of demonstrations: arguments and wiring only.
+//! `df_train inspect`: what recordings hold. Arguments and wiring only.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use df_planner::config::Config;
 use df_data::inspect::{Report, inspect};
+use df_planner::config::Config;
 
-/// Says what is in demonstrations and, with a configuration, what training would make of them.
+/// Shows what demonstrations hold and, with a configuration, what training would use of them.
 #[derive(clap::Args)]
 pub struct Inspect {
     /// Demonstrations, as for training.
     #[arg(long, required = true, num_args = 1.., value_name = "PATH[@WEIGHT]")]
     bag: Vec<String>,
-    /// The configuration whose contract is held against them.
+    /// The configuration whose contract is compared with them.
     #[arg(long)]
     config: Option<PathBuf>,
-    /// Where pictures and inspect.json go; it is made if it is not there.
+    /// The directory for pictures and inspect.json; created if it does not exist.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// The same for machines.
+    /// The file for the report as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }

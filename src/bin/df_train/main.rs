@@ -1,4 +1,5 @@
-//! df_train: trains a model offline from recorded demonstrations, and what belongs to it. Arguments and wiring only.
+//! df_train: trains models from recorded demonstrations; inspects recordings, imports weights. Arguments and wiring
+//! only.
 
 #[cfg(feature = "training")]
 mod commands;
@@ -20,7 +21,7 @@ fn main() -> anyhow::Result<()> {
     commands::run()
 }
 
-/// Without the feature the program still exists, so that `colcon build` always installs it.
+/// The program exists also without the feature, because `colcon build` installs it always.
 #[cfg(not(feature = "training"))]
 fn main() -> std::process::ExitCode {
     eprintln!("df_train: built without the feature `training`; build it with that feature (it is on by default)");

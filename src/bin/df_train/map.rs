@@ -1,21 +1,22 @@
-//! A map of where demonstrations have been: arguments and wiring only.
+//! `df_train map`: a map of the places that demonstrations visited. Arguments and wiring only.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
-use df_planner::config::Config;
 use df_data::inspect::ground;
+use df_planner::config::Config;
 
-/// Draws a map of where demonstrations have been, in the format of Nav2's map_server, for a cost of the kind `obstacles`.
+/// Draws a map of the places that demonstrations visited, in the format of Nav2's map_server, for a cost of kind
+/// `obstacles`.
 #[derive(clap::Args)]
 pub struct Map {
     /// Demonstrations, as for training.
     #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
     bag: Vec<String>,
-    /// The configuration whose contract they follow.
+    /// The configuration with their contract.
     #[arg(long)]
     config: PathBuf,
-    /// The observation group that is the position, x and y; the goal's, where nothing is said.
+    /// The observation group that holds the position, x and y. Default: the group of the goal.
     #[arg(long)]
     group: Option<String>,
     /// The edge of a cell, in the unit of the group.
@@ -35,7 +36,11 @@ pub fn run(arguments: &Map) -> anyhow::Result<()> {
     );
     let config = Config::load_and_warn(&arguments.config)?;
     let of_goal = config.contract.goal.as_ref().map(|goal| &goal.group);
-    let group = arguments.group.as_ref().or(of_goal).context("no goal, so --group must say what the position is")?;
+    let group = arguments
+        .group
+        .as_ref()
+        .or(of_goal)
+        .context("the contract has no goal: name the group of the position with --group")?;
     let map = ground(&df_data::inputs(&arguments.bag)?, &config.data(), group, arguments.resolution)?;
     map.save(file).with_context(|| file.display().to_string())?;
     let free = map.cells.iter().filter(|&&cell| cell == 0).count();

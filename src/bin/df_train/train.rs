@@ -1,4 +1,4 @@
-//! Training: arguments and wiring only.
+//! `df_train`: training. Arguments and wiring only.
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -7,62 +7,63 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use df_training::Device;
-use df_planner::config::Config;
 use df_data::{CachePlace, Recording};
-use df_training::device;
+use df_planner::config::Config;
 #[cfg(feature = "mpi")]
 use df_training::parallel::Mpi;
 #[cfg(not(feature = "mpi"))]
 use df_training::parallel::ParallelError;
 use df_training::parallel::{Alone, Devices, Ranks, launched};
+use df_training::{Device, device};
 use df_training::{End, Event, Run, Start, Validation};
 use indicatif::{ProgressBar, ProgressStyle};
 
-// Named, as clap does not look into what is flattened below: main.rs has an `Option<Train>`.
+// Names the required arguments: clap does not see those of a flattened `Option<Train>`.
 #[derive(clap::Args)]
 #[group(args = ["config", "bag", "out"], multiple = true)]
 pub struct Train {
     /// The configuration: topic contract and training settings.
     #[arg(long)]
     config: PathBuf,
-    /// Demonstrations: rosbag2 directories or files (MCAP, sqlite3), LeRobot datasets, D4RL or Minari files; or patterns such
-    /// as 'demos/*' in quotes. With @0.5 behind it, its windows are drawn half as often.
+    /// Demonstrations: rosbag2 directories or files (MCAP, sqlite3), LeRobot datasets, D4RL or Minari files; or
+    /// patterns such as 'demos/*' in quotes. The suffix @0.5 draws the windows of an input half as often.
     #[arg(long, required = true, num_args = 1.., value_name = "PATH[@WEIGHT]")]
     bag: Vec<String>,
-    /// The checkpoint directory to write; one that exists is replaced when the new one is complete. What --resume needs, and the
-    /// log, go to OUT.run beside it.
+    /// The checkpoint directory to write; an existing one is replaced when the new one is complete. The state for
+    /// --resume and the log go to OUT.run beside it.
     #[arg(long)]
     out: PathBuf,
-    /// Goes on with the run of OUT that was stopped or killed.
+    /// Continues the run of OUT that was stopped or killed.
     #[arg(long, conflicts_with = "restart")]
     resume: bool,
-    /// Removes the unfinished run of OUT and starts anew.
+    /// Removes the unfinished run of OUT and starts again.
     #[arg(long)]
     restart: bool,
-    /// Begins with the weights of this model, of the same contract, network and window, and keeps its normaliser.
+    /// Initializes the weights from this checkpoint of the same contract, network and window, and keeps its normaliser.
     #[arg(long, value_name = "MODEL")]
     from: Option<PathBuf>,
-    /// flex; tch, cuda:N and wgpu:N as built in (docs/models.md). Several, as cuda:0,cuda:1, share each batch.
+    /// The device that trains: flex; tch, cuda:N and wgpu:N if built in (docs/src/how-to/libtorch-and-gpus.md).
+    /// Several, as in cuda:0,cuda:1, share each batch.
     #[arg(long, default_value = "flex")]
     device: String,
-    /// Several processes (mpirun, srun): how long one waits for the others before it gives up, seconds.
+    /// With several processes (mpirun, srun): how long each waits for the others before it fails, seconds.
     #[arg(long, default_value_t = 1800)]
     wait_s: u64,
     #[command(flatten)]
     cache: Cache,
-    /// Optimizer steps, instead of training.steps.
+    /// Overrides training.steps of the configuration.
     #[arg(long)]
     steps: Option<usize>,
 }
 
-/// Where frames are kept, for every command that reads demonstrations.
+/// Where frames are cached, for every command that reads demonstrations.
 #[derive(clap::Args)]
 pub struct Cache {
-    /// Keep the frames that were read here for further runs, instead of $XDG_CACHE_HOME/df_planner or ~/.cache/df_planner.
+    /// The directory in which frames are cached for further runs. Default: $XDG_CACHE_HOME/df_planner or
+    /// ~/.cache/df_planner.
     #[arg(long = "cache", value_name = "DIR")]
     directory: Option<PathBuf>,
-    /// Do not keep them: they lie in the folder for temporary files (TMPDIR) until the run ends.
+    /// Do not cache frames: they lie in the folder for temporary files (TMPDIR) until the run ends.
     #[arg(long, conflicts_with = "directory")]
     no_cache: bool,
 }
@@ -97,7 +98,7 @@ pub fn run(arguments: &Train) -> anyhow::Result<()> {
     }
 }
 
-/// What the ranks of this process have in common.
+/// What the ranks of this process share.
 struct Work<'a> {
     arguments: &'a Train,
     config: Config,
@@ -122,7 +123,7 @@ impl Work<'_> {
         Err(ParallelError::NotBuilt { rank, size }.into())
     }
 
-    /// The demonstrations, read by rank 0 first: the others find the frames that it has cached.
+    /// The demonstrations. Rank 0 reads them first, and the others find its frames in the cache.
     fn recording(&self, inputs: &[df_data::Input], ranks: &dyn Ranks) -> anyhow::Result<Arc<Recording>> {
         let read = || -> anyhow::Result<_> {
             let mut kept = self.recording.lock().unwrap_or_else(PoisonError::into_inner);
@@ -143,7 +144,7 @@ impl Work<'_> {
         Ok(recording)
     }
 
-    /// Trains as one of the ranks; rank 0 tells how it goes.
+    /// Trains as one of the ranks; rank 0 prints the progress.
     fn train(&self, ranks: &dyn Ranks, device: &Device) -> anyhow::Result<()> {
         let arguments = self.arguments;
         let start = match (arguments.resume, arguments.restart) {
@@ -160,7 +161,7 @@ impl Work<'_> {
             ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}  ETA {eta}  elapsed {elapsed}")
                 .context("progress bar")?,
         );
-        let tell = |event: Event| match event {
+        let print_event = |event: Event| match event {
             Event::Started { training_windows, validation_windows, parameters, steps } => println!(
                 "{training_windows} training windows, {validation_windows} for validation; {parameters} parameters; {steps} steps"
             ),
@@ -172,7 +173,9 @@ impl Work<'_> {
                 bar.set_position(step as u64);
                 bar.reset_eta();
                 println!("resumed after step {step}");
-                changes.iter().for_each(|change| println!("not as before, so it goes another way: {change}"));
+                changes
+                    .iter()
+                    .for_each(|change| println!("warning: changed since the last save, results will differ: {change}"));
             }
             Event::Validated { step, validation, is_best } => bar.suspend(|| {
                 let mark = if is_best { ", the best so far" } else { "" };
@@ -183,7 +186,7 @@ impl Work<'_> {
         };
         let mut report = |event| {
             if ranks.rank() == 0 {
-                tell(event)
+                print_event(event)
             }
         };
         let name = match ranks.size() {
@@ -191,7 +194,8 @@ impl Work<'_> {
             size => format!("{}, {size} ranks", arguments.device),
         };
         let device = (name.as_str(), device);
-        let summary = df_training::train(&self.config.trainer(), &recording, &run, device, ranks, &self.stop, &mut report)?;
+        let summary =
+            df_training::train(&self.config.trainer(), &recording, &run, device, ranks, &self.stop, &mut report)?;
         if ranks.rank() > 0 {
             return Ok(());
         }
@@ -201,7 +205,10 @@ impl Work<'_> {
             "{} after {} steps ({:.0} s): training loss {:.4}",
             match summary.end {
                 End::Finished => "finished".into(),
-                End::Early => format!("no better for {} validations: ended", self.config.training.patience),
+                End::Early => format!(
+                    "early stopping (no better validation loss in {} validations)",
+                    self.config.training.patience
+                ),
                 End::Stopped => "stopped, --resume goes on:".to_string(),
             },
             provenance.steps,
@@ -210,7 +217,10 @@ impl Work<'_> {
         );
         if ranks.size() > 1 {
             let waited_s = ranks.waited().as_secs_f64();
-            println!("rank 0 spent {waited_s:.2} s on sums over the {} ranks, waiting for them included", ranks.size());
+            println!(
+                "rank 0 spent {waited_s:.2} s on sums over the {} ranks, including waiting for them",
+                ranks.size()
+            );
         }
         match summary.best.and_then(|best| Some((best.step, best.loss?))) {
             Some((step, loss)) => println!("{}: validation loss {loss:.4}, of step {step}", arguments.out.display()),
@@ -220,13 +230,15 @@ impl Work<'_> {
     }
 }
 
-/// One line.
+/// A validation in one line.
 fn describe(validation: &Validation) -> String {
     let plans = validation.plans.as_ref().map_or(String::new(), |plans| {
         let errors = plans.first_action.iter().map(|action| action.error / action.std);
         let (sum, count) = errors.fold((0.0, 0), |(sum, count), error| (sum + error, count + 1));
         let (error, coverage) = (sum / f64::from(count.max(1)), 100.0 * plans.coverage);
-        format!(", first action off by {error:.2} deviations, {coverage:.0} % of what came covered")
+        format!(
+            ", error of the first action {error:.2} standard deviations, {coverage:.0} % of recorded values covered"
+        )
     });
     format!("validation loss {:.4}{plans}", validation.loss)
 }

@@ -188,7 +188,7 @@ impl SharedMap {
         self.topic.as_deref()
     }
 
-    /// What the cost would see of a grid. For a big one this takes long (docs/performance.md).
+    /// What the cost would see of a grid. For a big one this takes long (docs/src/reference/results/sampler.md).
     ///
     /// # Errors
     /// [`GridError`].

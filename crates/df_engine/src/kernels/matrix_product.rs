@@ -1,15 +1,17 @@
-//! Matrix products of planning's sizes (some 50 rows, at most 512 columns) on the calling thread, vectorised at run time. It is no
-//! general GEMM: one operand is packed beforehand or small, and larger products are put together by the caller.
+//! Matrix products of planning's sizes (some 50 rows, at most 512 columns) on the calling thread, vectorised at run
+//! time. It is no general GEMM: one operand is packed beforehand or small, and larger products are put together by the
+//! caller.
 //!
 //! `dst = accumulate + lhs rhs`, with these layouts:
 //! - [`Lhs`]: `[row, inner]`, row `r` at `r * stride`
-//! - [`Rhs`]: `[inner, column]`; in place (row `k` at `k * stride`), or [`Packed`]: panels of 64 columns, in each row `k` of the
-//!   panel at `k * 64`, the last panel padded with zeros
+//! - [`Rhs`]: `[inner, column]`; in place (row `k` at `k * stride`), or [`Packed`]: panels of 64 columns, in each row
+//!   `k` of the panel at `k * 64`, the last panel padded with zeros
 //! - [`Dst`]: `[row, column]`, row `r` at `r * stride`; values between rows are not touched
 //!
-//! Weights do not change while planning, so they are packed once. At these sizes this reaches 95 % of what a core can do, where
-//! `gemm` reaches 30 % (docs/performance.md). Every element is one sum in ascending order of the inner index, whatever the number of
-//! rows. So the result is the same, bit for bit, however sequences are distributed to threads.
+//! Weights do not change while planning, so they are packed once. At these sizes this reaches 95 % of what a core can
+//! do, where `gemm` reaches 30 % (docs/src/reference/results/beside-pytorch.md). Every element is one sum in ascending
+//! order of the inner index, whatever the number of rows. So the result is the same, bit for bit, however sequences are
+//! distributed to threads.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;

@@ -1,4 +1,4 @@
-//! Weights from elsewhere onto our networks: what a file calls its tensors, and what we call ours (docs/models.md).
+//! Weights from elsewhere onto our networks: what a file calls its tensors, and what we call ours (docs/src/how-to/import-pytorch-weights.md).
 
 mod file;
 mod own;

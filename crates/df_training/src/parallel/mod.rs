@@ -151,7 +151,7 @@ pub enum ParallelError {
     #[error("MPI: {0}")]
     Mpi(String),
     #[error(
-        "this is rank {rank} of {size}, but this build has no MPI: build with `cargo build --features mpi` (docs/parallel.md)"
+        "this is rank {rank} of {size}, but this build has no MPI: build with `cargo build --features mpi` (docs/src/how-to/several-machines.md)"
     )]
     NotBuilt { rank: usize, size: usize },
 }

@@ -182,7 +182,7 @@ fn observed(topic: &Topic, period_s: f64) -> Result<Vec<Stream>, String> {
         return Err(format!("not one message can be decoded: {reason}"));
     }
     let goal = if topic.name.contains("goal") {
-        "; a goal, perhaps: see the section `goal` of docs/configuration.md"
+        "; a goal, perhaps: see the section `goal` of docs/src/reference/configuration.md"
     } else {
         ""
     };

@@ -11,7 +11,7 @@ pub fn yaml(choice: &Choice, raws: &[RawReport]) -> String {
     let of: Vec<String> = raws.iter().map(|raw| raw.path.display().to_string()).collect();
     let mut text = format!(
         "# A configuration to begin with, made by `df_train init` from {}.\n\
-         # Comments say what was measured. docs/configuration.md explains each key. What is marked SET wants your knowledge.\n\n",
+         # Comments say what was measured. docs/src/reference/configuration.md explains each key. What is marked SET wants your knowledge.\n\n",
         of.join(", ")
     );
     text += &format!("# {}.\nperiod_s: {:?}\n", choice.period_why, choice.period_s);
