@@ -131,7 +131,7 @@ fn drive(
             }
             let command = command.unwrap_or_else(|| control.close());
             force = Vector2::from_column_slice(&command.values);
-            *max_ood_score = control.ood_monitor().unwrap_or(0.0).max(*max_ood_score);
+            *max_ood_score = control.ood_score().unwrap_or(0.0).max(*max_ood_score);
         }
         if trial.step(force) {
             return trial.reached_at_s();

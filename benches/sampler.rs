@@ -14,7 +14,7 @@ use df_diffusion::{
     Solver, SolverConfig, Tokens, sample,
 };
 use df_engine::{CheckpointDescription, CpuDenoiser, CpuNetwork, NamedTensor, NetworkConfig};
-use df_planning::guidance::share;
+use df_planning::guidance::average_shared_tokens;
 
 /// 16 rollouts of 32 tokens, one of them history, two of them shared.
 const ROLLOUTS: usize = 16;
@@ -54,7 +54,7 @@ fn bookkeeping(criterion: &mut Criterion) {
                 let mut solver = Solver::new(kind, SCHEDULE, &spec);
                 sample(&mut x, &known, &matrix, &mut solver, &mut |_| (), &mut |step| {
                     let mut clean = step.x.clone();
-                    share(&mut clean, ROLLOUTS, 1, SHARED);
+                    average_shared_tokens(&mut clean, ROLLOUTS, 1, SHARED);
                     Ok::<_, DenoiserError>(Some(clean))
                 })
                 .expect("steps")

@@ -19,4 +19,4 @@ pub mod ros;
 #[cfg(feature = "sim")]
 pub mod sim;
 
-pub use load_planner::load_planner;
+pub use load_planner::{LoadPlannerError, load_planner};

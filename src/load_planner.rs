@@ -5,10 +5,32 @@ use std::path::Path;
 use df_core::Layout;
 #[cfg(not(feature = "training"))]
 use df_diffusion::Denoiser;
-use df_engine::CheckpointDescription;
-use df_planning::{PlanError, Planner};
+use df_engine::{CheckpointDescription, CheckpointError};
+use df_planning::{Planner, PlannerError};
 
 use crate::config::Config;
+
+/// Why no planner was loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadPlannerError {
+    /// The checkpoint is refused, or was trained under another contract.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The checkpoint cannot be evaluated on the device.
+    #[cfg(feature = "training")]
+    #[error(transparent)]
+    Denoiser(#[from] df_training::LoadError),
+    /// This build does not have the device.
+    #[cfg(not(feature = "training"))]
+    #[error("device `{device}`: this program was built without Burn (Cargo feature `training`); available here: cpu")]
+    NoSuchDevice {
+        /// The device.
+        device: String,
+    },
+    /// The configuration does not fit the checkpoint.
+    #[error(transparent)]
+    Planner(#[from] PlannerError),
+}
 
 /// Loads a checkpoint directory and checks it against the configuration and the layout of its bound contract.
 ///
@@ -16,23 +38,22 @@ use crate::config::Config;
 /// `wgpu:N`), and need the feature `training`.
 ///
 /// # Errors
-/// [`PlanError::Checkpoint`]: the checkpoint or the device is refused. [`PlanError::TooLong`]: history and horizon are
-/// longer than the network's window.
-pub fn load_planner(checkpoint: &Path, config: &Config, layout: &Layout, device: &str) -> Result<Planner, PlanError> {
-    let refused = |message: String| PlanError::Checkpoint(message);
-    let loaded = CheckpointDescription::load(checkpoint).map_err(|e| refused(e.to_string()))?;
-    loaded.check_contract(checkpoint, &config.contract, layout).map_err(|e| refused(e.to_string()))?;
+/// [`LoadPlannerError`]: the checkpoint, the device or the configuration is refused.
+pub fn load_planner(
+    checkpoint: &Path,
+    config: &Config,
+    layout: &Layout,
+    device: &str,
+) -> Result<Planner, LoadPlannerError> {
+    let loaded = CheckpointDescription::load(checkpoint)?;
+    loaded.check_contract(checkpoint, &config.contract, layout)?;
     #[cfg(feature = "training")]
-    let denoiser = df_training::load_denoiser(checkpoint, &loaded, device).map_err(|e| refused(e.to_string()))?;
+    let denoiser = df_training::load_denoiser(checkpoint, &loaded, device)?;
     #[cfg(not(feature = "training"))]
     let denoiser: Box<dyn Denoiser + Send> = match device {
-        "cpu" => Box::new(loaded.cpu_denoiser(checkpoint).map_err(|e| refused(e.to_string()))?),
-        _ => {
-            return Err(refused(format!(
-                "device `{device}`: this program was built without Burn (Cargo feature `training`); available here: cpu"
-            )));
-        }
+        "cpu" => Box::new(loaded.cpu_denoiser(checkpoint)?),
+        _ => return Err(LoadPlannerError::NoSuchDevice { device: device.into() }),
     };
     let schedule = loaded.schedule();
-    Planner::new(denoiser, &config.planning(), layout.clone(), loaded.normaliser, schedule)
+    Ok(Planner::new(denoiser, &config.planning(), layout.clone(), loaded.normaliser, schedule)?)
 }

@@ -2,7 +2,7 @@
 
 use df_core::Layout;
 use df_planner::config::Config;
-use df_planning::costs::{Cost, Rollout, costs};
+use df_planning::costs::{Cost, Rollout, bind_costs};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -55,7 +55,7 @@ pub fn all_costs() -> Vec<Box<dyn Cost>> {
     let settings = maze.find("costs:").expect("the section costs");
     write("robot.yaml", format!("{}{COSTS}", &maze[..settings]).as_bytes());
     let config = Config::load(&folder.path().join("robot.yaml")).expect("a valid configuration");
-    costs(&config.costs, Some("position"), &layout()).expect("costs that fit the layout")
+    bind_costs(&config.costs, Some("position"), &layout()).expect("costs that fit the layout")
 }
 
 /// Walls around, and pillars of 0.5 m every 2 m.

@@ -86,7 +86,7 @@ impl Driver {
     pub fn episode(&mut self, maze: Maze2d, task: Task, seed: u64) -> Outcome {
         self.planner.reset();
         let settings = PlannerConfig { seed, ..self.config.planner.clone() };
-        self.planner.set(settings).expect("only the seed changes");
+        self.planner.set_config(settings).expect("only the seed changes");
         let mut episode = Episode::draw(maze, task, seed);
         let mut control = ControlLoop::new(&self.config.planning(), &self.layout, self.planner.normaliser());
         control.set_goal(episode.goal().as_slice());

@@ -185,10 +185,10 @@ pub fn query(
         }
         let is_sampled =
             |k: usize, m: usize| sampled.frames.contains(&k) && sampled.modalities.contains(&m) && frames[k].present[m];
-        let window = Query { frames, asked: &is_sampled };
+        let window = Query { frames, is_queried: &is_sampled };
         // Each window has its own noise, as each tick of a plan has: the ticks of two windows differ in many bits.
         let samples = planner
-            .answer(&window, options.samples, seed ^ tick_ns as u64)
+            .sample_query(&window, options.samples, seed ^ tick_ns as u64)
             .and_then(|samples| if finite(&samples) { Ok(samples) } else { Err(PlanError::NotFinite) })
             .map_err(|cause| QueryError::Plan { episode, tick_ns, cause })?;
         let channels = compare(frames, &samples, &sampled, layout, &naive);

@@ -1,12 +1,12 @@
 //! Monte Carlo guidance against finite differences, against the known tilted distribution, and its variance over futures.
 
-use df_core::{Frame, History};
+use df_planning::PlanningConfig;
 use df_diffusion::NoiseScheduleKind;
 use df_diffusion::{Denoiser, Levels, NoiseSchedule, TokenSpec, Tokens};
-use df_planning::PlanningConfig;
-use df_planning::costs::costs;
-use df_planning::guidance::{Guidance, Span, share};
+use df_planning::guidance::{CostSpan, Guidance, average_shared_tokens};
+use df_planning::costs::bind_costs;
 use df_planning::{Budget, PlanRequest, Planner};
+use df_core::{Frame, History};
 use nalgebra::{DMatrix, DVector};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -24,7 +24,7 @@ fn spec() -> TokenSpec {
 }
 
 fn guidance(config: &PlanningConfig) -> Guidance {
-    let costs = costs(&config.costs, Some("obs"), &layout()).unwrap();
+    let costs = bind_costs(&config.costs, Some("obs"), &layout()).unwrap();
     Guidance::new(costs, normaliser(), &spec(), config.contract.period_s)
 }
 
@@ -33,13 +33,13 @@ fn guidance(config: &PlanningConfig) -> Guidance {
 fn the_exact_guidance_gradient_agrees_with_finite_differences() {
     let process = Process::draw(4, CHANNELS, 5);
     let config = config("costs: [{kind: goal, weight: 3.0}, {kind: effort, weight: 0.5, of: action}]");
-    let costs = costs(&config.costs, Some("obs"), &layout()).unwrap();
+    let costs = bind_costs(&config.costs, Some("obs"), &layout()).unwrap();
     let guidance = Guidance::new(costs, scaled(), &spec(), config.contract.period_s);
     let mut denoiser = process.denoiser(SCHEDULE, &spec());
     let mut levels = Levels::filled(1, 4, 2, 0.0);
     levels.data.copy_from_slice(&[0.0, 0.0, 0.3, 0.5, 0.6, 0.6, 0.9, 1.0]);
     let x = Tokens { batch: 1, tokens: 4, channels: 3, data: (0..12).map(|i| (i as f32 * 0.9).sin()).collect() };
-    let span = Span { first_future: 1, skipped: 0, frames: &[4], newest: None };
+    let span = CostSpan { first_future: 1, skipped: 0, frames: &[4], newest: None };
     let goal = [0.7, -0.4];
     let mut cost = |x: &Tokens| {
         let clean = denoiser.denoise(x, &levels).unwrap();
@@ -103,10 +103,10 @@ fn the_variance_of_the_shared_gradient_falls_with_the_number_of_rollouts() {
             (0..NEAR).for_each(|t| levels.at_mut(b, t).fill(0.3));
         }
         let frames = vec![TOKENS; batch];
-        let span = Span { first_future: 0, skipped: 0, frames: &frames, newest: None };
+        let span = CostSpan { first_future: 0, skipped: 0, frames: &frames, newest: None };
         let of_clean = &mut |clean: &Tokens| guidance.evaluate(clean, &span, &[0.5, 0.5]).1;
         let (_, mut gradient) = denoiser.denoise_with_gradient(&x, &levels, of_clean).unwrap();
-        share(&mut gradient, rollouts, 0, NEAR);
+        average_shared_tokens(&mut gradient, rollouts, 0, NEAR);
         // One shared gradient a repeat; its variance over repeats, summed over the shared values.
         let shared: Vec<DVector<f64>> = (0..REPEATS)
             .map(|r| DVector::from_fn(NEAR * CHANNELS, |i, _| f64::from(gradient.sequence(r * rollouts)[i])))
@@ -212,10 +212,10 @@ fn one_rollout_dithers_between_two_goals_and_many_do_not() {
             }
             let frames = vec![1; rollouts];
             // Only the far token costs.
-            let span = Span { first_future: 2, skipped: 0, frames: &frames, newest: None };
+            let span = CostSpan { first_future: 2, skipped: 0, frames: &frames, newest: None };
             let of_clean = &mut |clean: &Tokens| guidance.evaluate(clean, &span, &[]).1;
             let (_, mut gradient) = denoiser.denoise_with_gradient(&x, &levels, of_clean).unwrap();
-            share(&mut gradient, rollouts, 0, 1);
+            average_shared_tokens(&mut gradient, rollouts, 0, 1);
             let step = (0..CHANNELS).map(|i| -f64::from(gradient.sequence(0)[i]) * wish[i]).sum::<f64>();
             count += usize::from(step < 0.0);
         }
@@ -248,5 +248,5 @@ costs: [{kind: target, weight: 1.0e300, of: obs.0, value: 1.0e300}]",
     let denoiser = Box::new(process.denoiser(SCHEDULE, &spec()));
     let mut planner = Planner::new(denoiser, &config, layout(), normaliser(), SCHEDULE).unwrap();
     let error = planner.plan(&request(&DVector::zeros(12), 1), &Budget::unlimited()).unwrap_err();
-    assert!(error.to_string().contains("gradient of the costs is"), "{error}");
+    assert!(error.to_string().contains("gradient of cost `target` is"), "{error}");
 }

@@ -188,7 +188,7 @@ fn the_last_candidates_of_a_stream_start_from_fresh_noise_if_so_configured() {
 #[test]
 fn a_new_goal_a_reset_and_a_new_mode_end_the_warm_start() {
     let in_mode = |planner: &mut Planner, mode| {
-        planner.set(PlannerConfig { mode, ..planner.settings().clone() }).unwrap();
+        planner.set_config(PlannerConfig { mode, ..planner.config().clone() }).unwrap();
     };
     let forgets = |first: PlannerMode, between: &dyn Fn(&mut Planner, &mut PlanRequest)| {
         let (mut planner, mut fresh) = (kept(1, 1), kept(1, 1));
@@ -198,7 +198,7 @@ fn a_new_goal_a_reset_and_a_new_mode_end_the_warm_start() {
         planner.plan(&request, &Budget::unlimited()).unwrap();
         request.tick_ns += PERIOD_NS;
         between(&mut planner, &mut request);
-        in_mode(&mut fresh, planner.settings().mode);
+        in_mode(&mut fresh, planner.config().mode);
         let [after, anew] = [planner, fresh].map(|mut p| p.plan(&request, &Budget::unlimited()).unwrap().rollouts);
         after == anew
     };

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use df_core::{Frame, History, Layout, Normaliser};
-use df_diffusion::NoiseScheduleKind;
-use df_diffusion::{Denoiser, DenoiserError, Levels, NoiseSchedule, TokenSpec, Tokens};
 use df_planning::PlanningConfig;
-use df_planning::{Budget, PlanError, PlanRequest, Planner, Query, Skipped};
+use df_diffusion::NoiseScheduleKind;
 use df_planning::{PlannerConfig, PlannerMode};
+use df_diffusion::{Denoiser, DenoiserError, Levels, NoiseSchedule, TokenSpec, Tokens};
+use df_planning::{Budget, Skipped, PlanError, PlanRequest, Planner, Query, SamplingError};
+use df_core::{Frame, History, Layout, Normaliser};
 use nalgebra::DVector;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -252,7 +252,9 @@ const QUESTIONS: &str = "planner: {history: 2, horizon: 3, solver: dpm_solver, d
 
 fn frames(truth: &DVector<f64>) -> Vec<Frame> {
     let of = |k: usize| (0..CHANNELS).map(|c| truth[k * CHANNELS + c] as f32).collect();
-    (0..truth.len() / CHANNELS).map(|k| Frame { values: of(k), present: vec![true; 2], std: Vec::new() }).collect()
+    (0..truth.len() / CHANNELS)
+        .map(|k| Frame { values: of(k), present: vec![true; 2], std: Vec::new() })
+        .collect()
 }
 
 #[test]
@@ -267,7 +269,7 @@ fn one_denoiser_predicts_observations_infers_actions_and_fills_gaps() {
     ];
     for (name, asked) in questions {
         let mut planner = planner(exact(&process), QUESTIONS);
-        let answers = planner.answer(&Query { frames: &frames(&truth), asked: &asked }, 2000, 1).unwrap();
+        let answers = planner.sample_query(&Query { frames: &frames(&truth), is_queried: &asked }, 2000, 1).unwrap();
         let wanted: Vec<usize> = (0..15).filter(|i| asked(i / 3, usize::from(i % 3 > 0))).collect();
         let known: Vec<_> = (0..15).filter(|i| !wanted.contains(i)).map(|i| (i, truth[i], 0.0)).collect();
         let (mean, covariance) = process.given(&known, &wanted);
@@ -300,7 +302,7 @@ fn a_noisy_measurement_counts_by_its_standard_deviation() {
     let asked = |k: usize, _: usize| k >= 2;
     let mut planner =
         Planner::new(Box::new(exact(&process)), &config(QUESTIONS), layout(), scaled(), SCHEDULE).unwrap();
-    let answers = planner.answer(&Query { frames: &frames, asked: &asked }, 2000, 1).unwrap();
+    let answers = planner.sample_query(&Query { frames: &frames, is_queried: &asked }, 2000, 1).unwrap();
     let (mean, covariance) = process.given(&known, &(6..12).collect::<Vec<_>>());
     let normalised = |frame: &Frame| frame.values.iter().zip(NOISE_SCALE).map(|(value, s)| value / s).collect();
     let flat = |frames: &[Frame]| flat(&frames[2..].iter().map(normalised).collect::<Vec<_>>());
@@ -316,7 +318,7 @@ fn sequences_longer_than_the_window_are_sampled_by_sliding_it() {
     let process = Process::draw(5, CHANNELS, 3);
     let missing = vec![Frame::missing(&layout()); 8];
     let mut planner = planner(Watched::windowed(exact(&process), 5), QUESTIONS);
-    let answers = planner.answer(&Query { frames: &missing, asked: &|_, _| true }, 2000, 1).unwrap();
+    let answers = planner.sample_query(&Query { frames: &missing, is_queried: &|_, _| true }, 2000, 1).unwrap();
     for range in [0..5, 3..8] {
         let samples: Vec<DVector<f64>> = answers
             .iter()
@@ -326,9 +328,9 @@ fn sequences_longer_than_the_window_are_sampled_by_sliding_it() {
         assert!(of_mean < 1.0 && of_covariance < 1.0, "{range:?}: mean {of_mean:.2}, covariance {of_covariance:.2}");
     }
     // And a plan with a horizon beyond the window.
-    let mut settings = planner.settings().clone();
+    let mut settings = planner.config().clone();
     settings.horizon = 9;
-    planner.set(settings).unwrap();
+    planner.set_config(settings).unwrap();
     let plan =
         planner.plan(&request(&process.sample(&mut ChaCha8Rng::seed_from_u64(1)), 2), &Budget::unlimited()).unwrap();
     assert_eq!((plan.rollouts[0].len(), plan.skipped), (9, Skipped::default()));
@@ -373,7 +375,7 @@ costs: [{kind: goal, weight: 1.0}]";
         assert!(plan.actions.iter().flatten().all(|a| a.is_finite()));
     }
     let (none, _) = plan(0);
-    assert!(matches!(none, Err(PlanError::OutOfTime)));
+    assert!(matches!(none, Err(PlanError::Sampling(SamplingError::OutOfTime))));
     // 9 ms: a plain step, a guided one of 3 ms, five plain ones, then the action is clean: two rows of the far tokens and four
     // guidances are left out.
     let (short, _) = plan(9);
@@ -415,9 +417,9 @@ fn settings_change_between_ticks_and_bad_ones_are_refused_by_name() {
         planner(Watched::windowed(exact(&process), 5), "planner: {history: 2, horizon: 3, candidates: 2, rollouts: 1}");
     let mut request = request(&process.mean, 2);
     let mut change = |planner: &mut Planner, change: &dyn Fn(&mut PlannerConfig)| {
-        let mut settings = planner.settings().clone();
+        let mut settings = planner.config().clone();
         change(&mut settings);
-        planner.set(settings)?;
+        planner.set_config(settings)?;
         request.tick_ns += 100_000_000;
         planner.plan(&request, &Budget::unlimited())
     };
@@ -425,7 +427,7 @@ fn settings_change_between_ticks_and_bad_ones_are_refused_by_name() {
     assert_eq!(sizes(&change(&mut planner, &|_| ()).unwrap()), (2, 3));
     let plan_streaming = |s: &mut PlannerConfig| s.mode = PlannerMode::Streaming;
     assert_eq!(sizes(&change(&mut planner, &plan_streaming).unwrap()), (2, 3));
-    assert_eq!(change(&mut planner, &|_| ()).unwrap().denoising_steps, planner.settings().streaming.steps_per_tick);
+    assert_eq!(change(&mut planner, &|_| ()).unwrap().denoising_steps, planner.config().streaming.steps_per_tick);
     // Other sizes: the streamed plan starts anew.
     assert_eq!(sizes(&change(&mut planner, &|s| (s.candidates, s.horizon) = (3, 2)).unwrap()), (3, 2));
     let mut refused =
@@ -435,5 +437,5 @@ fn settings_change_between_ticks_and_bad_ones_are_refused_by_name() {
     assert!(refused(&mut planner, &|s| s.horizon = 4).contains("do not fit into the 5 tokens"));
     assert!(refused(&mut planner, &|s| s.eta = 2.0).contains("planner.eta: 2: must lie in [0, 1]"));
     // And it goes on as before.
-    assert_eq!(planner.settings().horizon, 2);
+    assert_eq!(planner.config().horizon, 2);
 }

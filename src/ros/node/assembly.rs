@@ -109,7 +109,7 @@ impl Assembly {
         let (ood_score, shadow) = {
             let control = lock(&self.shared.control);
             let shadow = (control.mode() == OperatingMode::Shadow).then(|| control.score().clone());
-            (control.ood_monitor(), shadow)
+            (control.ood_score(), shadow)
         };
         let telemetry = &mut lock(&self.shared.telemetry);
         look(Work { identity: &self.identity, telemetry, newest_ns: &newest_ns, ood_score, shadow })

@@ -2,6 +2,7 @@
 
 use super::parameters::ParameterError;
 use super::settings::SettingsError;
+use crate::LoadPlannerError;
 use crate::ros::node_handle::RosError;
 use df_core::ConfigError;
 use df_engine::CheckpointError;
@@ -22,6 +23,14 @@ pub enum NodeError {
     /// A parameter given at start is refused.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
+    /// The planner cannot be loaded from the checkpoint.
+    #[error("{checkpoint}: {cause}")]
+    LoadPlanner {
+        /// The checkpoint's directory.
+        checkpoint: String,
+        /// Why not.
+        cause: LoadPlannerError,
+    },
     /// The planner cannot plan with the checkpoint.
     #[error("{checkpoint}: {cause}")]
     Planner {

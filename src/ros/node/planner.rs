@@ -15,11 +15,12 @@ use df_planning::{Budget, Plan, PlanError, PlanRequest, Planner};
 /// Loads the planner and plans once, so that the first real plan is not the slowest.
 ///
 /// # Errors
-/// [`NodeError::Planner`].
+/// [`NodeError::LoadPlanner`], [`NodeError::Planner`].
 pub fn load_planner(settings: &Settings, config: &Config, layout: &Layout) -> Result<Planner, NodeError> {
-    let refuse = |cause| NodeError::Planner { checkpoint: settings.model.display().to_string(), cause };
+    let name = || settings.model.display().to_string();
     let checkpoint: &Path = &settings.model;
-    let mut planner = crate::load_planner(checkpoint, config, layout, &settings.device).map_err(refuse)?;
+    let mut planner = crate::load_planner(checkpoint, config, layout, &settings.device)
+        .map_err(|cause| NodeError::LoadPlanner { checkpoint: name(), cause })?;
     let goal = config.contract.goal.as_ref().and_then(|goal| layout.modality(&goal.group));
     let request = PlanRequest {
         tick_ns: 0,
@@ -27,7 +28,7 @@ pub fn load_planner(settings: &Settings, config: &Config, layout: &Layout) -> Re
         committed: Some(config.contract.action.safe.clone()),
         goal: goal.map_or(Vec::new(), |modality| vec![0.0; layout.modalities[modality].channels.len()]),
     };
-    planner.warm_up(&request).map_err(refuse)?;
+    planner.warm_up(&request).map_err(|cause| NodeError::Planner { checkpoint: name(), cause })?;
     Ok(planner)
 }
 
@@ -71,7 +72,7 @@ impl TimedPlanner {
             let started = Instant::now();
             // A request that waited for the plan before it has that much less time.
             let late = Duration::from_nanos(u64::try_from(time.now_ns() - request.tick_ns).unwrap_or(0)).min(period);
-            let total = period.mul_f64(planner.settings().deadline);
+            let total = period.mul_f64(planner.config().deadline);
             planner.plan(request, &Budget::new(total, &|| late + started.elapsed()))
         }
     }

@@ -7,7 +7,7 @@ use df_planning::{Command, FallbackLevel, Reason};
 /// key, so that the log throttles it.
 pub fn log_command(log: &ThrottledLog, command: &Command) {
     let Some(reason) = &command.reason else { return };
-    let consequence = match command.rung {
+    let consequence = match command.level {
         FallbackLevel::Plan => return,
         FallbackLevel::RestOfPlan => "the rest of an older plan is driven",
         FallbackLevel::Hold => "the last command is held",
@@ -37,7 +37,7 @@ mod tests {
     #[test]
     fn a_command_is_logged_with_its_consequence_and_reason_unless_it_is_a_fresh_plan() {
         let (log, mut entries) = log_channel();
-        let command = |rung, reason| Command { tick_ns: 0, values: vec![0.0], rung, reason };
+        let command = |level, reason| Command { tick_ns: 0, values: vec![0.0], level, reason };
         log_command(&log, &command(FallbackLevel::Plan, None));
         assert!(entries.try_recv().is_err());
         log_command(&log, &command(FallbackLevel::Hold, Some(Reason::DeadlineMissed)));

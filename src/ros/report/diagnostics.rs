@@ -212,8 +212,8 @@ mod tests {
         status.values.iter().find(|pair| pair.key == key).unwrap_or_else(|| panic!("no {key}")).value.clone()
     }
 
-    fn command(rung: FallbackLevel, reason: Option<Reason>) -> Command {
-        Command { tick_ns: 0, values: vec![], rung, reason }
+    fn command(level: FallbackLevel, reason: Option<Reason>) -> Command {
+        Command { tick_ns: 0, values: vec![], level, reason }
     }
 
     #[test]

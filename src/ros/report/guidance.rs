@@ -26,7 +26,7 @@ pub fn guidance_report(plan: &Plan, node: &str) -> DiagnosticArray {
                 hardware_id: hardware_id(node),
                 values: key_values([
                     ("mean", format!("{:.6}", cost.mean)),
-                    ("std", format!("{:.6}", cost.spread)),
+                    ("std", format!("{:.6}", cost.std_dev)),
                     ("share", format!("{share:.4}")),
                 ]),
             }
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn there_is_a_status_for_each_cost_and_one_for_the_plan() {
-        let cost = |name, mean, spread| CostStatistics { name, mean, spread };
+        let cost = |name, mean, std_dev| CostStatistics { name, mean, std_dev };
         let plan = Plan {
             first_tick_ns: 2_500_000_000,
             candidate_costs: vec![9.0, 4.0],
@@ -128,7 +128,7 @@ mod tests {
     fn a_plan_whose_costs_are_zero_has_zero_shares() {
         let free = Plan {
             statistics: Statistics {
-                costs: vec![CostStatistics { name: "goal", mean: 0.0, spread: 0.0 }],
+                costs: vec![CostStatistics { name: "goal", mean: 0.0, std_dev: 0.0 }],
                 ..Statistics::default()
             },
             ..Plan::default()

@@ -62,7 +62,7 @@ impl Telemetry {
             let (passed, wanted) = (published - last_published, deadline - last_deadline);
             self.period_error.add(passed.abs_diff(wanted));
         }
-        self.last_command = Some(CommandState { level: command.rung, reason: command.reason.clone() });
+        self.last_command = Some(CommandState { level: command.level, reason: command.reason.clone() });
         self.first_tick.get_or_insert(published);
         self.last_tick = Some(published);
     }
@@ -99,7 +99,7 @@ mod tests {
     fn rates_jitter_and_missed_deadlines_are_measured() {
         let mut telemetry = Telemetry::default();
         let start = Instant::now();
-        let command = |reason| Command { tick_ns: 0, values: vec![0.0], rung: FallbackLevel::Safe, reason };
+        let command = |reason| Command { tick_ns: 0, values: vec![0.0], level: FallbackLevel::Safe, reason };
         assert_eq!(telemetry.achieved_rate_hz(), 0.0);
         for k in 0..5 {
             let reason = (k == 2).then_some(Reason::DeadlineMissed);

@@ -56,7 +56,7 @@ fn run(
     let published = sent.clone();
     let planning = start_planning_thread(shared.clone(), plan, |_| ()).unwrap();
     let control_thread = ControlThread::start(shared.clone(), PERIOD, move |command| {
-        lock(&published).push((command.tick_ns, command.rung));
+        lock(&published).push((command.tick_ns, command.level));
         Ok(())
     })
     .unwrap();

@@ -100,7 +100,7 @@ fn next_step(steps: &mut LockStep, shared: &Shared, stop: &AtomicBool) -> Option
             }
             let is_ready = |tick_ns| {
                 waiting_for = Some(tick_ns);
-                !shared.is_planning.load(Ordering::Relaxed) && lock(&shared.control).ready(tick_ns)
+                !shared.is_planning.load(Ordering::Relaxed) && lock(&shared.control).is_ready(tick_ns)
             };
             now_ns.and_then(|now_ns| steps.due(now_ns, is_ready)).map(Some)
         });

@@ -1,36 +1,40 @@
-//! One entry of `costs` while it is bound to the layout: names become channels, values are checked.
+//! Binds one entry of `costs` to the layout: turns names into channels and checks values.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::CostConfig;
-use super::CostError;
+use super::config::CostConfig;
+use super::error::CostError;
 use df_core::Layout;
 
-/// What a cost needs to know of its place.
-pub struct Binding<'a> {
-    /// Its place in the list `costs`.
-    pub index: usize,
-    pub config: &'a CostConfig,
+/// What a cost is bound to.
+pub(super) struct Binding<'a> {
+    /// Index of the cost in the list `costs`.
+    pub(super) index: usize,
+    /// The entry of the list.
+    pub(super) config: &'a CostConfig,
     /// The channels of the goal's group, where there is a goal.
-    pub goal: Option<Range<usize>>,
-    pub layout: &'a Layout,
+    pub(super) goal: Option<Range<usize>>,
+    /// The channels of a frame.
+    pub(super) layout: &'a Layout,
 }
 
 /// Channels by name: a group (`position`), one of its channels by number (`position.0`), or a channel by its label
 /// (`pose.pose.position.x`), with the group before it where two groups have that label (`position/pose.pose.position.x`).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(untagged, expecting = "must be a group or channel, or a list of them")]
-pub enum Selection {
+pub(super) enum Selection {
+    /// One name.
     One(String),
+    /// Several names, in this order.
     Several(Vec<String>),
 }
 
 impl Selection {
     /// The group of the action.
-    pub fn action() -> Self {
+    pub(super) fn action() -> Self {
         Self::One(df_core::ACTION.into())
     }
 
@@ -45,13 +49,15 @@ impl Selection {
 /// One value for all channels or one for each.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(untagged, expecting = "must be a number, or a list with one for each channel")]
-pub enum PerChannel<T> {
+pub(super) enum PerChannel<T> {
+    /// The value of every channel.
     Same(T),
+    /// One value per channel.
     Each(Vec<T>),
 }
 
 impl<T: Copy> PerChannel<T> {
-    fn spread(&self, channels: usize) -> Vec<T> {
+    fn expanded(&self, channels: usize) -> Vec<T> {
         match self {
             Self::Same(value) => vec![*value; channels],
             Self::Each(values) => values.clone(),
@@ -60,44 +66,63 @@ impl<T: Copy> PerChannel<T> {
 }
 
 impl PerChannel<f64> {
-    /// The scale of channels that need none.
-    pub fn one() -> Self {
+    /// The scale 1.
+    pub(super) fn one() -> Self {
         Self::Same(1.0)
     }
 }
 
 impl Binding<'_> {
     /// The dotted key of one of the cost's settings.
-    pub fn key(&self, name: &str) -> String {
+    pub(super) fn key(&self, name: &str) -> String {
         format!("costs[{}].{name}", self.index)
     }
 
-    pub fn refuse(&self, name: &str, got: impl ToString, rule: impl ToString) -> CostError {
+    /// The error for a value of one of the cost's keys that breaks `rule`.
+    pub(super) fn refuse(&self, name: &str, got: impl ToString, rule: impl ToString) -> CostError {
         CostError::Rule { key: self.key(name), got: got.to_string(), rule: rule.to_string() }
     }
 
-    pub fn require(&self, holds: bool, name: &str, got: impl ToString, rule: impl ToString) -> Result<(), CostError> {
+    /// Requires that a rule holds.
+    ///
+    /// # Errors
+    /// [`CostError::Rule`].
+    pub(super) fn require(
+        &self,
+        holds: bool,
+        name: &str,
+        got: impl ToString,
+        rule: impl ToString,
+    ) -> Result<(), CostError> {
         if holds { Ok(()) } else { Err(self.refuse(name, got, rule)) }
     }
 
-    pub fn positive(&self, name: &str, value: f64) -> Result<(), CostError> {
+    /// Requires a finite number above 0.
+    ///
+    /// # Errors
+    /// [`CostError::Rule`].
+    pub(super) fn positive(&self, name: &str, value: f64) -> Result<(), CostError> {
         self.require(value.is_finite() && value > 0.0, name, value, "must be a finite number above 0")
     }
 
-    pub fn not_negative(&self, name: &str, value: f64) -> Result<(), CostError> {
+    /// Requires a finite number of at least 0.
+    ///
+    /// # Errors
+    /// [`CostError::Rule`].
+    pub(super) fn not_negative(&self, name: &str, value: f64) -> Result<(), CostError> {
         self.require(value.is_finite() && value >= 0.0, name, value, "must be a finite number of at least 0")
     }
 
-    /// The channels of a frame that a selection names, in its order; at least one, none twice.
+    /// The channels of a frame that a selection names, in its order. Requires at least one channel, and none twice.
     ///
     /// # Errors
-    /// [`CostError`] that names what is unknown.
-    pub fn channels(&self, name: &str, selection: &Selection) -> Result<Vec<usize>, CostError> {
+    /// [`CostError`]: a name is unknown or ambiguous, a channel is named twice, or no channel is named.
+    pub(super) fn channels(&self, name: &str, selection: &Selection) -> Result<Vec<usize>, CostError> {
         let mut channels = Vec::new();
         for selected in selection.names() {
             let found = self.named(name, selected)?;
             let twice = found.iter().any(|c| channels.contains(c));
-            self.require(!twice, name, selected, "a channel stands twice")?;
+            self.require(!twice, name, selected, "a channel is named twice")?;
             channels.extend(found);
         }
         self.require(!channels.is_empty(), name, "[]", "at least one channel is needed")?;
@@ -108,7 +133,7 @@ impl Binding<'_> {
     ///
     /// # Errors
     /// As [`Self::channels`].
-    pub fn position(&self, name: &str, selection: &Selection) -> Result<[usize; 2], CostError> {
+    pub(super) fn position(&self, name: &str, selection: &Selection) -> Result<[usize; 2], CostError> {
         let channels = self.channels(name, selection)?;
         <[usize; 2]>::try_from(channels).map_err(|c| {
             self.refuse(name, format!("{selection}"), format!("must be 2 channels, x and y, and is {}", c.len()))
@@ -154,13 +179,13 @@ impl Binding<'_> {
     ///
     /// # Errors
     /// [`CostError::Rule`] if there are more or fewer.
-    pub fn per_channel<T: Copy + std::fmt::Debug>(
+    pub(super) fn per_channel<T: Copy + std::fmt::Debug>(
         &self,
         name: &str,
         values: &PerChannel<T>,
         channels: usize,
     ) -> Result<Vec<T>, CostError> {
-        let values = values.spread(channels);
+        let values = values.expanded(channels);
         let rule = format!("must be one value, or one for each of the {channels} channels");
         self.require(values.len() == channels, name, format!("{values:?}"), rule)?;
         Ok(values)
@@ -170,7 +195,7 @@ impl Binding<'_> {
     ///
     /// # Errors
     /// [`CostError::Rule`].
-    pub fn numbers(&self, name: &str, values: &PerChannel<f64>, channels: usize) -> Result<Vec<f64>, CostError> {
+    pub(super) fn numbers(&self, name: &str, values: &PerChannel<f64>, channels: usize) -> Result<Vec<f64>, CostError> {
         let values = self.per_channel(name, values, channels)?;
         self.require(values.iter().all(|v| v.is_finite()), name, format!("{values:?}"), "must be finite")?;
         Ok(values)
@@ -180,7 +205,7 @@ impl Binding<'_> {
     ///
     /// # Errors
     /// [`CostError::Rule`] if a scale is not a finite number above 0.
-    pub fn inverse_squares(&self, scale: &PerChannel<f64>, channels: usize) -> Result<Vec<f64>, CostError> {
+    pub(super) fn inverse_squares(&self, scale: &PerChannel<f64>, channels: usize) -> Result<Vec<f64>, CostError> {
         let scale = self.numbers("scale", scale, channels)?;
         let positive = scale.iter().all(|&s| s > 0.0);
         self.require(positive, "scale", format!("{scale:?}"), "must be above 0")?;
@@ -188,7 +213,7 @@ impl Binding<'_> {
     }
 
     /// A file; a relative path starts at the folder of the configuration.
-    pub fn file(&self, path: &Path) -> PathBuf {
+    pub(super) fn file(&self, path: &Path) -> PathBuf {
         self.config.folder.join(path)
     }
 }
@@ -205,7 +230,7 @@ impl std::fmt::Display for Selection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::costs::kinds::tests::{layout, refusal};
+    use crate::costs::test_support::{layout, refusal};
 
     fn channels(names: &[&str]) -> Result<Vec<usize>, CostError> {
         let layout = layout();
@@ -214,7 +239,7 @@ mod tests {
             weight: 1.0,
             gate: Default::default(),
             folder: "conf".into(),
-            settings: Default::default(),
+            raw: Default::default(),
         };
         let binding = Binding { index: 3, config: &config, goal: None, layout: &layout };
         assert_eq!(binding.file(Path::new("a.yaml")), Path::new("conf/a.yaml"));
@@ -241,9 +266,9 @@ mod tests {
         assert_eq!(message(&["position.2"]), "costs[3].of: position.2: the group has 2 channels, counted from 0");
         assert_eq!(
             message(&["pose.x"]),
-            "costs[3].of: pose.x: stands in several groups; write one of [\"position/pose.x\", \"ghost/pose.x\"]"
+            "costs[3].of: pose.x: is a channel of several groups; write one of [\"position/pose.x\", \"ghost/pose.x\"]"
         );
-        assert_eq!(message(&["position", "position.1"]), "costs[3].of: position.1: a channel stands twice");
+        assert_eq!(message(&["position", "position.1"]), "costs[3].of: position.1: a channel is named twice");
         assert_eq!(message(&[]), "costs[3].of: []: at least one channel is needed");
     }
 

@@ -1,7 +1,7 @@
-//! The section `costs`: what every cost has (kind, weight, gate), its rules, and the rest of its keys unread.
+//! The section `costs`: the keys that every cost has (kind, weight, gate), and the cost's own keys unread.
 //!
-//! What the other keys mean, their defaults and their rules stand in the cost's own file in `guidance/`, so that a new
-//! cost is one file there. It reads them with [`CostSettings::read`].
+//! The file of a cost defines its own keys, their defaults and their rules. The registry reads them with
+//! [`RawCostConfig::read`].
 
 use std::path::PathBuf;
 
@@ -14,87 +14,80 @@ use df_core::settings::{Validation, not_negative, positive, require};
 /// One entry of `costs`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct CostConfig {
-    /// A name of `guidance::KINDS`.
+    /// The name of a registered cost.
     pub kind: String,
+    /// Factor of the cost; 0 turns it off.
     pub weight: f64,
+    /// When the cost counts.
     #[serde(default)]
-    pub gate: Gate,
-    /// The folder of the configuration file: relative paths start there.
+    pub gate: GateConfig,
+    /// The folder of the configuration file. Relative paths start there.
     #[serde(skip)]
     pub folder: PathBuf,
+    /// The cost's own keys.
     #[serde(flatten)]
-    pub settings: CostSettings,
+    pub raw: RawCostConfig,
 }
 
-/// When a cost counts; nothing given: always.
+/// When a cost counts. The default is always.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Gate {
-    /// First and last time of the frames that it sees, seconds after the newest frame of the history.
+pub struct GateConfig {
+    /// Time of the first frame that the cost sees, seconds after the newest frame of the history.
     pub from_s: Option<f64>,
+    /// Time of the last frame that the cost sees, seconds after the newest frame of the history.
     pub until_s: Option<f64>,
-    /// Bounds on the distance to the goal of the newest frame of the history, in the unit of the goal's group.
+    /// The cost counts while the newest frame of the history is nearer to the goal than this, in the unit of the goal's group.
     pub goal_nearer_than: Option<f64>,
+    /// The cost counts while the newest frame of the history is farther from the goal than this, in the unit of the goal's
+    /// group.
     pub goal_farther_than: Option<f64>,
 }
 
-/// The keys of a cost beside those that all have.
+/// The keys of a cost beside `kind`, `weight` and `gate`, unread.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(transparent)]
-pub struct CostSettings(Mapping);
+pub struct RawCostConfig(Mapping);
 
-/// Keys that cannot be read.
+/// Why a cost's own keys cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownKey {
-    /// The key at fault; none where one is missing.
+pub struct UnreadableKey {
+    /// The key at fault; `None` where a key is missing.
     pub key: Option<String>,
-    /// Its value, or the keys that are there.
+    /// The value of that key, or all keys where one is missing.
     pub value: String,
+    /// What the YAML reader says.
     pub message: String,
 }
 
-impl CostSettings {
-    /// The keys as a struct that refuses unknown ones.
+impl RawCostConfig {
+    /// Reads the keys as a struct that refuses unknown keys.
     ///
     /// # Errors
-    /// [`UnknownKey`]: an unknown key, a missing one, or one of the wrong type.
-    pub fn read<T: DeserializeOwned>(&self) -> Result<T, UnknownKey> {
+    /// [`UnreadableKey`]: an unknown key, a missing key, or a value of the wrong type.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, UnreadableKey> {
         let read = |keys: &Mapping| serde_yaml::from_value::<T>(Value::Mapping(keys.clone()));
         read(&self.0).map_err(|error| {
             let message = error.to_string();
-            // serde does not say which key a wrong type stands at: it is the one without which the complaint is another.
+            // serde does not name the key of a wrong type. Without that key the message is another one.
             let guilty = self.0.iter().filter(|_| !message.starts_with("missing field")).find(|(key, _)| {
                 let mut others = self.0.clone();
                 others.remove(*key);
                 read(&others).map_or_else(|without| without.to_string() != message, |_| true)
             });
             match guilty {
-                Some((key, value)) => UnknownKey { key: Some(text(key)), value: text(value), message },
-                None => UnknownKey { key: None, value: text(&Value::Mapping(self.0.clone())), message },
+                Some((key, value)) => UnreadableKey { key: Some(text(key)), value: text(value), message },
+                None => UnreadableKey { key: None, value: text(&Value::Mapping(self.0.clone())), message },
             }
         })
     }
 }
 
-/// A value as it stands in YAML, on one line.
-fn text(value: &Value) -> String {
-    match value {
-        Value::Null => "~".into(),
-        Value::Bool(value) => value.to_string(),
-        Value::Number(value) => value.to_string(),
-        Value::String(value) => value.clone(),
-        Value::Sequence(values) => format!("[{}]", values.iter().map(text).collect::<Vec<_>>().join(", ")),
-        Value::Mapping(keys) => {
-            let entries: Vec<String> =
-                keys.iter().map(|(key, value)| format!("{}: {}", text(key), text(value))).collect();
-            format!("{{{}}}", entries.join(", "))
-        }
-        Value::Tagged(tagged) => text(&tagged.value),
-    }
-}
-
-/// The rules on what every cost has.
-pub fn check(costs: &[CostConfig], has_goal: bool) -> Validation {
+/// Checks the keys that every cost has: weight and gate. `has_goal`: whether the contract has a goal.
+///
+/// # Errors
+/// The first key, its value and the rule that it breaks.
+pub(crate) fn check(costs: &[CostConfig], has_goal: bool) -> Validation {
     for (i, cost) in costs.iter().enumerate() {
         not_negative(format!("costs[{i}].weight"), cost.weight)?;
         let gate = &cost.gate;
@@ -121,13 +114,30 @@ pub fn check(costs: &[CostConfig], has_goal: bool) -> Validation {
     Ok(())
 }
 
+/// A value as YAML on one line.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "~".into(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(value) => value.to_string(),
+        Value::String(value) => value.clone(),
+        Value::Sequence(values) => format!("[{}]", values.iter().map(text).collect::<Vec<_>>().join(", ")),
+        Value::Mapping(keys) => {
+            let entries: Vec<String> =
+                keys.iter().map(|(key, value)| format!("{}: {}", text(key), text(value))).collect();
+            format!("{{{}}}", entries.join(", "))
+        }
+        Value::Tagged(tagged) => text(&tagged.value),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Settings {
+    struct ExampleConfig {
         of: String,
         order: Option<usize>,
     }
@@ -137,22 +147,22 @@ mod tests {
     }
 
     #[test]
-    fn common_keys_are_read_and_the_rest_is_kept_for_the_cost() {
+    fn common_keys_are_read_and_the_other_keys_are_kept_for_the_cost() {
         let cost = entry("{kind: a, weight: 2, gate: {until_s: 1}, of: pose, order: 3}");
         assert_eq!((cost.kind.as_str(), cost.weight, cost.gate.until_s), ("a", 2.0, Some(1.0)));
-        let settings: Settings = cost.settings.read().unwrap();
-        assert_eq!((settings.of.as_str(), settings.order), ("pose", Some(3)));
+        let config: ExampleConfig = cost.raw.read().unwrap();
+        assert_eq!((config.of.as_str(), config.order), ("pose", Some(3)));
     }
 
     #[test]
-    fn what_cannot_be_read_is_named_with_key_and_value() {
-        let unread = |text: &str| entry(text).settings.read::<Settings>().unwrap_err();
-        let wrong = unread("{kind: a, weight: 2, of: pose, order: [x, 1]}");
+    fn an_unreadable_key_is_named_with_its_value() {
+        let unreadable = |text: &str| entry(text).raw.read::<ExampleConfig>().unwrap_err();
+        let wrong = unreadable("{kind: a, weight: 2, of: pose, order: [x, 1]}");
         assert_eq!((wrong.key.as_deref(), wrong.value.as_str()), (Some("order"), "[x, 1]"));
-        let unknown = unread("{kind: a, weight: 2, of: pose, ordr: 1}");
+        let unknown = unreadable("{kind: a, weight: 2, of: pose, ordr: 1}");
         assert_eq!((unknown.key.as_deref(), unknown.value.as_str()), (Some("ordr"), "1"));
         assert!(unknown.message.contains("unknown field `ordr`"), "{}", unknown.message);
-        let missing = unread("{kind: a, weight: 2, order: 1}");
+        let missing = unreadable("{kind: a, weight: 2, order: 1}");
         assert_eq!((missing.key, missing.message.as_str()), (None, "missing field `of`"));
         assert!(serde_yaml::from_str::<CostConfig>("{kind: a, weight: 1, gate: {until: 1}}").is_err());
     }

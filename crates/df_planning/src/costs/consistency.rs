@@ -1,42 +1,47 @@
-//! A plan whose positions move as its velocities say.
+//! Consistency of positions and their rates: the positions of a plan move as its velocities say.
 
 use serde::Deserialize;
 
 use super::binding::{Binding, Selection};
-use super::kinds::Kind;
-use super::{Cost, CostError, Rollout};
+use super::cost::{Cost, Rollout};
+use super::error::CostError;
+use super::factory::CostFactory;
 
 /// `weight` times the time integral, over channels, of `max(0, |d| - tolerance)^2` with the defect
 /// `d = (p[k+n] - p[k]) / (n period) - mean of v over k..k+n` (`n` frames in `over_s`, the mean by the trapezoidal rule), in
-/// (unit/s)^2 s. A plan that jumps, because a known future observation was put where the robot cannot be, shows it here.
-/// An interval longer than a frame, and the tolerance, keep the small noise of sampled frames from drowning it.
-pub struct Consistency {
-    pub weight: f64,
-    /// The channels of the position-like group.
-    pub of: Vec<usize>,
+/// (unit/s)^2 s.
+///
+/// It shows a plan that jumps because a known future observation lies where the robot cannot be. An interval longer than a
+/// frame and a tolerance keep the small noise of sampled frames out.
+pub(super) struct ConsistencyCost {
+    /// Factor of the cost.
+    pub(super) weight: f64,
+    /// The channels of the positions.
+    pub(super) of: Vec<usize>,
     /// The channels of its rate, as many.
-    pub rate: Vec<usize>,
+    pub(super) rate: Vec<usize>,
     /// Length of the interval, seconds.
-    pub over_s: f64,
+    pub(super) over_s: f64,
     /// Defects up to this cost nothing, unit/s.
-    pub tolerance: f64,
+    pub(super) tolerance: f64,
 }
 
+/// The keys of [`ConsistencyCost`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub(super) struct ConsistencyCostConfig {
     of: Selection,
     rate: Selection,
     over_s: f64,
     tolerance: f64,
 }
 
-impl Kind for Consistency {
+impl CostFactory for ConsistencyCost {
     const NAME: &'static str = "consistency";
-    type Settings = Settings;
+    type Config = ConsistencyCostConfig;
 
-    fn bind(settings: Settings, binding: &Binding) -> Result<Self, CostError> {
-        let Settings { of, rate, over_s, tolerance } = settings;
+    fn bind(config: ConsistencyCostConfig, binding: &Binding) -> Result<Self, CostError> {
+        let ConsistencyCostConfig { of, rate, over_s, tolerance } = config;
         binding.positive("over_s", over_s)?;
         binding.not_negative("tolerance", tolerance)?;
         let (of, rates) = (binding.channels("of", &of)?, binding.channels("rate", &rate)?);
@@ -46,7 +51,7 @@ impl Kind for Consistency {
     }
 }
 
-impl Cost for Consistency {
+impl Cost for ConsistencyCost {
     fn name(&self) -> &'static str {
         Self::NAME
     }
@@ -55,12 +60,12 @@ impl Cost for Consistency {
         &mut self.weight
     }
 
-    fn evaluate(&self, future: &Rollout, gradient: &mut [f32]) -> f64 {
-        let frames = future.frames().len();
-        let n = ((self.over_s / future.period_s).round() as usize).clamp(1, frames.saturating_sub(1).max(1));
-        let value = |frame: usize, channel: usize| f64::from(future.values[frame * future.channels + channel]);
-        let span_s = n as f64 * future.period_s;
-        let share = 1.0 / n as f64;
+    fn evaluate(&self, rollout: &Rollout, gradient: &mut [f32]) -> f64 {
+        let frames = rollout.frames().len();
+        let n = ((self.over_s / rollout.period_s).round() as usize).clamp(1, frames.saturating_sub(1).max(1));
+        let value = |frame: usize, channel: usize| f64::from(rollout.values[frame * rollout.channels + channel]);
+        let span_s = n as f64 * rollout.period_s;
+        let per_frame = 1.0 / n as f64;
         let mut cost = 0.0;
         for (&p, &v) in self.of.iter().zip(&self.rate) {
             // Trapezoidal rule: the ends of the interval count half. The sum moves on with the interval.
@@ -70,20 +75,20 @@ impl Cost for Consistency {
                 if k > 0 {
                     sum += trapezoid(k + n - 1) - trapezoid(k - 1);
                 }
-                let defect = (value(k + n, p) - value(k, p)) / span_s - share * sum;
+                let defect = (value(k + n, p) - value(k, p)) / span_s - per_frame * sum;
                 let beyond = (defect.abs() - self.tolerance).max(0.0) * defect.signum();
                 if beyond == 0.0 {
                     continue;
                 }
-                cost += self.weight * future.period_s * beyond * beyond;
-                let slope = 2.0 * self.weight * future.period_s * beyond;
-                gradient[(k + n) * future.channels + p] += (slope / span_s) as f32;
-                gradient[k * future.channels + p] -= (slope / span_s) as f32;
-                let (whole, half) = ((slope * share) as f32, (0.5 * slope * share) as f32);
-                gradient[k * future.channels + v] -= half;
-                gradient[(k + n) * future.channels + v] -= half;
+                cost += self.weight * rollout.period_s * beyond * beyond;
+                let slope = 2.0 * self.weight * rollout.period_s * beyond;
+                gradient[(k + n) * rollout.channels + p] += (slope / span_s) as f32;
+                gradient[k * rollout.channels + p] -= (slope / span_s) as f32;
+                let (whole, half) = ((slope * per_frame) as f32, (0.5 * slope * per_frame) as f32);
+                gradient[k * rollout.channels + v] -= half;
+                gradient[(k + n) * rollout.channels + v] -= half;
                 for j in k + 1..k + n {
-                    gradient[j * future.channels + v] -= whole;
+                    gradient[j * rollout.channels + v] -= whole;
                 }
             }
         }
@@ -94,15 +99,14 @@ impl Cost for Consistency {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::costs::cost::{assert_gradient, cost_of};
-    use crate::costs::kinds::tests::refusal;
+    use crate::costs::test_support::{assert_gradient, cost_of, refusal};
 
-    fn with(over_s: f64, tolerance: f64) -> Consistency {
-        Consistency { weight: 0.5, of: vec![0], rate: vec![1], over_s, tolerance }
+    fn with(over_s: f64, tolerance: f64) -> ConsistencyCost {
+        ConsistencyCost { weight: 0.5, of: vec![0], rate: vec![1], over_s, tolerance }
     }
 
     #[test]
-    fn a_coherent_plan_costs_nothing_and_a_jump_its_square() {
+    fn a_consistent_plan_costs_nothing_and_a_jump_costs_its_square() {
         let cost = |values: &[f32], tolerance| cost_of(&with(0.1, tolerance), values, 2);
         // 1 m/s for 0.1 s is 0.1 m.
         assert!(cost(&[0.0, 1.0, 0.1, 1.0, 0.2, 1.0], 0.0) < 1e-12);
@@ -113,14 +117,14 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_is_that_of_a_finite_difference() {
+    fn the_gradient_agrees_with_finite_differences() {
         for (over_s, tolerance) in [(0.1, 0.0), (0.2, 0.0), (0.1, 0.8)] {
             assert_gradient(&with(over_s, tolerance), &[0.0, 0.2, 0.05, -0.3, 0.1, 0.6, 0.3, 0.1], 2, &[]);
         }
     }
 
     #[test]
-    fn as_many_rates_as_positions() {
+    fn positions_and_rates_have_as_many_channels() {
         assert_eq!(
             refusal("{kind: consistency, weight: 1, of: position, rate: velocity.0, over_s: 1, tolerance: 0}"),
             "costs[0].rate: velocity.0: must be as many channels as `of`, which has 2, and is 1"

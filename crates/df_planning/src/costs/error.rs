@@ -1,24 +1,63 @@
-//! Why a cost was refused: the key, what stands there, and the rule.
+//! Why a cost was refused: the key, its value, and the rule.
 
 use df_core::map::GridError;
 use df_core::{ConfigError, Document};
 
-/// A refusal, while a cost is bound to the layout.
+/// Why a cost cannot be bound to the layout.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum CostError {
+    /// No cost has this name.
     #[error("{key}: {got}: must be one of {known:?}")]
-    UnknownKind { key: String, got: String, known: Vec<&'static str> },
-    /// No group or channel of the layout.
+    UnknownKind {
+        /// The key, dotted.
+        key: String,
+        /// Its value.
+        got: String,
+        /// The names of all costs.
+        known: Vec<&'static str>,
+    },
+    /// The layout has no group or channel of this name.
     #[error("{key}: {got}: is no group or channel; there are the groups {groups:?} and the channels {labels:?}")]
-    UnknownChannel { key: String, got: String, groups: Vec<String>, labels: Vec<String> },
-    /// A label that several groups have.
-    #[error("{key}: {got}: stands in several groups; write one of {candidates:?}")]
-    AmbiguousChannel { key: String, got: String, candidates: Vec<String> },
+    UnknownChannel {
+        /// The key, dotted.
+        key: String,
+        /// Its value.
+        got: String,
+        /// The groups of the layout.
+        groups: Vec<String>,
+        /// The channels of the layout.
+        labels: Vec<String>,
+    },
+    /// Several groups have a channel of this label.
+    #[error("{key}: {got}: is a channel of several groups; write one of {candidates:?}")]
+    AmbiguousChannel {
+        /// The key, dotted.
+        key: String,
+        /// Its value.
+        got: String,
+        /// The label with each of these groups before it.
+        candidates: Vec<String>,
+    },
+    /// A value breaks a rule.
     #[error("{key}: {got}: {rule}")]
-    Rule { key: String, got: String, rule: String },
-    /// A map that is no use.
+    Rule {
+        /// The key, dotted.
+        key: String,
+        /// Its value.
+        got: String,
+        /// The rule.
+        rule: String,
+    },
+    /// A map cannot be used.
     #[error("{key}: {got}: {cause}")]
-    Grid { key: String, got: String, cause: GridError },
+    Grid {
+        /// The key, dotted.
+        key: String,
+        /// Its value.
+        got: String,
+        /// Why not.
+        cause: GridError,
+    },
 }
 
 impl CostError {
@@ -33,7 +72,7 @@ impl CostError {
         }
     }
 
-    /// What stands there.
+    /// The value of that key.
     pub fn got(&self) -> &str {
         match self {
             Self::UnknownKind { got, .. }
@@ -44,10 +83,10 @@ impl CostError {
         }
     }
 
-    /// The same refusal with file and line.
+    /// The same error with file and line of the key in `document`.
     pub fn located(&self, document: &Document) -> ConfigError {
         let message = self.to_string();
-        let said = format!("{}: {}: ", self.key(), self.got());
-        document.refuse(self.key(), self.got(), message.strip_prefix(&said).unwrap_or(&message))
+        let prefix = format!("{}: {}: ", self.key(), self.got());
+        document.refuse(self.key(), self.got(), message.strip_prefix(&prefix).unwrap_or(&message))
     }
 }

@@ -1,35 +1,36 @@
-//! When a cost counts: a part of the plan, or only near the goal or far from it.
+//! The gate of a cost: it limits a cost to a part of the plan, or to some distances from the goal.
 
 use std::ops::Range;
 
-use super::Gate;
 use super::binding::Binding;
-use super::{Cost, CostError, Rollout};
+use super::config::GateConfig;
+use super::cost::{Cost, Rollout};
+use super::error::CostError;
 use df_core::map::SharedMap;
 
-/// A tick this share of a period beyond a bound still counts: 3 * 0.1 is not 0.3.
+/// A tick counts up to this fraction of a period beyond a bound. Floating point needs it: 3 * 0.1 is not 0.3.
 const ROUNDING_TICKS: f64 = 1e-6;
 
-/// A cost that sees the frames between two times, and counts while the newest frame of the history lies between two
-/// distances to the goal.
+/// A cost behind a gate. It sees the frames between two times. It counts while the newest frame of the history lies between
+/// two distances to the goal.
 ///
-/// Which frames it sees does not depend on any value, and the distance is that of a frame that has happened, for the plan
-/// as a whole: the gradient is that of the cost itself or 0. Without a goal or a history the goal is infinitely far.
-pub struct Gated {
+/// No planned value decides whether the gate is open, so the gradient is that of the cost or 0. Without a goal or a history
+/// the distance is infinite.
+pub(super) struct GatedCost {
     cost: Box<dyn Cost>,
-    gate: Gate,
+    gate: GateConfig,
     /// The channels of the goal's group.
     goal: Range<usize>,
 }
 
-impl Gated {
+impl GatedCost {
     /// The cost behind the gate of its configuration, if it has one.
     ///
     /// # Errors
-    /// [`CostError::Rule`]: a distance to a goal that there is none of.
-    pub fn wrap(cost: Box<dyn Cost>, binding: &Binding) -> Result<Box<dyn Cost>, CostError> {
+    /// [`CostError::Rule`]: the gate has a distance to the goal and the contract has no goal.
+    pub(super) fn wrap(cost: Box<dyn Cost>, binding: &Binding) -> Result<Box<dyn Cost>, CostError> {
         let gate = binding.config.gate.clone();
-        if gate == Gate::default() {
+        if gate == GateConfig::default() {
             return Ok(cost);
         }
         let asks = gate.goal_nearer_than.is_some() || gate.goal_farther_than.is_some();
@@ -37,32 +38,32 @@ impl Gated {
         Ok(Box::new(Self { cost, gate, goal: binding.goal.clone().unwrap_or(0..0) }))
     }
 
-    fn is_open(&self, future: &Rollout) -> bool {
+    fn is_open(&self, rollout: &Rollout) -> bool {
         let apart = |newest: &[f32]| {
             newest[self.goal.clone()]
                 .iter()
-                .zip(future.goal)
+                .zip(rollout.goal)
                 .map(|(v, goal)| (f64::from(*v) - goal).powi(2))
                 .sum::<f64>()
         };
-        let newest = future.newest.filter(|_| !future.goal.is_empty());
+        let newest = rollout.newest.filter(|_| !rollout.goal.is_empty());
         let distance = newest.map_or(f64::INFINITY, |newest| apart(newest).sqrt());
         self.gate.goal_nearer_than.is_none_or(|nearer| distance < nearer)
             && self.gate.goal_farther_than.is_none_or(|farther| distance > farther)
     }
 
     /// The frames from `from_s` to `until_s`.
-    fn frames(&self, future: &Rollout) -> Range<usize> {
-        let frames = future.frames().len() as f64;
-        let tick = |time_s: f64| time_s / future.period_s;
-        let first = future.first_tick as f64;
+    fn frames(&self, rollout: &Rollout) -> Range<usize> {
+        let frames = rollout.frames().len() as f64;
+        let tick = |time_s: f64| time_s / rollout.period_s;
+        let first = rollout.first_tick as f64;
         let from = self.gate.from_s.map_or(0.0, |s| ((tick(s) - ROUNDING_TICKS).ceil() - first).clamp(0.0, frames));
         let until = self.gate.until_s.map_or(frames, |s| (tick(s) + ROUNDING_TICKS).floor() - first + 1.0);
         from as usize..until.clamp(from, frames) as usize
     }
 }
 
-impl Cost for Gated {
+impl Cost for GatedCost {
     fn name(&self) -> &'static str {
         self.cost.name()
     }
@@ -71,15 +72,15 @@ impl Cost for Gated {
         self.cost.weight()
     }
 
-    fn evaluate(&self, future: &Rollout, gradient: &mut [f32]) -> f64 {
-        if !self.is_open(future) {
+    fn evaluate(&self, rollout: &Rollout, gradient: &mut [f32]) -> f64 {
+        if !self.is_open(rollout) {
             return 0.0;
         }
-        let frames = self.frames(future);
-        let seen = frames.start * future.channels..frames.end * future.channels;
-        let first_tick = future.first_tick + frames.start as i64;
+        let frames = self.frames(rollout);
+        let seen = frames.start * rollout.channels..frames.end * rollout.channels;
+        let first_tick = rollout.first_tick + frames.start as i64;
         self.cost
-            .evaluate(&Rollout { values: &future.values[seen.clone()], first_tick, ..*future }, &mut gradient[seen])
+            .evaluate(&Rollout { values: &rollout.values[seen.clone()], first_tick, ..*rollout }, &mut gradient[seen])
     }
 
     fn map(&self) -> Option<&SharedMap> {
@@ -90,8 +91,7 @@ impl Cost for Gated {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::costs::cost::{assert_gradient, cost_of, example};
-    use crate::costs::kinds::tests::{bound, refusal};
+    use crate::costs::test_support::{assert_gradient, bound, cost_of, example, refusal};
 
     /// An effort of 1 per second on the velocity, so that a frame of 0.1 s in which vx = 1 costs 0.1.
     fn effort(gate: &str) -> Box<dyn Cost> {
@@ -115,8 +115,8 @@ mod tests {
         );
         // Three frames of history: the first lies at -0.2 s.
         let values = frames(&[0.0; 5]);
-        let future = Rollout { first_tick: -2, ..example(&values, 8) };
-        let cost = effort("from_s: 0.1").evaluate(&future, &mut vec![0.0; values.len()]);
+        let rollout = Rollout { first_tick: -2, ..example(&values, 8) };
+        let cost = effort("from_s: 0.1").evaluate(&rollout, &mut vec![0.0; values.len()]);
         assert!((cost - 0.2).abs() < 1e-9, "{cost}");
     }
 
@@ -126,8 +126,8 @@ mod tests {
         let values = frames(&[0.0, 3.0, 9.0]);
         let cost = |gate: &str, first_tick: i64, goal: &[f64]| {
             let newest = if first_tick == -1 { values.get(8..16) } else { None };
-            let future = Rollout { first_tick, newest, goal, ..example(&values, 8) };
-            (effort(gate).evaluate(&future, &mut vec![0.0; values.len()]) * 10.0).round()
+            let rollout = Rollout { first_tick, newest, goal, ..example(&values, 8) };
+            (effort(gate).evaluate(&rollout, &mut vec![0.0; values.len()]) * 10.0).round()
         };
         let goal = [0.0, 0.0];
         assert_eq!([cost("goal_nearer_than: 3.1", -1, &goal), cost("goal_nearer_than: 2.9", -1, &goal)], [3.0, 0.0]);

@@ -1,43 +1,47 @@
-//! Keep out of polygons.
+//! Keep-out areas: the robot stays out of polygons.
 
 use serde::Deserialize;
 
 use super::binding::{Binding, Selection};
-use super::kinds::Kind;
-use super::{Cost, CostError, Rollout};
+use super::cost::{Cost, Rollout};
+use super::error::CostError;
+use super::factory::CostFactory;
 use df_core::map::Polygon;
 
-/// `weight` times the time integral, over polygons, of `max(0, margin + radius - d)^2`, in m^2 s: `d` the signed distance
-/// to the polygon, negative inside. Where two polygons overlap both count.
-pub struct KeepOut {
-    pub weight: f64,
-    /// x and y, m.
-    pub of: [usize; 2],
-    pub polygons: Vec<Polygon>,
+/// `weight` times the time integral, over polygons, of `max(0, margin + radius - d)^2`, in m^2 s. `d` is the signed
+/// distance to the polygon, negative inside. Where two polygons overlap, both count.
+pub(super) struct KeepOutCost {
+    /// Factor of the cost.
+    pub(super) weight: f64,
+    /// The channels of the position: x and y, m.
+    pub(super) of: [usize; 2],
+    /// The areas, in the frame of the position.
+    pub(super) polygons: Vec<Polygon>,
     /// `margin + radius`, m.
-    pub reach_m: f64,
+    pub(super) reach_m: f64,
 }
 
+/// The keys of [`KeepOutCost`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub(super) struct KeepOutCostConfig {
     of: Selection,
     /// Corners, m, in the frame of the position.
     polygons: Vec<Vec<[f64; 2]>>,
     /// Distance to keep from a polygon, m.
     #[serde(default)]
     margin: f64,
-    /// Of the robot, m.
+    /// Radius of the robot, m.
     #[serde(default)]
     radius: f64,
 }
 
-impl Kind for KeepOut {
+impl CostFactory for KeepOutCost {
     const NAME: &'static str = "keep_out";
-    type Settings = Settings;
+    type Config = KeepOutCostConfig;
 
-    fn bind(settings: Settings, binding: &Binding) -> Result<Self, CostError> {
-        let Settings { of, polygons, margin, radius } = settings;
+    fn bind(config: KeepOutCostConfig, binding: &Binding) -> Result<Self, CostError> {
+        let KeepOutCostConfig { of, polygons, margin, radius } = config;
         binding.not_negative("margin", margin)?;
         binding.not_negative("radius", radius)?;
         binding.require(!polygons.is_empty(), "polygons", "[]", "at least one polygon is needed")?;
@@ -49,7 +53,7 @@ impl Kind for KeepOut {
     }
 }
 
-impl Cost for KeepOut {
+impl Cost for KeepOutCost {
     fn name(&self) -> &'static str {
         Self::NAME
     }
@@ -58,10 +62,10 @@ impl Cost for KeepOut {
         &mut self.weight
     }
 
-    fn evaluate(&self, future: &Rollout, gradient: &mut [f32]) -> f64 {
-        let per_frame = self.weight * future.period_s;
+    fn evaluate(&self, rollout: &Rollout, gradient: &mut [f32]) -> f64 {
+        let per_frame = self.weight * rollout.period_s;
         let mut cost = 0.0;
-        for (frame, gradient) in future.frames().zip(gradient.chunks_exact_mut(future.channels)) {
+        for (frame, gradient) in rollout.frames().zip(gradient.chunks_exact_mut(rollout.channels)) {
             let at = self.of.map(|c| f64::from(frame[c]));
             for (distance, direction) in self.polygons.iter().filter_map(|p| p.signed_distance_within(self.reach_m, at))
             {
@@ -79,10 +83,9 @@ impl Cost for KeepOut {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::costs::cost::{assert_gradient, cost_of};
-    use crate::costs::kinds::tests::{bound, refusal};
+    use crate::costs::test_support::{assert_gradient, bound, cost_of, refusal};
 
-    /// The unit square and a triangle that overlaps it; the position stands in channels 2 and 3.
+    /// The unit square and a triangle that overlaps it; the position is in channels 2 and 3.
     fn cost() -> Box<dyn Cost> {
         let polygons = "[[[0, 0], [1, 0], [1, 1], [0, 1]], [[0.5, 0.5], [3, 0.5], [3, 2.5]]]";
         bound(&format!("{{kind: keep_out, weight: 2, of: position, polygons: {polygons}, margin: 0.2, radius: 0.1}}"))
@@ -94,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn by_hand() {
+    fn the_cost_is_the_one_computed_by_hand() {
         // 0.1 m beside the square: 0.2 m too close. 2 * 0.1 s * 0.2^2 = 0.008. Then out of reach.
         let values = [at(-0.1, 0.5), at(-0.4, 0.5)].concat();
         assert!((cost_of(&*cost(), &values, 8) - 0.008).abs() < 1e-7);
@@ -103,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_is_that_of_a_finite_difference() {
+    fn the_gradient_agrees_with_finite_differences() {
         let values = [at(-0.1, 0.4), at(0.3, 0.2), at(0.9, 0.6), at(2.0, 0.3), at(-0.1, -0.15), at(7.0, 7.0)].concat();
         assert_gradient(&*cost(), &values, 8, &[]);
     }

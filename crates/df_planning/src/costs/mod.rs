@@ -1,8 +1,12 @@
-//! Costs of a planned future in physical units, and how they bend the samples: Monte Carlo guidance.
+//! Costs of a planned rollout, in physical units.
 //!
-//! One cost per file behind the traits [`Cost`] (what it costs) and `Kind` (how the configuration asks for it); [`costs`]
-//! makes them from the configuration. A new cost is one file and one line in the list of `kinds.rs`. Its fields and
-//! formula stand at its struct, its defaults and rules below it.
+//! Each cost is one file. It holds `XCost`, its `XCostConfig` and its tests. A cost implements two traits:
+//!
+//! - [`Cost`]: its value and its gradient
+//! - `CostFactory`: its name in the configuration, its keys, and how it is bound to channels
+//!
+//! [`bind_costs`] makes the costs of a configuration. A new cost is one file, one `mod` line here and one line in
+//! `REGISTRY` of `registry.rs`. The file documents the formula, the keys and their defaults.
 
 mod binding;
 mod config;
@@ -10,17 +14,21 @@ mod consistency;
 mod cost;
 mod effort;
 mod error;
+mod factory;
 mod gate;
 mod goal;
 mod keep_out;
-mod kinds;
 mod limits;
 mod obstacles;
 mod path;
+mod registry;
 mod smoothness;
 mod target;
+#[cfg(test)]
+mod test_support;
 
-pub use config::{CostConfig, CostSettings, Gate, UnknownKey, check};
+pub(crate) use config::check;
+pub use config::{CostConfig, GateConfig, RawCostConfig, UnreadableKey};
 pub use cost::{Cost, Rollout};
 pub use error::CostError;
-pub use kinds::costs;
+pub use registry::bind_costs;

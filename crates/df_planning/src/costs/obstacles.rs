@@ -1,56 +1,58 @@
-//! Keep away from the occupied cells of a grid.
+//! Obstacles of a map: the robot keeps a distance from the occupied cells of a grid.
 
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
 use super::binding::{Binding, Selection};
-use super::kinds::Kind;
-use super::{Cost, CostError, Rollout};
-use df_core::MapTopic;
-use df_core::is_frame_id;
-use df_core::map::OccupancyGrid;
-use df_core::map::{SharedMap, Unknown};
+use super::cost::{Cost, Rollout};
+use super::error::CostError;
+use super::factory::CostFactory;
+use df_core::map::{OccupancyGrid, SharedMap, Unknown};
+use df_core::{MapTopic, is_frame_id};
 
-/// `weight` times the time integral of `max(0, margin + radius - d)^2`, in m^2 s: `d` the signed distance of the position to
-/// the occupied area, negative inside.
-pub struct Obstacles {
-    pub weight: f64,
-    /// x and y, m.
-    pub of: [usize; 2],
+/// `weight` times the time integral of `max(0, margin + radius - d)^2`, in m^2 s. `d` is the signed distance of the position
+/// to the occupied area, negative inside.
+pub(super) struct ObstaclesCost {
+    /// Factor of the cost.
+    pub(super) weight: f64,
+    /// The channels of the position: x and y, m.
+    pub(super) of: [usize; 2],
     /// `margin + radius`, m.
-    pub reach_m: f64,
-    pub map: SharedMap,
+    pub(super) reach_m: f64,
+    /// The map, which can be replaced between two evaluations.
+    pub(super) map: SharedMap,
 }
 
+/// The keys of [`ObstaclesCost`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub(super) struct ObstaclesCostConfig {
     of: Selection,
-    map: Source,
-    /// What unknown cells and all beyond the grid are.
+    map: MapSource,
+    /// Whether unknown cells, and all beyond the grid, are free or occupied.
     #[serde(default)]
     unknown: Unknown,
     /// Distance to keep, m.
     #[serde(default)]
     margin: f64,
-    /// Of the robot, m.
+    /// Radius of the robot, m.
     #[serde(default)]
     radius: f64,
 }
 
-/// Where the map comes from.
+/// Source of the map.
 #[derive(Deserialize)]
 #[serde(
     untagged,
     expecting = "must be a file of Nav2's map_server, or {topic, frame_id, qos} of a nav_msgs/msg/OccupancyGrid"
 )]
-enum Source {
+enum MapSource {
     File(PathBuf),
     Topic(MapTopic),
 }
 
-impl Source {
+impl MapSource {
     fn map(self, unknown: Unknown, binding: &Binding) -> Result<SharedMap, CostError> {
         match self {
             Self::File(file) => {
@@ -81,12 +83,12 @@ impl Source {
     }
 }
 
-impl Kind for Obstacles {
+impl CostFactory for ObstaclesCost {
     const NAME: &'static str = "obstacles";
-    type Settings = Settings;
+    type Config = ObstaclesCostConfig;
 
-    fn bind(settings: Settings, binding: &Binding) -> Result<Self, CostError> {
-        let Settings { of, map, unknown, margin, radius } = settings;
+    fn bind(config: ObstaclesCostConfig, binding: &Binding) -> Result<Self, CostError> {
+        let ObstaclesCostConfig { of, map, unknown, margin, radius } = config;
         binding.not_negative("margin", margin)?;
         binding.not_negative("radius", radius)?;
         let map = map.map(unknown, binding)?;
@@ -94,7 +96,7 @@ impl Kind for Obstacles {
     }
 }
 
-impl Cost for Obstacles {
+impl Cost for ObstaclesCost {
     fn name(&self) -> &'static str {
         Self::NAME
     }
@@ -103,12 +105,12 @@ impl Cost for Obstacles {
         &mut self.weight
     }
 
-    fn evaluate(&self, future: &Rollout, gradient: &mut [f32]) -> f64 {
-        // The planner makes no plan while a map is missing; it only warms up.
+    fn evaluate(&self, rollout: &Rollout, gradient: &mut [f32]) -> f64 {
+        // The planner makes no plan while a map is missing. It warms up without one.
         let Some(map) = self.map.current() else { return 0.0 };
-        let per_frame = self.weight * future.period_s;
+        let per_frame = self.weight * rollout.period_s;
         let mut cost = 0.0;
-        for (frame, gradient) in future.frames().zip(gradient.chunks_exact_mut(future.channels)) {
+        for (frame, gradient) in rollout.frames().zip(gradient.chunks_exact_mut(rollout.channels)) {
             let (distance, direction) = map.at(self.of.map(|c| f64::from(frame[c])));
             let inside = self.reach_m - distance;
             if inside > 0.0 {
@@ -130,9 +132,8 @@ impl Cost for Obstacles {
 mod tests {
     use super::*;
     use crate::PlanningConfig;
-    use crate::costs::cost::{assert_gradient, cost_of};
-    use crate::costs::costs;
-    use crate::costs::kinds::tests::layout;
+    use crate::costs::bind_costs;
+    use crate::costs::test_support::{assert_gradient, cost_of, layout};
 
     /// Cells of 1 m from (0, 0) on; the two on the right are occupied.
     const MAP: &str =
@@ -151,7 +152,7 @@ mod tests {
         let file = folder.path().join("robot.yaml");
         std::fs::write(&file, text).unwrap();
         let config = PlanningConfig::read(df_core::Document::load(&file).unwrap()).unwrap();
-        costs(&config.costs, Some("position"), &layout())
+        bind_costs(&config.costs, Some("position"), &layout())
             .map(|mut costs| costs.remove(0))
             .map_err(|e| Box::new((e.clone(), e.located(&config.contract.document).to_string())))
     }
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn by_hand() {
+    fn the_cost_is_the_one_computed_by_hand() {
         let cost = bound(GOOD, WALL).unwrap();
         // The wall begins at x = 2. At 1.5: 0.5 m away, 0.25 m too close; at 0.5: far enough; at 2.5: 0.5 m inside,
         // 1.25 m too close. 2 * 0.1 s * (0.25^2 + 1.25^2) = 0.2 * 1.625.
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_is_that_of_a_finite_difference() {
+    fn the_gradient_agrees_with_finite_differences() {
         // Near a wall, inside it, in a corner of the cell pattern, and beyond the grid on two sides.
         let image = "P2 4 3 255\n254 254 254 0\n254 0 254 254\n254 254 254 0\n";
         let values = [at(2.7, 0.7), at(1.3, 1.6), at(1.2, 1.3), at(4.8, 0.2), at(3.7, -0.8), at(0.8, 0.9)].concat();
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_can_come_by_a_topic() {
+    fn a_topic_can_bring_the_map() {
         let cost = bound("of: position, margin: 0.5, map: {topic: map, frame_id: odom}", WALL).unwrap();
         let map = cost.map().unwrap();
         let topic = map.topic().unwrap();
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_that_is_no_use_is_refused_with_its_place() {
+    fn an_unusable_map_is_refused_with_file_and_line() {
         let (error, message) = *bound(GOOD, &WALL.replace("254", "0")).err().unwrap();
         assert!(matches!(error, CostError::Grid { .. }), "{error}");
         assert!(

@@ -1,54 +1,58 @@
-//! Stay on a path and get on along it.
+//! Path following: the robot stays on a polyline and advances along it.
 
 use serde::Deserialize;
 
 use super::binding::{Binding, Selection};
-use super::cost::ROUNDING;
-use super::kinds::Kind;
-use super::{Cost, CostError, Rollout};
+use super::cost::{Cost, ROUNDING, Rollout};
+use super::error::CostError;
+use super::factory::CostFactory;
 
-/// `weight` times the time integral of `sqrt(d^2 + r^2) - r + progress (L - s)`, in unit seconds: `d` the distance to the
+/// `weight` times the time integral of `sqrt(d^2 + r^2) - r + progress (L - s)`, in unit seconds. `d` is the distance to the
 /// nearest point of the polyline, `r` = 0.1, `s` the length of the polyline up to that point, `L` its whole length.
 ///
-/// With `progress` 0 any point of the path is as good as any other; with 1 a metre of path left costs as much as a metre
-/// beside it, and the end of the path is where the cost is 0. The nearest point is that of the whole polyline: half-way
-/// between two parts of the path `s` jumps from one to the other, and the gradient does not see it. Keep parts that do not
-/// follow each other farther apart than the robot strays.
-pub struct Path {
-    pub weight: f64,
-    /// One per coordinate of a point.
-    pub of: Vec<usize>,
-    pub progress: f64,
+/// With `progress` 0 all points of the path cost the same. With `progress` 1 a metre of remaining path costs as much as a
+/// metre beside the path, and the cost is 0 at the end of the path.
+///
+/// The nearest point is that of the whole polyline. Half-way between two parts of the path `s` jumps, and the gradient does
+/// not contain the jump. Keep parts that do not follow each other farther apart than the robot strays.
+pub(super) struct PathCost {
+    /// Factor of the cost.
+    pub(super) weight: f64,
+    /// Channels of a frame, one per coordinate of a point.
+    pub(super) of: Vec<usize>,
+    /// Cost of a unit of remaining path beside that of a unit of distance.
+    pub(super) progress: f64,
     segments: Vec<Segment>,
-    /// Of the polyline.
+    /// Length of the polyline.
     length: f64,
 }
 
 /// One straight piece.
 struct Segment {
-    /// Per coordinate: where it begins, and its direction, of length 1.
+    /// Per coordinate: the start, and the direction, a unit vector.
     line: Vec<(f64, f64)>,
     length: f64,
-    /// Of the polyline before it.
+    /// Length of the polyline before this piece.
     before: f64,
 }
 
+/// The keys of [`PathCost`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub(super) struct PathCostConfig {
     of: Selection,
-    /// Of the polyline, in the units of the channels.
+    /// Corners of the polyline, in the units of the channels.
     points: Vec<Vec<f64>>,
     #[serde(default)]
     progress: f64,
 }
 
-impl Kind for Path {
+impl CostFactory for PathCost {
     const NAME: &'static str = "path";
-    type Settings = Settings;
+    type Config = PathCostConfig;
 
-    fn bind(settings: Settings, binding: &Binding) -> Result<Self, CostError> {
-        let Settings { of, points, progress } = settings;
+    fn bind(config: PathCostConfig, binding: &Binding) -> Result<Self, CostError> {
+        let PathCostConfig { of, points, progress } = config;
         binding.not_negative("progress", progress)?;
         let of = binding.channels("of", &of)?;
         binding.require(points.len() >= 2, "points", format!("{points:?}"), "at least 2 points are needed")?;
@@ -64,7 +68,7 @@ impl Kind for Path {
     }
 }
 
-impl Path {
+impl PathCost {
     /// `points`: at least two, each unlike the one before, with one coordinate for each channel of `of`.
     fn new(weight: f64, of: Vec<usize>, points: &[Vec<f64>], progress: f64) -> Self {
         let mut length = 0.0;
@@ -105,7 +109,7 @@ impl Path {
     }
 }
 
-impl Cost for Path {
+impl Cost for PathCost {
     fn name(&self) -> &'static str {
         Self::NAME
     }
@@ -114,10 +118,10 @@ impl Cost for Path {
         &mut self.weight
     }
 
-    fn evaluate(&self, future: &Rollout, gradient: &mut [f32]) -> f64 {
-        let per_frame = self.weight * future.period_s;
+    fn evaluate(&self, rollout: &Rollout, gradient: &mut [f32]) -> f64 {
+        let per_frame = self.weight * rollout.period_s;
         let mut cost = 0.0;
-        for (frame, gradient) in future.frames().zip(gradient.chunks_exact_mut(future.channels)) {
+        for (frame, gradient) in rollout.frames().zip(gradient.chunks_exact_mut(rollout.channels)) {
             let (segment, along, squares) = self.nearest(frame);
             let distance = (squares + ROUNDING * ROUNDING).sqrt();
             let left = self.length - segment.before - along;
@@ -137,16 +141,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::costs::cost::{assert_gradient, cost_of};
-    use crate::costs::kinds::tests::refusal;
+    use crate::costs::test_support::{assert_gradient, cost_of, refusal};
 
     /// 4 m along x, then 3 m along y.
-    fn corner(progress: f64) -> Path {
-        Path::new(2.0, vec![1, 0], &[vec![0.0, 0.0], vec![4.0, 0.0], vec![4.0, 3.0]], progress)
+    fn corner(progress: f64) -> PathCost {
+        PathCost::new(2.0, vec![1, 0], &[vec![0.0, 0.0], vec![4.0, 0.0], vec![4.0, 3.0]], progress)
     }
 
     #[test]
-    fn by_hand() {
+    fn the_cost_is_the_one_computed_by_hand() {
         // Channels are y, x. (1, 2) is 2 m beside the point after 1 m: 6 of 7 m are left.
         // 2 * 0.1 s * (sqrt(4.01) - 0.1 + 0.5 * 6).
         let expected = 0.2 * (4.01f64.sqrt() - 0.1 + 3.0);
@@ -161,18 +164,18 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_is_that_of_a_finite_difference() {
+    fn the_gradient_agrees_with_finite_differences() {
         // Beside both legs, beyond both ends, on the path, outside the corner.
         let values = [2.0, 1.0, 1.5, 5.0, 4.0, 6.0, -1.0, -2.0, 0.0, 2.0, -1.0, 5.0];
         for progress in [0.0, 0.7] {
             assert_gradient(&corner(progress), &values, 2, &[]);
         }
         // A path in one channel.
-        assert_gradient(&Path::new(1.0, vec![0], &[vec![0.0], vec![2.0]], 1.0), &[0.5, 9.0, 3.0, 9.0], 2, &[]);
+        assert_gradient(&PathCost::new(1.0, vec![0], &[vec![0.0], vec![2.0]], 1.0), &[0.5, 9.0, 3.0, 9.0], 2, &[]);
     }
 
     #[test]
-    fn points_fit_the_channels_and_move() {
+    fn a_point_has_one_coordinate_per_channel_and_differs_from_the_one_before() {
         for (points, message) in [
             ("[[0, 0]]", "costs[0].points: [[0.0, 0.0]]: at least 2 points are needed"),
             ("[[0, 0], [0, 0]]", "costs[0].points[1]: [0.0, 0.0]: must differ from the point before it"),
@@ -192,11 +195,11 @@ mod tests {
     proptest! {
         /// The nearest point is at most as far as any of many points along the polyline, and as far as the nearest of them.
         #[test]
-        fn the_distance_is_that_of_brute_force(
+        fn the_distance_agrees_with_a_search_over_many_points(
             points in prop::collection::vec((-5.0..5.0f64, -5.0..5.0f64), 2..6), x in -9.0..9.0f32, y in -9.0..9.0f32,
         ) {
             let points: Vec<Vec<f64>> = points.iter().map(|&(x, y)| vec![x, y]).collect();
-            let path = Path::new(1.0, vec![0, 1], &points, 0.0);
+            let path = PathCost::new(1.0, vec![0, 1], &points, 0.0);
             let (segment, along, squares) = path.nearest(&[x, y]);
             let (x, y) = (f64::from(x), f64::from(y));
             let steps = 400;

@@ -1,32 +1,36 @@
-//! Little change from frame to frame: rate of change, acceleration or jerk.
+//! Smoothness: a small rate of change, acceleration or jerk from frame to frame.
 
 use serde::Deserialize;
 
 use super::binding::{Binding, PerChannel, Selection};
-use super::kinds::Kind;
-use super::{Cost, CostError, Rollout};
+use super::cost::{Cost, Rollout};
+use super::error::CostError;
+use super::factory::CostFactory;
 
 /// `weight` times the time integral, over channels, of `(D / scale)^2` with the `order`-th finite difference over
 /// consecutive frames, `D = (v[k+1] - v[k]) / period` for order 1, `(v[k+2] - 2 v[k+1] + v[k]) / period^2` for 2,
 /// `(v[k+3] - 3 v[k+2] + 3 v[k+1] - v[k]) / period^3` for 3, in (unit / s^order / scale)^2 s.
 ///
-/// Order 3 of a position, 2 of a velocity and 1 of an acceleration are the jerk. The frames of the history take part, so
-/// that a jump between the last command and the first planned one costs as any other.
-pub struct Smoothness {
-    pub weight: f64,
-    pub of: Vec<usize>,
-    /// 1 to 3.
-    pub order: usize,
+/// Order 3 of a position, 2 of a velocity and 1 of an acceleration are the jerk. The frames of the history take
+/// part. A jump between the last command and the first planned one therefore costs as any other.
+pub(super) struct SmoothnessCost {
+    /// Factor of the cost.
+    pub(super) weight: f64,
+    /// Channels of a frame.
+    pub(super) of: Vec<usize>,
+    /// Order of the difference, 1 to 3.
+    pub(super) order: usize,
     /// `1 / scale^2`, one per channel of `of`.
-    pub inverse_squares: Vec<f64>,
+    pub(super) inverse_squares: Vec<f64>,
 }
 
-/// Of `v[k], v[k+1], ...`, by order: binomial coefficients with alternating signs.
+/// Coefficients of `v[k], v[k+1], ...` by order: binomial coefficients with alternating signs.
 const COEFFICIENTS: [&[f64]; 4] = [&[1.0], &[-1.0, 1.0], &[1.0, -2.0, 1.0], &[-1.0, 3.0, -3.0, 1.0]];
 
+/// The keys of [`SmoothnessCost`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub(super) struct SmoothnessCostConfig {
     #[serde(default = "Selection::action")]
     of: Selection,
     #[serde(default = "rate")]
@@ -39,12 +43,12 @@ fn rate() -> usize {
     1
 }
 
-impl Kind for Smoothness {
+impl CostFactory for SmoothnessCost {
     const NAME: &'static str = "smoothness";
-    type Settings = Settings;
+    type Config = SmoothnessCostConfig;
 
-    fn bind(settings: Settings, binding: &Binding) -> Result<Self, CostError> {
-        let Settings { of, order, scale } = settings;
+    fn bind(config: SmoothnessCostConfig, binding: &Binding) -> Result<Self, CostError> {
+        let SmoothnessCostConfig { of, order, scale } = config;
         binding.require((1..COEFFICIENTS.len()).contains(&order), "order", order, "must be 1, 2 or 3")?;
         let of = binding.channels("of", &of)?;
         let inverse_squares = binding.inverse_squares(&scale, of.len())?;
@@ -52,7 +56,7 @@ impl Kind for Smoothness {
     }
 }
 
-impl Cost for Smoothness {
+impl Cost for SmoothnessCost {
     fn name(&self) -> &'static str {
         Self::NAME
     }
@@ -61,17 +65,17 @@ impl Cost for Smoothness {
         &mut self.weight
     }
 
-    fn evaluate(&self, future: &Rollout, gradient: &mut [f32]) -> f64 {
+    fn evaluate(&self, rollout: &Rollout, gradient: &mut [f32]) -> f64 {
         let coefficients = COEFFICIENTS[self.order];
-        let differences = future.frames().len().saturating_sub(self.order);
-        let per_s = future.period_s.powi(self.order as i32).recip();
+        let differences = rollout.frames().len().saturating_sub(self.order);
+        let per_s = rollout.period_s.powi(self.order as i32).recip();
         let mut cost = 0.0;
         for (&c, inverse_square) in self.of.iter().zip(&self.inverse_squares) {
-            let factor = self.weight * future.period_s * inverse_square;
+            let factor = self.weight * rollout.period_s * inverse_square;
             for k in 0..differences {
-                let at = |j: usize| (k + j) * future.channels + c;
+                let at = |j: usize| (k + j) * rollout.channels + c;
                 let terms = coefficients.iter().enumerate();
-                let difference = per_s * terms.map(|(j, a)| a * f64::from(future.values[at(j)])).sum::<f64>();
+                let difference = per_s * terms.map(|(j, a)| a * f64::from(rollout.values[at(j)])).sum::<f64>();
                 cost += factor * difference * difference;
                 for (j, a) in coefficients.iter().enumerate() {
                     gradient[at(j)] += (2.0 * factor * difference * per_s * a) as f32;
@@ -85,15 +89,14 @@ impl Cost for Smoothness {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::costs::cost::{assert_gradient, cost_of};
-    use crate::costs::kinds::tests::refusal;
+    use crate::costs::test_support::{assert_gradient, cost_of, refusal};
 
-    fn with(order: usize) -> Smoothness {
-        Smoothness { weight: 2.0, of: vec![0], order, inverse_squares: vec![0.25] }
+    fn with(order: usize) -> SmoothnessCost {
+        SmoothnessCost { weight: 2.0, of: vec![0], order, inverse_squares: vec![0.25] }
     }
 
     #[test]
-    fn by_hand() {
+    fn the_cost_is_the_one_computed_by_hand() {
         let cost = |order, values: &[f32]| cost_of(&with(order), values, 1);
         // 0, 0.1, 0.4, 0.9: rates 1, 3, 5 per s. 2 * 0.1 s * (1 + 9 + 25) / 4 = 1.75.
         assert!((cost(1, &[0.0, 0.1, 0.4, 0.9]) - 1.75).abs() < 1e-5);
@@ -121,15 +124,15 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_is_that_of_a_finite_difference() {
+    fn the_gradient_agrees_with_finite_differences() {
         for order in 1..=3 {
-            let cost = Smoothness { of: vec![1, 0], inverse_squares: vec![1e-3, 2e-3], ..with(order) };
+            let cost = SmoothnessCost { of: vec![1, 0], inverse_squares: vec![1e-3, 2e-3], ..with(order) };
             assert_gradient(&cost, &[0.0, 0.2, 0.05, -0.3, 0.1, 0.6, 0.3, 0.1, 0.4, 0.2], 2, &[]);
         }
     }
 
     #[test]
-    fn an_order_is_one_of_three() {
+    fn an_order_is_1_2_or_3() {
         assert_eq!(refusal("{kind: smoothness, weight: 1, order: 4}"), "costs[0].order: 4: must be 1, 2 or 3");
         assert_eq!(refusal("{kind: smoothness, weight: 1, order: 0}"), "costs[0].order: 0: must be 1, 2 or 3");
     }

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use super::entry::Change;
 use crate::config::Config;
+use df_planning::{Planner, PlannerConfigError, TokenLimit};
 use crate::ros::io::SampleSink;
 use crate::ros::lock::lock;
-use df_planning::{PlanError, Planner, TokenLimit};
 
 /// The name of the source in the log of goals that are set here.
 const SOURCE: &str = "parameter";
@@ -30,7 +30,7 @@ impl ParameterUpdates {
     pub fn new(planner: &Planner, config: &Config, sink: SampleSink) -> Self {
         // A goal without a frame is in the frame of its group.
         let frame_id = config.contract.goal.as_ref().and_then(|goal| goal.frame_id.clone()).unwrap_or_default();
-        Self { limit: planner.limit(), pending: PendingConfig::default(), sink, frame_id }
+        Self { limit: planner.token_limit(), pending: PendingConfig::default(), sink, frame_id }
     }
 
     /// The configuration for the planning thread.
@@ -48,7 +48,7 @@ impl ParameterUpdates {
             self.limit.check(&config.planner).map_err(|error| error.to_string())?;
             // The configuration has passed these rules already, so this does not fail.
             lock(&self.sink.control)
-                .set(config.mode, &config.planner, &config.safety)
+                .set_config(config.mode, &config.planner, &config.safety)
                 .map_err(|error| error.to_string())?;
             *lock(&self.pending.0) = Some(config.clone());
         }
@@ -68,10 +68,10 @@ impl PendingConfig {
     /// Gives the newest configuration to the planner, if there is one.
     ///
     /// # Errors
-    /// As [`Planner::set`]. [`ParameterUpdates::apply`] has checked the same rules before.
-    pub fn apply_to(&self, planner: &mut Planner) -> Result<(), PlanError> {
+    /// As [`Planner::set_config`]. [`ParameterUpdates::apply`] has checked the same rules before.
+    pub fn apply_to(&self, planner: &mut Planner) -> Result<(), PlannerConfigError> {
         let Some(config) = lock(&self.0).take() else { return Ok(()) };
-        planner.set(config.planner)?;
+        planner.set_config(config.planner)?;
         planner.set_weights(&config.costs);
         Ok(())
     }
