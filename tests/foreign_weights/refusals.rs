@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use df_core::Layout;
-use df_engine::NetworkConfig;
 use df_training::burn::tensor::Device;
+use df_engine::NetworkConfig;
 use df_training::import::{Asked, ForeignWeights, ImportError, import_own, import_reference};
+use df_core::Layout;
 
 use super::{asked, beside, layout, own_sizes};
 

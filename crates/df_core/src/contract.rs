@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
-use crate::settings::{ConfigError, Document, Validation, at_least_one, not_negative, positive, require};
+use crate::settings::{Validation, ConfigError, Document, at_least_one, not_negative, positive, require};
 
 /// The modality name that is reserved for the action.
 pub const ACTION: &str = "action";
@@ -79,12 +79,7 @@ impl Contract {
     /// Key, value and rule.
     pub fn check(&self) -> Validation {
         positive("period_s", self.period_s)?;
-        require(
-            (1e-4..=60.0).contains(&self.period_s),
-            "period_s",
-            self.period_s,
-            "must lie between 0.0001 s and 60 s",
-        )?;
+        require((1e-4..=60.0).contains(&self.period_s), "period_s", self.period_s, "must lie between 0.0001 s and 60 s")?;
         at_least_one("frame_stack", self.frame_stack)?;
         require(!self.observations.is_empty(), "observations", "{}", "at least one observation group is needed")?;
         for group in &self.observations {

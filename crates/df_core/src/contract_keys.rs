@@ -25,33 +25,13 @@ pub const CONTRACT_KEYS: &[ContractKey] = &[
     key("observations.NAME.type", "string", "", "message type, `package/msg/Name`"),
     key("observations.NAME.fields", "list", "", "field expressions, one or more channels each"),
     key("observations.NAME.units", "list", "`[]`", "units, one per field, for people"),
-    key(
-        "observations.NAME.qos",
-        "map",
-        "reliable, depth 10",
-        "`{reliability: reliable or best_effort, depth: NUMBER, transient_local: true or false}`",
-    ),
+    key("observations.NAME.qos", "map", "reliable, depth 10", "`{reliability: reliable or best_effort, depth: NUMBER, transient_local: true or false}`"),
     key("observations.NAME.frame_id", "string", "any", "coordinate frame that messages must carry"),
     key("observations.NAME.max_age_s", "number", "", "an older sample counts as missing, seconds; above 0"),
     key("observations.NAME.uncertainty.std", "number", "0", "standard deviation of every sample, in the group's unit"),
-    key(
-        "observations.NAME.uncertainty.per_s",
-        "number",
-        "0",
-        "growth of the standard deviation with the sample's age, unit per second",
-    ),
-    key(
-        "observations.NAME.uncertainty.variances",
-        "list",
-        "`[]`",
-        "field expressions for the variance of each channel; below 0: unknown",
-    ),
-    key(
-        "observations.NAME.required",
-        "bool",
-        "true",
-        "true: without it the fallback command is sent. false: planning goes on without it",
-    ),
+    key("observations.NAME.uncertainty.per_s", "number", "0", "growth of the standard deviation with the sample's age, unit per second"),
+    key("observations.NAME.uncertainty.variances", "list", "`[]`", "field expressions for the variance of each channel; below 0: unknown"),
+    key("observations.NAME.required", "bool", "true", "true: without it the fallback command is sent. false: planning goes on without it"),
     key("action.topic", "string", "", "topic of the command"),
     key("action.type", "string", "", "message type, `package/msg/Name`"),
     key("action.fields", "list", "", "field expressions, one channel each"),
@@ -61,12 +41,7 @@ pub const CONTRACT_KEYS: &[ContractKey] = &[
     key("action.max", "list", "", "highest value of each channel"),
     key("action.safe", "list", "", "the safe action of each channel, within the limits"),
     key("action.max_rate", "list", "no limit", "fastest change of each channel, unit per second; above 0"),
-    key(
-        "action.max_acceleration",
-        "list",
-        "no limit",
-        "fastest change of that rate, unit per second squared; needs `action.max_rate`",
-    ),
+    key("action.max_acceleration", "list", "no limit", "fastest change of that rate, unit per second squared; needs `action.max_rate`"),
     key("action.max_age_s", "number", "", "in a recording: how long a command holds after its stamp, seconds"),
     key("goal.topic", "string", "", "topic of the goal"),
     key("goal.type", "string", "", "message type, `package/msg/Name`"),
@@ -74,12 +49,7 @@ pub const CONTRACT_KEYS: &[ContractKey] = &[
     key("goal.qos", "map", "reliable, depth 1", "as of an observation"),
     key("goal.frame_id", "string", "any", "coordinate frame of the group; a goal in another frame is transformed"),
     key("goal.group", "string", "", "observation group that the goal is a value of"),
-    key(
-        "goal.rate",
-        "string",
-        "none",
-        "observation group of the goal's rates; known to be 0 during the stay at the goal",
-    ),
+    key("goal.rate", "string", "none", "observation group of the goal's rates; known to be 0 during the stay at the goal"),
     key("goal.tolerance", "number", "", "the goal is reached within this distance, in the group's unit; above 0"),
 ];
 
@@ -141,11 +111,7 @@ goal:
             let (last, above) = parts.split_last().unwrap();
             let mut without = value.clone();
             let parent = above.iter().try_fold(&mut without, |node, part| node.get_mut(*part)).unwrap();
-            parent
-                .as_mapping_mut()
-                .unwrap()
-                .remove(*last)
-                .unwrap_or_else(|| panic!("{} is not in the contract", entry.key));
+            parent.as_mapping_mut().unwrap().remove(*last).unwrap_or_else(|| panic!("{} is not in the contract", entry.key));
             let refused = parse(&serde_yaml::to_string(&without).unwrap()).is_err();
             assert_eq!(refused, entry.default.is_empty(), "{}", entry.key);
             leaves += 1;

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use mcap::sans_io::{LinearReadEvent, LinearReader, LinearReaderOptions};
 
-use super::records::{Body, CHUNK, Each, MAX_CHUNK, PREFIX_LENGTH, ValidationError, give};
+use super::records::{Body, ValidationError, CHUNK, MAX_CHUNK, Each, PREFIX_LENGTH, give};
 
 /// What the chunks on their way may take together, packed and unpacked, bytes; a larger one goes alone. Recorders write chunks
 /// of up to 4 MiB.

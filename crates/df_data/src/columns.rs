@@ -2,10 +2,10 @@
 
 use super::table::{Column, TableRow};
 use super::{EpisodeReport, Event, Stream};
+use df_core::{ACTION, ConfigError};
 use crate::Columns;
 use crate::DataConfig;
 use df_core::Bound;
-use df_core::{ACTION, ConfigError};
 use df_message::Extractor;
 
 /// A wider column is refused.
@@ -87,9 +87,8 @@ impl Selection {
         };
         let mut values = Vec::new();
         for (i, text) in wanted.iter().enumerate() {
-            let (column, range) = dataset
-                .pick(text)
-                .map_err(|rule| config.contract.refuse(&format!("columns.{kind}.{name}[{i}]"), text, rule))?;
+            let (column, range) =
+                dataset.pick(text).map_err(|rule| config.contract.refuse(&format!("columns.{kind}.{name}[{i}]"), text, rule))?;
             let place = self.columns.iter().position(|known| known == column).unwrap_or_else(|| {
                 self.columns.push(column.clone());
                 self.columns.len() - 1

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::bag::Place;
 use super::packed::Unpacker;
-use super::records::{Record, Records, ValidationError};
+use super::records::{ValidationError, Record, Records};
 use super::{Bag, BagError, BagMessage, BagTopic};
 
 /// The message encoding of ROS 2. Topics of another one are left out.
@@ -45,9 +45,7 @@ fn located(path: &Path) -> impl Fn(ValidationError) -> BagError + '_ {
     |broken| match broken {
         ValidationError::Io(cause) => BagError::Unreadable { path: path.into(), cause },
         ValidationError::Cut { offset } => BagError::Unfinished { path: path.into(), at: Place::Byte(offset) },
-        ValidationError::Damaged { offset, reason } => {
-            BagError::Damaged { path: path.into(), at: Place::Byte(offset), reason }
-        }
+        ValidationError::Damaged { offset, reason } => BagError::Damaged { path: path.into(), at: Place::Byte(offset), reason },
     }
 }
 

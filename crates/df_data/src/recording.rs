@@ -8,8 +8,8 @@ use super::{BagError, EpisodeReport, Input, Source, open_source, read_frames};
 use crate::DataConfig;
 use df_core::ConfigError;
 use df_core::{Bound, bind};
-use df_core::{Frame, Layout};
 use df_message::{AmentDefinitions, Definitions, FirstKnown, SchemaDefinitions, built_in};
+use df_core::{Frame, Layout};
 
 /// Why recordings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -127,8 +127,7 @@ fn bound(
 ) -> Result<BoundSource, RecordingError> {
     let (installed, built_in) = (AmentDefinitions::from_env(), built_in());
     let recorded = recorded.iter().map(|definitions| *definitions as &dyn Definitions);
-    let bound =
-        bind(&config.contract, &FirstKnown(recorded.chain([&installed as &dyn Definitions, &built_in]).collect()))?;
+    let bound = bind(&config.contract, &FirstKnown(recorded.chain([&installed as &dyn Definitions, &built_in]).collect()))?;
     let layout = Layout::new(config.contract.frame_stack, bound.modalities(&config.contract));
     Ok(BoundSource { source, bound, layout })
 }

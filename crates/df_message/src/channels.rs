@@ -4,7 +4,7 @@ use super::MessageError;
 use super::compile::Wanted;
 use super::error::{Damage, Fault};
 use super::field::Expression;
-use super::resolve::{Leaf, Lookup, MAX_CHANNELS};
+use super::resolve::{MAX_CHANNELS, Leaf, Lookup};
 use super::schema::Schema;
 
 /// A shorter quaternion is no rotation.

@@ -59,13 +59,7 @@ impl AnyNetwork {
     }
 
     /// What the network is conditioned on, `[batch, token or more, feature]`; `levels` as of [`AnyNetwork::network_levels`].
-    pub(crate) fn features(
-        &self,
-        features: &ConditioningFeatures,
-        x: &Tokens,
-        levels: &Levels,
-        device: &Device,
-    ) -> Tensor<3> {
+    pub(crate) fn features(&self, features: &ConditioningFeatures, x: &Tokens, levels: &Levels, device: &Device) -> Tensor<3> {
         match self {
             Self::Native(_) => features_tensor(features, x, levels, device),
             Self::Reference(network) => Tensor::from_data(network.features(levels, features.schedule), device),

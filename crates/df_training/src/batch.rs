@@ -7,15 +7,15 @@ use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
 use super::Dataset;
-use super::dwell_augmentation::DwellAugmentation;
 use super::rng::{RngStream, generator};
+use super::dwell_augmentation::DwellAugmentation;
 use crate::TrainerConfig;
-use crate::TrainingConfig;
-use df_core::{Layout, Normaliser};
+use df_engine::{ConditioningFeatures, ModelConfig};
 use df_diffusion::NoiseLevelSamplerConfig;
+use crate::TrainingConfig;
 use df_diffusion::{ConditioningSpec, NoiseLevelSampler};
 use df_diffusion::{Levels, LossWeight, NoiseSchedule, Objective, RecentLevels, TokenSpec, Tokens};
-use df_engine::{ConditioningFeatures, ModelConfig};
+use df_core::{Layout, Normaliser};
 
 /// What one step needs, on the host; or a part of it.
 pub struct Batch {
@@ -101,8 +101,7 @@ impl BatchMaker {
     ///
     /// A modality that is missing in a frame enters at level 1 and weighs nothing.
     pub fn batch(&self, dataset: &Dataset, step: u64, positions: Range<u64>) -> Batch {
-        let cut = NoiseLevelSampler::new(&self.mix, &self.asked, &self.spec)
-            .sample_length(self.tokens, &mut generator(self.seed, RngStream::Length, step));
+        let cut = NoiseLevelSampler::new(&self.mix, &self.asked, &self.spec).sample_length(self.tokens, &mut generator(self.seed, RngStream::Length, step));
         self.noisy(dataset, cut.unwrap_or(self.tokens), positions, RngStream::Window)
     }
 
@@ -122,11 +121,8 @@ impl BatchMaker {
             weight: Tokens::zeros(size, tokens, channels),
             total: 0.0,
         };
-        let rows = batch
-            .noisy
-            .data
-            .par_chunks_mut(tokens * channels)
-            .zip(batch.levels.data.par_chunks_mut(tokens * noise_groups));
+        let rows =
+            batch.noisy.data.par_chunks_mut(tokens * channels).zip(batch.levels.data.par_chunks_mut(tokens * noise_groups));
         let rows = rows.zip(batch.target.data.par_chunks_mut(tokens * channels));
         let rows = rows.zip(batch.weight.data.par_chunks_mut(tokens * channels));
         let totals: Vec<f64> = rows
@@ -154,8 +150,7 @@ impl BatchMaker {
     fn noisy_window(&self, frames: &[(&[f32], &[u8])], row: Row, rng: &mut ChaCha8Rng) -> f64 {
         let (modalities, channels) = (self.spec.modalities, self.spec.channels() / self.spec.frame_stack);
         let tokens = row.levels.len() / self.spec.noise_groups();
-        row.levels
-            .copy_from_slice(&NoiseLevelSampler::new(&self.mix, &self.asked, &self.spec).sample_levels(tokens, rng));
+        row.levels.copy_from_slice(&NoiseLevelSampler::new(&self.mix, &self.asked, &self.spec).sample_levels(tokens, rng));
         for (levels, &(_, present)) in row.levels.chunks_mut(modalities).zip(frames) {
             levels.iter_mut().zip(present).filter(|(_, present)| **present == 0).for_each(|(level, _)| *level = 1.0);
         }
@@ -197,8 +192,8 @@ struct Row<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use df_core::Frame;
     use df_data::Recording;
+    use df_core::Frame;
 
     fn house() -> (Dataset, BatchMaker) {
         let layout =
@@ -211,12 +206,7 @@ mod tests {
         };
         let recording = Recording::of(&layout, vec![((0..40).map(frame).collect(), 1.0)]).unwrap();
         let (dataset, _, normaliser) = Dataset::split(&recording, 10, 0.1, 0.0, 4).unwrap();
-        let mix = NoiseLevelSamplerConfig {
-            variable_length: 0.5,
-            planning: 0.25,
-            queries: 0.25,
-            ..NoiseLevelSamplerConfig::default()
-        };
+        let mix = NoiseLevelSamplerConfig { variable_length: 0.5, planning: 0.25, queries: 0.25, ..NoiseLevelSamplerConfig::default() };
         let training = TrainingConfig { window: 5, noise_levels: mix, seed: 4, ..TrainingConfig::default() };
         let spec = TokenSpec::new(&layout.modality_of_channel(), 2);
         let asked = ConditioningSpec { goal: vec![1], history_actions: true };

@@ -130,10 +130,7 @@ pub(crate) mod tests {
         // Burn's generator is one for all tests, which run side by side: the weights come from a sequence of their own.
         let device = Device::flex();
         let spec = TokenSpec::new(&[0, 1, 1], 2);
-        let config = NetworkConfig {
-            condition_on_clean_values,
-            ..NetworkConfig::new(16, 2, 2, spec.channels(), spec.noise_groups(), 5)
-        };
+        let config = NetworkConfig { condition_on_clean_values, ..NetworkConfig::new(16, 2, 2, spec.channels(), spec.noise_groups(), 5) };
         let network = config.init(&device).map(&mut Fill(0.0));
         let x = Tokens { batch: 2, tokens: 4, channels: 6, data: (0..48).map(|i| (i as f32 * 0.7).sin()).collect() };
         let mut levels = Levels::filled(2, 4, 4, 0.4);

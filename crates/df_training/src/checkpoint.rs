@@ -8,8 +8,7 @@ use burn::store::{BurnpackStore, ModuleSnapshot};
 use burn::tensor::{Bytes, Device, Tensor};
 use df_diffusion::{Denoiser, Objective};
 use df_engine::{
-    CheckpointDescription, CheckpointError, ConditioningFeatures, CpuDenoiser, CpuNetwork, NetworkConfig, WEIGHTS,
-    WeightsError,
+    CheckpointDescription, CheckpointError, ConditioningFeatures, CpuDenoiser, CpuNetwork, NetworkConfig, WEIGHTS, WeightsError,
 };
 
 use crate::native_network::named_tensors;

@@ -31,11 +31,7 @@ impl TrainerConfig {
         let (planner, model) = (document.section("planner")?, document.section("model")?);
         let training = document.section("training")?;
         let config = Self { contract: Contract::read(document)?, planner, model, training };
-        config
-            .contract
-            .check()
-            .and_then(|()| config.check())
-            .map_err(|broken| config.contract.document.locate(broken))?;
+        config.contract.check().and_then(|()| config.check()).map_err(|broken| config.contract.document.locate(broken))?;
         Ok(config)
     }
 
@@ -60,8 +56,7 @@ impl TrainerConfig {
     }
 
     fn check_stays(&self) -> Validation {
-        let (rate, stays) =
-            (self.contract.goal.as_ref().and_then(|goal| goal.rate.as_ref()), self.training.dwell_share);
+        let (rate, stays) = (self.contract.goal.as_ref().and_then(|goal| goal.rate.as_ref()), self.training.dwell_share);
         require(stays == 0.0 || rate.is_some(), "training.dwell_share", stays, "needs goal.rate beside it")
     }
 

@@ -8,8 +8,8 @@ use rand::seq::SliceRandom;
 
 use super::rng::{RngStream, generator};
 use super::shuffled_sampler::Order;
-use df_core::Normaliser;
 use df_data::{Recording, Span};
+use df_core::Normaliser;
 
 /// The windows of some episodes.
 #[derive(Clone, Debug)]

@@ -7,8 +7,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use df_core::Frame;
 use df_data::Recording;
+use df_core::Frame;
 
 const PERIOD_S: f64 = 0.1;
 const GAIN: f64 = 0.8;
@@ -44,7 +44,11 @@ fn dataset(driven: bool) -> Dataset {
         v += if driven { DRAG * v + GAIN * u } else { rng.random_range(-1.0..1.0) };
         x += PERIOD_S * 0.5 * (before + v);
         sign = if v.abs() > 2.0 { -v.signum() } else { sign };
-        Frame { values: [u, 5.0, x, v].map(|value| value as f32).to_vec(), present: vec![true; 4], std: Vec::new() }
+        Frame {
+            values: [u, 5.0, x, v].map(|value| value as f32).to_vec(),
+            present: vec![true; 4],
+            std: Vec::new(),
+        }
     });
     let recording: Arc<Recording> = Recording::of(&layout(), vec![(frames.collect(), 1.0)]).unwrap();
     Dataset::split(&recording, 20, PERIOD_S, 0.0, 0).unwrap().0

@@ -69,8 +69,8 @@ impl ModuleMapper for Blend {
 mod tests {
     use super::*;
     use crate::InitNetwork;
-    use burn::tensor::Device;
     use df_engine::NetworkConfig;
+    use burn::tensor::Device;
 
     struct Add(f64);
     impl ModuleMapper for Add {

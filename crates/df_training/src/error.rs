@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use super::dataset::DatasetError;
 use super::parallel::ParallelError;
-use crate::DeviceError;
-use df_core::ConfigError;
 use df_data::charts::ChartError;
+use df_core::ConfigError;
 use df_engine::CheckpointError;
+use crate::DeviceError;
 
 /// Why training stopped; what was saved before stays.
 #[derive(Debug, thiserror::Error)]

@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
+
 use super::TrainError;
 use crate::TrainerConfig;
-use df_core::{Layout, Normaliser};
 use df_engine::{CheckpointDescription, NetworkConfig, ParentCheckpoint, checkpoint_digest};
+use df_core::{Layout, Normaliser};
 
 /// The model in the directory `from`, for a run whose checkpoint goes to `out`. To be asked before that is opened: what cannot be
 /// must not cost what is there.

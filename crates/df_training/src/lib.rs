@@ -49,6 +49,6 @@ pub use native_network::{InitNetwork, Network, features_tensor, named_tensors};
 pub use reference_network::ReferenceNetwork;
 pub use run::{Best, Run, Start};
 pub use trainer::train;
-pub use training_config::{OptimizerKind, Precision, TrainingConfig};
 pub use training_keys::TRAINING_KEYS;
+pub use training_config::{OptimizerKind, Precision, TrainingConfig};
 pub use validation::{ActionError, Band, PlanMetrics, Validation};

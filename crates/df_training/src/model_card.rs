@@ -8,9 +8,9 @@ use std::path::Path;
 use super::log::Line;
 use super::validation::{NOMINAL_COVERAGE, Validation};
 use super::{TrainError, curves};
-use crate::Checkpoint;
 use crate::TrainerConfig;
 use df_engine::CheckpointError;
+use crate::Checkpoint;
 
 const CARD: &str = "model.md";
 const CURVES: &str = "training.png";
@@ -37,8 +37,7 @@ pub fn write(card: &Card, directory: &Path) -> Result<(), TrainError> {
 
 fn text(card: &Card, lines: &[&Line]) -> String {
     let (checkpoint, config) = (card.checkpoint, card.config);
-    let (provenance, layout, normaliser) =
-        (&checkpoint.description.provenance, &checkpoint.description.layout, &checkpoint.description.normaliser);
+    let (provenance, layout, normaliser) = (&checkpoint.description.provenance, &checkpoint.description.layout, &checkpoint.description.normaliser);
     let mut text = String::new();
     let mut line = |args: std::fmt::Arguments| {
         // Writing to a string does not fail.

@@ -56,7 +56,8 @@ impl InitNetwork for NetworkConfig {
             values: LinearConfig::new(self.channels, self.width).init(device),
             levels: LinearConfig::new(self.features(), self.width).init(device),
             in_proj: LinearConfig::new(self.width, self.width).init(device),
-            position: Initializer::Normal { mean: 0.0, std: POSITION_STD }.init([self.tokens, self.width], device),
+            position: Initializer::Normal { mean: 0.0, std: POSITION_STD }
+                .init([self.tokens, self.width], device),
             blocks: (0..self.layers).map(|_| Block::new(self.width, self.heads, device)).collect(),
             norm: LayerNormConfig::new(self.width).init(device),
             output: LinearConfig::new(self.width, self.channels).with_initializer(Initializer::Zeros).init(device),
@@ -178,10 +179,10 @@ pub fn named_tensors(network: &Network) -> NamedTensors {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use df_diffusion::{NoiseSchedule, NoiseScheduleKind, TokenSpec};
     use crate::burn_denoiser::tests::Fill;
     use burn::optim::GradientsParams;
     use burn::tensor::TensorData;
-    use df_diffusion::{NoiseSchedule, NoiseScheduleKind, TokenSpec};
 
     /// The gradient of one weight matrix, in some precision.
     fn gradient(precision: Precision) -> Vec<f32> {
@@ -275,11 +276,9 @@ mod tests {
     #[test]
     fn weights_are_counted_as_they_are_made() {
         let sizes = NetworkConfig::new(8, 2, 2, 3, 5, 7);
-        for sizes in [
-            NetworkConfig { condition_on_clean_values: true, ..sizes.clone() },
-            sizes,
-            NetworkConfig::new(6, 1, 3, 4, 2, 1),
-        ] {
+        for sizes in
+            [NetworkConfig { condition_on_clean_values: true, ..sizes.clone() }, sizes, NetworkConfig::new(6, 1, 3, 4, 2, 1)]
+        {
             assert_eq!(sizes.weights(), sizes.init(&Device::flex()).num_params() as f64);
         }
     }

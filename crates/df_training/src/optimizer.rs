@@ -30,13 +30,13 @@ pub fn optimizer(settings: &TrainingConfig) -> ModuleOptimizer {
 mod tests {
     use super::*;
     use crate::InitNetwork;
+    use df_engine::NetworkConfig;
     use crate::burn_denoiser::tests::Fill;
     use crate::{Network, numbered};
     use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
     use burn::module::{Module, ModuleVisitor, Param};
     use burn::optim::GradientsParams;
     use burn::tensor::{Device, Tensor, TensorData};
-    use df_engine::NetworkConfig;
     use nalgebra::DMatrix;
     use std::collections::BTreeMap;
 

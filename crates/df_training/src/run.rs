@@ -18,11 +18,11 @@ use serde::{Deserialize, Serialize};
 use super::TrainError;
 use super::parallel::Ranks;
 use crate::TrainerConfig;
+use df_engine::ModelConfig;
 use crate::TrainingConfig;
+use df_engine::{CheckpointError, ParentCheckpoint};
 use crate::{AnyNetwork, Checkpoint, Network, load_network, save_network};
 use df_core::Normaliser;
-use df_engine::ModelConfig;
-use df_engine::{CheckpointError, ParentCheckpoint};
 
 const LAST: &str = "last";
 const RAW: &str = "raw.bpk";

@@ -9,10 +9,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::TrainError;
 use super::batch::Batch;
 use super::parallel::{GradientSum, ParallelError, Ranks};
-use crate::Network;
-use crate::native_network::features_tensor;
 use df_diffusion::Tokens;
 use df_engine::ConditioningFeatures;
+use crate::native_network::features_tensor;
+use crate::Network;
 
 /// The gradient of a batch.
 pub struct Gradient {
@@ -111,12 +111,7 @@ pub fn weight_norm(network: &Network) -> Result<f64, TrainError> {
 ///
 /// # Errors
 /// The backend fails.
-pub fn predict(
-    network: &Network,
-    batch: &Batch,
-    features: &ConditioningFeatures,
-    device: &Device,
-) -> Result<Vec<f32>, TrainError> {
+pub fn predict(network: &Network, batch: &Batch, features: &ConditioningFeatures, device: &Device) -> Result<Vec<f32>, TrainError> {
     host(network.forward(tensor(&batch.noisy, device), features_tensor(features, &batch.noisy, &batch.levels, device)))
 }
 

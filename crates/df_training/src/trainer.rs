@@ -14,27 +14,27 @@ use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
 
 use super::batch::{Batch, BatchMaker};
+use super::init_from;
+use super::model_card::{self, Card};
 use super::dataset::Dataset;
-use super::dwell_augmentation::DwellAugmentation;
 use super::ema::Ema;
 use super::error::TrainError;
 use super::events::{End, Event, Summary};
-use super::init_from;
 use super::log::{Line, Log, StepLine};
-use super::model_card::{self, Card};
 use super::optimizer::optimizer;
 use super::parallel::{self, ParallelError, Ranks};
 use super::run::{Best, Data, Progress, Run};
+use super::dwell_augmentation::DwellAugmentation;
 use super::step;
 use super::validation::{Validation, Validator};
-use crate::InitNetwork;
 use crate::TrainerConfig;
 use crate::TrainingConfig;
-use crate::{Checkpoint, Network, load_network, numbered};
-use df_core::Normaliser;
+use crate::InitNetwork;
 use df_data::Recording;
 use df_diffusion::TokenSpec;
 use df_engine::{Architecture, CheckpointDescription, NetworkConfig, Provenance};
+use crate::{Checkpoint, Network, load_network, numbered};
+use df_core::Normaliser;
 
 /// Loss is reported as a mean over about this many steps.
 const SMOOTHING: f32 = 50.0;
@@ -112,14 +112,7 @@ impl<'a> Trainer<'a> {
         let model = &config.model;
         let sizes = NetworkConfig {
             condition_on_clean_values: model.condition_on_clean_values,
-            ..NetworkConfig::new(
-                model.width,
-                model.layers,
-                model.heads,
-                spec.channels(),
-                spec.noise_groups(),
-                settings.window,
-            )
+            ..NetworkConfig::new(model.width, model.layers, model.heads, spec.channels(), spec.noise_groups(), settings.window)
         };
         let normaliser = match run.from() {
             Some(from) => init_from::normaliser(Path::new(&from.model), config, &layout, &sizes)?,

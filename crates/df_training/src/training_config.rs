@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use df_core::settings::{Validation, at_least_one, not_negative, positive, require, share};
 use df_data::ReadingConfig;
+use df_core::settings::{Validation, at_least_one, not_negative, positive, require, share};
 use df_diffusion::{LossWeight, LossWeightKind, NoiseLevelSamplerConfig};
 
 /// The numbers that products with weights are computed in while training; the weights themselves are always f32.
@@ -193,25 +193,16 @@ mod tests {
     #[test]
     fn a_share_that_is_left_out_is_zero() {
         let mix = parse("noise_levels: {planning: 0.75, queries: 0.25}").unwrap().noise_levels;
-        assert_eq!(
-            mix,
-            NoiseLevelSamplerConfig { planning: 0.75, queries: 0.25, ..NoiseLevelSamplerConfig::default() }
-        );
+        assert_eq!(mix, NoiseLevelSamplerConfig { planning: 0.75, queries: 0.25, ..NoiseLevelSamplerConfig::default() });
     }
 
     #[test]
     fn refusals_name_key_value_and_rule() {
         for (text, expected) in [
             ("noise_levels: {planning: 0.75}", "training.noise_levels: sum 0.75: the shares must sum to 1"),
-            (
-                "noise_levels: {planning: 1.5, shared: -0.5}",
-                "training.noise_levels.shared: -0.5: a share must lie in [0, 1]",
-            ),
+            ("noise_levels: {planning: 1.5, shared: -0.5}", "training.noise_levels.shared: -0.5: a share must lie in [0, 1]"),
             ("noise_levels: {plannning: 1}", "unknown field `plannning`"),
-            (
-                "{window: 2, noise_levels: {variable_length: 1}}",
-                "training.noise_levels.variable_length: 1: training.window",
-            ),
+            ("{window: 2, noise_levels: {variable_length: 1}}", "training.noise_levels.variable_length: 1: training.window"),
             ("loss_weight: snr", "unknown variant `snr`, expected one of `min_snr`, `fused_snr`, `uniform`"),
             ("optimizer: adam", "unknown variant `adam`, expected `adamw` or `muon`"),
             ("{batch: 4, accumulate: 5}", "training.accumulate: 5: must be 1 to training.batch"),

@@ -29,11 +29,7 @@ pub const TRAINING_KEYS: &[Description] = &[
     describe("training.warmup_steps", ANY_INTEGER, "steps of the linear warm-up"),
     describe("training.weight_decay", NOT_NEGATIVE, "weight decay, decoupled from the gradient"),
     describe("training.gradient_clip", POSITIVE, "maximum norm of the gradient of all weights together"),
-    describe(
-        "training.ema_decay",
-        SHARE,
-        "decay of the moving average of the weights; the checkpoint holds the average",
-    ),
+    describe("training.ema_decay", SHARE, "decay of the moving average of the weights; the checkpoint holds the average"),
     describe("training.validation_share", SHARE, "share of the episodes kept for validation"),
     describe("training.validate_every", AT_LEAST_ONE, "optimizer steps between two validations"),
     describe(
@@ -107,11 +103,7 @@ pub const TRAINING_KEYS: &[Description] = &[
         "weight of an error by the signal-to-noise ratio of its level",
     ),
     describe("training.snr_clip", POSITIVE, "signal-to-noise ratio beyond which a cleaner level weighs no more"),
-    describe(
-        "training.snr_decay",
-        SHARE,
-        "fused_snr: share of the past's ratio that is kept from one frame to the next",
-    ),
+    describe("training.snr_decay", SHARE, "fused_snr: share of the past's ratio that is kept from one frame to the next"),
 ];
 
 #[cfg(test)]

@@ -42,7 +42,11 @@ struct Row {
 impl Row {
     fn new(width: usize) -> Self {
         let max = 2 * width;
-        Self { heights: Vec::with_capacity(max), parabolas: Vec::with_capacity(max), begins: Vec::with_capacity(max) }
+        Self {
+            heights: Vec::with_capacity(max),
+            parabolas: Vec::with_capacity(max),
+            begins: Vec::with_capacity(max),
+        }
     }
 
     /// Gaps along columns become distances.

@@ -161,9 +161,6 @@ mod tests {
         assert_eq!(document(text).section::<Planner>("nothing").unwrap().horizon, 0);
         let error = document("a: 1\nplanner:\n  horizn: 3\n").section::<Planner>("planner").unwrap_err().to_string();
         assert!(error.starts_with("c.yaml: ") && error.contains("horizn") && error.contains("line 3"), "{error}");
-        assert_eq!(
-            document(text).refuse("planner.horizon", 3, "must be 4").to_string(),
-            "c.yaml:3: planner.horizon: 3: must be 4"
-        );
+        assert_eq!(document(text).refuse("planner.horizon", 3, "must be 4").to_string(), "c.yaml:3: planner.horizon: 3: must be 4");
     }
 }

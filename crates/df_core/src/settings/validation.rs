@@ -16,11 +16,7 @@ pub struct ValidationError {
 pub type Validation = Result<(), ValidationError>;
 
 pub fn require(holds: bool, key: impl Into<String>, value: impl ToString, rule: impl ToString) -> Validation {
-    if holds {
-        Ok(())
-    } else {
-        Err(ValidationError { key: key.into(), value: value.to_string(), rule: rule.to_string() })
-    }
+    if holds { Ok(()) } else { Err(ValidationError { key: key.into(), value: value.to_string(), rule: rule.to_string() }) }
 }
 
 pub fn positive(key: impl Into<String>, value: f64) -> Validation {

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use df_core::{Action, Contract, Goal, ObservationGroup};
 use crate::DataConfig;
 use crate::Input;
-use df_core::{Action, Contract, Goal, ObservationGroup};
 use df_message::{AmentDefinitions, Definitions};
 
 /// Raised when the same recording gives other frames than before.
@@ -96,8 +96,7 @@ fn contract(config: &DataConfig) -> String {
 /// The installed definitions of the contract's types.
 fn installed(config: &DataConfig, installed: &AmentDefinitions) -> String {
     let types = config.contract.observations.iter().map(|group| &group.message_type);
-    let types =
-        types.chain([&config.contract.action.message_type]).chain(config.contract.goal.iter().map(|g| &g.message_type));
+    let types = types.chain([&config.contract.action.message_type]).chain(config.contract.goal.iter().map(|g| &g.message_type));
     format!("{:?}", types.map(|message_type| installed.text(message_type).ok()).collect::<Vec<_>>())
 }
 

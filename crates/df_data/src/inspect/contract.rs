@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::channel::{Channel, ChannelSummary};
-use super::coverage::{Counter, Coverage};
 use super::rate_stats::{Clock, ClockSummary};
+use super::coverage::{Counter, Coverage};
 use super::traces::over_time;
 use super::{InspectError, Pictures, Report, pictures, warnings};
-use crate::DataConfig;
 use crate::charts::{Chart, Line};
-use crate::{BagError, BoundSource, EpisodeReport, Event, Input, RecordingError, Source, Step, open_all, read_frames};
 use df_core::ACTION;
+use crate::DataConfig;
+use crate::{BagError, BoundSource, EpisodeReport, Event, Input, RecordingError, Source, Step, open_all, read_frames};
 use df_core::Bound;
 use df_core::{Frame, Layout};
 

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::InspectError;
 use crate::DataConfig;
+use df_core::map::{OccupancyGrid, MAX_PIXELS};
 use crate::{BoundSource, Input, open_all, read_frames};
-use df_core::map::{MAX_PIXELS, OccupancyGrid};
 
 /// A map of the cells in which a frame's position lies, and those around them: these are free, all else is unknown. `group`: the
 /// position's group, x and y. `resolution_m`: the edge of a cell, in the group's unit.

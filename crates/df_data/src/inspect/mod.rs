@@ -10,15 +10,15 @@
 //! Everything is counted in one pass in bounded memory; percentiles are those of [`sketch`].
 
 mod channel;
+mod rate_stats;
 mod contract;
 mod coverage;
 mod coverage_map;
 mod pictures;
-mod quantile_sketch;
-mod rate_stats;
 mod raw;
 mod raw_table;
 mod raw_topic;
+mod quantile_sketch;
 mod scaffold;
 mod text;
 mod traces;
@@ -26,15 +26,15 @@ mod warnings;
 
 use serde::Serialize;
 
-use crate::DataConfig;
 use crate::charts::Chart;
+use crate::DataConfig;
 use crate::{BagError, Input, RecordingError};
 
 pub use channel::ChannelSummary;
+pub use rate_stats::ClockSummary;
 pub use contract::{ContractReport, InputReport, StreamReport};
 pub use coverage::Coverage;
 pub use coverage_map::ground;
-pub use rate_stats::ClockSummary;
 pub use raw::{RawReport, Topic};
 pub use scaffold::{Scaffold, ScaffoldError, scaffold};
 pub use warnings::{Kind, Warning};

@@ -53,8 +53,7 @@ pub fn inspect(bag: &dyn Bag) -> RawReport {
         for (sender, load) in senders {
             let _ = sender.send(load);
         }
-        let counted_topics: Vec<Topic> =
-            workers.into_iter().filter_map(|worker| worker.join().ok()).flatten().collect();
+        let counted_topics: Vec<Topic> = workers.into_iter().filter_map(|worker| worker.join().ok()).flatten().collect();
         (counted_topics, read.err())
     });
     counted_topics.sort_by(|a, b| a.name.cmp(&b.name));

@@ -1,10 +1,10 @@
 //! The report as text for a terminal: aligned tables, the warnings at the end.
 
 use super::channel::ChannelSummary;
-use super::contract::ContractReport;
-use super::quantile_sketch::ERROR;
 use super::rate_stats::ClockSummary;
+use super::contract::ContractReport;
 use super::raw::{RawReport, Topic};
+use super::quantile_sketch::ERROR;
 use super::{Report, Warning};
 
 /// Widest line of a list.

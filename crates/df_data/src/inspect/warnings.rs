@@ -3,13 +3,13 @@
 use serde::Serialize;
 
 use super::channel::{ChannelSummary, OUTLIER_DEVIATIONS};
+use super::rate_stats::ClockSummary;
 use super::contract::{ContractReport, StreamReport};
 use super::coverage::Coverage;
-use super::rate_stats::ClockSummary;
 use super::raw::Topic;
 use super::text::{number, percent, seconds, times};
-use crate::DataConfig;
 use df_core::ACTION;
+use crate::DataConfig;
 
 /// A smaller share of the windows may be lost, of the frames be missing, of the commands be at a limit, without a word.
 const WINDOWS_LOST: f64 = 0.05;

@@ -74,7 +74,8 @@ fn bits(recording: &Recording) -> Vec<Bits> {
 
 fn bits_read(contract: &Contract, paths: &[PathBuf]) -> Vec<Bits> {
     let episodes = paths.iter().flat_map(|path| contract.episodes(&*open(path).unwrap()).unwrap().0);
-    let frame = |frame: df_core::Frame| (frame.values.iter().map(|v| v.to_bits()).collect(), frame.present.clone());
+    let frame =
+        |frame: df_core::Frame| (frame.values.iter().map(|v| v.to_bits()).collect(), frame.present.clone());
     episodes.map(|episode| (episode.start_ns, episode.frames.into_iter().map(frame).collect())).collect()
 }
 

@@ -16,8 +16,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::DataConfig;
-use df_core::Layout;
 use df_message::Definitions;
+use df_core::Layout;
 use recordings::*;
 
 fn bag_of(messages: &[Written]) -> (TempDir, Box<dyn Bag>) {

@@ -3,7 +3,7 @@
 use super::super::cdr::Cursor;
 use super::super::error::{Damage, Fault};
 use super::super::schema::Scalar;
-use super::{Channels, Count, Element, Found, Label, MAX_ELEMENTS, Node};
+use super::{Channels, Count, MAX_ELEMENTS, Element, Found, Label, Node};
 
 type Values = Vec<(u32, f64)>;
 

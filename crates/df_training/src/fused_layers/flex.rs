@@ -6,7 +6,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::TensorData;
 use rayon::prelude::*;
 
-use df_engine::kernels::matrix_product::{Accumulate, Dst, Lhs, Packed, Rhs, product};
+use df_engine::kernels::matrix_product::{Lhs, Dst, Packed, Rhs, Accumulate, product};
 
 /// Rows of the result that a thread takes at a time: a multiple of the rows of a tile.
 const PART: usize = 96;

@@ -6,8 +6,8 @@ use crate::InitNetwork;
 use crate::checkpoint::RENAMED;
 
 use super::{ForeignWeights, ImportError, fill};
-use crate::Network;
 use df_engine::NetworkConfig;
+use crate::Network;
 
 /// A tensor that every file of our network has.
 const MARKER: &str = "query_key_value.weight";

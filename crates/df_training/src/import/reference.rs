@@ -6,9 +6,9 @@ use burn::tensor::Device;
 use crate::reference_network;
 
 use super::{ForeignWeights, ImportError, fill};
+use df_engine::{NetworkConfig, ReferenceConfig};
 use crate::ReferenceNetwork;
 use df_core::{ACTION_MODALITY, Layout, Normaliser};
-use df_engine::{NetworkConfig, ReferenceConfig};
 
 /// Below `diffusion_model`: the transformer, and the schedule's share of the signal.
 const NETWORK: &str = "model.";

@@ -112,13 +112,13 @@ impl ModuleVisitor for Spread {
 mod tests {
     use super::*;
     use crate::InitNetwork;
+    use df_engine::NetworkConfig;
     use crate::Network;
     use crate::parallel::Alone;
     use burn::module::ModuleMapper;
     use burn::nn::LinearConfig;
     use burn::optim::AdamWConfig;
     use burn::tensor::Device;
-    use df_engine::NetworkConfig;
 
     struct Collect<'a>(&'a GradientsParams, Vec<Vec<f32>>);
 

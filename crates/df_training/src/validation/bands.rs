@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::batch::Batch;
 use df_diffusion::TokenSpec;
+use crate::batch::Batch;
 
 const BANDS: usize = 5;
 
@@ -27,8 +27,7 @@ impl Bands {
     pub fn add(&mut self, batch: &Batch, prediction: &[f32], spec: &TokenSpec) {
         let channels = batch.target.channels;
         for (i, (p, t)) in prediction.iter().zip(&batch.target.data).enumerate() {
-            let level =
-                batch.levels.data[i / channels * batch.levels.noise_groups + spec.noise_group_of_channel[i % channels]];
+            let level = batch.levels.data[i / channels * batch.levels.noise_groups + spec.noise_group_of_channel[i % channels]];
             // What is known teaches nothing; what is missing has no target.
             if level > 0.0 && batch.weight.data[i] > 0.0 {
                 let band = ((level * BANDS as f32).ceil() as usize).clamp(1, BANDS) - 1;

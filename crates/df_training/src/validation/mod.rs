@@ -11,10 +11,10 @@ use super::TrainError;
 use super::batch::BatchMaker;
 use super::dataset::Dataset;
 use super::step::predict;
-use crate::Network;
-pub use bands::{Band, Bands};
-use df_core::{Layout, Normaliser};
 use df_planning::PlannerConfig;
+use crate::Network;
+use df_core::{Layout, Normaliser};
+pub use bands::{Band, Bands};
 pub use plan_metrics::{ActionError, NOMINAL_COVERAGE, PlanMetrics};
 
 /// Batches of the validation split that each validation looks at; always the same ones.
