@@ -5,7 +5,7 @@ use df_core::settings::{Description, Range, Setting, flatten};
 use df_core::{CONTRACT_KEYS, ContractKey};
 use df_data::COLUMNS_KEYS;
 use df_engine::{MODEL_KEYS, ModelConfig};
-use df_planning::catalogue::CATALOGUE;
+use df_planning::config::CATALOGUE;
 use df_planning::{PlannerConfig, SafetyConfig};
 use df_training::{TRAINING_KEYS, TrainingConfig};
 
@@ -258,6 +258,15 @@ mod tests {
         assert_eq!(config.model, ModelConfig::default());
         assert_eq!(config.training, TrainingConfig::default());
         assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    }
+
+    #[test]
+    fn the_page_of_the_book_is_what_the_code_gives() {
+        let written = include_str!("../../docs/src/reference/configuration.md");
+        for (number, (written, expected)) in written.lines().zip(page().lines()).enumerate() {
+            assert_eq!(written, expected, "line {}: run `cargo run --release --example config_reference`", number + 1);
+        }
+        assert_eq!(written, page());
     }
 
     #[test]
