@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests build robot programs demo demo-10 test test-without-ros test-mpi check-cuda check-features lint docs book bench bench-mpi soak fuzz clean
+.PHONY: help setup setup-tests build robot programs demo demo-10 test test-without-ros test-mpi check-cuda check-features lint docs book examples bench bench-mpi soak fuzz clean
 
 in_ros := . .ros/env.sh &&
 # Without ROS: everything that a machine without ROS can build.
@@ -68,6 +68,11 @@ docs: setup ## the documentation of the code, without warnings
 
 book: ## the book in docs/: reference and tables are those of code and data, links exist, sentences are short
 	@scripts/book.sh
+
+# `config_reference` is left out: it writes a page of the book.
+examples: ## runs every program in examples/, without ROS
+	@for example in $(filter-out config_reference,$(basename $(notdir $(wildcard examples/*.rs)))); do \
+		echo "example: $$example"; cargo run --quiet --release $(without_ros) --example "$$example"; done
 
 soak: setup ## an hour of simulated time in lock step: one action per tick, flat memory; takes about 15 minutes
 	@$(in_ros) DF_SOAK_S=3600 cargo test --release --test ros_lock_step -- --nocapture every_tick
