@@ -10,6 +10,9 @@ in_ros := . .ros/env.sh &&
 # Without ROS: everything that a machine without ROS can build.
 without_ros := --no-default-features --features sim,training,formats
 
+# What the packages below the root can read; their tests need it named.
+all_formats := --features df_data/formats,df_training/import
+
 help:
 	@echo "df_planner: a ROS 2 planner that learns from recorded demonstrations."
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target what; do \
@@ -38,7 +41,7 @@ demo-10: programs ## the demo with ten seeds, without pictures; counts the goals
 	@$(in_ros) scripts/demo.sh --runs 10
 
 test: setup-tests ## every test of every crate, those over ROS 2 topics included
-	@$(in_ros) cargo test --release --workspace --features df_data/formats,df_training/import
+	@$(in_ros) cargo test --release --workspace $(all_formats)
 
 test-without-ros: ## the tests that a machine that has never seen ROS can run
 	@cargo test --release --workspace $(without_ros)
@@ -60,19 +63,20 @@ check-features: setup ## each feature alone compiles, and the robot's build hold
 
 lint: setup ## formatting and lints, with and without ROS
 	@cargo fmt --all --check
-	@$(in_ros) cargo clippy --release --workspace --all-targets --features df_data/formats,df_training/import -- -D warnings
+	@$(in_ros) cargo clippy --release --workspace --all-targets $(all_formats) -- -D warnings
 	@cargo clippy --release --all-targets $(without_ros) -- -D warnings
 
 docs: setup ## the documentation of the code, without warnings
-	@$(in_ros) RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --features df_data/formats,df_training/import
+	@$(in_ros) RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps $(all_formats)
 
 book: ## the book in docs/: reference and tables are those of code and data, links exist, sentences are short
 	@scripts/book.sh
 
 # `config_reference` is left out: it writes a page of the book.
-examples: ## runs every program in examples/, without ROS
+examples: setup ## builds and runs every program in examples/
+	@$(in_ros) cargo build --release --workspace $(all_formats) --examples
 	@for example in $(filter-out config_reference,$(basename $(notdir $(wildcard examples/*.rs)))); do \
-		echo "example: $$example"; cargo run --quiet --release $(without_ros) --example "$$example"; done
+		echo "example: $$example"; "target/release/examples/$$example"; done
 
 soak: setup ## an hour of simulated time in lock step: one action per tick, flat memory; takes about 15 minutes
 	@$(in_ros) DF_SOAK_S=3600 cargo test --release --test ros_lock_step -- --nocapture every_tick
