@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the length of sentences in the book, the decision records and the README.
+"""Checks the length of sentences in the book, the decision records, README, CONTRIBUTING and SECURITY.
 
     scripts/check_prose.py [FILE...]      exit code 1 if a rule is broken
     scripts/check_prose.py --self-test
@@ -20,7 +20,7 @@ from markdown_lines import ROOT, classify, markdown_files
 MAX_MEAN_WORDS = 18.0
 MAX_WORDS = 40
 # Each must match a file: a check that reads nothing must not pass.
-PATTERNS = [":(glob)docs/src/**/*.md", ":(glob)docs/adr/*.md", "README.md"]
+PATTERNS = [":(glob)docs/src/**/*.md", ":(glob)docs/adr/*.md", "README.md", "CONTRIBUTING.md", "SECURITY.md"]
 # The table of contents of the book: links and nothing else.
 LEFT_OUT = {"SUMMARY.md"}
 
