@@ -1,6 +1,6 @@
 //! What there is to say about each key of the section `training`: the text of the reference.
 
-use df_core::settings::{Description, Range, describe};
+use df_core::settings::{BELOW_ONE, Description, Range, describe};
 
 const AT_LEAST_ONE: Range = Range::Integers(1, i64::MAX);
 const ANY_INTEGER: Range = Range::Integers(0, i64::MAX);
@@ -8,7 +8,7 @@ const POSITIVE: Range = Range::Numbers(f64::MIN_POSITIVE, f64::INFINITY);
 const NOT_NEGATIVE: Range = Range::Numbers(0.0, f64::INFINITY);
 const UNIT: Range = Range::Numbers(0.0, 1.0);
 /// At least 0 and below 1.
-const SHARE: Range = Range::Numbers(0.0, 1.0 - f64::EPSILON);
+const SHARE: Range = Range::Numbers(0.0, BELOW_ONE);
 
 /// Every key of [`crate::TrainingConfig`].
 pub const TRAINING_KEYS: &[Description] = &[

@@ -13,5 +13,5 @@ mod validation;
 
 pub use document::{ConfigError, Document, read_yaml};
 pub use flat::{Setting, flatten, replaced, wrong_type};
-pub use range::{Description, Range, check_ranges, describe, find_description};
+pub use range::{BELOW_ONE, Description, Range, check_ranges, describe, find_description};
 pub use validation::{ValidationError, Validation, at_least_one, not_negative, positive, require, share};

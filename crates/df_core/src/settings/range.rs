@@ -17,6 +17,9 @@ pub struct Description {
     pub fixed: bool,
 }
 
+/// The upper bound of a share that must lie below 1.
+pub const BELOW_ONE: f64 = 1.0 - f64::EPSILON;
+
 /// The values that a setting may have.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Range {
@@ -91,6 +94,7 @@ impl std::fmt::Display for Range {
             Self::Numbers(f64::MIN_POSITIVE, f64::INFINITY) => f.write_str("must be a finite number above 0"),
             Self::Numbers(f64::MIN_POSITIVE, to) => write!(f, "must lie above 0, at most {to}"),
             Self::Numbers(from, f64::INFINITY) => write!(f, "must be a finite number of at least {from}"),
+            Self::Numbers(from, BELOW_ONE) => write!(f, "must lie in [{from}, 1)"),
             Self::Numbers(from, to) => write!(f, "must lie in [{from}, {to}]"),
             Self::OneOf(names) => write!(f, "must be one of {}", names.join(", ")),
             Self::Pairs => f.write_str("must be pairs of numbers, one after the other"),
