@@ -50,7 +50,8 @@ impl Cost for SpeedCost {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let without = plan(None)?;
-    let with = plan(Some(20.0))?;
+    // The shipped guidance scale is low, so the weight is high.
+    let with = plan(Some(1000.0))?;
     println!(
         "The fastest frame of the chosen rollouts: {:.2} m/s without the cost, {:.2} m/s with it.",
         without.0, with.0
@@ -73,7 +74,7 @@ fn plan(weight: Option<f64>) -> Result<(f32, Plan), Box<dyn std::error::Error>> 
     let first = layout.modalities[velocity].channels.start;
     let mut planner = Planner::new(denoiser, &config, layout.clone(), description.normaliser, schedule)?;
     if let Some(weight) = weight {
-        planner.add_cost(Box::new(SpeedCost { weight, velocity: [first, first + 1], limit: 0.5 }));
+        planner.add_cost(Box::new(SpeedCost { weight, velocity: [first, first + 1], limit: 1.0 }));
     }
 
     // At rest at (1.5, 1.5) m. The goal is at (3.5, 1.5) m.
