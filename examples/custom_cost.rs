@@ -49,42 +49,47 @@ impl Cost for SpeedCost {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let (speed_without, _) = plan(None)?;
-    let (speed_with, plan) = plan(Some(SpeedCost { weight: 10.0, velocity: [4, 5], limit: 0.5 }))?;
-    println!("Mean planned speed: {speed_without:.2} m/s without the cost, {speed_with:.2} m/s with it.");
-    for cost in &plan.statistics.costs {
+    let without = plan(None)?;
+    // The shipped guidance scale is low, so the weight is high.
+    let with = plan(Some(1000.0))?;
+    println!(
+        "The fastest frame of the chosen rollouts: {:.2} m/s without the cost, {:.2} m/s with it.",
+        without.0, with.0
+    );
+    for cost in &with.1.statistics.costs {
         println!("  {}: {:.3}", cost.name, cost.mean);
     }
-    if speed_with >= speed_without {
-        return Err("the cost does not slow the robot down".into());
+    if with.0 >= without.0 {
+        return Err("the cost does not slow the planned robot down".into());
     }
     Ok(())
 }
 
-/// A plan with the shipped model, and the mean speed of its rollouts, m/s.
-fn plan(cost: Option<SpeedCost>) -> Result<(f32, Plan), Box<dyn std::error::Error>> {
+/// A plan with the shipped model, and the highest speed in the rollouts of its chosen candidate, m/s.
+fn plan(weight: Option<f64>) -> Result<(f32, Plan), Box<dyn std::error::Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut config = PlanningConfig::read(Document::load(&root.join("config/point_maze.yaml"))?)?;
-    // Stronger guidance than in the file: a single plan from noise shows the cost.
-    (config.planner.guidance.scale, config.planner.guidance.max_norm) = (1.0, 5.0);
+    let config = PlanningConfig::read(Document::load(&root.join("config/point_maze.yaml"))?)?;
     let checkpoint = root.join("models/point_maze");
     let description = CheckpointDescription::load(&checkpoint)?;
     let denoiser = Box::new(description.cpu_denoiser(&checkpoint)?);
     let (layout, schedule) = (description.layout.clone(), description.schedule());
+    let velocity = layout.modality("velocity").ok_or("the layout has no group `velocity`")?;
+    let first = layout.modalities[velocity].channels.start;
     let mut planner = Planner::new(denoiser, &config, layout.clone(), description.normaliser, schedule)?;
-    if let Some(cost) = cost {
-        planner.add_cost(Box::new(cost));
+    if let Some(weight) = weight {
+        planner.add_cost(Box::new(SpeedCost { weight, velocity: [first, first + 1], limit: 1.0 }));
     }
 
     // At rest at (1.5, 1.5) m. The goal is at (3.5, 1.5) m.
     let mut history = History::new(&layout, config.planner.history);
     for _ in 0..config.planner.history * layout.frame_stack {
-        // Channels: force x, y (N); position x, y (m); velocity x, y (m/s).
         let values = vec![0.0, 0.0, 1.5, 1.5, 0.0, 0.0];
         history.push(Frame { values, present: vec![false, true, true], std: Vec::new() });
     }
     let request = PlanRequest { tick_ns: 0, history, committed: Some(vec![0.0, 0.0]), goal: vec![3.5, 1.5] };
     let plan = planner.plan(&request, &Budget::unlimited())?;
-    let speeds: Vec<f32> = plan.rollouts.iter().flatten().map(|frame| frame[4].hypot(frame[5])).collect();
-    Ok((speeds.iter().sum::<f32>() / speeds.len() as f32, plan))
+    let chosen = (0..plan.rollouts.len()).filter(|&rollout| plan.candidate_of(rollout) == plan.chosen);
+    let frames = chosen.flat_map(|rollout| plan.active_frames_of(rollout));
+    let fastest = frames.map(|frame| frame[first].hypot(frame[first + 1])).fold(0.0, f32::max);
+    Ok((fastest, plan))
 }
