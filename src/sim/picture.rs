@@ -1,4 +1,4 @@
-//! The picture of a drive: walls, the way driven coloured by time, start, goal, and the futures sampled at a few moments.
+//! The picture of a drive: walls, the way driven coloured by time, start, goal, and the rollouts sampled at a few moments.
 //!
 //! x to the right, y up.
 
@@ -27,7 +27,7 @@ const TEXT_WIDTH: f64 = 316.0;
 /// Bars of the colour scale.
 const SCALE_STEPS: usize = 200;
 
-/// Moments whose futures are shown.
+/// Moments whose rollouts are shown.
 const MOMENTS: usize = 4;
 
 const FLOOR: RGBColor = RGBColor(246, 247, 249);
@@ -43,7 +43,7 @@ const TIME: [(u8, u8, u8); 5] = [(48, 18, 160), (126, 3, 168), (190, 48, 120), (
 pub struct Moment {
     /// Since the start, seconds.
     pub time_s: f64,
-    /// Sampled futures, each a line of positions, metres.
+    /// Sampled rollouts, each a line of positions, metres.
     pub rollouts: Vec<Vec<Vector2<f64>>>,
 }
 
@@ -108,7 +108,7 @@ impl Picture<'_> {
     pub fn image(&self) -> Result<Image, ChartError> {
         Image::drawn(SIZE.0, SIZE.1, |area| {
             self.draw_maze(area)?;
-            self.draw_futures(area)?;
+            self.draw_rollouts(area)?;
             self.draw_trail(area)?;
             self.draw_ends(area)?;
             self.draw_text(area)
@@ -143,7 +143,7 @@ impl Picture<'_> {
         text(area, "m", (corner.0, corner.1 + 8 * FINE), 14, FAINT_INK, HPos::Right)
     }
 
-    fn draw_futures(&self, area: &Area) -> Drawn {
+    fn draw_rollouts(&self, area: &Area) -> Drawn {
         for moment in self.moments {
             let colour = self.colour(moment.time_s).mix(0.42);
             for future in moment.rollouts.iter().flat_map(|future| future.split(|point| !self.is_seen(point))) {
@@ -159,7 +159,7 @@ impl Picture<'_> {
     }
 
     fn draw_trail(&self, area: &Area) -> Drawn {
-        // A pale border sets the way off from the futures below it. Discs round the joints of the segments.
+        // A pale border sets the way off from the rollouts below it. Discs round the joints of the segments.
         let widths = [(11, true), (7, false)];
         for (width, border) in widths {
             for (k, pair) in self.trail.windows(2).enumerate() {
@@ -220,7 +220,7 @@ impl Picture<'_> {
                 area.draw(&Circle::new(at, 12 * FINE, GOAL.stroke_width(2 * FINE as u32))).map_err(ChartError::of)?;
                 star(area, at, 8 * FINE, GOAL)
             }),
-            ("futures sampled at a moment", |area, at| {
+            ("rollouts sampled at a moment", |area, at| {
                 let violet = RGBColor(TIME[1].0, TIME[1].1, TIME[1].2);
                 for spread in [-9, -4, 1, 6] {
                     let end = (at.0 + 16 * FINE, at.1 + spread * FINE);
@@ -320,7 +320,7 @@ mod tests {
         assert_eq!(Moment::spread(&[], &trail), []);
     }
 
-    /// Futures that turn back sharply stay where their points are: nothing of them is drawn beside the maze.
+    /// Rollouts that turn back sharply stay where their points are: nothing of them is drawn beside the maze.
     #[test]
     fn sharp_turns_throw_no_spikes() {
         let trial = Trial::draw(Maze::demo(), 3);
