@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_new_directory_replaces_the_old_one_only_when_it_is_whole() {
+    fn the_new_directory_replaces_the_old_one_only_when_it_is_complete() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("model");
         let write = |text: &'static str| {

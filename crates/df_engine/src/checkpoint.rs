@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_that_is_written_has_todays_names_and_reads_as_it_was() {
+    fn a_written_checkpoint_has_the_present_names_and_loads_unchanged() {
         let description = CheckpointDescription::load(&shipped()).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("model");
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_whose_weights_cannot_be_written_leaves_the_old_one() {
+    fn a_failed_write_of_a_checkpoint_keeps_the_old_one() {
         let description = CheckpointDescription::load(&shipped()).unwrap();
         let old = changed(DESCRIPTION, Some);
         let full =
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_that_do_not_fit_are_refused_before_memory_is_taken() {
+    fn sizes_that_do_not_match_the_weights_are_refused_before_memory_is_allocated() {
         let modality = |name: &str, start: usize, end: usize| {
             format!(r#"{{"name": "{name}", "channels": {{"start": {start}, "end": {end}}}}}"#)
         };

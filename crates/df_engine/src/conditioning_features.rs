@@ -49,7 +49,7 @@ mod tests {
     use df_diffusion::NoiseScheduleKind;
 
     #[test]
-    fn clean_values_are_features_of_their_own_and_noisy_ones_are_zero_there() {
+    fn clean_values_are_additional_features_that_are_zero_for_noisy_values() {
         // Two frames a token, two modalities of one and two channels.
         let spec = TokenSpec::new(&[0, 1, 1], 2);
         let x = Tokens { batch: 1, tokens: 2, channels: 6, data: (1..=12).map(|v| v as f32).collect() };

@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_is_that_of_a_finite_difference_of_the_formulas() {
+    fn the_gradient_equals_a_finite_difference_of_the_formulas() {
         let (x, features) = (values(TOKENS * CHANNELS, 0.7), values(TOKENS * FEATURES, 1.1));
         let weights: Vec<f32> = (0..x.len()).map(|i| (i as f32 * 1.3).cos()).collect();
         let (_, gradient) = network().forward_and_gradient(&x, &features, TOKENS, |_| weights.clone());

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weights_are_counted_as_the_tensors_have_them() {
+    fn the_number_of_weights_is_that_of_the_tensors() {
         let sizes = NetworkConfig::new(8, 2, 2, 3, 5, 7);
         for sizes in [
             NetworkConfig { condition_on_clean_values: true, ..sizes.clone() },

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clean_value_is_its_own_clean_value() {
+    fn a_value_at_level_0_is_returned_unchanged() {
         assert_eq!(coefficients(COSINE, V, 0.0, 0.0), Coefficients { c_in: 1.0, c_skip: 1.0, c_out: 0.0 });
         // Also for a network that is conditioned on level 1/3: the value is scaled to that level's amplitude on its way in.
         let got = coefficients(COSINE, V, 0.0, 1.0 / 3.0);

@@ -81,7 +81,7 @@ fn places(end: usize) -> impl FnMut() -> usize {
 }
 
 #[test]
-fn every_tensor_of_the_shipped_models_has_the_shape_that_checkpoint_json_says() {
+fn every_tensor_of_the_shipped_models_has_the_shape_in_checkpoint_json() {
     let _turn = turn();
     for name in MODELS {
         let (sizes, tensors) = (sizes(name), NamedTensors::read(&model(name).join("weights.bpk")).unwrap());
@@ -159,7 +159,7 @@ fn flipped_bytes_give_an_error_or_finite_values() {
 }
 
 #[test]
-fn a_value_that_was_made_infinite_is_refused_at_its_byte() {
+fn an_infinite_value_is_refused_with_its_byte_offset() {
     let _turn = turn();
     let mut damaged = weights("point_maze");
     let at = damaged.len() - 4;

@@ -83,7 +83,7 @@ fn another_file_is_refused_at_its_first_bytes() {
 }
 
 #[test]
-fn metadata_that_claim_absurd_lengths_are_refused_without_the_memory_for_them() {
+fn metadata_with_extreme_lengths_are_refused_without_allocating_them() {
     // {"tensors": a map of 2^62 entries}; an array of 2^62 lengths; a text of 2^62 bytes; arrays in arrays without end.
     let huge = [0x40, 0, 0, 0, 0, 0, 0, 0];
     let start = [&[0xa1, 0x67][..], b"tensors"].concat();

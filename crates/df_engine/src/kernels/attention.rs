@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_is_that_of_a_finite_difference() {
+    fn the_gradient_equals_a_finite_difference() {
         let heads = Heads { width: 6, heads: 2, tokens: 5 };
         let query_key_value: Vec<f32> = (0..90).map(|i| (i as f32 * 0.77).sin()).collect();
         let weights: Vec<f32> = (0..30).map(|i| (i as f32 * 1.3).cos()).collect();

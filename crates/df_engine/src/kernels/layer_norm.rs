@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_is_that_of_a_finite_difference_added_to_what_was_there() {
+    fn the_gradient_equals_a_finite_difference_and_is_added_to_the_buffer() {
         let width = 21;
         let x: Vec<f32> = (0..width).map(|i| (i as f32 * 1.7).sin()).collect();
         let weights: Vec<f32> = (0..width).map(|i| (i as f32 * 0.9).cos()).collect();
