@@ -76,8 +76,8 @@ mod tests {
     use crate::weights::tests::made_up;
     use df_diffusion::{NoiseSchedule, NoiseScheduleKind, ObjectiveKind, TokenSpec};
 
-    /// Two frames of three channels in two modalities a token. Of two sequences of four tokens, the first two tokens are clean, and
-    /// the third is pure noise.
+    /// Two frames of three channels in two modalities a token. Of two sequences of four tokens, the first two tokens
+    /// are clean, and the third is pure noise.
     fn denoiser(condition_on_clean_values: bool) -> (CpuDenoiser, Tokens, Levels) {
         let spec = TokenSpec::new(&[0, 1, 1], 2);
         let sizes = NetworkConfig::new(16, 2, 2, spec.channels(), spec.noise_groups(), 5);

@@ -56,7 +56,8 @@ fn sizes(name: &str) -> NetworkConfig {
     serde_json::from_value(description["network"].clone()).unwrap()
 }
 
-/// Reads damaged bytes: an error with a byte of the file, or finite values. Never a panic, never more memory than twice the file.
+/// Reads damaged bytes: an error with a byte of the file, or finite values. Never a panic, never more memory than
+/// twice the file.
 fn read_damaged(bytes: &[u8]) -> Result<Vec<StoredTensor>, BurnpackError> {
     let before = NOW.load(Ordering::Relaxed);
     PEAK.store(before, Ordering::Relaxed);
@@ -154,7 +155,8 @@ fn flipped_bytes_give_an_error_or_finite_values() {
         }
         refused[kind] += usize::from(read_damaged(&damaged).is_err());
     }
-    // The test damages what matters: most of it is noticed in the metadata, and some of it in the values (exponents of 255).
+    // The test damages what matters: most of it is noticed in the metadata, and some of it in the values (exponents of
+    // 255).
     assert!(refused[0] > 750, "{refused:?} refused");
 }
 

@@ -58,8 +58,8 @@ impl AnyNetwork {
         }
     }
 
-    /// The conditioning features, `[batch, token, feature]`; the reference architecture may add padding tokens. `levels` is
-    /// the result of [`AnyNetwork::network_levels`].
+    /// The conditioning features, `[batch, token, feature]`; the reference architecture may add padding tokens.
+    /// `levels` is the result of [`AnyNetwork::network_levels`].
     pub(crate) fn features(
         &self,
         features: &ConditioningFeatures,

@@ -1,7 +1,7 @@
 //! Training batches: windows with noise levels, noisy values, targets and loss weights.
 //!
-//! The forward process is `noisy = alpha(level) clean + sigma(level) noise`, with a level of its own per token and modality
-//! (Chen et al. 2024, "Diffusion Forcing", section 3).
+//! The forward process is `noisy = alpha(level) clean + sigma(level) noise`, with a level of its own per token and
+//! modality (Chen et al. 2024, "Diffusion Forcing", section 3).
 
 use std::ops::Range;
 
@@ -34,8 +34,8 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Divides the weights by `total_weight`, the sum over all windows of the step. A part of a batch does not know this
-    /// sum. A sum below 1 counts as 1, so that a step with hardly any weight does not get a large gradient.
+    /// Divides the weights by `total_weight`, the sum over all windows of the step. A part of a batch does not know
+    /// this sum. A sum below 1 counts as 1, so that a step with hardly any weight does not get a large gradient.
     pub fn normalise(&mut self, total_weight: f64) {
         let scale = 1.0 / total_weight.max(1.0) as f32;
         self.weight.data.iter_mut().for_each(|weight| *weight *= scale);
@@ -102,8 +102,8 @@ impl BatchMaker {
         }
     }
 
-    /// The windows at these positions of the shuffled order, which belong to this step. Each window has its own levels and
-    /// noise. In some steps all windows are cut to one shorter length. The numbers of a window do not depend on the
+    /// The windows at these positions of the shuffled order, which belong to this step. Each window has its own levels
+    /// and noise. In some steps all windows are cut to one shorter length. The numbers of a window do not depend on the
     /// division of the step.
     ///
     /// A modality that is missing in a frame has level 1 and weight 0.

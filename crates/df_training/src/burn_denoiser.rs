@@ -1,7 +1,7 @@
 //! A network as a [`Denoiser`] on a Burn device, with host buffers as input and output.
 //!
-//! [`Preconditioning`] maps the noisy tokens to the network's input and its prediction to clean tokens (c_in, c_skip, c_out of
-//! Karras et al. 2022, "Elucidating the design space of diffusion-based generative models", table 1).
+//! [`Preconditioning`] maps the noisy tokens to the network's input and its prediction to clean tokens (c_in, c_skip,
+//! c_out of Karras et al. 2022, "Elucidating the design space of diffusion-based generative models", table 1).
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};

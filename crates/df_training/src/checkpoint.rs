@@ -34,7 +34,8 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Writes the directory. An existing one is replaced only when the new one is complete. `add_files` adds further files.
+    /// Writes the directory. An existing one is replaced only when the new one is complete. `add_files` adds further
+    /// files.
     ///
     /// # Errors
     /// [`CheckpointError::File`], or the error of `add_files`. The old checkpoint stays.
@@ -154,8 +155,8 @@ pub fn save_network<M: Module>(network: &M, path: &Path) -> Result<(), Checkpoin
 /// The file is missing, damaged, or of other sizes.
 pub fn load_network<M: Module>(mut network: M, path: &Path) -> Result<M, CheckpointError> {
     let malformed = |message: String| CheckpointError::Malformed { path: path.into(), message };
-    // Read the whole file at once. From a path, Burn reads each tensor at its first use, and panics if training has replaced
-    // the file by then.
+    // Read the whole file at once. From a path, Burn reads each tensor at its first use, and panics if training has
+    // replaced the file by then.
     let bytes = fs::read(path).map_err(|cause| CheckpointError::File { path: path.into(), cause })?;
     let store = BurnpackStore::from_bytes(Some(Bytes::from_bytes_vec(bytes)));
     let mut store = RENAMED.iter().fold(store, |store, (from, to)| store.with_remap_pattern(*from, *to));
@@ -165,8 +166,8 @@ pub fn load_network<M: Module>(mut network: M, path: &Path) -> Result<M, Checkpo
 
 /// The network with its parameter ids numbered in order.
 ///
-/// Burn draws these ids at random and writes them to files. With numbered ids, equal weights give equal bytes, and the record
-/// of an optimizer finds its parameters.
+/// Burn draws these ids at random and writes them to files. With numbered ids, equal weights give equal bytes, and the
+/// record of an optimizer finds its parameters.
 pub fn numbered<M: Module>(network: M) -> M {
     network.map(&mut Number(0))
 }

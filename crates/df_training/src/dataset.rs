@@ -72,7 +72,8 @@ impl<'a> Window<'a> {
         Self { first: self.first - earlier, frames: self.frames + earlier, ..self }
     }
 
-    /// The frames in order: values `[channel]` in units, and a byte `[modality]` that is 0 where the modality is missing.
+    /// The frames in order: values `[channel]` in units, and a byte `[modality]` that is 0 where the modality is
+    /// missing.
     pub fn frames(&self) -> impl Iterator<Item = (&'a [f32], &'a [u8])> + use<'a> {
         let Self { recording, episode, first, frames } = *self;
         (first..first + frames).map(|k| recording.frame(episode, k))

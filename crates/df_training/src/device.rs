@@ -101,8 +101,8 @@ pub fn engine(name: &str) -> Result<Engine, DeviceError> {
     }
 }
 
-/// The Burn device of a name: `flex` (pure Rust, always built in), `tch`, `cuda` or `cuda:N`, `wgpu` or `wgpu:N`, each with its
-/// Cargo feature. Without a number it is the first device of the kind.
+/// The Burn device of a name: `flex` (pure Rust, always built in), `tch`, `cuda` or `cuda:N`, `wgpu` or `wgpu:N`, each
+/// with its Cargo feature. Without a number it is the first device of the kind.
 ///
 /// # Errors
 /// [`DeviceError`]: the device is unknown, not built in or not present, or a test sum on it fails.
@@ -149,8 +149,8 @@ fn open(name: &str, native: Option<&str>) -> Result<Device, DeviceError> {
 fn present(kind: &str) -> Vec<Device> {
     let found = catch_unwind(|| match kind {
         "flex" => vec![Device::flex()],
-        // burn-tch is deprecated upstream. It is still the fastest of Burn's CPU backends for planning with many rollouts
-        // (docs/src/reference/results/beside-pytorch.md).
+        // burn-tch is deprecated upstream. It is still the fastest of Burn's CPU backends for planning with many
+        // rollouts (docs/src/reference/results/beside-pytorch.md).
         #[cfg(feature = "tch")]
         #[allow(deprecated)]
         "tch" => vec![Device::libtorch()],

@@ -2,16 +2,19 @@
 //! Full-Sequence Diffusion") from recorded demonstrations.
 //!
 //! The crate holds the networks in [Burn](burn), the training loop with validation and checkpoints, training by several
-//! ranks ([`parallel`]), and the import of weights that were trained elsewhere. It does not read recordings (df_data does)
-//! and it does not plan. A robot needs none of it: df_engine evaluates checkpoints without Burn.
+//! ranks ([`parallel`]), and the import of weights that were trained elsewhere. It does not read recordings (df_data
+//! does) and it does not plan. A robot needs none of it: df_engine evaluates checkpoints without Burn.
 //!
 //! The flow of [`train()`]:
 //!
 //! 1. [`Dataset::split`] splits the episodes and fits the normaliser. A shuffled sampler maps positions to windows.
-//! 2. [`BatchMaker`] turns windows into a [`Batch`]: noise levels, noisy values `[batch, token, channel]`, targets, weights.
+//! 2. [`BatchMaker`] turns windows into a [`Batch`]: noise levels, noisy values `[batch, token, channel]`, targets,
+//! weights.
 //!    The dwell augmentation may replace parts of a window by a simulated robot at rest.
-//! 3. [`Network`] predicts the target. Its gradient is summed over parts and ranks and clipped; the optimizer takes a step.
-//! 4. An exponential moving average of the weights is validated ([`Validation`]). The best one becomes the [`Checkpoint`].
+//! 3. [`Network`] predicts the target. Its gradient is summed over parts and ranks and clipped; the optimizer takes a
+//! step.
+//! 4. An exponential moving average of the weights is validated ([`Validation`]). The best one becomes the
+//! [`Checkpoint`].
 //! 5. [`Run`] saves what a resume needs. A resumed run gives the same weights, bit for bit.
 //!
 //! Tensors are batch first: `[batch, token, channel]`.

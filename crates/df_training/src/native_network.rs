@@ -1,8 +1,8 @@
-//! The native denoising network: a pre-norm transformer encoder over tokens, conditioned on the noise level of every noise
-//! group (Chen et al. 2024).
+//! The native denoising network: a pre-norm transformer encoder over tokens, conditioned on the noise level of every
+//! noise group (Chen et al. 2024).
 //!
-//! `h = in_proj(silu(values(x) + levels(features))) + position`, then blocks of `h += attention_out(attention(norm(h)))` and
-//! `h += mlp_down(relu(mlp_up(norm(h))))`, then `output(norm(h))`.
+//! `h = in_proj(silu(values(x) + levels(features))) + position`, then blocks of
+//! `h += attention_out(attention(norm(h)))` and `h += mlp_down(relu(mlp_up(norm(h))))`, then `output(norm(h))`.
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
@@ -72,8 +72,8 @@ impl InitNetwork for NetworkConfig {
 }
 
 impl Network {
-    /// The same network with its products with weights in another precision. Weights, layer norms, attention and residual sums
-    /// stay f32.
+    /// The same network with its products with weights in another precision. Weights, layer norms, attention and
+    /// residual sums stay f32.
     ///
     /// # Errors
     /// [`DeviceError::Precision`] if the device does not support it; `name` is its name.
@@ -94,8 +94,8 @@ impl Network {
     /// - output: `[batch, token, channel]`
     pub fn forward(&self, x: Tensor<3>, features: Tensor<3>) -> Tensor<3> {
         let [batch, tokens, _] = x.dims();
-        // All tokens are the rows of one matrix, so that each layer is one product, and the gradient of its weights another. For
-        // batches of matrices, Burn computes a gradient of the weights per matrix and adds them.
+        // All tokens are the rows of one matrix, so that each layer is one product, and the gradient of its weights
+        // another. For batches of matrices, Burn computes a gradient of the weights per matrix and adds them.
         let [x, features] = [x, features].map(|tensor| tensor.flatten::<2>(0, 1));
         let position = self.position.val().narrow(0, 0, tokens).unsqueeze::<3>();
         let embedded = activation::silu(self.apply(&self.values, x) + self.apply(&self.levels, features));
@@ -202,8 +202,8 @@ mod tests {
         gradients.get::<2>(weight.id).unwrap().into_data().try_to_vec::<f32>().unwrap()
     }
 
-    /// Rounding to 8 significant bits changes a number by at most 2^-8 of it. A product rounds both factors and the result. So the
-    /// error of a sum is at most 3 2^-8 of the sum of the absolute terms, plus terms of higher order.
+    /// Rounding to 8 significant bits changes a number by at most 2^-8 of it. A product rounds both factors and the
+    /// result. So the error of a sum is at most 3 2^-8 of the sum of the absolute terms, plus terms of higher order.
     #[test]
     fn the_error_of_a_bf16_product_is_within_its_rounding_bound() {
         const ROWS: usize = 6;
@@ -231,7 +231,8 @@ mod tests {
             }
             assert!(exact != rounded, "nothing was rounded");
         };
-        // y[r, o] = sum over i of x[r, i] w[i, o]; the gradient of w[i, o] is the sum over r of x[r, i] cotangent[r, o].
+        // y[r, o] = sum over i of x[r, i] w[i, o]; the gradient of w[i, o] is the sum over r of x[r, i] cotangent[r,
+        // o].
         within(&exact.0, &rounded.0, &|at| {
             let (r, o) = (at / OUTPUTS, at % OUTPUTS);
             (0..INPUTS).map(|i| (x[r * INPUTS + i] * weights[i * OUTPUTS + o]).abs()).sum()
@@ -251,8 +252,9 @@ mod tests {
         let (exact, rounded) = (gradient(Precision::F32), gradient(Precision::Bf16));
         let norm = |v: &mut dyn Iterator<Item = f32>| v.map(|v| v * v).sum::<f32>().sqrt();
         let off = norm(&mut exact.iter().zip(&rounded).map(|(a, b)| a - b)) / norm(&mut exact.iter().copied());
-        // Some ten products follow each other, each with an error as bounded in the test above. Cancellation in sums and a ReLU
-        // that changes its sign add to it without a bound: 1 to 4 % were measured. A wrong gradient differs by its own size.
+        // Some ten products follow each other, each with an error as bounded in the test above. Cancellation in sums
+        // and a ReLU that changes its sign add to it without a bound: 1 to 4 % were measured. A wrong gradient differs
+        // by its own size.
         assert!((1e-4..0.1).contains(&off), "{off}");
     }
 

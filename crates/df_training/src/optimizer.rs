@@ -12,8 +12,8 @@ const MATRICES: [&str; 2] = ["blocks", "weight"];
 /// The optimizer of a configuration: AdamW (Loshchilov and Hutter 2019) for all weights, or Muon (Jordan et al. 2024,
 /// <https://kellerjordan.github.io/posts/muon/>) for the matrices of the blocks.
 ///
-/// The steps of Muon are scaled to the size of AdamW's (Liu et al. 2025, "Muon is scalable for LLM training", eq. 4), so that
-/// one learning rate and one decay serve both.
+/// The steps of Muon are scaled to the size of AdamW's (Liu et al. 2025, "Muon is scalable for LLM training", eq. 4),
+/// so that one learning rate and one decay serve both.
 pub(crate) fn optimizer(config: &TrainingConfig) -> ModuleOptimizer {
     let decay = config.weight_decay as f32;
     let adam = AdamWConfig::new().with_weight_decay(decay).with_epsilon(1e-8).init();
@@ -92,8 +92,8 @@ mod tests {
         after.into_iter().map(|(path, matrix)| (path.clone(), (matrix - &before[&path]) / RATE as f32)).collect()
     }
 
-    /// A step of Muon is a nearly orthogonal matrix times 0.2 sqrt(larger side). By its source, five iterations take singular
-    /// values to 0.68 to 1.13.
+    /// A step of Muon is a nearly orthogonal matrix times 0.2 sqrt(larger side). By its source, five iterations take
+    /// singular values to 0.68 to 1.13.
     #[test]
     fn muon_moves_the_matrices_of_the_blocks_and_adamw_the_rest() {
         let (adam, muon) = (moved(OptimizerKind::AdamW), moved(OptimizerKind::Muon));

@@ -1,5 +1,5 @@
-//! The transformer of the reference code (Chen et al. 2024, github.com/buoyancy99/diffusion-forcing): post-norm, with sinusoidal
-//! embeddings of the time and of one noise step per token.
+//! The transformer of the reference code (Chen et al. 2024, github.com/buoyancy99/diffusion-forcing): post-norm, with
+//! sinusoidal embeddings of the time and of one noise step per token.
 //!
 //! It evaluates weights that were trained there, on Burn backends only. It is not trained here.
 
@@ -89,8 +89,8 @@ impl ReferenceNetwork {
         self.output.forward(hidden.narrow(1, 0, tokens))
     }
 
-    /// The embeddings of the noise steps, `[batch, token with padding, width / 2]`. `levels` are the conditioning levels. A
-    /// network without causal mask needs sequences of full length; padding tokens are at the last step.
+    /// The embeddings of the noise steps, `[batch, token with padding, width / 2]`. `levels` are the conditioning
+    /// levels. A network without causal mask needs sequences of full length; padding tokens are at the last step.
     pub fn features(&self, levels: &Levels, schedule: NoiseSchedule) -> TensorData {
         let width = self.output.weight.dims()[0] / 2;
         let all = if self.config.causal { levels.tokens } else { self.tokens };

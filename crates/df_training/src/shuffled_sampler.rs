@@ -2,12 +2,12 @@
 //!
 //! It takes no memory for the order. A run that resumes at position p sees the windows of an uninterrupted run.
 //!
-//! Windows come in groups of equal weight. The windows of a group follow one permutation after the other. An epoch takes
-//! from each group `weight` times its number of windows and shuffles what it took. A fraction of a window carries over
-//! to the next epoch, so that the weights hold over many epochs.
+//! Windows come in groups of equal weight. The windows of a group follow one permutation after the other. An epoch
+//! takes from each group `weight` times its number of windows and shuffles what it took. A fraction of a window
+//! carries over to the next epoch, so that the weights hold over many epochs.
 
-/// Rounds of the Feistel network; even, so that both halves return to their place. Luby and Rackoff (1988) need four for
-/// large halves. Small halves need more rounds; a round takes 2 ns.
+/// Rounds of the Feistel network; even, so that both halves return to their place. Luby and Rackoff (1988) need four
+/// for large halves. Small halves need more rounds; a round takes 2 ns.
 const ROUNDS: u64 = 8;
 /// Fixed-point unit of weights. Weights are rounded to multiples of 2^-32, at least 2^-32; such a window is in practice
 /// never drawn.
@@ -86,9 +86,9 @@ impl ShuffledSampler {
 
 /// The image of `index` under a pseudorandom permutation of `0..count`; `key` selects the permutation.
 ///
-/// A format-preserving Feistel network (Black and Rogaway 2002, "Ciphers with arbitrary finite domains"): halves of sizes
-/// a and b with `a b >= count`, sums modulo the size (section 5), and cycle walking back into the domain (section 4).
-/// `a b` is below `count + 2 sqrt(count)`, so that one walk is nearly always enough.
+/// A format-preserving Feistel network (Black and Rogaway 2002, "Ciphers with arbitrary finite domains"): halves of
+/// sizes a and b with `a b >= count`, sums modulo the size (section 5), and cycle walking back into the domain
+/// (section 4). `a b` is below `count + 2 sqrt(count)`, so that one walk is nearly always enough.
 fn permute(count: u64, key: u64, index: u64) -> u64 {
     if count < 2 {
         return 0;
@@ -140,8 +140,8 @@ mod tests {
             prop_assert_eq!((sampler.epoch(from), sampler.epoch(from + windows - 1)), (epoch, epoch));
         }
 
-        /// After e epochs, a window of weight w was drawn floor(e w) or ceil(e w) times, whatever the weights. The count
-        /// may be off by the fraction of a window that the group carries over.
+        /// After e epochs, a window of weight w was drawn floor(e w) or ceil(e w) times, whatever the weights. The
+        /// count may be off by the fraction of a window that the group carries over.
         #[test]
         fn windows_are_drawn_in_proportion_to_their_weight(
             groups in prop::collection::vec((1u64..20, 1u32..40), 1..5),
@@ -191,7 +191,8 @@ mod tests {
         assert_eq!(seen.len(), 24);
         let chi: f64 = seen.values().map(|&count| (f64::from(count) - 1000.0).powi(2) / 1000.0).sum();
         assert!(chi < 57.0, "{chi}");
-        // Two groups of 4 windows have 56 pairs (first, second). 56,000 epochs, 55 degrees of freedom: standard deviation
+        // Two groups of 4 windows have 56 pairs (first, second). 56,000 epochs, 55 degrees of freedom: standard
+        // deviation
         // 10.5, five of them above the mean: 108.
         let sampler = ShuffledSampler::new(9, [(4, 1.0), (4, 1.0)]);
         let mut seen = BTreeMap::new();

@@ -37,7 +37,8 @@ pub struct TrainingConfig {
     pub window: usize,
     /// Windows of an optimizer step.
     pub batch: usize,
-    /// Parts in which a batch is computed, one after the other, to save memory. The gradient is that of the whole batch.
+    /// Parts in which a batch is computed, one after the other, to save memory. The gradient is that of the whole
+    /// batch.
     pub accumulate: usize,
     /// Optimizer steps.
     pub steps: usize,
@@ -76,8 +77,8 @@ pub struct TrainingConfig {
     /// The shares of the patterns of noise levels.
     #[serde(alias = "noise_mix")]
     pub noise_levels: NoiseLevelSamplerConfig,
-    /// Standard deviation of noise at level 1 on the channels of a group or the action, in their units. Other channels use
-    /// the standard deviation of the data.
+    /// Standard deviation of noise at level 1 on the channels of a group or the action, in their units. Other channels
+    /// use the standard deviation of the data.
     pub noise_scale: BTreeMap<String, f64>,
     /// Share of the windows that the dwell augmentation replaces by windows with a robot at rest. Needs `goal.rate`.
     #[serde(alias = "stays")]
@@ -126,8 +127,8 @@ impl Default for TrainingConfig {
             noise_scale: BTreeMap::new(),
             dwell_share: 0.0,
             loss_weight: LossWeightKind::MinSnr,
-            // Hang et al. 2023, and the planning configuration of Chen et al. 2024 (df_planning.yaml); the decay is from the
-            // latter.
+            // Hang et al. 2023, and the planning configuration of Chen et al. 2024 (df_planning.yaml); the decay is
+            // from the latter.
             snr_clip: 5.0,
             snr_decay: 0.98,
         }

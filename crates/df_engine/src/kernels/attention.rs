@@ -1,10 +1,11 @@
-//! Scaled dot-product attention (Vaswani et al. 2017, eq. 1) and its gradient as small matrix products, one head of one sequence
-//! at a time.
+//! Scaled dot-product attention (Vaswani et al. 2017, eq. 1) and its gradient as small matrix products, one head of
+//! one sequence at a time.
 //!
 //! Layouts, per sequence:
-//! - query, key and value: `[token, 3, head, width / heads]`, as the projection before writes them: rows of one head are
-//!   `3 * width` apart
-//! - probabilities (the softmax of the scores): `[head, query, key]`; a row of keys is padded with zeros to whole vectors
+//! - query, key and value: `[token, 3, head, width / heads]`, as the projection before writes them: rows of one head
+//!   are `3 * width` apart
+//! - probabilities (the softmax of the scores): `[head, query, key]`; a row of keys is padded with zeros to whole
+//!   vectors
 //! - output: `[token, head, width / heads]`, which is `[token, width]`
 //!
 //! The scale `1 / sqrt(width / heads)` is not applied here: it is part of the query's weights (`packed_weights`).

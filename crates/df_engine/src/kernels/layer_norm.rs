@@ -1,5 +1,5 @@
-//! Layer norm (Ba et al. 2016) without its gain and shift, and its gradient, vectorised at run time. Gain and shift are part of the
-//! next layer's weights (`packed_weights`).
+//! Layer norm (Ba et al. 2016) without its gain and shift, and its gradient, vectorised at run time. Gain and shift
+//! are part of the next layer's weights (`packed_weights`).
 //!
 //! Layouts: inputs, outputs and gradients are `[row, width]`; `inverse_std` is `[row]`.
 
@@ -27,7 +27,8 @@ impl Normalised {
         normalise(x, width, &mut self.rows, &mut self.inverse_std);
     }
 
-    /// Adds to `out` the gradient with respect to the input of [`Normalised::forward`], given that with respect to its result.
+    /// Adds to `out` the gradient with respect to the input of [`Normalised::forward`], given that with respect to its
+    /// result.
     ///
     /// With `n = (x - mean) / std`: `dx = (dn - mean(dn) - n mean(dn n)) / std`.
     pub(crate) fn backward(&self, gradient: &[f32], width: usize, out: &mut [f32]) {

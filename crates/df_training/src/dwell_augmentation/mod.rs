@@ -1,7 +1,7 @@
 //! Dwell augmentation: training windows in which the robot stays at a place.
 //!
-//! Demonstrations that always move on to the next goal contain no robot at rest. A planner trained on them overshoots its
-//! goal and drifts. This augmentation replaces parts of a window by a simulated robot, in one of four ways:
+//! Demonstrations that always move on to the next goal contain no robot at rest. A planner trained on them overshoots
+//! its goal and drifts. This augmentation replaces parts of a window by a simulated robot, in one of four ways:
 //!
 //! - it follows the demonstration, then leaves it: it brakes, visits points nearby and stays at the last one
 //! - it rests beside the demonstration at first, then follows it
@@ -32,8 +32,8 @@ const REST_OFFSET: f64 = 0.5;
 /// Distance of a resting robot from its demonstration at the start, at most, as a share of the goal's tolerance. The
 /// planner thus learns to return from places that no demonstration has visited.
 const START_OFFSET: f64 = 0.75;
-/// Distance from the first rest to the second one of a robot that drives straight there, at most, as a share of the goal's
-/// tolerance.
+/// Distance from the first rest to the second one of a robot that drives straight there, at most, as a share of the
+/// goal's tolerance.
 const STRAIGHT_REACH: f64 = 2.0;
 
 /// Replaces parts of training windows by a simulated robot that stays at a place.
@@ -45,11 +45,11 @@ pub(crate) struct DwellAugmentation {
     /// seen the robot at rest only, and either sets out or stays.
     max_start_rest: usize,
     axes: Vec<Axis>,
-    /// The modalities of action, position and rate. Other modalities are missing in simulated frames, because their values
-    /// at the simulated place are unknown.
+    /// The modalities of action, position and rate. Other modalities are missing in simulated frames, because their
+    /// values at the simulated place are unknown.
     simulated: [usize; 3],
-    /// The largest distance of the resting point from the braking point per channel, in the channel's unit. Also the size
-    /// of the boxes of `visited`.
+    /// The largest distance of the resting point from the braking point per channel, in the channel's unit. Also the
+    /// size of the boxes of `visited`.
     rest_offset: f64,
     /// The boxes that demonstrations have visited. Elsewhere there may be a wall.
     visited: HashSet<Vec<i64>>,
@@ -92,7 +92,8 @@ impl DwellAugmentation {
     /// Fits the law of motion to the training windows. `None` if `training.dwell_share` is 0.
     ///
     /// # Errors
-    /// The action does not drive the rate of the goal, channel by channel. The error names the place in the configuration.
+    /// The action does not drive the rate of the goal, channel by channel. The error names the place in the
+    /// configuration.
     pub(crate) fn fit(config: &TrainerConfig, dataset: &Dataset, layout: &Layout) -> Result<Option<Self>, ConfigError> {
         let share = config.training.dwell_share;
         let goal = config.contract.goal.as_ref().filter(|_| share > 0.0);
@@ -144,8 +145,8 @@ impl DwellAugmentation {
         self.simulate(&demonstration, robot, &plan, window.frames, rng)
     }
 
-    /// Simulates the frames of a demonstration by a plan and keeps the last `count` of them. `robot` is the robot that rests
-    /// at the start, if any.
+    /// Simulates the frames of a demonstration by a plan and keeps the last `count` of them. `robot` is the robot that
+    /// rests at the start, if any.
     fn simulate<'a>(
         &'a self,
         demonstration: &[(&[f32], &[u8])],

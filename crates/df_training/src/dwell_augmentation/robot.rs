@@ -80,8 +80,8 @@ impl<'a> Robot<'a> {
         self.is_inside
     }
 
-    /// Simulates one frame of staying nearby. If `is_restless`, the robot may drive to another point. `None` if it leaves
-    /// the visited area.
+    /// Simulates one frame of staying nearby. If `is_restless`, the robot may drive to another point. `None` if it
+    /// leaves the visited area.
     pub(super) fn dwell(&mut self, is_restless: bool, rng: &mut impl Rng) -> Option<()> {
         let has_new_target = is_restless && rng.random_bool(NEW_TARGET_CHANCE);
         for (axis, servo) in self.augmentation.axes.iter().zip(&mut self.servos) {
@@ -94,8 +94,8 @@ impl<'a> Robot<'a> {
         self.check_area()
     }
 
-    /// Simulates one frame of following a frame `[channel]` of the demonstration. `None` if the robot leaves the visited
-    /// area.
+    /// Simulates one frame of following a frame `[channel]` of the demonstration. `None` if the robot leaves the
+    /// visited area.
     pub(super) fn follow(&mut self, values: &[f32], rng: &mut impl Rng) -> Option<()> {
         for (axis, servo) in self.augmentation.axes.iter().zip(&self.servos) {
             let (position, rate) = axis.position_and_rate(values);

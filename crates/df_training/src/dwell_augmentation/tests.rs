@@ -101,11 +101,11 @@ fn augmented_windows_obey_the_law_of_motion_and_are_of_all_four_kinds() {
         straight += usize::from(rests_first && apart > 0.4 && is_there_soon && rests(&frames));
         follows_count += usize::from(rests_first && (last - demonstrated).abs() < 0.1);
     }
-    // A rest keeps within 0.2 m of the braking point, so robots counted in `both` went from one rest to another. Without
-    // the robots that drive straight to a rest within 0.8 m, `straight` would be about half as large.
+    // A rest keeps within 0.2 m of the braking point, so robots counted in `both` went from one rest to another.
+    // Without the robots that drive straight to a rest within 0.8 m, `straight` would be about half as large.
     assert!(both > 20 && straight > 40 && beside > 60, "{both} {straight} {beside}");
-    // Half of the windows, less those in which the robot would leave the visited area. A robot that leaves late has no time
-    // to come to rest.
+    // Half of the windows, less those in which the robot would leave the visited area. A robot that leaves late has no
+    // time to come to rest.
     assert!(
         (300..560).contains(&augmented) && rests_last_count > augmented / 5 && follows_count > augmented / 5,
         "{augmented} {rests_last_count} {follows_count}"

@@ -1,7 +1,7 @@
 //! Attention with a fused gradient. The attention probabilities are not kept; the gradient computes them again.
 //!
-//! Query, key and value stay in one matrix. If they were sliced out, Burn would write the gradient of each slice into a matrix of
-//! zeros.
+//! Query, key and value stay in one matrix. If they were sliced out, Burn would write the gradient of each slice into
+//! a matrix of zeros.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -167,8 +167,8 @@ mod tests {
         for name in devices() {
             let device = crate::device(&name).unwrap().autodiff();
             let [ours, burns] = [attention, with_burn].map(|attend| attended_and_gradient(&device, attend));
-            // The values are sums of a few products of numbers up to 1. The gradients of query and key are small differences of
-            // such sums.
+            // The values are sums of a few products of numbers up to 1. The gradients of query and key are small
+            // differences of such sums.
             for (i, (a, b)) in ours.iter().flatten().zip(burns.iter().flatten()).enumerate() {
                 assert!((a - b).abs() <= 1e-6, "{name} {i}: {a}, {b}");
             }

@@ -1,5 +1,5 @@
-//! Matrix products of training's sizes for `flex`, by the kernels of df_engine: 2.4 times as fast as MKL and three times as fast
-//! as `gemm` on the measured core (docs/src/reference/results/beside-pytorch.md).
+//! Matrix products of training's sizes for `flex`, by the kernels of df_engine: 2.4 times as fast as MKL and three
+//! times as fast as `gemm` on the measured core (docs/src/reference/results/beside-pytorch.md).
 //!
 //! Every element is one sum in ascending order, whatever the number of threads.
 

@@ -36,8 +36,8 @@ pub trait Norm: Backend {
     }
 }
 
-/// The gradients of `x`, `gamma` and `beta`, where `gradient` is that of the output. For a row, with `h = (x - mean) / std` and
-/// `g = gradient * gamma`:
+/// The gradients of `x`, `gamma` and `beta`, where `gradient` is that of the output. For a row, with
+/// `h = (x - mean) / std` and `g = gradient * gamma`:
 ///
 /// - of `x`: `(g - mean(g) - h mean(g h)) / std`
 /// - of `gamma` and `beta`: the sums over rows of `gradient * h` and `gradient`

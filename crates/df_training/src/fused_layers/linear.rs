@@ -146,8 +146,8 @@ mod tests {
         }
     }
 
-    /// 203 rows are more than a thread takes at a time; 18 rows are no whole vector. Columns exceed a panel, inner sizes a cache
-    /// line. The values are integers.
+    /// 203 rows are more than a thread takes at a time; 18 rows are no whole vector. Columns exceed a panel, inner
+    /// sizes a cache line. The values are integers.
     #[test]
     fn large_products_and_their_gradients_equal_those_of_burn() {
         const INPUTS: usize = 37;

@@ -1,8 +1,9 @@
 //! Layers whose gradient is one fused operation.
 //!
-//! Burn computes the gradient of a layer from those of its operations: some 25 for a layer norm, 40 for an attention, each with
-//! a pass over its input. On a CPU this was a tenth of a training step, and a quarter of a guided planning step with one rollout
-//! (docs/src/reference/results/beside-pytorch.md). The backends `flex` and `tch` use the fused layers, others those of Burn.
+//! Burn computes the gradient of a layer from those of its operations: some 25 for a layer norm, 40 for an attention,
+//! each with a pass over its input. On a CPU this was a tenth of a training step, and a quarter of a guided planning
+//! step with one rollout (docs/src/reference/results/beside-pytorch.md). The backends `flex` and `tch` use the fused
+//! layers, others those of Burn.
 
 // Burn's macro generates undocumented items, and Burn marks its libtorch backend as deprecated.
 #![allow(missing_docs, deprecated, unreachable_pub)]

@@ -21,7 +21,8 @@ pub struct ForeignWeights {
 }
 
 impl ForeignWeights {
-    /// Reads names and shapes. Nested dictionaries become names with dots. The content decides the format, not the file name.
+    /// Reads names and shapes. Nested dictionaries become names with dots. The content decides the format, not the
+    /// file name.
     ///
     /// # Errors
     /// The file cannot be read, is damaged, or holds no tensors.

@@ -1,5 +1,5 @@
-//! Import of weights that were trained elsewhere: the names and shapes of a file's tensors mapped onto the networks of this
-//! crate (docs/src/how-to/import-pytorch-weights.md).
+//! Import of weights that were trained elsewhere: the names and shapes of a file's tensors mapped onto the networks of
+//! this crate (docs/src/how-to/import-pytorch-weights.md).
 
 mod file;
 mod native;
@@ -66,11 +66,11 @@ struct ShapedValues {
     shape: Vec<usize>,
 }
 
-/// Fills every parameter of a network from tensors in PyTorch's layout: the `weight` of a linear layer is `[output, input]`, a
-/// layer norm has `weight` and `bias`.
+/// Fills every parameter of a network from tensors in PyTorch's layout: the `weight` of a linear layer is
+/// `[output, input]`, a layer norm has `weight` and `bias`.
 ///
-/// `foreign_name` maps the name of a parameter to the name in the file. `replacement` may give other values for a tensor of the
-/// file, by its name there.
+/// `foreign_name` maps the name of a parameter to the name in the file. `replacement` may give other values for a
+/// tensor of the file, by its name there.
 fn fill<M: Module>(
     mut network: M,
     weights: &ForeignWeights,

@@ -1,4 +1,5 @@
-//! Import of the transformer of the reference code (Chen et al. 2024): the names of its tensors and the order of its channels.
+//! Import of the transformer of the reference code (Chen et al. 2024): the names of its tensors and the order of its
+//! channels.
 
 use burn::tensor::Device;
 
@@ -34,8 +35,8 @@ pub struct ImportedReference {
 pub struct ReferenceOptions<'a> {
     /// The prefix of the names of the weights. `None`: found, if the file has one set of weights only.
     pub prefix: Option<&'a str>,
-    /// The modalities of a frame in the order of the file. Empty: the observations, then the action if the file has room
-    /// for it.
+    /// The modalities of a frame in the order of the file. Empty: the observations, then the action if the file has
+    /// room for it.
     pub channels: &'a [String],
     /// Attention heads.
     pub heads: usize,

@@ -1,5 +1,5 @@
-//! The sum of gradients over parts and ranks, and a checksum of weights. Gradients travel as one vector in the order of the
-//! module's parameters.
+//! The sum of gradients over parts and ranks, and a checksum of weights. Gradients travel as one vector in the order
+//! of the module's parameters.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -9,8 +9,8 @@ use super::{ParallelError, Ranks, on_host};
 
 /// The sum of the gradients of a batch's parts, over all ranks.
 ///
-/// Parts are summed in pairs, then pairs of pairs: `((0 + 1) + (2 + 3))`. So 1, 2 or 4 ranks give the same bits, if they sum
-/// over ranks in this order too.
+/// Parts are summed in pairs, then pairs of pairs: `((0 + 1) + (2 + 3))`. So 1, 2 or 4 ranks give the same bits, if
+/// they sum over ranks in this order too.
 pub struct GradientSum<'a, M> {
     module: &'a M,
     /// Partial sums, each with its number of parts: falling powers of two.
@@ -189,8 +189,8 @@ mod tests {
     fn the_parts_of_a_gradient_are_summed_in_pairs() {
         let layer = LinearConfig::new(2, 3).init(&Device::flex().autodiff());
         let mut sum = GradientSum::new(&layer);
-        // In f32, (1e8 + 1) + (-1e8 + 1) is 0; summed from left to right the result is 1. The fifth part is added last. The
-        // bias has no gradient.
+        // In f32, (1e8 + 1) + (-1e8 + 1) is 0; summed from left to right the result is 1. The fifth part is added
+        // last. The bias has no gradient.
         for value in [1e8, 1.0, -1e8, 1.0, 5.0] {
             let mut gradients = GradientsParams::new();
             gradients.register(layer.weight.id, layer.weight.val().inner().full_like(value));

@@ -1,7 +1,7 @@
 //! Ranks that are the processes of an MPI program, on one machine or many. Only this file names the crate `mpi`.
 //!
-//! A separate thread makes all calls of MPI, so that a wait can time out: MPI itself waits forever for a rank that hangs. If
-//! a rank dies, the launcher names it and ends the others.
+//! A separate thread makes all calls of MPI, so that a wait can time out: MPI itself waits forever for a rank that
+//! hangs. If a rank dies, the launcher names it and ends the others.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -19,8 +19,9 @@ use super::{ParallelError, Ranks, launched};
 
 /// How often a waiting rank checks whether it was asked to stop.
 const POLL_PERIOD: Duration = Duration::from_millis(50);
-/// How long rank 0 waits for late ranks after it was asked to stop. OpenMPI's launcher ends the surviving ranks two seconds
-/// later (twice odls_base_sigkill_timeout); the remaining time is for the last checkpoint. Other ranks save nothing.
+/// How long rank 0 waits for late ranks after it was asked to stop. OpenMPI's launcher ends the surviving ranks two
+/// seconds later (twice odls_base_sigkill_timeout); the remaining time is for the last checkpoint. Other ranks save
+/// nothing.
 const LAST_PATIENCE: Duration = Duration::from_millis(300);
 
 /// A call on the communicator of all processes. `None` ends the thread and finalises MPI.
@@ -40,8 +41,8 @@ pub struct Mpi {
 }
 
 impl Mpi {
-    /// Joins the other processes. `patience` is the longest wait for the other ranks. `stop` is set when this process is
-    /// asked to end.
+    /// Joins the other processes. `patience` is the longest wait for the other ranks. `stop` is set when this process
+    /// is asked to end.
     ///
     /// # Errors
     /// MPI does not start, or sees another number of processes than the launcher started.

@@ -69,8 +69,8 @@ pub(crate) struct ResumedWeights {
 }
 
 impl Run {
-    /// Opens the run that writes its checkpoint to `out`. Call it before reading the data, so that an impossible request
-    /// fails at once. Rank 0 writes; the other ranks only read.
+    /// Opens the run that writes its checkpoint to `out`. Call it before reading the data, so that an impossible
+    /// request fails at once. Rank 0 writes; the other ranks only read.
     ///
     /// # Errors
     /// The place cannot be written. [`TrainError::Unfinished`], [`TrainError::NothingToResume`]. Another rank has gone.
@@ -136,7 +136,8 @@ impl Run {
         self.directory.join(name)
     }
 
-    /// The progress of the resumed run under the settings `now`, with the list of changed settings. `None` for a new run.
+    /// The progress of the resumed run under the settings `now`, with the list of changed settings. `None` for a new
+    /// run.
     ///
     /// # Errors
     /// [`TrainError::OtherRun`] if the data or a setting that gives the weights their meaning has changed.

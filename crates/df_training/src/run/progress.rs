@@ -114,8 +114,8 @@ impl Progress {
     /// The progress that continues from `saved` under the settings of `self`, with the list of changed settings.
     ///
     /// # Errors
-    /// [`TrainError::OtherRun`] if the data or a setting that gives the weights their meaning has changed. `place` is the
-    /// directory of the save.
+    /// [`TrainError::OtherRun`] if the data or a setting that gives the weights their meaning has changed. `place` is
+    /// the directory of the save.
     pub(super) fn continue_from(&self, saved: &Self, place: &Path) -> Result<(Self, Vec<String>), TrainError> {
         let mut changes = Vec::new();
         let pairs = saved.facts().into_iter().zip(self.facts());

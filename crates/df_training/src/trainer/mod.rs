@@ -1,7 +1,7 @@
 //! The training loop: optimizer steps until done or stopped, with validation and saves of the moving average.
 //!
-//! A run is a function of its seed. Windows, noise levels and noise of a step depend on the seed and the step only. So a
-//! resumed run gives the same weights, bit for bit.
+//! A run is a function of its seed. Windows, noise levels and noise of a step depend on the seed and the step only. So
+//! a resumed run gives the same weights, bit for bit.
 
 mod saving;
 mod setup;
@@ -62,7 +62,8 @@ pub struct TrainingSetup<'a> {
 
 /// Trains a network. Writes the best checkpoint and the state for `--resume` to the place of the run.
 ///
-/// The same recordings, configuration and backend give the same weights, even if the run is stopped, killed and resumed.
+/// The same recordings, configuration and backend give the same weights, even if the run is stopped, killed and
+/// resumed.
 ///
 /// # Errors
 /// [`TrainError`]. Earlier saves stay.

@@ -72,7 +72,8 @@ mod tests {
         let mut bands = Bands::default();
         bands.add(&batch, &[0.0; 6], &spec);
         let errors: Vec<Option<f64>> = bands.finish().iter().map(|band| band.error).collect();
-        // Level 0 is in no band; 0.2 belongs to the first, with 1 and 2 squared; 0.21 to the second; 1 to the last, with 4 squared.
+        // Level 0 is in no band; 0.2 belongs to the first, with 1 and 2 squared; 0.21 to the second; 1 to the last,
+        // with 4 squared.
         assert_eq!(errors, [Some(2.5), Some(9.0), None, None, Some(16.0)]);
         assert_eq!((bands.finish()[1].from, bands.finish()[1].to), (0.2, 0.4));
     }
