@@ -118,8 +118,9 @@ fn an_incomplete_reference_checkpoint_is_refused_with_what_it_lacks() {
         import_reference(&weights, options, layout, &Device::flex()).map(|imported| imported.unseen)
     };
     let whole = tensors("reference.ckpt");
-    let refused =
-        |tensors: &Tensors, layout: &Layout, options: &ReferenceOptions| import(tensors, layout, options).unwrap_err().to_string();
+    let refused = |tensors: &Tensors, layout: &Layout, options: &ReferenceOptions| {
+        import(tensors, layout, options).unwrap_err().to_string()
+    };
     assert_eq!(import(&whole, &layout(), &options(false)).unwrap(), Vec::<String>::new());
 
     let without = |part: &str| whole.clone().into_iter().filter(|(name, _)| !name.contains(part)).collect::<Tensors>();

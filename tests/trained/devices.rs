@@ -77,5 +77,6 @@ fn more_devices_than_windows_in_a_batch_are_refused() {
     let mut config = config(5, 120, "{independent: 1}");
     config.training.batch = 1;
     let refused = course(&config, &recording(), "flex,flex", &folder.path().join("out")).unwrap_err().to_string();
-    assert!(refused.contains("training.batch: 1: must be at least 2, because 2 ranks compute it in 2 parts"), "{refused}");
+    let expected = "training.batch: 1: must be at least 2, because 2 ranks compute it in 2 parts";
+    assert!(refused.contains(expected), "{refused}");
 }
