@@ -6,12 +6,12 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use super::Validator;
+use df_diffusion::{Denoiser, DenoiserError, ConditioningMask, SchedulingMatrix, Solver, SolverConfig, Tokens, sample};
 use crate::Network;
-use crate::TrainError;
 use crate::native_network::named_tensors;
-use df_core::ACTION_MODALITY;
-use df_diffusion::{ConditioningMask, Denoiser, DenoiserError, SchedulingMatrix, Solver, SolverConfig, Tokens, sample};
 use df_engine::{CpuDenoiser, CpuNetwork};
+use df_core::ACTION_MODALITY;
+use crate::TrainError;
 
 /// Windows that are planned for.
 const WINDOWS: usize = 32;
@@ -75,9 +75,7 @@ impl Validator<'_> {
                     let hidden = noise_group % spec.modalities == ACTION_MODALITY && !self.planner.history_actions;
                     let level = if hidden || values.iter().any(|v| v.is_nan()) { 1.0 } else { 0.0 };
                     let values = values.into_iter().map(|v| if v.is_nan() { 0.0 } else { v });
-                    known
-                        .condition((b, t, noise_group), level, values)
-                        .map_err(|e| TrainError::Backend(e.to_string()))?;
+                    known.condition((b, t, noise_group), level, values).map_err(|e| TrainError::Backend(e.to_string()))?;
                 }
             }
         }
@@ -92,8 +90,7 @@ impl Validator<'_> {
         let mut x = Tokens::zeros(batch, tokens, spec.channels());
         x.data.iter_mut().for_each(|value| *value = StandardNormal.sample(&mut rng));
         known.apply(&mut x, maker.schedule);
-        let network =
-            CpuNetwork::new(&named_tensors(network), self.sizes).map_err(|e| TrainError::Backend(e.to_string()))?;
+        let network = CpuNetwork::new(&named_tensors(network), self.sizes).map_err(|e| TrainError::Backend(e.to_string()))?;
         let mut denoiser = CpuDenoiser::new(network, maker.features(), maker.objective);
         let mut solver = Solver::new(SolverConfig::ddim(0.0), maker.schedule, spec);
         let sampled = sample(&mut x, &known, &matrix, &mut solver, &mut |_| (), &mut |step| {
