@@ -101,8 +101,8 @@ fn steps(config: &Config, recording: &Arc<Recording>) {
         settings.window,
     );
     let mut network = sizes.init(&device);
-    let asked = BatchMaker::asked(&config.trainer(), layout);
-    let maker = BatchMaker::new(spec, normaliser, model, settings, asked);
+    let conditioning = BatchMaker::conditioning_spec(&config.trainer(), layout);
+    let maker = BatchMaker::new(spec, normaliser, model, settings, conditioning);
     let features = maker.features();
     let mut optimiser = AdamWConfig::new().init();
     println!("{} windows of {window} frames, {} parameters", dataset.windows(), network.num_params());
@@ -112,11 +112,11 @@ fn steps(config: &Config, recording: &Arc<Recording>) {
         let first = round * BATCHES;
         let batch_s = median((first..first + BATCHES).map(|step| timed(|| drop(batch(step)))));
         let fetch_s =
-            median((first..first + BATCHES).map(|step| timed(|| dataset.fetch(size * step..size * (step + 1)))));
+            median((first..first + BATCHES).map(|step| timed(|| dataset.prefetch(size * step..size * (step + 1)))));
         let step_s = median((first..first + STEPS).map(|step| {
             let mut batch = batch(step);
             timed(|| {
-                batch.normalise(batch.total);
+                batch.normalise(batch.total_weight);
                 let features = features_tensor(&features, &batch.noisy, &batch.levels, &device);
                 let error = network.forward(tensor(&batch.noisy, &device), features) - tensor(&batch.target, &device);
                 let loss = (error.clone() * error * tensor(&batch.weight, &device)).sum();

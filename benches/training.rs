@@ -20,7 +20,7 @@ use df_data::Recording;
 use df_diffusion::TokenSpec;
 use df_planner::config::Config;
 use df_training::parallel::Alone;
-use df_training::{BatchMaker, Dataset, Event, Run, Start, device, train};
+use df_training::{BatchMaker, Dataset, Event, NamedDevice, Run, Start, TrainingSetup, device, train};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -211,8 +211,15 @@ fn measure(engine: &str, shape: &Shape) -> Reading {
     };
     let (stop, out) = (AtomicBool::new(false), folder.path().join("model"));
     let run = Run::open(&out, Start::New, &Alone).expect("a place");
-    train(&config.trainer(), &recording(&layout), &run, (engine, &device), &Alone, &stop, &mut report)
-        .expect("it trains");
+    let setup = TrainingSetup {
+        config: &config.trainer(),
+        recording: &recording(&layout),
+        run: &run,
+        device: NamedDevice { name: engine, device: &device },
+        ranks: &Alone,
+        stop: &stop,
+    };
+    train(&setup, &mut report).expect("it trains");
     let steps = ends.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).skip(WARM - 1);
     Reading { step_s: median(steps), batch_s: batch(&config, &layout) }
 }
@@ -224,8 +231,8 @@ fn batch(config: &Config, layout: &Layout) -> f64 {
     let (dataset, _, normaliser) =
         Dataset::split(&recording(layout), window, period_s, 0.0, training.seed).expect("windows that fit");
     let spec = TokenSpec::new(&layout.modality_of_channel(), layout.frame_stack);
-    let asked = BatchMaker::asked(&config.trainer(), layout);
-    let maker = BatchMaker::new(spec, normaliser, &config.model, training, asked);
+    let conditioning = BatchMaker::conditioning_spec(&config.trainer(), layout);
+    let maker = BatchMaker::new(spec, normaliser, &config.model, training, conditioning);
     let size = training.batch as u64;
     median((0..BATCHES).map(|step| {
         let start = Instant::now();

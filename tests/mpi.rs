@@ -193,7 +193,7 @@ fn a_rank_that_dies_ends_the_run_and_another_number_of_ranks_resumes_it() {
         let saved = place.saved_step(&out);
         let logged = place.losses(&out).last().unwrap().0 as u64;
         // Rank 0, if it lives and OpenMPI leaves it the time, saves the last whole step and says so; else there is the last save.
-        let rescued = message.contains("--resume goes on, with any number of ranks");
+        let rescued = message.contains("continue with --resume, with any number of ranks");
         assert!(saved <= logged && (!rescued || saved == logged), "saved after step {saved} of {logged}: {message}");
         let said = place.trained(then, &out, STEPS, &["--resume"]);
         assert!(said.contains(&format!("resumed after step {saved}")), "{said}");
@@ -229,7 +229,7 @@ fn a_run_that_is_stopped_or_whose_rank_hangs_is_saved() {
     let output = ended(child);
     let message = stderr(&output);
     assert!(!output.status.success(), "{message}");
-    assert!(message.contains("rank 0 of 2") && message.contains("for the other ranks in vain"), "{message}");
+    assert!(message.contains("rank 0 of 2") && message.contains("for the other ranks and gave up"), "{message}");
     assert!(place.saved_step("hangs") as usize <= place.losses("hangs").last().unwrap().0);
     let _ = Command::new("kill").args(["-KILL", &hanging.to_string()]).output();
     let steps = place.saved_step("hangs") as usize + 5;

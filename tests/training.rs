@@ -204,7 +204,7 @@ fn a_run_that_cannot_start_or_resume_is_refused_before_the_data_are_read() {
         assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
         parts.iter().for_each(|part| assert!(message.contains(part), "{part}: {message}"));
     };
-    refused(&mut place.train("m", 5, &["--resume"]), &["m.run/last holds no run to resume"]);
+    refused(&mut place.train("m", 5, &["--resume"]), &["m.run/last: contains no run to resume"]);
     fs::write(place.at("file"), "").unwrap();
     refused(&mut place.train("file/m", 5, &[]), &["file/m.run", "Not a directory"]);
 
@@ -217,7 +217,7 @@ fn a_run_that_cannot_start_or_resume_is_refused_before_the_data_are_read() {
     }
     signal(&child, "-KILL");
     child.wait_with_output().unwrap();
-    let unfinished = ["m.run holds a run that was not finished", "--resume", "--restart"];
+    let unfinished = ["m.run: contains an unfinished run", "--resume", "--restart"];
     refused(&mut place.train("m", 100_000, &[]), &unfinished);
 
     // What the weights depend on must not change; how long it goes on may.

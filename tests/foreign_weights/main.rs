@@ -14,7 +14,7 @@ use std::process::Command;
 use df_training::burn::tensor::Device;
 use df_diffusion::{NoiseScheduleKind, ObjectiveKind};
 use df_diffusion::{Levels, NoiseSchedule, Objective, TokenSpec, Tokens};
-use df_training::import::{Asked, ForeignWeights, import_own, import_reference};
+use df_training::import::{ForeignWeights, ReferenceOptions, import_native, import_reference};
 use df_engine::{ConditioningFeatures, NetworkConfig};
 use df_training::{AnyNetwork, Engine, denoiser};
 use df_core::Layout;
@@ -38,8 +38,8 @@ fn own_sizes() -> NetworkConfig {
     NetworkConfig::new(width, layers, heads, channels, noise_groups, tokens)
 }
 
-fn asked(causal: bool) -> Asked<'static> {
-    Asked { prefix: None, channels: &[], heads: HEADS, tokens: TOKENS, causal }
+fn options(causal: bool) -> ReferenceOptions<'static> {
+    ReferenceOptions { prefix: None, channels: &[], heads: HEADS, tokens: TOKENS, causal }
 }
 
 fn beside() -> &'static Path {
@@ -75,14 +75,14 @@ fn all_agree(directory: &Path, own: &[&str], reference: &[&str]) {
     let expected: Value = serde_json::from_str(&text).unwrap();
     for file in own {
         let weights = ForeignWeights::open(&directory.join(file)).unwrap();
-        let network = import_own(&weights, None, &own_sizes(), &Device::flex()).unwrap().into();
+        let network = import_native(&weights, None, &own_sizes(), &Device::flex()).unwrap().into();
         for engine in [Engine::Native, Engine::Burn(Device::flex())] {
             compare(&format!("{file}, {engine:?}"), &network, &engine, &expected["own"], "clean");
         }
     }
     for (file, causal) in reference.iter().flat_map(|file| [(file, false), (file, true)]) {
         let weights = ForeignWeights::open(&directory.join(file)).unwrap();
-        let imported = import_reference(&weights, &asked(causal), &layout(), &Device::flex()).unwrap();
+        let imported = import_reference(&weights, &options(causal), &layout(), &Device::flex()).unwrap();
         // There: x, y, a. Here: a, x, y.
         let normaliser = imported.normaliser.unwrap();
         assert_eq!((normaliser.mean, normaliser.std), (vec![0.5, 3.5, 3.25], vec![0.75, 1.5, 2.0]));

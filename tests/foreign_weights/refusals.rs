@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use df_training::burn::tensor::Device;
 use df_engine::NetworkConfig;
-use df_training::import::{Asked, ForeignWeights, ImportError, import_own, import_reference};
+use df_training::import::{ForeignWeights, ImportError, ReferenceOptions, import_native, import_reference};
 use df_core::Layout;
 
-use super::{asked, beside, layout, own_sizes};
+use super::{beside, layout, options, own_sizes};
 
 type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
@@ -51,7 +51,7 @@ fn below(prefix: &'static str) -> impl Iterator<Item = (String, (Vec<usize>, Vec
 }
 
 fn own(path: &Path, sizes: &NetworkConfig, prefix: Option<&str>) -> Result<(), ImportError> {
-    import_own(&ForeignWeights::open(path)?, prefix, sizes, &Device::flex()).map(|_| ())
+    import_native(&ForeignWeights::open(path)?, prefix, sizes, &Device::flex()).map(|_| ())
 }
 
 #[test]
@@ -93,8 +93,8 @@ fn a_common_name_prefix_is_found_and_an_ambiguous_one_is_asked_for() {
     assert!(own(&path, &own_sizes(), None).is_err());
     let weights = ForeignWeights::open(&path).unwrap();
     let renames = [(r"^layer_(\d)".to_string(), "blocks.$1".to_string())];
-    import_own(&weights.rename(&renames).unwrap(), None, &own_sizes(), &Device::flex()).unwrap();
-    for (pattern, part) in [("(", "renaming by `(`"), (".*", "two tensors are called")] {
+    import_native(&weights.rename(&renames).unwrap(), None, &own_sizes(), &Device::flex()).unwrap();
+    for (pattern, part) in [("(", "renaming by `(`"), (".*", "two tensors get the name")] {
         let weights = ForeignWeights::open(&path).unwrap();
         let message = weights.rename(&[(pattern.into(), "x".into())]).err().unwrap().to_string();
         assert!(message.contains(part), "{message}");
@@ -113,14 +113,15 @@ fn weights_that_are_not_finite_are_refused() {
 #[test]
 fn an_incomplete_reference_checkpoint_is_refused_with_what_it_lacks() {
     let folder = tempfile::tempdir().unwrap();
-    let import = |tensors: &Tensors, layout: &Layout, asked: &Asked| {
+    let import = |tensors: &Tensors, layout: &Layout, options: &ReferenceOptions| {
         let weights = ForeignWeights::open(&saved(folder.path(), tensors)).unwrap();
-        import_reference(&weights, asked, layout, &Device::flex()).map(|imported| imported.unseen)
+        import_reference(&weights, options, layout, &Device::flex()).map(|imported| imported.unseen)
     };
     let whole = tensors("reference.ckpt");
-    let refused =
-        |tensors: &Tensors, layout: &Layout, asked: &Asked| import(tensors, layout, asked).unwrap_err().to_string();
-    assert_eq!(import(&whole, &layout(), &asked(false)).unwrap(), Vec::<String>::new());
+    let refused = |tensors: &Tensors, layout: &Layout, options: &ReferenceOptions| {
+        import(tensors, layout, options).unwrap_err().to_string()
+    };
+    assert_eq!(import(&whole, &layout(), &options(false)).unwrap(), Vec::<String>::new());
 
     let without = |part: &str| whole.clone().into_iter().filter(|(name, _)| !name.contains(part)).collect::<Tensors>();
     for (part, expected) in [
@@ -130,24 +131,24 @@ fn an_incomplete_reference_checkpoint_is_refused_with_what_it_lacks() {
         ("init_mlp.0", "no tensor is called `model.init_mlp.0.weight`"),
         ("layers.0.self_attn.in_proj_weight", "in_proj_weight` is missing; expected [48, 16]"),
     ] {
-        let message = refused(&without(part), &layout(), &asked(false));
+        let message = refused(&without(part), &layout(), &options(false));
         assert!(message.contains(expected), "{message}");
     }
-    let heads = Asked { heads: 3, ..asked(false) };
+    let heads = ReferenceOptions { heads: 3, ..options(false) };
     let message = refused(&whole, &layout(), &heads);
     assert!(message.contains("model.heads 3 does not divide the width 16"), "{message}");
     // 6 channels in a token, a contract with 3 a frame in tokens of 1 frame.
     let one = Layout { frame_stack: 1, ..layout() };
-    let message = refused(&whole, &one, &asked(false));
+    let message = refused(&whole, &one, &options(false));
     assert!(message.contains("its tokens have 6 channels; seen, action are 3 channels a frame"), "{message}");
     let names = ["seen".to_string(), "scan".to_string()];
-    let message = refused(&whole, &layout(), &Asked { channels: &names, ..asked(false) });
+    let message = refused(&whole, &layout(), &ReferenceOptions { channels: &names, ..options(false) });
     assert!(message.contains("no group is called `scan`; there are action, seen"), "{message}");
 
     // Observations only, as in most of the published ones: the action is neither seen nor predicted.
     let labels = |labels: &[&str]| labels.iter().map(ToString::to_string).collect::<Vec<_>>();
     let wider = Layout::new(2, [("action".into(), labels(&["a"])), ("seen".into(), labels(&["x", "y", "z"]))]);
-    assert_eq!(import(&whole, &wider, &asked(false)).unwrap(), ["action"]);
+    assert_eq!(import(&whole, &wider, &options(false)).unwrap(), ["action"]);
 }
 
 #[test]

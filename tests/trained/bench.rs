@@ -11,7 +11,7 @@ use df_diffusion::{ConditioningMask, SchedulingMatrix, Solver, SolverConfig, Tok
 use df_training::{Checkpoint, Engine};
 use df_core::{Frame, Layout};
 use df_training::parallel::Alone;
-use df_training::{Event, Run, Start, Validation, train};
+use df_training::{Event, NamedDevice, Run, Start, TrainingSetup, Validation, train};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -68,7 +68,15 @@ pub fn trained_and_validated(config: &Config, episodes: Vec<Episode>, out: &Path
             newest = Some(validation);
         }
     };
-    train(&config.trainer(), &recording, &run, ("flex", &device), &Alone, &stop, &mut report).unwrap();
+    let setup = TrainingSetup {
+        config: &config.trainer(),
+        recording: &recording,
+        run: &run,
+        device: NamedDevice { name: "flex", device: &device },
+        ranks: &Alone,
+        stop: &stop,
+    };
+    train(&setup, &mut report).unwrap();
     (Checkpoint::load(out, &device).unwrap(), newest)
 }
 

@@ -10,7 +10,7 @@ use df_data::Recording;
 use df_training::Engine;
 use df_core::Layout;
 use df_training::parallel::{Alone, Devices, Ranks};
-use df_training::{Line, Run, Start, TrainError, train};
+use df_training::{Line, NamedDevice, Run, Start, TrainError, TrainingSetup, train};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -37,8 +37,10 @@ fn recording() -> Arc<Recording> {
 fn course(config: &Config, recording: &Arc<Recording>, devices: &str, out: &Path) -> Result<Vec<f64>, TrainError> {
     let work = |ranks: &dyn Ranks| {
         let run = Run::open(out, Start::New, ranks)?;
-        let device = ("flex", &Engine::Native.device());
-        train(&config.trainer(), recording, &run, device, ranks, &AtomicBool::new(false), &mut |_| ())
+        let (config, device) = (config.trainer(), Engine::Native.device());
+        let device = NamedDevice { name: "flex", device: &device };
+        let stop = AtomicBool::new(false);
+        train(&TrainingSetup { config: &config, recording, run: &run, device, ranks, stop: &stop }, &mut |_| ())
     };
     if devices.contains(',') {
         Devices::run(Devices::group(devices).unwrap(), |ranks| work(ranks))?;
@@ -75,5 +77,6 @@ fn more_devices_than_windows_in_a_batch_are_refused() {
     let mut config = config(5, 120, "{independent: 1}");
     config.training.batch = 1;
     let refused = course(&config, &recording(), "flex,flex", &folder.path().join("out")).unwrap_err().to_string();
-    assert!(refused.contains("a batch of 1 windows cannot be shared by 2 ranks in 2 parts"), "{refused}");
+    let expected = "training.batch: 1: must be at least 2, because 2 ranks compute it in 2 parts";
+    assert!(refused.contains(expected), "{refused}");
 }

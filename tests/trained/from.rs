@@ -11,7 +11,7 @@ use df_engine::{ParentCheckpoint, checkpoint_digest};
 use df_training::{Checkpoint, Engine};
 use df_core::Layout;
 use df_training::parallel::Alone;
-use df_training::{Run, Start, TrainError, init_from, train};
+use df_training::{NamedDevice, Run, Start, TrainError, TrainingSetup, init_from, train};
 
 use super::bench::{config, episode, turn};
 
@@ -33,10 +33,18 @@ fn run(config: &Config, mean: f32, out: &Path, start: Start, from: Option<&Path>
     let wave = |k: i32| [mean + (k as f32 * 0.7).sin(), mean + (k as f32 * 0.7).cos()];
     let recording = Recording::of(&layout, vec![(episode((0..60).map(wave)).frames, 1.0)]).unwrap();
     let from = from.map(|from| init_from(from, out)).transpose()?;
-    let run = Run::open(out, start, &Alone)?.beginning_with(from);
-    let device = ("flex", &Engine::Native.device());
-    train(&config.trainer(), &recording, &run, device, &Alone, &AtomicBool::new(false), &mut |_| ())?;
-    Ok(Checkpoint::load(out, device.1)?)
+    let run = Run::open(out, start, &Alone)?.initialised_from(from);
+    let (config, device) = (config.trainer(), Engine::Native.device());
+    let setup = TrainingSetup {
+        config: &config,
+        recording: &recording,
+        run: &run,
+        device: NamedDevice { name: "flex", device: &device },
+        ranks: &Alone,
+        stop: &AtomicBool::new(false),
+    };
+    train(&setup, &mut |_| ())?;
+    Ok(Checkpoint::load(out, &device)?)
 }
 
 fn weights(checkpoint: &Checkpoint) -> Vec<f32> {

@@ -22,23 +22,25 @@ impl Architecture {
     }
 }
 
-/// The transformer of the method's reference code (Chen et al. 2024, github.com/buoyancy99/diffusion-forcing), beside the sizes that
-/// both architectures have. It takes one noise step per token.
+/// The transformer of the method's reference code (Chen et al. 2024, github.com/buoyancy99/diffusion-forcing), beside
+/// the sizes that both architectures have. It takes one noise step per token.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReferenceConfig {
     /// Width of the MLP of a block.
     pub hidden: usize,
-    /// Whether a token attends to earlier ones only. If not, sequences are padded to the longest one with tokens of pure noise, as
-    /// in training there.
+    /// Whether a token attends to earlier ones only. If not, sequences are padded to the longest one with tokens of
+    /// pure noise, as in training there.
     pub causal: bool,
     /// Share of the signal's variance at each noise step, falling (`alphas_cumprod`).
     pub signal: Vec<f32>,
-    /// Per noise group of a token: whether it was in the training data there. One that was not is neither input nor predicted.
+    /// Per noise group of a token: whether it was in the training data there. One that was not is neither input nor
+    /// predicted.
     pub seen: Vec<bool>,
 }
 
 impl ReferenceConfig {
-    /// The step whose ratio of signal to noise is nearest to that of a level, as logarithms; the first and last for 0 and 1.
+    /// The step whose ratio of signal to noise is nearest to that of a level, as logarithms; the first and last for 0
+    /// and 1.
     pub fn step(&self, level: f32, schedule: NoiseSchedule) -> usize {
         let (alpha, sigma) = schedule.alpha_sigma(level);
         let ratio = |signal: f32| (f64::from(signal) / (1.0 - f64::from(signal)).max(1e-12)).max(1e-12).ln();
@@ -51,8 +53,8 @@ impl ReferenceConfig {
         }
     }
 
-    /// The levels that the network is conditioned on: for noise groups that were seen in training, the highest of their token.
-    /// `[batch, token, noise group]`, as `levels`.
+    /// The levels that the network is conditioned on: for noise groups that were seen in training, the highest of
+    /// their token. `[batch, token, noise group]`, as `levels`.
     pub fn network_levels(&self, levels: &Levels) -> Levels {
         let mut network_levels = levels.clone();
         for token in network_levels.data.chunks_mut(levels.noise_groups) {

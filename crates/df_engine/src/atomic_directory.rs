@@ -1,4 +1,5 @@
-//! Replaces a directory in one step: it is filled beside its place, synchronised to the disk, and exchanged with the old one.
+//! Replaces a directory in one step: it is filled beside its place, synchronised to the disk, and exchanged with the
+//! old one.
 
 use std::fs::{self, File};
 use std::io;
@@ -8,8 +9,8 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::checkpoint_error::CheckpointError;
 
-/// Fills a new directory with `fill` and puts it in the place of `directory`. If the process is killed, the disk is full or `fill`
-/// fails, the old directory stays.
+/// Fills a new directory with `fill` and puts it in the place of `directory`. If the process is killed, the disk is
+/// full or `fill` fails, the old directory stays.
 ///
 /// # Errors
 /// Those of `fill` and of the file system.
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn the_new_directory_replaces_the_old_one_only_when_it_is_whole() {
+    fn the_new_directory_replaces_the_old_one_only_when_it_is_complete() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("model");
         let write = |text: &'static str| {

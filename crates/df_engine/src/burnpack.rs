@@ -1,4 +1,5 @@
-//! Reads `.bpk`, Burn's file format for tensors (burnpack, version 1). It does not write the format and knows no network.
+//! Reads `.bpk`, Burn's file format for tensors (burnpack, version 1). It does not write the format and knows no
+//! network.
 //!
 //! ```text
 //! byte 0   magic "NRUB", u16 version, u32 length of the metadata; all integers little-endian
@@ -7,8 +8,8 @@
 //!          data: offsets are relative to this place
 //! ```
 //!
-//! Files may be damaged or hostile. Every length and offset is checked against the file before it is used. Tensors must not share
-//! bytes, so values take at most twice the file's size (half precision becomes `f32`).
+//! Files may be damaged or hostile. Every length and offset is checked against the file before it is used. Tensors
+//! must not share bytes, so values take at most twice the file's size (half precision becomes `f32`).
 
 use std::fmt;
 use std::ops::Range;

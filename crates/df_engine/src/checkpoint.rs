@@ -1,5 +1,5 @@
-//! The checkpoint: one directory with weights, sizes, token layout, normaliser, contract and provenance. It is written whole or not
-//! at all.
+//! The checkpoint: one directory with weights, sizes, token layout, normaliser, contract and provenance. It is written
+//! whole or not at all.
 //!
 //! ```text
 //! checkpoint.json  format, architecture, network (sizes), model, layout, normaliser, provenance
@@ -37,8 +37,8 @@ pub const CONTRACT: &str = "contract.yaml";
 const FORMAT_V1: u32 = 1;
 /// From this format on, there may be another architecture.
 const FORMAT_V2_ARCHITECTURE: u32 = 2;
-/// From this format on, the noise may have a scale of its own. A new format is made when an older program could misread a newer
-/// checkpoint.
+/// From this format on, the noise may have a scale of its own. A new format is made when an older program could
+/// misread a newer checkpoint.
 const FORMAT_V3_NOISE_SCALE: u32 = 3;
 const NEWEST_FORMAT: u32 = FORMAT_V3_NOISE_SCALE;
 /// Bytes of a weight at least: half precision.
@@ -79,7 +79,8 @@ struct StoredDescription {
 impl StoredDescription {
     /// Do the parts fit each other, and the file of weights, of so many bytes?
     ///
-    /// Checked before a network of these sizes is made: products of them must not overflow, and layers are listed one by one.
+    /// Checked before a network of these sizes is made: products of them must not overflow, and layers are listed one
+    /// by one.
     fn check(&self, weights_bytes: u64) -> Result<(), String> {
         let Self { network, layout, normaliser, .. } = self;
         let frame = layout.frame_channels();
@@ -134,8 +135,8 @@ impl CheckpointDescription {
         Ok(Self { architecture, network, model, layout, normaliser, provenance, contract })
     }
 
-    /// Writes a checkpoint. One that is there is replaced only when the new one is complete. `weights` is given the new directory
-    /// and writes [`WEIGHTS`] into it, and files of its own.
+    /// Writes a checkpoint. One that is there is replaced only when the new one is complete. `weights` is given the
+    /// new directory and writes [`WEIGHTS`] into it, and files of its own.
     ///
     /// # Errors
     /// [`CheckpointError::File`] and those of `weights`; the old checkpoint stays.
@@ -175,8 +176,8 @@ impl CheckpointDescription {
         Ok(())
     }
 
-    /// Refuses a configuration under which the weights would be misread: another period, frame stack, message type, field or
-    /// layout. Topic names, QoS and settings may differ. `directory` is only cited.
+    /// Refuses a configuration under which the weights would be misread: another period, frame stack, message type,
+    /// field or layout. Topic names, QoS and settings may differ. `directory` is only cited.
     ///
     /// # Errors
     /// [`CheckpointError::OtherContract`] with the first key that differs.
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_that_is_written_has_todays_names_and_reads_as_it_was() {
+    fn a_written_checkpoint_has_the_present_names_and_loads_unchanged() {
         let description = CheckpointDescription::load(&shipped()).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("model");
@@ -316,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_whose_weights_cannot_be_written_leaves_the_old_one() {
+    fn a_failed_write_of_a_checkpoint_keeps_the_old_one() {
         let description = CheckpointDescription::load(&shipped()).unwrap();
         let old = changed(DESCRIPTION, Some);
         let full =
@@ -385,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_that_do_not_fit_are_refused_before_memory_is_taken() {
+    fn sizes_that_do_not_match_the_weights_are_refused_before_memory_is_allocated() {
         let modality = |name: &str, start: usize, end: usize| {
             format!(r#"{{"name": "{name}", "channels": {{"start": {start}, "end": {end}}}}}"#)
         };
@@ -400,8 +401,9 @@ mod tests {
                 modalities.join(", "),
                 serde_json::to_string(&Provenance::default()).unwrap()
             );
-            // Weights of the smallest network, width 2, one layer, 4 channels, 4 noise groups, 3 tokens: values 4 * 2 + 2, levels
-            // 16 * 2 + 2, in_proj 4 + 2, position 6, block 12 * 4 + 13 * 2, norm 4, output 2 * 4 + 4: 146, of two bytes.
+            // Weights of the smallest network, width 2, one layer, 4 channels, 4 noise groups, 3 tokens: values 4 * 2
+            // + 2, levels 16 * 2 + 2, in_proj 4 + 2, position 6, block 12 * 4 + 13 * 2, norm 4, output 2 * 4 + 4: 146,
+            // of two bytes.
             serde_json::from_str::<StoredDescription>(&text).unwrap().check(292)
         };
         let two = || [modality("action", 0, 1), modality("x", 1, 2)];

@@ -1,4 +1,5 @@
-//! What the network is told about the noise in its input: features of the levels, and optionally the clean values alone.
+//! What the network is told about the noise in its input: features of the levels, and optionally the clean values
+//! alone.
 
 use df_diffusion::{Levels, NoiseSchedule, RecentLevels, TokenSpec, Tokens};
 
@@ -16,10 +17,11 @@ pub struct ConditioningFeatures {
 }
 
 impl ConditioningFeatures {
-    /// The features of every token. Per noise group: level, alpha, sigma, and 1 if it is clean (level 0), else 0. Then, with
-    /// `condition_on_clean_values`, per channel: its value if it is clean, else 0.
+    /// The features of every token. Per noise group: level, alpha, sigma, and 1 if it is clean (level 0), else 0.
+    /// Then, with `condition_on_clean_values`, per channel: its value if it is clean, else 0.
     ///
-    /// The clean values stand apart because a network that adds up its inputs learns slowly to tell them from noisy ones.
+    /// The clean values stand apart because a network that adds up its inputs learns slowly to tell them from noisy
+    /// ones.
     ///
     /// # Shapes
     /// - `x`: `[batch, token, channel]`
@@ -49,7 +51,7 @@ mod tests {
     use df_diffusion::NoiseScheduleKind;
 
     #[test]
-    fn clean_values_are_features_of_their_own_and_noisy_ones_are_zero_there() {
+    fn clean_values_are_additional_features_that_are_zero_for_noisy_values() {
         // Two frames a token, two modalities of one and two channels.
         let spec = TokenSpec::new(&[0, 1, 1], 2);
         let x = Tokens { batch: 1, tokens: 2, channels: 6, data: (1..=12).map(|v| v as f32).collect() };

@@ -76,8 +76,8 @@ mod tests {
     use crate::weights::tests::made_up;
     use df_diffusion::{NoiseSchedule, NoiseScheduleKind, ObjectiveKind, TokenSpec};
 
-    /// Two frames of three channels in two modalities a token. Of two sequences of four tokens, the first two tokens are clean, and
-    /// the third is pure noise.
+    /// Two frames of three channels in two modalities a token. Of two sequences of four tokens, the first two tokens
+    /// are clean, and the third is pure noise.
     fn denoiser(condition_on_clean_values: bool) -> (CpuDenoiser, Tokens, Levels) {
         let spec = TokenSpec::new(&[0, 1, 1], 2);
         let sizes = NetworkConfig::new(16, 2, 2, spec.channels(), spec.noise_groups(), 5);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn clean_values_are_their_own_clean_values() {
+    fn values_at_level_0_are_returned_unchanged() {
         let (mut denoiser, x, levels) = denoiser(true);
         let clean = denoiser.denoise(&x, &levels).unwrap();
         assert_eq!(clean.data[..12], x.data[..12]);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_is_that_of_a_finite_difference() {
+    fn the_gradient_equals_a_finite_difference() {
         // Values 0 to 11 are clean: with them among the features, their gradient is not the whole one.
         finite_difference(false, &[0, 5, 13, 20, 30, 47]);
         finite_difference(true, &[13, 20, 30, 47]);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cotangent_is_asked_for_at_the_clean_tokens() {
+    fn the_cotangent_is_evaluated_at_the_clean_tokens() {
         let (mut denoiser, x, levels) = denoiser(false);
         let mut seen = None;
         let zeros = |clean: &Tokens| Tokens::zeros(clean.batch, clean.tokens, clean.channels);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sequence_longer_than_the_networks_is_refused() {
+    fn a_sequence_longer_than_the_network_allows_is_refused() {
         let (mut denoiser, ..) = denoiser(false);
         let error = denoiser.denoise(&Tokens::zeros(1, 6, 6), &Levels::filled(1, 6, 4, 1.0)).unwrap_err();
         assert_eq!(error, DenoiserError::TooLong { tokens: 6, max: 5 });

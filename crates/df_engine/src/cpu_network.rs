@@ -1,9 +1,9 @@
-//! The network on the CPU: the prediction, and the gradient of a scalar with respect to the input. It does not train: there is no
-//! gradient with respect to weights.
+//! The network on the CPU: the prediction, and the gradient of a scalar with respect to the input. It does not train:
+//! there is no gradient with respect to weights.
 //!
-//! At planning's sizes (some 8 sequences of 16 tokens) general backends spend most of their time between the matrix products. Here
-//! each thread takes whole sequences through all layers, with their activations in its cache and in buffers that live across calls.
-//! Weights are packed once.
+//! At planning's sizes (some 8 sequences of 16 tokens) general backends spend most of their time between the matrix
+//! products. Here each thread takes whole sequences through all layers, with their activations in its cache and in
+//! buffers that live across calls. Weights are packed once.
 
 use std::ops::Range;
 
@@ -57,8 +57,8 @@ impl CpuNetwork {
         prediction
     }
 
-    /// The prediction as by [`CpuNetwork::forward`], then the gradient of a scalar with respect to `x`. `cotangent` is given the
-    /// prediction of all sequences and returns the scalar's gradient with respect to it.
+    /// The prediction as by [`CpuNetwork::forward`], then the gradient of a scalar with respect to `x`. `cotangent` is
+    /// given the prediction of all sequences and returns the scalar's gradient with respect to it.
     ///
     /// # Shapes
     /// - `x`, prediction, cotangent and gradient: `[batch, token, channel]`
@@ -102,8 +102,8 @@ impl CpuNetwork {
     }
 }
 
-/// Distributes the sequences of `out`, each of `length` values, to the workspaces: the first works on this thread, the others on the
-/// pool's. `each` is given a workspace, the indices of its sequences and their part of `out`.
+/// Distributes the sequences of `out`, each of `length` values, to the workspaces: the first works on this thread, the
+/// others on the pool's. `each` is given a workspace, the indices of its sequences and their part of `out`.
 fn distribute(
     workspaces: &mut [Workspace],
     length: usize,
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_is_that_of_a_finite_difference_of_the_formulas() {
+    fn the_gradient_equals_a_finite_difference_of_the_formulas() {
         let (x, features) = (values(TOKENS * CHANNELS, 0.7), values(TOKENS * FEATURES, 1.1));
         let weights: Vec<f32> = (0..x.len()).map(|i| (i as f32 * 1.3).cos()).collect();
         let (_, gradient) = network().forward_and_gradient(&x, &features, TOKENS, |_| weights.clone());

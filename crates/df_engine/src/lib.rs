@@ -1,10 +1,10 @@
 //! Evaluates df_planner's network on CPUs, and reads the files that a trained model consists of.
 //!
-//! What it is: the forward pass and the gradient with respect to the input, by vectorised loops of its own; a reader of `.bpk`
-//! weights; a reader of checkpoints. A robot needs no more to plan.
+//! What it is: the forward pass and the gradient with respect to the input, by vectorised loops of its own; a reader
+//! of `.bpk` weights; a reader of checkpoints. A robot needs no more to plan.
 //!
-//! What it is not: it does not train, it has no gradient with respect to weights, it uses no GPU, and it knows no Burn. Other
-//! architectures and other devices are evaluated by the training crate.
+//! What it is not: it does not train, it has no gradient with respect to weights, it uses no GPU, and it knows no
+//! Burn. Other architectures and other devices are evaluated by the training crate.
 //!
 //! # Flow
 //! ```text

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_keep_the_rules_and_heads_must_divide_the_width() {
+    fn the_defaults_satisfy_the_rules_and_heads_must_divide_the_width() {
         assert!(ModelConfig::default().check().is_ok());
         assert!(ModelConfig { heads: 5, ..ModelConfig::default() }.check().is_err());
         assert!(ModelConfig { layers: 0, ..ModelConfig::default() }.check().is_err());

@@ -23,7 +23,8 @@ pub struct NetworkConfig {
     pub noise_groups: usize,
     /// Tokens of the longest sequence.
     pub tokens: usize,
-    /// Whether clean values are input twice: among the noisy values, and alone beside the levels. Absent in old checkpoints: false.
+    /// Whether clean values are input twice: among the noisy values, and alone beside the levels. Absent in old
+    /// checkpoints: false.
     #[serde(default, alias = "known_values")]
     pub condition_on_clean_values: bool,
 }
@@ -62,7 +63,8 @@ impl NetworkConfig {
 
     /// Name and shape of every tensor, in the order of the layers. A linear layer's weight is `[input, output]`.
     ///
-    /// Sizes must be those of a network that fits in memory; compare [`NetworkConfig::weights`] with the weights at hand before.
+    /// Sizes must be those of a network that fits in memory; compare [`NetworkConfig::weights`] with the weights at
+    /// hand before.
     pub fn tensors(&self) -> impl Iterator<Item = (String, Vec<usize>)> {
         let Self { width, channels, .. } = *self;
         let mlp = MLP_EXPANSION * width;
@@ -98,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weights_are_counted_as_the_tensors_have_them() {
+    fn the_number_of_weights_is_that_of_the_tensors() {
         let sizes = NetworkConfig::new(8, 2, 2, 3, 5, 7);
         for sizes in [
             NetworkConfig { condition_on_clean_values: true, ..sizes.clone() },
@@ -113,7 +115,8 @@ mod tests {
     #[test]
     fn a_network_of_one_layer_has_twenty_three_tensors() {
         let names: Vec<String> = NetworkConfig::new(2, 1, 1, 4, 4, 3).tensors().map(|(name, _)| name).collect();
-        // 3 linear layers and the position before the block; 4 linear layers and 2 norms in it; a norm and a linear layer after it.
+        // 3 linear layers and the position before the block; 4 linear layers and 2 norms in it; a norm and a linear
+        // layer after it.
         assert_eq!(names.len(), 2 * 3 + 1 + 2 * 6 + 2 * 2);
         assert_eq!(names[6..9], ["position", "blocks.0.attention_norm.gamma", "blocks.0.attention_norm.beta"]);
     }

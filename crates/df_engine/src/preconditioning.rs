@@ -1,8 +1,8 @@
 //! Preconditioning: how the clean value follows from a noisy value and the network's prediction.
 //!
-//! `D(x) = c_skip x + c_out F(c_in x)` per value, with the network F (Karras et al. 2022, EDM, eq. 7). `c_skip` and `c_out` follow
-//! from the objective: for v, they are alpha and -sigma. `c_in` is 1, unless the network is conditioned on another level than the
-//! value has.
+//! `D(x) = c_skip x + c_out F(c_in x)` per value, with the network F (Karras et al. 2022, EDM, eq. 7). `c_skip` and
+//! `c_out` follow from the objective: for v, they are alpha and -sigma. `c_in` is 1, unless the network is conditioned
+//! on another level than the value has.
 
 use std::borrow::Cow;
 
@@ -33,8 +33,8 @@ pub struct Coefficients {
 impl Preconditioning {
     /// The coefficients for values at these levels.
     ///
-    /// `network_levels` are those that the network is conditioned on, if they are others: a network with one level per token is
-    /// conditioned on the highest of the token.
+    /// `network_levels` are those that the network is conditioned on, if they are others: a network with one level per
+    /// token is conditioned on the highest of the token.
     ///
     /// # Shapes
     /// - `levels`, `network_levels`: `[batch, token, noise group]`
@@ -81,8 +81,8 @@ impl Preconditioning {
         }
     }
 
-    /// The clean tokens: `c_skip x + c_out prediction`, `[batch, token, channel]`. A clean value (level 0) is its own, whatever the
-    /// network predicts.
+    /// The clean tokens: `c_skip x + c_out prediction`, `[batch, token, channel]`. A clean value (level 0) is its own,
+    /// whatever the network predicts.
     pub fn clean(&self, x: &Tokens, prediction: &[f32]) -> Tokens {
         let coefficients = self.c_skip.iter().zip(&self.c_out);
         let values = x.data.iter().zip(prediction).zip(coefficients);
@@ -90,13 +90,14 @@ impl Preconditioning {
         Tokens { data, ..*x }
     }
 
-    /// The gradient with respect to the prediction, given that with respect to the clean tokens, both `[batch, token, channel]`.
+    /// The gradient with respect to the prediction, given that with respect to the clean tokens, both
+    /// `[batch, token, channel]`.
     pub fn prediction_cotangent(&self, clean_cotangent: &[f32]) -> Vec<f32> {
         clean_cotangent.iter().zip(&self.c_out).map(|(cotangent, c_out)| cotangent * c_out).collect()
     }
 
-    /// The gradient with respect to `x`: `c_in` times that with respect to the network's input, and the part that bypasses the
-    /// network, `c_skip` times that with respect to the clean tokens. All `[batch, token, channel]`.
+    /// The gradient with respect to `x`: `c_in` times that with respect to the network's input, and the part that
+    /// bypasses the network, `c_skip` times that with respect to the clean tokens. All `[batch, token, channel]`.
     pub fn input_gradient(&self, mut network_gradient: Vec<f32>, clean_cotangent: &[f32]) -> Vec<f32> {
         if let Some(c_in) = &self.c_in {
             network_gradient.iter_mut().zip(c_in).for_each(|(gradient, c_in)| *gradient *= c_in);
@@ -144,9 +145,10 @@ mod tests {
     }
 
     #[test]
-    fn a_clean_value_is_its_own_clean_value() {
+    fn a_value_at_level_0_is_returned_unchanged() {
         assert_eq!(coefficients(COSINE, V, 0.0, 0.0), Coefficients { c_in: 1.0, c_skip: 1.0, c_out: 0.0 });
-        // Also for a network that is conditioned on level 1/3: the value is scaled to that level's amplitude on its way in.
+        // Also for a network that is conditioned on level 1/3: the value is scaled to that level's amplitude on its
+        // way in.
         let got = coefficients(COSINE, V, 0.0, 1.0 / 3.0);
         assert!((got.c_in - 0.866_025_4).abs() < 1e-6, "{got:?}");
         assert_eq!((got.c_skip, got.c_out), (1.0, 0.0));
@@ -154,8 +156,8 @@ mod tests {
 
     #[test]
     fn a_value_that_is_cleaner_than_the_networks_level_is_scaled_to_its_amplitude() {
-        // Level 1/3 in a network at level 1/2: c_in = cos(pi/4) / cos(pi/6) = 0.8164966; v: c_skip = cos(pi/4) c_in = 0.5773503,
-        // c_out = -sin(pi/4) = -1/sqrt(2).
+        // Level 1/3 in a network at level 1/2: c_in = cos(pi/4) / cos(pi/6) = 0.8164966; v: c_skip = cos(pi/4) c_in =
+        // 0.5773503, c_out = -sin(pi/4) = -1/sqrt(2).
         let got = coefficients(COSINE, V, 1.0 / 3.0, 0.5);
         let expected = Coefficients { c_in: 0.816_496_6, c_skip: 0.577_350_3, c_out: -std::f32::consts::FRAC_1_SQRT_2 };
         let near = |a: f32, b: f32| (a - b).abs() < 1e-6;
@@ -175,7 +177,8 @@ mod tests {
         assert_eq!(same.network_input(&x).as_ref(), [2.0, 3.0, 4.0]);
         assert_eq!(same.prediction_cotangent(&[1.0, 2.0, 3.0]), [0.0, -2.0, -3.0]);
         assert_eq!(same.input_gradient(vec![5.0, 6.0, 7.0], &[1.0, 2.0, 3.0]), [6.0, 6.0, 7.0]);
-        // Conditioned on pure noise: the clean value enters with amplitude 0, and its gradient bypasses the network alone.
+        // Conditioned on pure noise: the clean value enters with amplitude 0, and its gradient bypasses the network
+        // alone.
         let other = of(Some(&other));
         assert_eq!(other.network_input(&x).as_ref(), [0.0, 3.0, 4.0]);
         assert_eq!(other.input_gradient(vec![5.0, 6.0, 7.0], &[1.0, 2.0, 3.0]), [1.0, 6.0, 7.0]);

@@ -213,7 +213,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn names_of_old_files_become_those_of_today() {
+    fn tensor_names_of_old_files_are_mapped_to_present_names() {
         let renamed = ["mixed.bias", "blocks.3.attended.weight", "blocks.0.back.weight", "blocks.1.hidden.bias"];
         let expected =
             ["in_proj.bias", "blocks.3.attention_out.weight", "blocks.0.mlp_down.weight", "blocks.1.mlp_up.bias"];
@@ -236,7 +236,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn tensors_that_are_not_those_of_the_network_are_refused_by_name() {
+    fn missing_unexpected_and_misshapen_tensors_are_refused_by_name() {
         let config = NetworkConfig::new(6, 2, 3, 4, 2, 5);
         let whole = made_up(&config);
         whole.check(&config).unwrap();
@@ -267,7 +267,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn sizes_that_make_no_network_are_refused_before_memory_is_taken() {
+    fn invalid_network_sizes_are_refused_before_memory_is_allocated() {
         let config = NetworkConfig::new(6, 2, 3, 4, 2, 5);
         let whole = made_up(&config);
         for (sizes, expected) in [

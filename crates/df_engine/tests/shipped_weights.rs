@@ -56,7 +56,8 @@ fn sizes(name: &str) -> NetworkConfig {
     serde_json::from_value(description["network"].clone()).unwrap()
 }
 
-/// Reads damaged bytes: an error with a byte of the file, or finite values. Never a panic, never more memory than twice the file.
+/// Reads damaged bytes: an error with a byte of the file, or finite values. Never a panic, never more memory than
+/// twice the file.
 fn read_damaged(bytes: &[u8]) -> Result<Vec<StoredTensor>, BurnpackError> {
     let before = NOW.load(Ordering::Relaxed);
     PEAK.store(before, Ordering::Relaxed);
@@ -81,7 +82,7 @@ fn places(end: usize) -> impl FnMut() -> usize {
 }
 
 #[test]
-fn every_tensor_of_the_shipped_models_has_the_shape_that_checkpoint_json_says() {
+fn every_tensor_of_the_shipped_models_has_the_shape_in_checkpoint_json() {
     let _turn = turn();
     for name in MODELS {
         let (sizes, tensors) = (sizes(name), NamedTensors::read(&model(name).join("weights.bpk")).unwrap());
@@ -154,12 +155,13 @@ fn flipped_bytes_give_an_error_or_finite_values() {
         }
         refused[kind] += usize::from(read_damaged(&damaged).is_err());
     }
-    // The test damages what matters: most of it is noticed in the metadata, and some of it in the values (exponents of 255).
+    // The test damages what matters: most of it is noticed in the metadata, and some of it in the values (exponents of
+    // 255).
     assert!(refused[0] > 750, "{refused:?} refused");
 }
 
 #[test]
-fn a_value_that_was_made_infinite_is_refused_at_its_byte() {
+fn an_infinite_value_is_refused_with_its_byte_offset() {
     let _turn = turn();
     let mut damaged = weights("point_maze");
     let at = damaged.len() - 4;

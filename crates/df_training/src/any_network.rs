@@ -1,4 +1,4 @@
-//! A network of either architecture, and what of it is not the same for both.
+//! A network of either architecture, with one interface for both.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -10,12 +10,12 @@ use crate::reference_network::{self, ReferenceNetwork};
 
 /// A network of either architecture.
 #[derive(Module, Debug)]
-// One per checkpoint: the size of a variant does not matter.
+// There is one per checkpoint, so the size of the variants does not matter.
 #[expect(clippy::large_enum_variant)]
 pub enum AnyNetwork {
-    /// df_planner's own.
+    /// The native architecture of df_planner.
     Native(Network),
-    /// That of the method's reference code.
+    /// The architecture of the reference code (Chen et al. 2024).
     Reference(ReferenceNetwork),
 }
 
@@ -34,7 +34,7 @@ impl AnyNetwork {
         }
     }
 
-    /// Which network it is.
+    /// The architecture with its parameters.
     pub fn architecture(&self) -> Architecture {
         match self {
             Self::Native(_) => Architecture::Native,
@@ -50,7 +50,7 @@ impl AnyNetwork {
         }
     }
 
-    /// The level that the network is conditioned on, per noise group; `None`: its own.
+    /// The levels that the network is conditioned on, per noise group. `None`: the levels of the noise groups.
     pub(crate) fn network_levels(&self, levels: &Levels) -> Option<Levels> {
         match self {
             Self::Native(_) => None,
@@ -58,8 +58,15 @@ impl AnyNetwork {
         }
     }
 
-    /// What the network is conditioned on, `[batch, token or more, feature]`; `levels` as of [`AnyNetwork::network_levels`].
-    pub(crate) fn features(&self, features: &ConditioningFeatures, x: &Tokens, levels: &Levels, device: &Device) -> Tensor<3> {
+    /// The conditioning features, `[batch, token, feature]`; the reference architecture may add padding tokens.
+    /// `levels` is the result of [`AnyNetwork::network_levels`].
+    pub(crate) fn features(
+        &self,
+        features: &ConditioningFeatures,
+        x: &Tokens,
+        levels: &Levels,
+        device: &Device,
+    ) -> Tensor<3> {
         match self {
             Self::Native(_) => features_tensor(features, x, levels, device),
             Self::Reference(network) => Tensor::from_data(network.features(levels, features.schedule), device),

@@ -1,4 +1,7 @@
-//! A network as a [`Denoiser`] on a Burn device: host buffers in, host buffers out.
+//! A network as a [`Denoiser`] on a Burn device, with host buffers as input and output.
+//!
+//! [`Preconditioning`] maps the noisy tokens to the network's input and its prediction to clean tokens (c_in, c_skip,
+//! c_out of Karras et al. 2022, "Elucidating the design space of diffusion-based generative models", table 1).
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -8,10 +11,10 @@ use df_engine::{CheckpointDescription, ConditioningFeatures};
 
 use crate::AnyNetwork;
 
-/// The network, with all that turns its prediction into clean tokens.
+/// A network with the preconditioning of its objective.
 pub struct BurnDenoiser {
     network: AnyNetwork,
-    /// The same weights where gradients with respect to the input are recorded; the weights themselves are constants.
+    /// The same network on the autodiff device. Only the input has gradients; the weights are constants.
     differentiable: AnyNetwork,
     device: Device,
     features: ConditioningFeatures,
@@ -20,13 +23,13 @@ pub struct BurnDenoiser {
 }
 
 impl BurnDenoiser {
-    /// `network` lies on `device` (without autodiff); `description` is its checkpoint's.
+    /// The denoiser of a checkpoint. `network` must be on `device`, without autodiff.
     pub fn new(network: AnyNetwork, device: &Device, description: &CheckpointDescription) -> Self {
         let (features, objective) = (description.conditioning_features(), description.objective());
         Self::with_features(network, device, features, objective, description.network.tokens)
     }
 
-    /// A network that belongs to no checkpoint yet; it takes up to `max_tokens` tokens.
+    /// The denoiser of a network without a checkpoint, for sequences of at most `max_tokens` tokens.
     pub fn with_features(
         network: AnyNetwork,
         device: &Device,
@@ -110,7 +113,7 @@ pub(crate) mod tests {
     use crate::Engine;
     use crate::native_network::{InitNetwork, named_tensors};
 
-    /// Weights of some size everywhere, the output layer too: else the prediction is zero.
+    /// Fills all weights with a fixed sequence. The initial output layer is zero, so the prediction would be zero.
     pub(crate) struct Fill(pub f32);
     impl ModuleMapper for Fill {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
@@ -127,10 +130,13 @@ pub(crate) mod tests {
     }
 
     fn denoiser(engine: &Engine, condition_on_clean_values: bool) -> (Box<dyn Denoiser>, Tokens, Levels) {
-        // Burn's generator is one for all tests, which run side by side: the weights come from a sequence of their own.
+        // Tests run in parallel and share Burn's random generator. So the weights come from a fixed sequence.
         let device = Device::flex();
         let spec = TokenSpec::new(&[0, 1, 1], 2);
-        let config = NetworkConfig { condition_on_clean_values, ..NetworkConfig::new(16, 2, 2, spec.channels(), spec.noise_groups(), 5) };
+        let config = NetworkConfig {
+            condition_on_clean_values,
+            ..NetworkConfig::new(16, 2, 2, spec.channels(), spec.noise_groups(), 5)
+        };
         let network = config.init(&device).map(&mut Fill(0.0));
         let x = Tokens { batch: 2, tokens: 4, channels: 6, data: (0..48).map(|i| (i as f32 * 0.7).sin()).collect() };
         let mut levels = Levels::filled(2, 4, 4, 0.4);
@@ -150,7 +156,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn known_values_are_their_own_clean_values() {
+    fn values_at_level_0_are_returned_unchanged() {
         let (mut denoiser, x, levels) = denoiser(&Engine::Native, true);
         let clean = denoiser.denoise(&x, &levels).unwrap();
         assert_eq!(clean.data[..12], x.data[..12]);
@@ -158,7 +164,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn both_engines_agree() {
+    fn the_native_engine_and_burn_give_equal_results() {
         for condition_on_clean_values in [false, true] {
             engines_agree(condition_on_clean_values);
         }
@@ -179,8 +185,8 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_gradient_is_that_of_a_finite_difference() {
-        // Values 0 to 11 are known.
+    fn the_gradient_equals_a_finite_difference() {
+        // Values 0 to 11 are at level 0.
         finite_difference(false, &[0, 5, 13, 20, 30, 47]);
         finite_difference(true, &[13, 20, 30, 47]);
     }

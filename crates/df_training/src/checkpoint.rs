@@ -1,4 +1,4 @@
-//! A checkpoint with its weights on a Burn device: written by training, read to go on or to plan on such a device.
+//! A checkpoint with its weights on a Burn device. Training writes it; resuming, fine-tuning and planning read it.
 
 use std::fs;
 use std::path::Path;
@@ -8,13 +8,14 @@ use burn::store::{BurnpackStore, ModuleSnapshot};
 use burn::tensor::{Bytes, Device, Tensor};
 use df_diffusion::{Denoiser, Objective};
 use df_engine::{
-    CheckpointDescription, CheckpointError, ConditioningFeatures, CpuDenoiser, CpuNetwork, NetworkConfig, WEIGHTS, WeightsError,
+    CheckpointDescription, CheckpointError, ConditioningFeatures, CpuDenoiser, CpuNetwork, NetworkConfig, WEIGHTS,
+    WeightsError,
 };
 
 use crate::native_network::named_tensors;
 use crate::{AnyNetwork, BurnDenoiser, DeviceError, Engine, engine};
 
-/// Parts of tensors' names in files of version 0.1 and what they are called now.
+/// Patterns of tensor names in files of version 0.1, with the present names.
 pub(crate) const RENAMED: [(&str, &str); 6] = [
     (r"^mixed\.", "in_proj."),
     (r"^(blocks\.\d+)\.(?:before|after)_attention\.", "$1.attention_norm."),
@@ -24,7 +25,7 @@ pub(crate) const RENAMED: [(&str, &str); 6] = [
     (r"^(blocks\.\d+)\.back\.", "$1.mlp_down."),
 ];
 
-/// A trained model: its weights, and all that belongs to them.
+/// A trained network with its description.
 pub struct Checkpoint {
     /// The network with its weights.
     pub network: AnyNetwork,
@@ -33,28 +34,29 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Writes the directory; one that is there is replaced only when the new one is complete. `more` adds files of its own.
+    /// Writes the directory. An existing one is replaced only when the new one is complete. `add_files` adds further
+    /// files.
     ///
     /// # Errors
-    /// [`CheckpointError::File`] and those of `more`; the old checkpoint stays.
+    /// [`CheckpointError::File`], or the error of `add_files`. The old checkpoint stays.
     pub fn save<E: From<CheckpointError>>(
         &self,
         directory: &Path,
-        more: impl FnOnce(&Path) -> Result<(), E>,
+        add_files: impl FnOnce(&Path) -> Result<(), E>,
     ) -> Result<(), E> {
         self.description.save(directory, |new| {
             match &self.network {
                 AnyNetwork::Native(network) => save_network(network, &new.join(WEIGHTS))?,
                 AnyNetwork::Reference(network) => save_network(network, &new.join(WEIGHTS))?,
             }
-            more(new)
+            add_files(new)
         })
     }
 
     /// Reads a directory onto a device.
     ///
     /// # Errors
-    /// A file that is missing, damaged, of another format or does not fit the others.
+    /// A file is missing, damaged, of another format, or does not match the other files.
     pub fn load(directory: &Path, device: &Device) -> Result<Self, CheckpointError> {
         let description = CheckpointDescription::load(directory)?;
         let weights = CheckpointDescription::weights_path(directory);
@@ -80,11 +82,11 @@ impl Checkpoint {
     }
 }
 
-/// A network as a denoiser. On [`Engine::Native`], df_engine evaluates the native architecture; the reference architecture is
-/// left to `flex`.
+/// A network as a denoiser. On [`Engine::Native`], df_engine evaluates the native architecture and `flex` the reference
+/// architecture.
 ///
 /// # Errors
-/// Weights that are not of these sizes.
+/// The weights do not match `sizes`.
 pub fn denoiser(
     network: &AnyNetwork,
     engine: &Engine,
@@ -108,20 +110,20 @@ pub fn denoiser(
 /// Why a checkpoint cannot plan on a device.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// There is no such device.
+    /// The device cannot be used.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// The checkpoint is refused.
+    /// The checkpoint cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
 }
 
-/// A checkpoint's network as a denoiser on the device of that name: `cpu`, or a Burn device as for [`crate::device`].
+/// The network of a checkpoint as a denoiser on a device by name: `cpu`, or a Burn device as for [`crate::device()`].
 ///
-/// On `cpu`, df_engine evaluates the native architecture; the reference architecture is left to `flex`.
+/// On `cpu`, df_engine evaluates the native architecture and `flex` the reference architecture.
 ///
 /// # Errors
-/// [`LoadError`].
+/// [`LoadError`]: the device cannot be used, or the checkpoint cannot be read.
 pub fn load_denoiser(
     directory: &Path,
     description: &CheckpointDescription,
@@ -137,24 +139,24 @@ pub fn load_denoiser(
     }
 }
 
-/// Writes the weights; equal weights give equal bytes.
+/// Writes the weights. Equal weights give equal bytes.
 ///
 /// # Errors
-/// [`CheckpointError`].
+/// [`CheckpointError::Malformed`] if the file cannot be written.
 pub fn save_network<M: Module>(network: &M, path: &Path) -> Result<(), CheckpointError> {
     numbered(network.clone())
         .save_file(path)
         .map_err(|e| CheckpointError::Malformed { path: path.into(), message: e.to_string() })
 }
 
-/// Reads weights into a network of the same sizes. Names of version 0.1 are read as what they are called now.
+/// Reads weights into a network of the same sizes. Accepts the tensor names of version 0.1.
 ///
 /// # Errors
-/// A file that is missing, damaged, or of other sizes.
+/// The file is missing, damaged, or of other sizes.
 pub fn load_network<M: Module>(mut network: M, path: &Path) -> Result<M, CheckpointError> {
     let malformed = |message: String| CheckpointError::Malformed { path: path.into(), message };
-    // Read as a whole: from a path, Burn reads each tensor when it is first used, and panics if training has replaced the
-    // file by then.
+    // Read the whole file at once. From a path, Burn reads each tensor at its first use, and panics if training has
+    // replaced the file by then.
     let bytes = fs::read(path).map_err(|cause| CheckpointError::File { path: path.into(), cause })?;
     let store = BurnpackStore::from_bytes(Some(Bytes::from_bytes_vec(bytes)));
     let mut store = RENAMED.iter().fold(store, |store, (from, to)| store.with_remap_pattern(*from, *to));
@@ -162,8 +164,10 @@ pub fn load_network<M: Module>(mut network: M, path: &Path) -> Result<M, Checkpo
     Ok(network)
 }
 
-/// The network with its parameters numbered in their order. Burn draws their ids at random, and they are part of files:
-/// without this, equal weights would not give equal bytes, and an optimizer's record would not find its parameters.
+/// The network with its parameter ids numbered in order.
+///
+/// Burn draws these ids at random and writes them to files. With numbered ids, equal weights give equal bytes, and the
+/// record of an optimizer finds its parameters.
 pub fn numbered<M: Module>(network: M) -> M {
     network.map(&mut Number(0))
 }

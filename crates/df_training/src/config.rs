@@ -1,4 +1,4 @@
-//! What training is configured by: the contract and the sections `planner`, `model` and `training`.
+//! The configuration of a training run: the contract and the sections `planner`, `model` and `training`.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::TrainingConfig;
 pub struct TrainerConfig {
     /// Topics, fields, period; the goal.
     pub contract: Contract,
-    /// The section `planner`: what planning asks of the network, and how validation plans.
+    /// The section `planner`: the conditions that planning sets, and how validation plans.
     pub planner: PlannerConfig,
     /// The section `model`.
     pub model: ModelConfig,
@@ -23,7 +23,7 @@ pub struct TrainerConfig {
 }
 
 impl TrainerConfig {
-    /// Reads and checks the sections of a document; other sections are ignored.
+    /// Reads and checks the sections of a document. Ignores other sections.
     ///
     /// # Errors
     /// [`ConfigError`] with file, line, key, value and rule.
@@ -31,11 +31,15 @@ impl TrainerConfig {
         let (planner, model) = (document.section("planner")?, document.section("model")?);
         let training = document.section("training")?;
         let config = Self { contract: Contract::read(document)?, planner, model, training };
-        config.contract.check().and_then(|()| config.check()).map_err(|broken| config.contract.document.locate(broken))?;
+        config
+            .contract
+            .check()
+            .and_then(|()| config.check())
+            .map_err(|broken| config.contract.document.locate(broken))?;
         Ok(config)
     }
 
-    /// [`TrainerConfig::read`] of a text; `file` is only cited.
+    /// Reads and checks a text. Errors name `file`, which is not opened.
     ///
     /// # Errors
     /// As [`TrainerConfig::read`].
@@ -43,21 +47,22 @@ impl TrainerConfig {
         Self::read(Document::new(text, file))
     }
 
-    /// Every rule on model, planner and training, and between them and the contract.
+    /// Checks the rules of `model`, `planner` and `training`, and those between them and the contract.
     ///
     /// # Errors
-    /// Key, value and rule.
+    /// Key, value and rule of the first violation.
     pub fn check(&self) -> Validation {
-        self.check_stays()?;
+        self.check_dwell()?;
         self.check_noise_scale()?;
         self.check_model()?;
         self.planner.check()?;
         self.training.check()
     }
 
-    fn check_stays(&self) -> Validation {
-        let (rate, stays) = (self.contract.goal.as_ref().and_then(|goal| goal.rate.as_ref()), self.training.dwell_share);
-        require(stays == 0.0 || rate.is_some(), "training.dwell_share", stays, "needs goal.rate beside it")
+    fn check_dwell(&self) -> Validation {
+        let (rate, share) =
+            (self.contract.goal.as_ref().and_then(|goal| goal.rate.as_ref()), self.training.dwell_share);
+        require(share == 0.0 || rate.is_some(), "training.dwell_share", share, "needs goal.rate")
     }
 
     fn check_noise_scale(&self) -> Validation {
@@ -77,7 +82,7 @@ impl TrainerConfig {
             model.width.is_multiple_of(2 * model.heads),
             "model.heads",
             model.heads,
-            format!("twice this must divide model.width, which is {}", model.width),
+            format!("model.width must be a multiple of twice this value; it is {}", model.width),
         )
     }
 }

@@ -1,18 +1,20 @@
-//! The course of a run as a picture.
+//! The curves of a run as a picture.
 
 use std::path::Path;
 
-use super::log::Line;
 use df_data::charts::{self, Chart, ChartError, Panel};
 
-/// Panels beside each other.
+use crate::PlanMetrics;
+use crate::log::Line;
+
+/// Panels per row.
 const COLUMNS: usize = 2;
 
-/// Draws loss, error per noise band, gradient, and what plans are worth, over the steps.
+/// Draws loss, error per noise band, gradient norm and plan metrics over the steps.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn draw(lines: &[&Line], path: &Path) -> Result<(), ChartError> {
+pub(crate) fn draw(lines: &[&Line], path: &Path) -> Result<(), ChartError> {
     let panel = |title: &str, y_label: &str, log_y, curves: Vec<charts::Line>| {
         Chart::Panel(Panel {
             title: title.into(),
@@ -34,24 +36,24 @@ pub fn draw(lines: &[&Line], path: &Path) -> Result<(), ChartError> {
     let bands = bands.iter().enumerate().map(|(i, band)| {
         curve(&format!("{:.1} to {:.1}", band.from, band.to), &|line| line.validation.as_ref()?.bands.get(i)?.error)
     });
-    let gradient = vec![curve("before it was shortened", &|line| line.training.as_ref().map(|t| t.gradient_norm))];
-    let error = |plans: &super::PlanMetrics| {
-        let of = &plans.first_action;
-        of.iter().map(|action| action.error / action.std).sum::<f64>() / of.len().max(1) as f64
+    let gradient = vec![curve("before clipping", &|line| line.training.as_ref().map(|t| t.gradient_norm))];
+    let error = |plans: &PlanMetrics| {
+        let actions = &plans.first_action;
+        actions.iter().map(|action| action.error / action.std).sum::<f64>() / actions.len().max(1) as f64
     };
     let plans = vec![
-        curve("first action's error, deviations", &|line| plans_of(line).map(error)),
-        curve("share of what came within the futures", &|line| plans_of(line).map(|plans| plans.coverage)),
+        curve("error of the first action, standard deviations", &|line| plans_of(line).map(error)),
+        curve("coverage of the recorded values by the rollouts", &|line| plans_of(line).map(|plans| plans.coverage)),
     ];
     let panels = [
         panel("Loss", "weighted squared error", true, loss),
         panel("Validation by noise level", "mean squared error", true, bands.collect()),
-        panel("Norm of the gradient", "norm", true, gradient),
-        panel("PlanMetrics for recorded pasts", "", false, plans),
+        panel("Gradient norm", "norm", true, gradient),
+        panel("Plans from recorded histories", "", false, plans),
     ];
     charts::draw(&panels, COLUMNS, path)
 }
 
-fn plans_of(line: &Line) -> Option<&super::PlanMetrics> {
+fn plans_of(line: &Line) -> Option<&PlanMetrics> {
     line.validation.as_ref()?.plans.as_ref()
 }

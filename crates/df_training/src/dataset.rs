@@ -1,4 +1,6 @@
-//! Episodes split into training and validation, and their windows in a shuffled order. Frames stay where they are mapped.
+//! Episodes split into training and validation, and their windows in shuffled order.
+//!
+//! Frames are not copied: they stay in the memory-mapped recording.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -6,18 +8,20 @@ use std::sync::Arc;
 
 use rand::seq::SliceRandom;
 
-use super::rng::{RngStream, generator};
-use super::shuffled_sampler::Order;
-use df_data::{Recording, Span};
 use df_core::Normaliser;
+use df_data::{Recording, Span};
 
-/// The windows of some episodes.
+use crate::rng::RngStream;
+use crate::shuffled_sampler::ShuffledSampler;
+
+/// The windows of the episodes of one split.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     recording: Arc<Recording>,
-    /// Episodes that are long enough for a window; those of one weight make a group.
+    /// Episodes that are long enough for a window, grouped by weight.
     groups: Vec<Vec<Episode>>,
-    order: Order,
+    sampler: ShuffledSampler,
+    /// Frames per window.
     window: usize,
     episodes: usize,
     frames: usize,
@@ -26,37 +30,50 @@ pub struct Dataset {
 #[derive(Clone, Debug)]
 struct Episode {
     span: Span,
-    /// Windows of the group that begin in this episode or before it.
-    until: u64,
+    /// The number of windows of the group in this episode and the episodes before it.
+    windows_until: u64,
 }
 
-/// Why no dataset can be made.
+/// Why a recording gives no dataset.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
+    /// No episode is as long as a training window.
     #[error(
-        "no {what} window of {window} frames ({window_s:.1} s) fits into the recording: {episodes} episodes, the longest of {longest} frames"
+        "no training window of {window} frames ({window_s:.1} s) fits into the recording: {episodes} episodes, the \
+         longest of {longest} frames; reduce training.window or record longer episodes"
     )]
-    TooShort { what: &'static str, window: usize, window_s: f64, episodes: usize, longest: usize },
+    TooShort {
+        /// Frames of a window.
+        window: usize,
+        /// Length of a window, seconds.
+        window_s: f64,
+        /// Training episodes.
+        episodes: usize,
+        /// Frames of the longest episode of the recording.
+        longest: usize,
+    },
 }
 
 /// Consecutive frames of an episode.
 #[derive(Clone, Copy)]
 pub struct Window<'a> {
     recording: &'a Recording,
-    /// Its episode.
+    /// The episode of the window.
     pub episode: &'a Span,
-    /// Its first frame in the episode.
+    /// The first frame of the window, as an index into the episode.
     pub first: usize,
+    /// The number of frames.
     pub frames: usize,
 }
 
 impl<'a> Window<'a> {
-    /// The same window, begun `earlier` frames before, which its episode must have.
-    pub fn from_earlier(self, earlier: usize) -> Self {
+    /// The same window extended by `earlier` frames before it. The episode must have these frames.
+    pub(crate) fn extended_back(self, earlier: usize) -> Self {
         Self { first: self.first - earlier, frames: self.frames + earlier, ..self }
     }
 
-    /// Frame by frame: a value per channel in units, a byte per modality that is 0 where it is missing.
+    /// The frames in order: values `[channel]` in units, and a byte `[modality]` that is 0 where the modality is
+    /// missing.
     pub fn frames(&self) -> impl Iterator<Item = (&'a [f32], &'a [u8])> + use<'a> {
         let Self { recording, episode, first, frames } = *self;
         (first..first + frames).map(|k| recording.frame(episode, k))
@@ -64,13 +81,14 @@ impl<'a> Window<'a> {
 }
 
 impl Dataset {
-    /// Splits by episode, fits the normaliser on the training split, and gives both splits.
+    /// Splits by episode and fits the normaliser on the training split. Returns training split, validation split and
+    /// normaliser.
     ///
-    /// `window`: frames per window. At least one episode is kept for validation when there are two or more and
-    /// `validation_share` is above 0.
+    /// `window` is in frames, `period_s` in seconds. At least one episode is kept for validation if there are two or
+    /// more and `validation_share` is above 0.
     ///
     /// # Errors
-    /// No window fits.
+    /// [`DatasetError::TooShort`] if no training window fits.
     pub fn split(
         recording: &Arc<Recording>,
         window: usize,
@@ -79,7 +97,7 @@ impl Dataset {
         seed: u64,
     ) -> Result<(Self, Option<Self>, Normaliser), DatasetError> {
         let mut episodes: Vec<usize> = (0..recording.episodes.len()).collect();
-        episodes.shuffle(&mut generator(seed, RngStream::Split, 0));
+        episodes.shuffle(&mut RngStream::Split.generator(seed, 0));
         let held_out = match (episodes.len(), validation_share) {
             (2.., share) if share > 0.0 => {
                 ((episodes.len() as f64 * share).round() as usize).clamp(1, episodes.len() - 1)
@@ -87,13 +105,12 @@ impl Dataset {
             _ => 0,
         };
         let mut validation = episodes.split_off(episodes.len() - held_out);
-        // In the order in which they lie on the disk.
+        // In the order on the disk, which reads faster.
         episodes.sort_unstable();
         validation.sort_unstable();
         let training = Self::new(recording, &episodes, window, seed);
         if training.windows() == 0 {
             return Err(DatasetError::TooShort {
-                what: "training",
                 window,
                 window_s: window as f64 * period_s,
                 episodes: episodes.len(),
@@ -109,7 +126,7 @@ impl Dataset {
     }
 
     fn new(recording: &Arc<Recording>, episodes: &[usize], window: usize, seed: u64) -> Self {
-        // Positive numbers are ordered as their bits are.
+        // The bits of positive floats sort as the floats do.
         let mut by_weight: BTreeMap<u64, Vec<Episode>> = BTreeMap::new();
         let mut frames = 0;
         for span in episodes.iter().map(|&episode| recording.episodes[episode]) {
@@ -117,58 +134,61 @@ impl Dataset {
             let windows = (span.frames + 1).saturating_sub(window) as u64;
             if windows > 0 {
                 let group = by_weight.entry(span.weight.to_bits()).or_default();
-                let before = group.last().map_or(0, |last| last.until);
-                group.push(Episode { span, until: before + windows });
+                let before = group.last().map_or(0, |last| last.windows_until);
+                group.push(Episode { span, windows_until: before + windows });
             }
         }
-        // Equal weights, whatever they are, weigh nothing.
-        let alone = by_weight.len() == 1;
-        let windows = |group: &Vec<Episode>| group.last().map_or(0, |last| last.until);
-        let weighed =
-            by_weight.iter().map(|(&weight, group)| (windows(group), if alone { 1.0 } else { f64::from_bits(weight) }));
-        let order = Order::new(seed, weighed);
+        // If all weights are equal, their value has no effect.
+        let is_only_group = by_weight.len() == 1;
+        let windows = |group: &Vec<Episode>| group.last().map_or(0, |last| last.windows_until);
+        let weighted = by_weight
+            .iter()
+            .map(|(&weight, group)| (windows(group), if is_only_group { 1.0 } else { f64::from_bits(weight) }));
+        let sampler = ShuffledSampler::new(seed, weighted);
         let groups = by_weight.into_values().collect();
-        Self { recording: recording.clone(), groups, order, window, episodes: episodes.len(), frames }
+        Self { recording: recording.clone(), groups, sampler, window, episodes: episodes.len(), frames }
     }
 
-    /// Every two consecutive frames, a value per channel in units and a byte per modality.
-    pub fn pairs(&self) -> impl Iterator<Item = [(&[f32], &[u8]); 2]> {
+    /// All pairs of consecutive frames, each with values `[channel]` in units and a byte `[modality]`.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = [(&[f32], &[u8]); 2]> {
         let frame = |span, k| self.recording.frame(span, k);
         self.groups.iter().flatten().flat_map(move |episode| {
             (1..episode.span.frames).map(move |k| [frame(&episode.span, k - 1), frame(&episode.span, k)])
         })
     }
 
+    /// The number of episodes.
     pub fn episodes(&self) -> usize {
         self.episodes
     }
 
+    /// The number of frames of all episodes.
     pub fn frames(&self) -> usize {
         self.frames
     }
 
-    /// How many different windows there are.
+    /// The number of different windows.
     pub fn windows(&self) -> usize {
-        self.groups.iter().filter_map(|group| group.last()).map(|last| last.until as usize).sum()
+        self.groups.iter().filter_map(|group| group.last()).map(|last| last.windows_until as usize).sum()
     }
 
-    /// How many times all windows were drawn, each as often as it weighs, before this position.
+    /// The number of complete epochs before this position. An epoch draws each window in proportion to its weight.
     pub fn epoch(&self, position: u64) -> u64 {
-        self.order.epoch(position)
+        self.sampler.epoch(position)
     }
 
-    /// The window at a position of the shuffled order, which has no end.
+    /// The window at a position of the shuffled order. Positions have no upper end.
     pub fn window(&self, position: u64) -> Window<'_> {
-        let (group, number) = self.order.at(position);
+        let (group, number) = self.sampler.at(position);
         let group = &self.groups[group];
-        let at = group.partition_point(|episode| episode.until <= number);
-        let before = at.checked_sub(1).map_or(0, |before| group[before].until);
+        let episode = group.partition_point(|episode| episode.windows_until <= number);
+        let before = episode.checked_sub(1).map_or(0, |previous| group[previous].windows_until);
         let first = (number - before) as usize;
-        Window { recording: &self.recording, episode: &group[at].span, first, frames: self.window }
+        Window { recording: &self.recording, episode: &group[episode].span, first, frames: self.window }
     }
 
-    /// Has the windows of these positions read from the disk, if they are not in memory, without waiting for them.
-    pub fn fetch(&self, positions: Range<u64>) {
+    /// Asks the operating system to read the windows of these positions from the disk. Does not wait.
+    pub fn prefetch(&self, positions: Range<u64>) {
         for position in positions {
             let window = self.window(position);
             self.recording.fetch(window.episode, window.first, window.frames);
@@ -211,7 +231,7 @@ mod tests {
         assert_eq!((training.frames(), validation.frames(), training.episodes()), (80, 20, 8));
         let seen = |split: &Dataset| {
             let mut episodes = BTreeSet::new();
-            // An epoch holds each window once, and so does the next one.
+            // Each of the two epochs holds each window once.
             for epoch in 0..2 {
                 let windows = split.windows() as u64;
                 let mut all = BTreeSet::new();
@@ -225,13 +245,13 @@ mod tests {
             }
             episodes
         };
-        let (mine, kept) = (seen(&training), seen(&validation));
-        assert!(mine.is_disjoint(&kept) && mine.len() == 8 && kept.len() == 2);
+        let (trained, held_out) = (seen(&training), seen(&validation));
+        assert!(trained.is_disjoint(&held_out) && trained.len() == 8 && held_out.len() == 2);
         // The mean of k over 0..10 is 4.5, of the pose that plus 100 times that of the episodes.
-        let mean = mine.iter().map(|&e| 100.0 * e as f32).sum::<f32>() / 8.0 + 4.5;
+        let mean = trained.iter().map(|&e| 100.0 * e as f32).sum::<f32>() / 8.0 + 4.5;
         assert!((normaliser.mean[0] - 4.5).abs() < 1e-6 && (normaliser.mean[1] - mean).abs() < 1e-3);
-        // Another seed keeps others; the same seed is the same, wherever one begins to ask.
-        assert!((4..9).any(|seed| seen(&split(seed).1.unwrap()) != kept));
+        // Another seed holds out other episodes. The same seed gives the same window at a position, in any order.
+        assert!((4..9).any(|seed| seen(&split(seed).1.unwrap()) != held_out));
         let again = split(3).0;
         for position in [1000, 3, 55, 56, 0] {
             assert_eq!(poses(again.window(position)), poses(training.window(position)));
@@ -239,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_that_is_too_short_says_how_short() {
+    fn a_recording_without_a_long_enough_episode_is_refused_with_its_longest_episode() {
         let message =
             Dataset::split(&Recording::of(&layout(), Vec::new()).unwrap(), 14, 0.1, 0.1, 3).unwrap_err().to_string();
         assert!(message.contains("14 frames (1.4 s)") && message.contains("0 episodes"), "{message}");
@@ -249,19 +269,19 @@ mod tests {
     }
 
     #[test]
-    fn windows_are_drawn_as_often_as_their_episode_weighs() {
+    fn windows_are_drawn_in_proportion_to_the_weight_of_their_episode() {
         // 7 windows of weight 1, none (too short), 16 of weight 1/4: 7 and 4 in an epoch of 11.
         let episodes = vec![episode(0, 10, 1.0), episode(1, 3, 100.0), episode(2, 19, 0.25)];
-        let weighed = Dataset::split(&Recording::of(&layout(), episodes).unwrap(), 4, 0.1, 0.0, 3).unwrap().0;
+        let weighted = Dataset::split(&Recording::of(&layout(), episodes).unwrap(), 4, 0.1, 0.0, 3).unwrap().0;
         let drawn = |dataset: &Dataset, positions: Range<u64>| {
             let mut counts = [0; 3];
             positions.for_each(|position| counts[(poses(dataset.window(position))[0] / 100) as usize] += 1);
             counts
         };
         for epoch in 0..8 {
-            assert_eq!(drawn(&weighed, 11 * epoch..11 * (epoch + 1)), [7, 0, 4]);
+            assert_eq!(drawn(&weighted, 11 * epoch..11 * (epoch + 1)), [7, 0, 4]);
         }
-        // Equal weights, whatever they are, draw as if there were none.
+        // Equal weights of any value give the same order.
         let order = |weight: f64| {
             let episodes = vec![episode(0, 10, weight), episode(1, 19, weight)];
             let dataset = Dataset::split(&Recording::of(&layout(), episodes).unwrap(), 4, 0.1, 0.0, 3).unwrap().0;

@@ -1,55 +1,87 @@
-//! Backends by name: what is built in, what is present, and why the rest is not.
+//! Devices by name: which are built in, which are present, and why a name is refused.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use burn::tensor::{Device, Tensor};
 
-/// Every name that some build knows, and the Cargo feature that it needs; `N` counts the devices of its kind from 0.
+/// All kinds of Burn devices, with the Cargo feature of each.
 const KINDS: [Kind; 4] = [
     Kind { name: "flex", feature: None, built_in: true, indexed: false },
     Kind { name: "tch", feature: Some("tch"), built_in: cfg!(feature = "tch"), indexed: false },
     Kind { name: "cuda", feature: Some("cuda"), built_in: cfg!(feature = "cuda"), indexed: true },
     Kind { name: "wgpu", feature: Some("wgpu"), built_in: cfg!(feature = "wgpu"), indexed: true },
 ];
-/// The name of our own evaluation: plans, and does not train.
+/// The name of the evaluation by df_engine, which plans and cannot train.
 const NATIVE: &str = "cpu";
 
 struct Kind {
     name: &'static str,
     feature: Option<&'static str>,
     built_in: bool,
-    /// Whether there may be several of them.
+    /// True if a machine may have several devices of the kind, numbered from 0.
     indexed: bool,
 }
 
-/// Why there is no such device.
+/// Why a device cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
+    /// No device has this name.
     #[error("there is no device `{got}`; available here: {available}")]
-    Unknown { got: String, available: String },
+    Unknown {
+        /// The name.
+        got: String,
+        /// The devices that are built in and present.
+        available: String,
+    },
+    /// The program is built without this kind of device.
     #[error(
         "device `{got}`: this program was built without the Cargo feature `{feature}`; available here: {available}"
     )]
-    NotBuilt { got: String, feature: &'static str, available: String },
+    NotBuilt {
+        /// The name.
+        got: String,
+        /// The missing Cargo feature.
+        feature: &'static str,
+        /// The devices that are built in and present.
+        available: String,
+    },
+    /// The machine has no such device.
     #[error("device `{got}` is not present: {found}; available here: {available}")]
-    NotPresent { got: String, found: String, available: String },
-    #[error("training.precision: bf16: device `{got}` does not compute with such numbers")]
-    Precision { got: String },
+    NotPresent {
+        /// The name.
+        got: String,
+        /// What was found instead.
+        found: String,
+        /// The devices that are built in and present.
+        available: String,
+    },
+    /// The device has no bf16 numbers.
+    #[error("training.precision: bf16: device `{got}` does not support bf16; use f32")]
+    Precision {
+        /// The name.
+        got: String,
+    },
+    /// The device is present, and its first computation failed.
     #[error("device `{got}` is present and fails: {message}")]
-    Fails { got: String, message: String },
+    Fails {
+        /// The name.
+        got: String,
+        /// The error of the backend.
+        message: String,
+    },
 }
 
-/// What evaluates a network while planning.
+/// The evaluation of a network in planning.
 #[derive(Clone, Debug)]
 pub enum Engine {
-    /// Our own evaluation on the CPU, see `native.rs`; weights are read through `flex`.
+    /// df_engine on the CPU. Weights are read through `flex`.
     Native,
     /// A Burn backend.
     Burn(Device),
 }
 
 impl Engine {
-    /// Where weights are loaded to.
+    /// The Burn device that weights are loaded to.
     pub fn device(&self) -> Device {
         match self {
             Self::Native => Device::flex(),
@@ -58,7 +90,7 @@ impl Engine {
     }
 }
 
-/// What plans under that name: `cpu` (the default of the programs), or a backend as for [`device`].
+/// The engine of a name: `cpu` (the default of the programs), or a Burn device as for [`device`].
 ///
 /// # Errors
 /// As [`device`].
@@ -69,11 +101,11 @@ pub fn engine(name: &str) -> Result<Engine, DeviceError> {
     }
 }
 
-/// The Burn device of that name: `flex` (pure Rust, always there), `tch`, `cuda` or `cuda:N`, `wgpu` or `wgpu:N`, each with
-/// its Cargo feature. Without a number it is the first one.
+/// The Burn device of a name: `flex` (pure Rust, always built in), `tch`, `cuda` or `cuda:N`, `wgpu` or `wgpu:N`, each
+/// with its Cargo feature. Without a number it is the first device of the kind.
 ///
 /// # Errors
-/// [`DeviceError`]: unknown, not built in, not present, or it cannot add two numbers.
+/// [`DeviceError`]: the device is unknown, not built in or not present, or a test sum on it fails.
 pub fn device(name: &str) -> Result<Device, DeviceError> {
     open(name, None)
 }
@@ -109,16 +141,16 @@ fn open(name: &str, native: Option<&str>) -> Result<Device, DeviceError> {
         return Err(DeviceError::NotPresent { got: got(), found, available: available() });
     }
     let device = present.swap_remove(index);
-    quietly(|| sum_on(&device)).map_err(|message| DeviceError::Fails { got: got(), message })?;
+    catch_panic(|| sum_on(&device)).map_err(|message| DeviceError::Fails { got: got(), message })?;
     Ok(device)
 }
 
-/// The devices of a kind that drivers report; nothing where the kind is not built in.
+/// The devices of a kind that drivers report. Empty if the kind is not built in.
 fn present(kind: &str) -> Vec<Device> {
     let found = catch_unwind(|| match kind {
         "flex" => vec![Device::flex()],
-        // burn-tch is deprecated upstream, and still what planning with many futures is fastest on among Burn's CPU backends
-        // (docs/src/reference/results/beside-pytorch.md).
+        // burn-tch is deprecated upstream. It is still the fastest of Burn's CPU backends for planning with many
+        // rollouts (docs/src/reference/results/beside-pytorch.md).
         #[cfg(feature = "tch")]
         #[allow(deprecated)]
         "tch" => vec![Device::libtorch()],
@@ -128,22 +160,22 @@ fn present(kind: &str) -> Vec<Device> {
         "wgpu" => Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec(),
         _ => Vec::new(),
     });
-    // A driver that panics when asked what it has, has nothing.
+    // A driver may panic when it lists its devices. Then there are none.
     found.unwrap_or_default()
 }
 
-/// Drivers fail late, when the first kernel is compiled: one sum tells.
+/// Computes one sum on the device. Drivers may fail only at the first kernel.
 fn sum_on(device: &Device) -> Result<(), String> {
     let sum = (Tensor::<1>::ones([4], device) + Tensor::<1>::ones([4], device)).sum();
     match sum.into_data().try_to_vec::<f32>() {
         Ok(sum) if sum == [8.0] => Ok(()),
-        Ok(sum) => Err(format!("four times 1 + 1 is {sum:?} there")),
+        Ok(sum) => Err(format!("the sum of four times 1 + 1 should be 8 and is {sum:?}")),
         Err(error) => Err(format!("{error:?}")),
     }
 }
 
-/// Runs what may panic inside a backend, and gives the panic's message as an error.
-fn quietly(run: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+/// Runs a function that may panic inside a backend. Returns the message of a panic as an error.
+fn catch_panic(run: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
         let text = payload.downcast_ref::<String>().cloned();
         Err(text.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).into())).unwrap_or_default())
@@ -155,23 +187,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_always_there() {
+    fn flex_and_cpu_are_always_available() {
         assert!(device("flex").is_ok() && matches!(engine("cpu"), Ok(Engine::Native)));
         assert_eq!(devices()[0], "flex");
     }
 
     #[test]
-    fn refusals_name_the_device_and_what_there_is() {
+    fn a_refused_name_is_cited_with_the_available_devices() {
         for name in ["tpu", "flex:0", "cuda:", "cuda:-1", "wgpu:x", "tch:1", "", "cpu"] {
             let error = device(name).unwrap_err();
             assert!(matches!(error, DeviceError::Unknown { .. }), "{name}: {error:?}");
             let message = error.to_string();
             assert!(message.contains(&format!("`{name}`")) && message.contains("flex"), "{message}");
         }
-        // `cpu` plans and does not train.
+        // `cpu` can plan and cannot train.
         let message = engine("tpu").unwrap_err().to_string();
         assert!(message.contains("available here: cpu, flex"), "{message}");
-        // No machine has a thousand of them.
+        // No machine has a thousand devices.
         for (name, feature) in [("cuda:1000", "cuda"), ("wgpu:1000", "wgpu")] {
             let error = device(name).unwrap_err();
             if KINDS.iter().any(|kind| kind.name == feature && kind.built_in) {
@@ -184,7 +216,8 @@ mod tests {
 
     #[test]
     fn a_panic_inside_a_backend_is_an_error_with_its_message() {
-        let error = DeviceError::Fails { got: "x".into(), message: quietly(|| panic!("no {}", "kernel")).unwrap_err() };
+        let error =
+            DeviceError::Fails { got: "x".into(), message: catch_panic(|| panic!("no {}", "kernel")).unwrap_err() };
         assert_eq!(error.to_string(), "device `x` is present and fails: no kernel");
     }
 }

@@ -1,4 +1,4 @@
-//! Exponential moving average of weights: what is validated and saved.
+//! Exponential moving average of the weights. Validation and checkpoints use the average.
 
 use std::collections::HashMap;
 
@@ -8,35 +8,36 @@ use burn::tensor::Tensor;
 use crate::Network;
 
 /// The averaged network.
-pub struct Ema {
+pub(crate) struct Ema {
     network: Network,
     decay: f64,
     updates: u64,
 }
 
 impl Ema {
-    /// Starts from the network as it is; `network` may be on an autodiff device.
-    pub fn new(network: &Network, decay: f64) -> Self {
+    /// Starts from the weights of `network`, which may be on an autodiff device.
+    pub(crate) fn new(network: &Network, decay: f64) -> Self {
         Self { network: network.valid(), decay, updates: 0 }
     }
 
-    /// Goes on with an average of so many updates.
-    pub fn resumed(network: Network, decay: f64, updates: usize) -> Self {
+    /// Continues an average after this number of updates.
+    pub(crate) fn resumed(network: Network, decay: f64, updates: usize) -> Self {
         Self { network, decay, updates: updates as u64 }
     }
 
-    /// Moves the average towards `network`. The decay grows to its value over the first updates, `(1 + n) / (10 + n)`,
-    /// so that the random start is forgotten.
-    pub fn update(&mut self, network: &Network) {
+    /// Moves the average towards `network`. In update n the decay is at most `(1 + n) / (10 + n)`, so that the random
+    /// initial weights lose their influence early (as TensorFlow's `ExponentialMovingAverage` with `num_updates`).
+    pub(crate) fn update(&mut self, network: &Network) {
         self.updates += 1;
-        let warm = (1 + self.updates) as f64 / (10 + self.updates) as f64;
+        let warm_up = (1 + self.updates) as f64 / (10 + self.updates) as f64;
         let mut collect = Collect(HashMap::new());
         network.visit(&mut collect);
-        let mut blend = Blend { current: collect.0, decay: self.decay.min(warm) };
+        let mut blend = Blend { current: collect.0, decay: self.decay.min(warm_up) };
         self.network = self.network.clone().map(&mut blend);
     }
 
-    pub fn network(&self) -> &Network {
+    /// The averaged network, without autodiff.
+    pub(crate) fn network(&self) -> &Network {
         &self.network
     }
 }
@@ -69,8 +70,8 @@ impl ModuleMapper for Blend {
 mod tests {
     use super::*;
     use crate::InitNetwork;
-    use df_engine::NetworkConfig;
     use burn::tensor::Device;
+    use df_engine::NetworkConfig;
 
     struct Add(f64);
     impl ModuleMapper for Add {
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_average_follows_with_the_stated_decay() {
+    fn the_first_update_moves_the_average_with_the_warm_up_decay() {
         let device = Device::flex();
         let network = NetworkConfig::new(8, 1, 1, 2, 1, 3).init(&device.clone().autodiff());
         let start = first(&network.valid());

@@ -1,19 +1,20 @@
-//! A run that begins with a trained model in place of random weights: to go on where another run's state is lost, or to learn from
-//! other demonstrations of the same robot.
+//! Initialisation of a run from a trained checkpoint instead of random weights.
+//!
+//! Use it to fine-tune on other demonstrations of the same robot, or when the state for `--resume` is lost.
 
 use std::path::Path;
 
-
-use super::TrainError;
-use crate::TrainerConfig;
-use df_engine::{CheckpointDescription, NetworkConfig, ParentCheckpoint, checkpoint_digest};
 use df_core::{Layout, Normaliser};
+use df_engine::{CheckpointDescription, NetworkConfig, ParentCheckpoint, checkpoint_digest};
 
-/// The model in the directory `from`, for a run whose checkpoint goes to `out`. To be asked before that is opened: what cannot be
-/// must not cost what is there.
+use crate::{TrainError, TrainerConfig};
+
+/// Identifies the checkpoint in the directory `from`, for a run that writes its checkpoint to `out`.
+///
+/// Call it before [`crate::Run::open`], so that an invalid request cannot remove an existing run.
 ///
 /// # Errors
-/// The model cannot be read, or would be overwritten: [`TrainError::OntoItself`].
+/// The checkpoint cannot be read. [`TrainError::OntoItself`] if the run would overwrite it.
 pub fn init_from(from: &Path, out: &Path) -> Result<ParentCheckpoint, TrainError> {
     if matches!((from.canonicalize(), out.canonicalize()), (Ok(from), Ok(out)) if from == out) {
         return Err(TrainError::OntoItself { place: out.into() });
@@ -21,35 +22,35 @@ pub fn init_from(from: &Path, out: &Path) -> Result<ParentCheckpoint, TrainError
     Ok(ParentCheckpoint { model: from.display().to_string(), sha256: checkpoint_digest(from)? })
 }
 
-/// The model's normaliser, under which its weights mean what they mean; the weights are at [`CheckpointDescription::weights_path`].
+/// The normaliser of the checkpoint `from`. The run must keep it, because the weights were trained with it.
 ///
 /// # Errors
-/// A checkpoint that cannot be read, of another contract, network or noise: [`TrainError::OtherModel`].
-pub fn normaliser(
+/// The checkpoint cannot be read or has another contract. [`TrainError::OtherModel`] if its network or noise differs.
+pub(crate) fn normaliser(
     from: &Path,
     config: &TrainerConfig,
     layout: &Layout,
     sizes: &NetworkConfig,
 ) -> Result<Normaliser, TrainError> {
-    let model = CheckpointDescription::load(from)?;
-    model.check_contract(from, &config.contract, layout)?;
-    let other = |what: &str, was: String, is: String| {
+    let parent = CheckpointDescription::load(from)?;
+    parent.check_contract(from, &config.contract, layout)?;
+    let differs = |what: &str, was: String, is: String| {
         Err(TrainError::OtherModel { place: from.into(), what: what.into(), was, is })
     };
-    if !model.architecture.is_native() {
-        return other("the architecture", "one that is not trained here".into(), "df_planner's own".into());
+    if !parent.architecture.is_native() {
+        return differs("the architecture", "reference".into(), "native".into());
     }
-    if model.model != config.model {
-        return other("model", format!("{:?}", model.model), format!("{:?}", config.model));
+    if parent.model != config.model {
+        return differs("model", format!("{:?}", parent.model), format!("{:?}", config.model));
     }
-    if model.network.tokens != sizes.tokens {
-        return other("training.window", model.network.tokens.to_string(), sizes.tokens.to_string());
+    if parent.network.tokens != sizes.tokens {
+        return differs("training.window", parent.network.tokens.to_string(), sizes.tokens.to_string());
     }
-    let Normaliser { mean, std, noise_scale } = model.normaliser.clone();
-    let asked = Normaliser::new(mean, std).scaled(layout, &config.training.noise_scale);
-    if asked != model.normaliser {
-        let of_channels = |scale: &[f32]| format!("{scale:?} of {}", layout.labels.join(", "));
-        return other("training.noise_scale", of_channels(&noise_scale), of_channels(&asked.noise_scale));
+    let Normaliser { mean, std, noise_scale } = parent.normaliser.clone();
+    let configured = Normaliser::new(mean, std).scaled(layout, &config.training.noise_scale);
+    if configured != parent.normaliser {
+        let describe = |scale: &[f32]| format!("{scale:?} of {}", layout.labels.join(", "));
+        return differs("training.noise_scale", describe(&noise_scale), describe(&configured.noise_scale));
     }
-    Ok(model.normaliser)
+    Ok(parent.normaliser)
 }

@@ -1,4 +1,4 @@
-//! The course of a run as lines of JSON, for people's own tools; read back for the curves.
+//! The log of a run: one JSON object per line. Read back for the curves of the model card; scripts may read it too.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -6,72 +6,82 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::validation::Validation;
+use crate::validation::Validation;
 
-/// A line of the log. What does not apply is left out.
+/// A line of the log, with the numbers of a training step or of a validation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     /// Optimizer steps done.
     pub step: usize,
-    /// Seconds of training so far, those before a resume included.
+    /// Seconds of training so far, including those before a resume.
     pub seconds: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The numbers of the step.
     pub training: Option<StepLine>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The validation after the step.
     pub validation: Option<Validation>,
 }
 
+/// The numbers of one optimizer step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StepLine {
-    /// Of this step alone.
+    /// The loss of this step alone.
     pub loss: f64,
-    /// The mean over about the last 50 steps.
+    /// The running mean of the loss over about 50 steps.
     pub smoothed_loss: f64,
+    /// The learning rate of the step.
     pub learning_rate: f64,
-    /// Before it was shortened.
+    /// The norm of the gradient of all weights, before clipping.
     pub gradient_norm: f64,
+    /// Training windows per second since the start or resume.
     pub windows_per_s: f64,
 }
 
-/// The log of a run.
+/// The log file of a run.
 #[derive(Debug)]
-pub struct Log {
+pub(crate) struct Log {
+    /// `None` on ranks that write no log.
     path: Option<PathBuf>,
 }
 
 impl Log {
-    /// Of a rank that writes nothing.
-    pub fn nowhere() -> Self {
+    /// The log of a rank other than 0, which writes nothing.
+    pub(crate) fn disabled() -> Self {
         Self { path: None }
     }
 
-    /// Goes on after `step`: what a killed run has written beyond its last save is done anew, and so is its log.
+    /// Opens the log and removes the lines after `step`. A killed run may have logged steps after its last save; the
+    /// resumed run repeats these steps and their lines.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn open(path: &Path, step: usize) -> std::io::Result<Self> {
+    pub(crate) fn open(path: &Path, step: usize) -> std::io::Result<Self> {
         let kept: Vec<Line> = read(path).into_iter().filter(|line| line.step <= step).collect();
         let text: String = kept.iter().map(|line| serde_json::json!(line).to_string() + "\n").collect();
-        let beside = path.with_extension("new");
-        fs::write(&beside, text)?;
-        fs::rename(&beside, path)?;
+        let replacement = path.with_extension("new");
+        fs::write(&replacement, text)?;
+        fs::rename(&replacement, path)?;
         Ok(Self { path: Some(path.into()) })
     }
 
+    /// Appends a line.
+    ///
     /// # Errors
     /// The file cannot be written.
-    pub fn add(&self, line: &Line) -> std::io::Result<()> {
+    pub(crate) fn add(&self, line: &Line) -> std::io::Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
         let text = serde_json::json!(line).to_string() + "\n";
         OpenOptions::new().append(true).create(true).open(path)?.write_all(text.as_bytes())
     }
 
-    pub fn lines(&self) -> Vec<Line> {
+    /// All lines of the file.
+    pub(crate) fn lines(&self) -> Vec<Line> {
         self.path.as_deref().map_or(Vec::new(), read)
     }
 }
 
-/// Every line that can be read: a killed run may have left half of one.
+/// The lines that parse. A killed run may have left an incomplete line.
 fn read(path: &Path) -> Vec<Line> {
     let text = fs::read(path).unwrap_or_default();
     text.split(|&b| b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
@@ -82,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_goes_on_where_the_run_does() {
+    fn a_resumed_log_drops_the_lines_after_the_last_save() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.jsonl");
         let line =
@@ -91,7 +101,7 @@ mod tests {
         for step in [10, 20, 30] {
             log.add(&line(step)).unwrap();
         }
-        // Killed in the middle of a line, 10 steps after the last save.
+        // The run is killed in the middle of a line, 10 steps after its last save.
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, &text[..text.len() - 7]).unwrap();
         let log = Log::open(&path, 20).unwrap();

@@ -1,33 +1,32 @@
-//! The model card: what a checkpoint was made from and what it is worth, for people (Mitchell et al. 2019, "Model Cards for Model
-//! Reporting").
+//! The model card of a checkpoint: its data, training and validation, as text and curves (Mitchell et al. 2019, "Model
+//! Cards for Model Reporting").
 
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use super::log::Line;
-use super::validation::{NOMINAL_COVERAGE, Validation};
-use super::{TrainError, curves};
-use crate::TrainerConfig;
 use df_engine::CheckpointError;
-use crate::Checkpoint;
+
+use crate::log::Line;
+use crate::validation::{NOMINAL_COVERAGE, Validation};
+use crate::{Checkpoint, TrainError, TrainerConfig, curves};
 
 const CARD: &str = "model.md";
 const CURVES: &str = "training.png";
 
-/// What a card tells of.
-pub struct Card<'a> {
-    pub checkpoint: &'a Checkpoint,
-    pub config: &'a TrainerConfig,
-    /// The log of the run; those up to the checkpoint's step are shown.
-    pub lines: &'a [Line],
+/// The contents of a model card.
+pub(crate) struct ModelCard<'a> {
+    pub(crate) checkpoint: &'a Checkpoint,
+    pub(crate) config: &'a TrainerConfig,
+    /// The log of the run. The card shows the lines up to the checkpoint's step.
+    pub(crate) lines: &'a [Line],
 }
 
-/// Writes the card and its pictures into a checkpoint's directory.
+/// Writes the card and its picture into a checkpoint's directory.
 ///
 /// # Errors
 /// The files cannot be written.
-pub fn write(card: &Card, directory: &Path) -> Result<(), TrainError> {
+pub(crate) fn write(card: &ModelCard, directory: &Path) -> Result<(), TrainError> {
     let steps = card.checkpoint.description.provenance.steps;
     let lines: Vec<&Line> = card.lines.iter().filter(|line| line.step <= steps).collect();
     let path = directory.join(CARD);
@@ -35,18 +34,19 @@ pub fn write(card: &Card, directory: &Path) -> Result<(), TrainError> {
     Ok(curves::draw(&lines, &directory.join(CURVES))?)
 }
 
-fn text(card: &Card, lines: &[&Line]) -> String {
+fn text(card: &ModelCard, lines: &[&Line]) -> String {
     let (checkpoint, config) = (card.checkpoint, card.config);
-    let (provenance, layout, normaliser) = (&checkpoint.description.provenance, &checkpoint.description.layout, &checkpoint.description.normaliser);
+    let description = &checkpoint.description;
+    let (provenance, layout, normaliser) = (&description.provenance, &description.layout, &description.normaliser);
     let mut text = String::new();
     let mut line = |args: std::fmt::Arguments| {
         // Writing to a string does not fail.
         let _ = text.write_fmt(args);
         text.push('\n');
     };
-    line(format_args!("# A model of df_planner {}\n", provenance.version));
+    line(format_args!("# Model card of df_planner {}\n", provenance.version));
     line(format_args!(
-        "PlanMetrics at {} s a tick, {} frames a token, windows of {} tokens ({:.1} s). {} layers of width {}, {} heads.\n",
+        "A tick is {} s, a token {} frames, a window {} tokens ({:.1} s). {} layers of width {}, {} heads.\n",
         config.contract.period_s,
         layout.frame_stack,
         config.training.window,
@@ -56,17 +56,17 @@ fn text(card: &Card, lines: &[&Line]) -> String {
         config.model.heads,
     ));
     line(format_args!(
-        "Use it with `--model`; the contract (`contract.yaml`) and the provenance (`checkpoint.json`) lie beside it."
+        "Give this directory to the planner with `--model`. `contract.yaml` is the contract, `checkpoint.json` the provenance."
     ));
     line(format_args!("\n## Data\n"));
     line(format_args!(
-        "{} episodes, {} frames ({:.1} minutes), of",
+        "{} episodes, {} frames ({:.1} minutes), from",
         provenance.episodes,
         provenance.frames,
         provenance.frames as f64 * config.contract.period_s / 60.0
     ));
     provenance.bags.iter().for_each(|bag| line(format_args!("- `{bag}`")));
-    line(format_args!("\n| modality | channel | mean | deviation | noise |\n|---|---|---|---|---|"));
+    line(format_args!("\n| modality | channel | mean | standard deviation | noise scale |\n|---|---|---|---|---|"));
     for modality in &layout.modalities {
         for c in modality.channels.clone() {
             let (mean, std, noise) = (normaliser.mean[c], normaliser.std[c], normaliser.noise_scale[c]);
@@ -85,22 +85,24 @@ fn text(card: &Card, lines: &[&Line]) -> String {
         provenance.seed
     ));
     if let Some(from) = &provenance.from {
-        line(format_args!("Begun with the model {from}, whose own steps are not counted here."));
+        line(format_args!("Initialised from {from}; its own steps are not counted here."));
     }
     line(format_args!(
-        "Smoothed training loss {:.4}.\n\n![The course of the training]({CURVES})",
+        "Smoothed training loss {:.4}.\n\n![Curves of the training]({CURVES})",
         provenance.training_loss
     ));
     let validation = lines.iter().rev().find_map(|line| line.validation.as_ref().map(|v| (line.step, v)));
     match validation {
-        Some((step, validation)) => line(format_args!("\n## Validation\n\n{}", of_validation(step, validation))),
-        None => line(format_args!("\nNot validated: no episode was kept aside, or none yet.")),
+        Some((step, validation)) => line(format_args!("\n## Validation\n\n{}", describe_validation(step, validation))),
+        None => line(format_args!(
+            "\nNot validated: there is no validation split, or the first validation is still to come."
+        )),
     }
     text
 }
 
-fn of_validation(step: usize, validation: &Validation) -> String {
-    let mut text = format!("Episodes that training never saw, after step {step}: loss {:.4}.\n", validation.loss);
+fn describe_validation(step: usize, validation: &Validation) -> String {
+    let mut text = format!("On episodes that training never saw, after step {step}: loss {:.4}.\n", validation.loss);
     text += "\n| noise level | mean squared error of the prediction, normalised |\n|---|---|\n";
     for band in &validation.bands {
         let error = band.error.map_or("-".into(), |error| format!("{error:.4}"));
@@ -108,13 +110,13 @@ fn of_validation(step: usize, validation: &Validation) -> String {
     }
     let Some(plans) = &validation.plans else { return text };
     text += &format!(
-        "\nPlans from the recorded past, without guidance, {} windows: {:.0} % of what came lies within the sampled futures \
-         ({:.0} % would be right; less is too sure, more too vague).\n",
+        "\nUnguided plans from {} recorded histories: {:.0} % of the recorded values lie within the sampled rollouts ({:.0} % \
+         is right; less means overconfident, more means underconfident).\n",
         plans.windows,
         100.0 * plans.coverage,
         100.0 * NOMINAL_COVERAGE
     );
-    text += "\n| first planned action | root mean square error | of always the mean action |\n|---|---|---|\n";
+    text += "\n| first planned action | root mean square error | error of always planning the mean action |\n|---|---|---|\n";
     for action in &plans.first_action {
         text += &format!("| {} | {:.4} | {:.4} |\n", action.channel, action.error, action.std);
     }

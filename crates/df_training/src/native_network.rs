@@ -1,4 +1,8 @@
-//! The denoising network: a pre-norm transformer encoder over tokens, told the noise level of every noise group.
+//! The native denoising network: a pre-norm transformer encoder over tokens, conditioned on the noise level of every
+//! noise group (Chen et al. 2024).
+//!
+//! `h = in_proj(silu(values(x) + levels(features))) + position`, then blocks of
+//! `h += attention_out(attention(norm(h)))` and `h += mlp_down(relu(mlp_up(norm(h))))`, then `output(norm(h))`.
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
@@ -24,6 +28,7 @@ pub struct Network {
     pub(crate) blocks: Vec<Block>,
     pub(crate) norm: LayerNorm,
     pub(crate) output: Linear,
+    /// True if the features contain the clean values.
     #[module(skip)]
     pub condition_on_clean_values: bool,
     #[module(skip)]
@@ -44,9 +49,9 @@ pub(crate) struct Block {
     precision: Precision,
 }
 
-/// Makes a network of these sizes.
+/// Initialises a network of a configuration.
 pub trait InitNetwork {
-    /// A network with random weights on `device`. Its output layer is zero, so that it starts by predicting zero.
+    /// A network with random weights on `device`. Its output layer is zero, so that its first prediction is zero.
     fn init(&self, device: &Device) -> Network;
 }
 
@@ -56,8 +61,7 @@ impl InitNetwork for NetworkConfig {
             values: LinearConfig::new(self.channels, self.width).init(device),
             levels: LinearConfig::new(self.features(), self.width).init(device),
             in_proj: LinearConfig::new(self.width, self.width).init(device),
-            position: Initializer::Normal { mean: 0.0, std: POSITION_STD }
-                .init([self.tokens, self.width], device),
+            position: Initializer::Normal { mean: 0.0, std: POSITION_STD }.init([self.tokens, self.width], device),
             blocks: (0..self.layers).map(|_| Block::new(self.width, self.heads, device)).collect(),
             norm: LayerNormConfig::new(self.width).init(device),
             output: LinearConfig::new(self.width, self.channels).with_initializer(Initializer::Zeros).init(device),
@@ -68,11 +72,11 @@ impl InitNetwork for NetworkConfig {
 }
 
 impl Network {
-    /// The same network, its products with weights computed in another precision. The weights stay as they are, and so do
-    /// layer norms, attention and the sums between the layers.
+    /// The same network with its products with weights in another precision. Weights, layer norms, attention and
+    /// residual sums stay f32.
     ///
     /// # Errors
-    /// The device, which is called `name`, has no such numbers.
+    /// [`DeviceError::Precision`] if the device does not support it; `name` is its name.
     pub fn in_precision(mut self, precision: Precision, device: &Device, name: &str) -> Result<Self, DeviceError> {
         if precision == Precision::Bf16 && !device.supports_dtype(FloatDType::BF16) {
             return Err(DeviceError::Precision { got: name.into() });
@@ -90,23 +94,23 @@ impl Network {
     /// - output: `[batch, token, channel]`
     pub fn forward(&self, x: Tensor<3>, features: Tensor<3>) -> Tensor<3> {
         let [batch, tokens, _] = x.dims();
-        // All tokens are the rows of one matrix, so that each layer is one product, and the gradient of its weights another: of
-        // batches of matrices Burn makes a gradient of the weights for each, and adds them up.
+        // All tokens are the rows of one matrix, so that each layer is one product, and the gradient of its weights
+        // another. For batches of matrices, Burn computes a gradient of the weights per matrix and adds them.
         let [x, features] = [x, features].map(|tensor| tensor.flatten::<2>(0, 1));
         let position = self.position.val().narrow(0, 0, tokens).unsqueeze::<3>();
-        let mixed = activation::silu(self.of(&self.values, x) + self.of(&self.levels, features));
-        let mixed = self.of(&self.in_proj, mixed);
-        let width = mixed.dims()[1];
-        let mut hidden = (mixed.reshape([batch, tokens, width]) + position).flatten(0, 1);
+        let embedded = activation::silu(self.apply(&self.values, x) + self.apply(&self.levels, features));
+        let embedded = self.apply(&self.in_proj, embedded);
+        let width = embedded.dims()[1];
+        let mut hidden = (embedded.reshape([batch, tokens, width]) + position).flatten(0, 1);
         for block in &self.blocks {
             hidden = block.forward(hidden, batch);
         }
-        let output = self.of(&self.output, layer_norm(&self.norm, hidden));
+        let output = self.apply(&self.output, layer_norm(&self.norm, hidden));
         let channels = output.dims()[1];
         output.reshape([batch, tokens, channels])
     }
 
-    fn of(&self, layer: &Linear, rows: Tensor<2>) -> Tensor<2> {
+    fn apply(&self, layer: &Linear, rows: Tensor<2>) -> Tensor<2> {
         product(layer, rows, self.precision)
     }
 }
@@ -125,24 +129,24 @@ impl Block {
         }
     }
 
-    /// `[batch * token, width]` to the same.
+    /// One block, `[batch * token, width]` to `[batch * token, width]`.
     fn forward(&self, x: Tensor<2>, batch: usize) -> Tensor<2> {
         let x = x.clone() + self.attend(layer_norm(&self.attention_norm, x), batch);
-        // ReLU: on the CPU backends the cheapest activation by far, and its gradient too.
-        let hidden = relu(self.of(&self.mlp_up, layer_norm(&self.mlp_norm, x.clone())));
-        x + self.of(&self.mlp_down, hidden)
+        // ReLU and its gradient are by far the cheapest activation on the CPU backends.
+        let hidden = relu(self.apply(&self.mlp_up, layer_norm(&self.mlp_norm, x.clone())));
+        x + self.apply(&self.mlp_down, hidden)
     }
 
     fn attend(&self, x: Tensor<2>, batch: usize) -> Tensor<2> {
-        self.of(&self.attention_out, attention(self.of(&self.query_key_value, x), batch, self.heads))
+        self.apply(&self.attention_out, attention(self.apply(&self.query_key_value, x), batch, self.heads))
     }
 
-    fn of(&self, layer: &Linear, rows: Tensor<2>) -> Tensor<2> {
+    fn apply(&self, layer: &Linear, rows: Tensor<2>) -> Tensor<2> {
         product(layer, rows, self.precision)
     }
 }
 
-/// A linear layer, evaluated in some precision; input, output and weights are f32.
+/// A linear layer with its product in a precision, `[row, in]` to `[row, out]`. Input, output and weights are f32.
 fn product(layer: &Linear, rows: Tensor<2>, precision: Precision) -> Tensor<2> {
     match precision {
         Precision::F32 => linear(layer, rows),
@@ -157,14 +161,14 @@ fn product(layer: &Linear, rows: Tensor<2>, precision: Precision) -> Tensor<2> {
     }
 }
 
-/// [`ConditioningFeatures`] on a device, `[batch, token, feature]`.
+/// The [`ConditioningFeatures`] of tokens `[batch, token, channel]` on a device, `[batch, token, feature]`.
 pub fn features_tensor(features: &ConditioningFeatures, x: &Tokens, levels: &Levels, device: &Device) -> Tensor<3> {
     let values = features.evaluate(x, levels);
-    let of_token = values.len() / (levels.batch * levels.tokens).max(1);
-    Tensor::from_data(TensorData::new(values, [levels.batch, levels.tokens, of_token]), device)
+    let per_token = values.len() / (levels.batch * levels.tokens).max(1);
+    Tensor::from_data(TensorData::new(values, [levels.batch, levels.tokens, per_token]), device)
 }
 
-/// The weights on the host, by the names that checkpoints use.
+/// The weights on the host, by their names in checkpoints.
 pub fn named_tensors(network: &Network) -> NamedTensors {
     let tensors = network.collect(None, None, false).into_iter().map(|tensor| {
         let name = tensor.name.clone();
@@ -179,12 +183,11 @@ pub fn named_tensors(network: &Network) -> NamedTensors {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use df_diffusion::{NoiseSchedule, NoiseScheduleKind, TokenSpec};
     use crate::burn_denoiser::tests::Fill;
     use burn::optim::GradientsParams;
-    use burn::tensor::TensorData;
+    use df_diffusion::{NoiseSchedule, NoiseScheduleKind, TokenSpec};
 
-    /// The gradient of one weight matrix, in some precision.
+    /// The gradient of one weight matrix with products in a precision.
     fn gradient(precision: Precision) -> Vec<f32> {
         let device = Device::flex().autodiff();
         let network = NetworkConfig::new(32, 2, 2, 3, 1, 4).init(&Device::flex()).map(&mut Fill(0.0)).train();
@@ -199,16 +202,17 @@ mod tests {
         gradients.get::<2>(weight.id).unwrap().into_data().try_to_vec::<f32>().unwrap()
     }
 
-    /// Rounding to 8 significant bits is off by at most 2^-8 of a number; in a product both factors and the result are rounded. So
-    /// each sum is off by at most 3 2^-8 (and a little of higher order) of the sum of what it adds up, without signs.
+    /// Rounding to 8 significant bits changes a number by at most 2^-8 of it. A product rounds both factors and the
+    /// result. So the error of a sum is at most 3 2^-8 of the sum of the absolute terms, plus terms of higher order.
     #[test]
-    fn a_product_in_half_precision_is_off_by_its_rounding() {
+    fn the_error_of_a_bf16_product_is_within_its_rounding_bound() {
         const ROWS: usize = 6;
         const INPUTS: usize = 16;
         const OUTPUTS: usize = 5;
         let device = Device::flex().autodiff();
         let wave = |count: usize, step: f32| (0..count).map(|i| (i as f32 * step).sin()).collect::<Vec<_>>();
-        let (x, weights, pull) = (wave(ROWS * INPUTS, 0.7), wave(INPUTS * OUTPUTS, 1.3), wave(ROWS * OUTPUTS, 1.1));
+        let (x, weights, cotangent) =
+            (wave(ROWS * INPUTS, 0.7), wave(INPUTS * OUTPUTS, 1.3), wave(ROWS * OUTPUTS, 1.1));
         let tensor = |values: &[f32], shape: [usize; 2]| {
             Tensor::<2>::from_data(TensorData::new(values.to_vec(), shape), &device)
         };
@@ -216,7 +220,7 @@ mod tests {
             let mut layer = LinearConfig::new(INPUTS, OUTPUTS).with_bias(false).init(&device);
             layer.weight = Param::from_data(TensorData::new(weights.clone(), [INPUTS, OUTPUTS]), &device);
             let y = product(&layer, tensor(&x, [ROWS, INPUTS]), precision);
-            let gradients = (y.clone() * tensor(&pull, [ROWS, OUTPUTS])).sum().backward();
+            let gradients = (y.clone() * tensor(&cotangent, [ROWS, OUTPUTS])).sum().backward();
             let host = |tensor: TensorData| tensor.try_to_vec::<f32>().unwrap();
             (host(y.into_data()), host(layer.weight.val().grad(&gradients).unwrap().into_data()))
         };
@@ -227,19 +231,20 @@ mod tests {
             }
             assert!(exact != rounded, "nothing was rounded");
         };
-        // y[r, o] = sum over i of x[r, i] w[i, o]; the gradient of w[i, o] is the sum over r of x[r, i] pull[r, o].
+        // y[r, o] = sum over i of x[r, i] w[i, o]; the gradient of w[i, o] is the sum over r of x[r, i] cotangent[r,
+        // o].
         within(&exact.0, &rounded.0, &|at| {
             let (r, o) = (at / OUTPUTS, at % OUTPUTS);
             (0..INPUTS).map(|i| (x[r * INPUTS + i] * weights[i * OUTPUTS + o]).abs()).sum()
         });
         within(&exact.1, &rounded.1, &|at| {
             let (i, o) = (at / OUTPUTS, at % OUTPUTS);
-            (0..ROWS).map(|r| (x[r * INPUTS + i] * pull[r * OUTPUTS + o]).abs()).sum()
+            (0..ROWS).map(|r| (x[r * INPUTS + i] * cotangent[r * OUTPUTS + o]).abs()).sum()
         });
     }
 
     #[test]
-    fn half_precision_changes_the_gradient_of_f32_weights_by_its_rounding_only() {
+    fn bf16_products_change_the_gradient_by_a_few_percent_at_most() {
         if !Device::flex().supports_dtype(FloatDType::BF16) {
             println!("skipped: flex has no bf16");
             return;
@@ -247,23 +252,24 @@ mod tests {
         let (exact, rounded) = (gradient(Precision::F32), gradient(Precision::Bf16));
         let norm = |v: &mut dyn Iterator<Item = f32>| v.map(|v| v * v).sum::<f32>().sqrt();
         let off = norm(&mut exact.iter().zip(&rounded).map(|(a, b)| a - b)) / norm(&mut exact.iter().copied());
-        // Some ten products in a row, each off as the test below bounds it; what their sums cancel and a ReLU that flips add has no
-        // bound: 1 to 4 % by the order of the sums. Another gradient would be off by its own size.
+        // Some ten products follow each other, each with an error as bounded in the test above. Cancellation in sums
+        // and a ReLU that changes its sign add to it without a bound: 1 to 4 % were measured. A wrong gradient differs
+        // by its own size.
         assert!((1e-4..0.1).contains(&off), "{off}");
     }
 
     #[test]
-    fn known_values_are_told_apart_from_noisy_ones() {
-        // Two frames a token, two modalities of one and two channels.
+    fn the_features_contain_the_clean_values_if_configured() {
+        // A token has two frames of two modalities with one and two channels.
         let spec = TokenSpec::new(&[0, 1, 1], 2);
         let x = Tokens { batch: 1, tokens: 2, channels: 6, data: (1..=12).map(|v| v as f32).collect() };
         let levels = Levels { data: vec![0.0, 1.0, 0.5, 0.0, 1.0, 1.0, 1.0, 1.0], ..Levels::filled(1, 2, 4, 0.0) };
-        let told = |condition_on_clean_values| ConditioningFeatures {
+        let features = |condition_on_clean_values| ConditioningFeatures {
             spec: spec.clone(),
             schedule: NoiseSchedule(NoiseScheduleKind::Linear),
             condition_on_clean_values,
         };
-        let (without, with) = (told(false).evaluate(&x, &levels), told(true).evaluate(&x, &levels));
+        let (without, with) = (features(false).evaluate(&x, &levels), features(true).evaluate(&x, &levels));
         assert_eq!((without.len(), with.len()), (2 * 16, 2 * 22));
         for token in 0..2 {
             assert_eq!(with[22 * token..22 * token + 16], without[16 * token..16 * (token + 1)]);
@@ -274,11 +280,13 @@ mod tests {
     }
 
     #[test]
-    fn weights_are_counted_as_they_are_made() {
+    fn the_configuration_counts_the_weights_of_the_network() {
         let sizes = NetworkConfig::new(8, 2, 2, 3, 5, 7);
-        for sizes in
-            [NetworkConfig { condition_on_clean_values: true, ..sizes.clone() }, sizes, NetworkConfig::new(6, 1, 3, 4, 2, 1)]
-        {
+        for sizes in [
+            NetworkConfig { condition_on_clean_values: true, ..sizes.clone() },
+            sizes,
+            NetworkConfig::new(6, 1, 3, 4, 2, 1),
+        ] {
             assert_eq!(sizes.weights(), sizes.init(&Device::flex()).num_params() as f64);
         }
     }

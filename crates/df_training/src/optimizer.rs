@@ -1,4 +1,4 @@
-//! What turns gradients into steps.
+//! The optimizer of a run: AdamW, or Muon for the matrices of the blocks.
 
 use burn::module::ParamGroup;
 use burn::optim::decay::WeightDecayConfig;
@@ -6,16 +6,18 @@ use burn::optim::{AdamWConfig, AdjustLrFn, ModuleOptimizer, MuonConfig};
 
 use crate::{OptimizerKind, TrainingConfig};
 
-/// What the paths of the matrices of the blocks hold; the gain of a layer norm is no `weight`.
+/// The parts of the paths of the blocks' matrices. The gain of a layer norm is called `gamma`, not `weight`.
 const MATRICES: [&str; 2] = ["blocks", "weight"];
 
-/// AdamW (Loshchilov and Hutter 2019) for all weights; or Muon (Jordan et al. 2024, <https://kellerjordan.github.io/posts/muon/>)
-/// for the matrices of the blocks, its steps scaled to the size of AdamW's (Liu et al. 2025, "Muon is scalable for LLM training",
-/// eq. 4), so that learning rate and decay mean the same.
-pub fn optimizer(settings: &TrainingConfig) -> ModuleOptimizer {
-    let decay = settings.weight_decay as f32;
+/// The optimizer of a configuration: AdamW (Loshchilov and Hutter 2019) for all weights, or Muon (Jordan et al. 2024,
+/// <https://kellerjordan.github.io/posts/muon/>) for the matrices of the blocks.
+///
+/// The steps of Muon are scaled to the size of AdamW's (Liu et al. 2025, "Muon is scalable for LLM training", eq. 4),
+/// so that one learning rate and one decay serve both.
+pub(crate) fn optimizer(config: &TrainingConfig) -> ModuleOptimizer {
+    let decay = config.weight_decay as f32;
     let adam = AdamWConfig::new().with_weight_decay(decay).with_epsilon(1e-8).init();
-    match settings.optimizer {
+    match config.optimizer {
         OptimizerKind::AdamW => adam,
         OptimizerKind::Muon => {
             let muon = MuonConfig::new()
@@ -29,14 +31,13 @@ pub fn optimizer(settings: &TrainingConfig) -> ModuleOptimizer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::InitNetwork;
-    use df_engine::NetworkConfig;
     use crate::burn_denoiser::tests::Fill;
-    use crate::{Network, numbered};
+    use crate::{InitNetwork, Network, numbered};
     use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
     use burn::module::{Module, ModuleVisitor, Param};
     use burn::optim::GradientsParams;
     use burn::tensor::{Device, Tensor, TensorData};
+    use df_engine::NetworkConfig;
     use nalgebra::DMatrix;
     use std::collections::BTreeMap;
 
@@ -73,9 +74,9 @@ mod tests {
         matrices.found
     }
 
-    /// How far the first step moves every matrix, in learning rates.
+    /// The change of every matrix in the first step, divided by the learning rate.
     fn moved(kind: OptimizerKind) -> BTreeMap<String, DMatrix<f32>> {
-        // Burn's generator is one for all tests, which run side by side: all numbers come from sequences of their own.
+        // Tests run in parallel and share Burn's random generator. So all numbers come from fixed sequences.
         let device = Device::flex().autodiff();
         let network = NetworkConfig::new(16, 2, 2, 3, 2, 4).init(&Device::flex()).map(&mut Fill(0.0));
         let network = numbered(network).train();
@@ -91,10 +92,10 @@ mod tests {
         after.into_iter().map(|(path, matrix)| (path.clone(), (matrix - &before[&path]) / RATE as f32)).collect()
     }
 
-    /// A step of Muon is an orthogonal matrix, more or less (five iterations take singular values to 0.68 to 1.13, says the
-    /// source), times 0.2 sqrt(larger side).
+    /// A step of Muon is a nearly orthogonal matrix times 0.2 sqrt(larger side). By its source, five iterations take
+    /// singular values to 0.68 to 1.13.
     #[test]
-    fn muon_moves_the_matrices_of_blocks_and_adamw_all_else() {
+    fn muon_moves_the_matrices_of_the_blocks_and_adamw_the_rest() {
         let (adam, muon) = (moved(OptimizerKind::AdamW), moved(OptimizerKind::Muon));
         let blocks = muon.keys().filter(|path| path.starts_with("blocks")).count();
         assert_eq!(blocks, 8, "{:?}", muon.keys());
@@ -103,7 +104,7 @@ mod tests {
                 let scale = 0.2 * (step.nrows().max(step.ncols()) as f32).sqrt();
                 let singular = step.clone().svd(false, false).singular_values / scale;
                 assert!(singular.max() < 1.25, "{path}: {singular}");
-                // The gradient of this small network is of low rank; the step along what it says most about has its full size all the same.
+                // The gradient of this small network has low rank. Along its main directions the step has full size.
                 assert!(singular.iter().filter(|value| **value > 0.6).count() >= 2, "{path}: {singular}");
                 assert_ne!(step, &adam[path]);
             } else {

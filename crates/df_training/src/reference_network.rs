@@ -1,6 +1,7 @@
-//! The transformer of the method's reference code (Chen et al. 2024, github.com/buoyancy99/diffusion-forcing): post-norm, with
-//! sinusoidal embeddings of the time and of one noise step per token. For weights that were trained there; evaluated by Burn
-//! backends only.
+//! The transformer of the reference code (Chen et al. 2024, github.com/buoyancy99/diffusion-forcing): post-norm, with
+//! sinusoidal embeddings of the time and of one noise step per token.
+//!
+//! It evaluates weights that were trained there, on Burn backends only. It is not trained here.
 
 use burn::module::Module;
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
@@ -10,8 +11,8 @@ use burn::tensor::{Device, Tensor, TensorData, activation};
 use df_diffusion::{Levels, NoiseSchedule};
 use df_engine::{NetworkConfig, ReferenceConfig};
 
-/// The fastest frequency of an embedding over the slowest (Vaswani et al. 2017).
-const SLOWEST: f64 = 10_000.0;
+/// The ratio of the fastest to the slowest frequency of an embedding (Vaswani et al. 2017).
+const FREQUENCY_RATIO: f64 = 10_000.0;
 
 /// Predicts the objective's target for every channel of every token.
 #[derive(Module, Debug)]
@@ -66,8 +67,8 @@ impl ReferenceNetwork {
     /// The prediction for every channel.
     ///
     /// # Shapes
-    /// - `x`: `[batch, token, channel]`, every token at the level that it is told
-    /// - `features`: `[batch, token or more, width / 2]`, see [`ReferenceNetwork::features`]
+    /// - `x`: `[batch, token, channel]`, every token at its conditioning level
+    /// - `features`: `[batch, token with padding, width / 2]`, see [`ReferenceNetwork::features`]
     /// - output: `[batch, token, channel]`
     pub fn forward(&self, x: Tensor<3>, features: Tensor<3>) -> Tensor<3> {
         let [batch, tokens, channels] = x.dims();
@@ -88,17 +89,18 @@ impl ReferenceNetwork {
         self.output.forward(hidden.narrow(1, 0, tokens))
     }
 
-    /// The embeddings of the tokens' noise steps; `levels` as told. The tokens that fill a sequence up follow.
+    /// The embeddings of the noise steps, `[batch, token with padding, width / 2]`. `levels` are the conditioning
+    /// levels. A network without causal mask needs sequences of full length; padding tokens are at the last step.
     pub fn features(&self, levels: &Levels, schedule: NoiseSchedule) -> TensorData {
         let width = self.output.weight.dims()[0] / 2;
         let all = if self.config.causal { levels.tokens } else { self.tokens };
-        let filling = embedding(self.config.signal.len() - 1, width);
+        let padding = embedding(self.config.signal.len() - 1, width);
         let mut features = Vec::with_capacity(levels.batch * all * width);
         let seen = self.config.seen.iter().position(|seen| *seen).unwrap_or(0);
         for b in 0..levels.batch {
             let step = |token: usize| self.config.step(levels.at(b, token)[seen], schedule);
             features.extend((0..levels.tokens).flat_map(|token| embedding(step(token), width)));
-            features.extend((levels.tokens..all).flat_map(|_| filling.clone()));
+            features.extend((levels.tokens..all).flat_map(|_| padding.clone()));
         }
         TensorData::new(features, [levels.batch, all, width])
     }
@@ -118,16 +120,17 @@ impl PostNormBlock {
         let all = self.query_key_value.forward(x).reshape(split).permute([2, 0, 3, 1, 4]);
         let [query, key, value] = [0, 1, 2].map(|i| all.clone().narrow(0, i, 1).squeeze_dim::<4>(0));
         let options = AttentionModuleOptions { is_causal: causal, ..Default::default() };
-        let attention_out = attention(query, key, value, None, None, options);
-        self.attention_out.forward(attention_out.swap_dims(1, 2).reshape([batch, tokens, width]))
+        let attended = attention(query, key, value, None, None, options);
+        self.attention_out.forward(attended.swap_dims(1, 2).reshape([batch, tokens, width]))
     }
 }
 
-/// Sines, then cosines, of a number times falling frequencies. In f32 throughout: those are the numbers of the training there.
+/// Sines, then cosines, of a number times falling frequencies (Vaswani et al. 2017, section 3.5). All in f32, as in the
+/// reference code, so that the numbers match its training.
 fn embedding(number: usize, width: usize) -> impl Iterator<Item = f32> + Clone {
     let half = width / 2;
-    let fall = (SLOWEST.ln() / (half - 1) as f64) as f32;
-    let angle = move |i: usize| number as f32 * (i as f32 * -fall).exp();
+    let log_ratio = (FREQUENCY_RATIO.ln() / (half - 1) as f64) as f32;
+    let angle = move |i: usize| number as f32 * (i as f32 * -log_ratio).exp();
     (0..half).map(move |i| angle(i).sin()).chain((0..half).map(move |i| angle(i).cos()))
 }
 
@@ -142,13 +145,13 @@ mod tests {
 
     const COSINE: NoiseSchedule = NoiseSchedule(NoiseScheduleKind::Cosine);
 
-    /// Four steps with three, one, a third and a tenth of the noise's variance as signal; 2 noise groups, of which one was not seen.
+    /// Four noise steps with signal-to-noise ratios of 3, 1, 1/3 and 1/10.
     fn config(seen: Vec<bool>) -> ReferenceConfig {
         let signal = vec![3.0 / 4.0, 1.0 / 2.0, 1.0 / 4.0, 1.0 / 11.0];
         ReferenceConfig { hidden: 12, causal: false, signal, seen }
     }
 
-    /// Two channels, one noise group each, tokens of mixed levels; what is known in them.
+    /// A denoiser of two channels, with one noise group each, and tokens of mixed levels.
     fn denoiser(causal: bool) -> (BurnDenoiser, Tokens, Levels) {
         let sizes = NetworkConfig::new(16, 2, 2, 2, 2, 4);
         let config = ReferenceConfig { causal, ..config(vec![true, true]) };
@@ -162,12 +165,16 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_is_that_of_a_finite_difference_in_tokens_of_mixed_levels() {
+    fn the_gradient_equals_a_finite_difference_for_tokens_of_mixed_levels() {
         let (mut denoiser, x, levels) = denoiser(false);
         let weights: Vec<f32> = (0..6).map(|i| (i as f32 * 1.3).cos()).collect();
         let cotangent = Tokens { data: weights.clone(), ..x.clone() };
         let (clean, gradient) = denoiser.denoise_with_gradient(&x, &levels, &mut |_| cotangent.clone()).unwrap();
-        assert_eq!([clean.data[0], clean.data[1], clean.data[4]], [0.3, -0.8, -0.4], "known values are their own");
+        assert_eq!(
+            [clean.data[0], clean.data[1], clean.data[4]],
+            [0.3, -0.8, -0.4],
+            "values at level 0 are returned unchanged"
+        );
         let mut scalar = |x: &Tokens| -> f64 {
             let clean = denoiser.denoise(x, &levels).unwrap();
             clean.data.iter().zip(&weights).map(|(c, w)| f64::from(c * w)).sum()
@@ -186,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn with_the_mask_the_past_does_not_see_the_future() {
+    fn with_a_causal_mask_earlier_tokens_ignore_later_ones() {
         let changed = |causal: bool| {
             let (mut denoiser, mut x, levels) = denoiser(causal);
             let before = denoiser.denoise(&x, &levels).unwrap();

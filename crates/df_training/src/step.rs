@@ -1,4 +1,4 @@
-//! One optimizer step: the gradient of a batch, in parts, shortened as a whole.
+//! The gradient of one optimizer step: computed in parts, summed over ranks, clipped as a whole.
 
 use std::ops::Range;
 
@@ -6,66 +6,74 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::TrainError;
-use super::batch::Batch;
-use super::parallel::{GradientSum, ParallelError, Ranks};
 use df_diffusion::Tokens;
 use df_engine::ConditioningFeatures;
-use crate::native_network::features_tensor;
-use crate::Network;
 
-/// The gradient of a batch.
-pub struct Gradient {
-    pub of_weights: GradientsParams,
-    /// The weighted mean squared error of the target.
-    pub loss: f64,
+use crate::batch::Batch;
+use crate::native_network::features_tensor;
+use crate::parallel::{GradientSum, ParallelError, Ranks};
+use crate::{Network, TrainError};
+
+/// The loss of a batch and its gradient.
+pub(crate) struct Gradient {
+    /// The gradient with respect to every weight.
+    pub(crate) of_weights: GradientsParams,
+    /// The weighted mean squared error of the prediction.
+    pub(crate) loss: f64,
 }
 
-/// How a batch is divided: in parts that are worked on one after the other or by different ranks. The same parts make the same
-/// numbers, whoever works on them.
-pub struct Parts {
+/// The division of a batch into parts, which are computed one after the other or by different ranks. The numbers depend
+/// on the parts, not on the ranks that compute them.
+pub(crate) struct Parts {
+    /// Windows of the batch.
     windows: usize,
-    /// Of the batch.
+    /// Parts of the batch.
     count: usize,
-    /// Those of this rank.
-    mine: Range<usize>,
+    /// The parts of this rank.
+    of_this_rank: Range<usize>,
+}
+
+/// The inputs of [`gradient`] on one rank.
+pub(crate) struct NextGradient<'a> {
+    /// The division of the batch.
+    pub(crate) parts: &'a Parts,
+    /// The parts of this rank.
+    pub(crate) batches: &'a [Batch],
+    /// What the network is conditioned on.
+    pub(crate) features: &'a ConditioningFeatures,
+    /// The device of the network, with autodiff.
+    pub(crate) device: &'a Device,
 }
 
 impl Parts {
-    /// At least `accumulate` parts, and as many for each rank as for any other.
-    pub fn new(windows: usize, accumulate: usize, ranks: &dyn Ranks) -> Self {
+    /// Divides `windows` windows into at least `accumulate` parts, the same number for each rank.
+    pub(crate) fn new(windows: usize, accumulate: usize, ranks: &dyn Ranks) -> Self {
         let count = accumulate.next_multiple_of(ranks.size());
-        Self { windows, count, mine: ranks.share(count) }
+        Self { windows, count, of_this_rank: ranks.share(count) }
     }
 
-    /// The windows of each part of this rank.
-    pub fn mine(&self) -> impl Iterator<Item = Range<u64>> {
-        let at = |part: usize| (self.windows * part / self.count) as u64;
-        self.mine.clone().map(move |part| at(part)..at(part + 1))
+    /// The windows of each part of this rank, as indices into the batch.
+    pub(crate) fn of_this_rank(&self) -> impl Iterator<Item = Range<u64>> {
+        let start = |part: usize| (self.windows * part / self.count) as u64;
+        self.of_this_rank.clone().map(move |part| start(part)..start(part + 1))
     }
 
-    /// The sum over all parts of one number of each, in the same order whatever the number of ranks.
-    fn total(&self, mine: impl Iterator<Item = f64>, ranks: &dyn Ranks) -> Result<f64, ParallelError> {
+    /// The sum of one number per part over all ranks. The order of the sum does not depend on the number of ranks.
+    fn total(&self, of_this_rank: impl Iterator<Item = f64>, ranks: &dyn Ranks) -> Result<f64, ParallelError> {
         let mut all = vec![0.0; self.count];
-        all[self.mine.clone()].iter_mut().zip(mine).for_each(|(at, value)| *at = value);
+        all[self.of_this_rank.clone()].iter_mut().zip(of_this_rank).for_each(|(slot, value)| *slot = value);
         ranks.sum_f64(&mut all)?;
         Ok(all.iter().sum())
     }
 }
 
-/// Computes the gradient of the loss over the whole batch, `sum(weight error^2) / sum(weight)`; `batches` are the parts of this
-/// rank. Every rank gets the same.
+/// The gradient of the loss over the whole batch, `sum(weight error^2) / sum(weight)`. All ranks get the same.
 ///
 /// # Errors
-/// The backend fails, or another rank has.
-pub fn gradient(
-    network: &Network,
-    (parts, batches): (&Parts, &[Batch]),
-    ranks: &dyn Ranks,
-    features: &ConditioningFeatures,
-    device: &Device,
-) -> Result<Gradient, TrainError> {
-    let total = parts.total(batches.iter().map(|batch| batch.total), ranks)?.max(1.0);
+/// The backend fails, or another rank has gone.
+pub(crate) fn gradient(network: &Network, inputs: &NextGradient, ranks: &dyn Ranks) -> Result<Gradient, TrainError> {
+    let NextGradient { parts, batches, features, device } = *inputs;
+    let total = parts.total(batches.iter().map(|batch| batch.total_weight), ranks)?.max(1.0);
     let (mut sum, mut losses) = (GradientSum::new(network), Vec::with_capacity(batches.len()));
     for batch in batches {
         let inputs = features_tensor(features, &batch.noisy, &batch.levels, device);
@@ -81,38 +89,45 @@ pub fn gradient(
     Ok(Gradient { of_weights: sum.over(ranks)?, loss: parts.total(losses.into_iter(), ranks)? })
 }
 
-/// Shortens the gradient of all weights together to `longest` (Pascanu et al. 2013, "On the difficulty of training recurrent neural
-/// networks", algorithm 1), and returns how long it was. Burn's own clipping takes each parameter for itself, which turns the
-/// gradient.
+/// Scales the gradient of all weights together to a norm of at most `max_norm` and returns its norm before (Pascanu et
+/// al. 2013, "On the difficulty of training recurrent neural networks", algorithm 1).
+///
+/// Burn clips each parameter separately, which changes the direction of the gradient.
 ///
 /// # Errors
 /// The backend fails.
-pub fn clip(gradients: &mut GradientsParams, network: &Network, longest: f64) -> Result<f64, TrainError> {
+pub(crate) fn clip(gradients: &mut GradientsParams, network: &Network, max_norm: f64) -> Result<f64, TrainError> {
     let mut squares = Squares { gradients, sums: Vec::new() };
     network.visit(&mut squares);
     let norm = norm(squares.sums)?;
-    if norm > longest {
-        network.visit(&mut Scale { gradients, by: longest / norm });
+    if norm > max_norm {
+        network.visit(&mut Scale { gradients, by: max_norm / norm });
     }
     Ok(norm)
 }
 
-/// The length of all weights together.
+/// The norm of all weights together.
 ///
 /// # Errors
 /// The backend fails.
-pub fn weight_norm(network: &Network) -> Result<f64, TrainError> {
+pub(crate) fn weight_norm(network: &Network) -> Result<f64, TrainError> {
     let mut squares = WeightSquares(Vec::new());
     network.visit(&mut squares);
     norm(squares.0)
 }
 
-/// The prediction for a batch, `[batch, token, channel]`.
+/// The prediction of the network for a batch, `[batch, token, channel]` in row-major order.
 ///
 /// # Errors
 /// The backend fails.
-pub fn predict(network: &Network, batch: &Batch, features: &ConditioningFeatures, device: &Device) -> Result<Vec<f32>, TrainError> {
-    host(network.forward(tensor(&batch.noisy, device), features_tensor(features, &batch.noisy, &batch.levels, device)))
+pub(crate) fn predict(
+    network: &Network,
+    batch: &Batch,
+    features: &ConditioningFeatures,
+    device: &Device,
+) -> Result<Vec<f32>, TrainError> {
+    let inputs = features_tensor(features, &batch.noisy, &batch.levels, device);
+    host(network.forward(tensor(&batch.noisy, device), inputs))
 }
 
 fn tensor(tokens: &Tokens, device: &Device) -> Tensor<3> {
@@ -123,7 +138,7 @@ fn host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, TrainError> {
     tensor.into_data().try_to_vec::<f32>().map_err(|e| TrainError::Backend(format!("{e:?}")))
 }
 
-/// Of sums of squares; one transfer for all.
+/// The square root of the total of `sums`, which are moved to the host in one transfer.
 fn norm(sums: Vec<Tensor<1>>) -> Result<f64, TrainError> {
     Ok(host(Tensor::cat(sums, 0))?.iter().map(|&sum| f64::from(sum)).sum::<f64>().sqrt())
 }

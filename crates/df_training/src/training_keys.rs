@@ -1,4 +1,4 @@
-//! What there is to say about each key of the section `training`: the text of the reference.
+//! The description of each key of the section `training`, for the generated reference.
 
 use df_core::settings::{BELOW_ONE, Description, Range, describe};
 
@@ -10,7 +10,7 @@ const UNIT: Range = Range::Numbers(0.0, 1.0);
 /// At least 0 and below 1.
 const SHARE: Range = Range::Numbers(0.0, BELOW_ONE);
 
-/// Every key of [`crate::TrainingConfig`].
+/// The description of every key of [`crate::TrainingConfig`].
 pub const TRAINING_KEYS: &[Description] = &[
     describe("training.window", Range::Integers(2, i64::MAX), "tokens of a training window"),
     describe("training.batch", AT_LEAST_ONE, "windows of an optimizer step"),
@@ -29,7 +29,11 @@ pub const TRAINING_KEYS: &[Description] = &[
     describe("training.warmup_steps", ANY_INTEGER, "steps of the linear warm-up"),
     describe("training.weight_decay", NOT_NEGATIVE, "weight decay, decoupled from the gradient"),
     describe("training.gradient_clip", POSITIVE, "maximum norm of the gradient of all weights together"),
-    describe("training.ema_decay", SHARE, "decay of the moving average of the weights; the checkpoint holds the average"),
+    describe(
+        "training.ema_decay",
+        SHARE,
+        "decay of the moving average of the weights; the checkpoint holds the average",
+    ),
     describe("training.validation_share", SHARE, "share of the episodes kept for validation"),
     describe("training.validate_every", AT_LEAST_ONE, "optimizer steps between two validations"),
     describe(
@@ -103,7 +107,11 @@ pub const TRAINING_KEYS: &[Description] = &[
         "weight of an error by the signal-to-noise ratio of its level",
     ),
     describe("training.snr_clip", POSITIVE, "signal-to-noise ratio beyond which a cleaner level weighs no more"),
-    describe("training.snr_decay", SHARE, "fused_snr: share of the past's ratio that is kept from one frame to the next"),
+    describe(
+        "training.snr_decay",
+        SHARE,
+        "fused_snr: share of the past's ratio that is kept from one frame to the next",
+    ),
 ];
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use df_core::settings::read_yaml;
 use df_core::{Layout, Normaliser};
 use df_engine::{CheckpointDescription, CheckpointError, NetworkConfig, Provenance};
 use df_planner::config::Config;
-use df_training::import::{Asked, ForeignWeights, import_own, import_reference};
+use df_training::import::{ForeignWeights, ReferenceOptions, import_native, import_reference};
 use df_training::{AnyNetwork, Checkpoint, device};
 
 use super::train::Cache;
@@ -81,12 +81,13 @@ pub fn run(arguments: &Import) -> anyhow::Result<()> {
                 ..NetworkConfig::new(model.width, model.layers, model.heads, channels, slots, window)
             };
             let normaliser = given.context("the network's inputs are normalised: give --normaliser or --bag")?;
-            (import_own(&weights, prefix, &sizes, &flex)?.into(), sizes, normaliser)
+            (import_native(&weights, prefix, &sizes, &flex)?.into(), sizes, normaliser)
         }
         Architecture::Reference => {
             let (causal, tokens) = (arguments.causal, config.training.window);
-            let asked = Asked { prefix, channels: &arguments.channels, heads: model.heads, tokens, causal };
-            let imported = import_reference(&weights, &asked, &layout, &flex)?;
+            let heads = model.heads;
+            let options = ReferenceOptions { prefix, channels: &arguments.channels, heads, tokens, causal };
+            let imported = import_reference(&weights, &options, &layout, &flex)?;
             (model.width, model.layers) = (imported.sizes.width, imported.sizes.layers);
             let normaliser = merge(imported.normaliser, given, &layout, &imported.unseen)?;
             for name in &imported.unseen {

@@ -14,8 +14,7 @@ use df_training::parallel::Mpi;
 #[cfg(not(feature = "mpi"))]
 use df_training::parallel::ParallelError;
 use df_training::parallel::{Alone, Devices, Ranks, launched};
-use df_training::{Device, device};
-use df_training::{End, Event, Run, Start, Validation};
+use df_training::{Device, End, Event, NamedDevice, Run, Start, TrainingSetup, Validation, device};
 use indicatif::{ProgressBar, ProgressStyle};
 
 // Names the required arguments: clap does not see those of a flattened `Option<Train>`.
@@ -152,9 +151,9 @@ impl Work<'_> {
             (_, true) => Start::Restart,
             _ => Start::New,
         };
-        let origin = |from| df_training::init_from(from, &arguments.out);
-        let from = arguments.from.as_deref().map(origin).transpose()?;
-        let run = Run::open(&arguments.out, start, ranks)?.beginning_with(from);
+        let init_from = |from| df_training::init_from(from, &arguments.out);
+        let parent = arguments.from.as_deref().map(init_from).transpose()?;
+        let run = Run::open(&arguments.out, start, ranks)?.initialised_from(parent);
         let inputs = df_data::inputs(&arguments.bag)?;
         let recording = self.recording(&inputs, ranks)?;
         let bar = ProgressBar::new(self.config.training.steps as u64).with_style(
@@ -193,9 +192,15 @@ impl Work<'_> {
             1 => arguments.device.clone(),
             size => format!("{}, {size} ranks", arguments.device),
         };
-        let device = (name.as_str(), device);
-        let summary =
-            df_training::train(&self.config.trainer(), &recording, &run, device, ranks, &self.stop, &mut report)?;
+        let setup = TrainingSetup {
+            config: &self.config.trainer(),
+            recording: &recording,
+            run: &run,
+            device: NamedDevice { name: &name, device },
+            ranks,
+            stop: &self.stop,
+        };
+        let summary = df_training::train(&setup, &mut report)?;
         if ranks.rank() > 0 {
             return Ok(());
         }

@@ -1,4 +1,5 @@
-//! Activations and their gradients, vectorised at run time. Every function works element by element on slices of one length.
+//! Activations and their gradients, vectorised at run time. Every function works element by element on slices of one
+//! length.
 
 use super::dispatch::dispatched;
 
@@ -13,7 +14,8 @@ dispatched! {
 }
 
 dispatched! {
-    /// Turns the gradient with respect to a ReLU's output into that with respect to its input, in place: zero where `output` is.
+    /// Turns the gradient with respect to a ReLU's output into that with respect to its input, in place: zero where
+    /// `output` is.
     fn relu_backward = relu_derivative(output: &'a [f32], gradient: &'a mut [f32])
 }
 
@@ -46,9 +48,9 @@ fn sigmoid(x: f32) -> f32 {
 
 /// `e^x` without branches or calls, so that loops over it become vector code.
 ///
-/// Method and coefficients: `expf` of the Cephes library (S. L. Moshier, 1989, `single/expf.c`): `x = n ln 2 + r` with `ln 2` in
-/// two parts, then a polynomial in `r`. Relative error below 2e-7 (a test). `x` is clamped to the range whose results are normal
-/// numbers; NaN stays NaN.
+/// Method and coefficients: `expf` of the Cephes library (S. L. Moshier, 1989, `single/expf.c`): `x = n ln 2 + r` with
+/// `ln 2` in two parts, then a polynomial in `r`. Relative error below 2e-7 (a test). `x` is clamped to the range
+/// whose results are normal numbers; NaN stays NaN.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
     const MIN_X: f32 = -87.0;
@@ -90,7 +92,8 @@ mod tests {
 
     #[test]
     fn silu_and_its_derivative_have_the_exact_values() {
-        // silu(1) = 1 / (1 + 1/e) = 0.7310586; its derivative there: 0.7310586 (1 + 0.2689414) = 0.9276706; at 0: 0 and 1/2.
+        // silu(1) = 1 / (1 + 1/e) = 0.7310586; its derivative there: 0.7310586 (1 + 0.2689414) = 0.9276706; at 0: 0
+        // and 1/2.
         let x = [1.0, 0.0, -100.0];
         let (mut out, mut gradient) = ([9.0; 3], [2.0; 3]);
         silu(&x, &mut out);

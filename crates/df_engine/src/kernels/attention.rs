@@ -1,10 +1,11 @@
-//! Scaled dot-product attention (Vaswani et al. 2017, eq. 1) and its gradient as small matrix products, one head of one sequence
-//! at a time.
+//! Scaled dot-product attention (Vaswani et al. 2017, eq. 1) and its gradient as small matrix products, one head of
+//! one sequence at a time.
 //!
 //! Layouts, per sequence:
-//! - query, key and value: `[token, 3, head, width / heads]`, as the projection before writes them: rows of one head are
-//!   `3 * width` apart
-//! - probabilities (the softmax of the scores): `[head, query, key]`; a row of keys is padded with zeros to whole vectors
+//! - query, key and value: `[token, 3, head, width / heads]`, as the projection before writes them: rows of one head
+//!   are `3 * width` apart
+//! - probabilities (the softmax of the scores): `[head, query, key]`; a row of keys is padded with zeros to whole
+//!   vectors
 //! - output: `[token, head, width / heads]`, which is `[token, width]`
 //!
 //! The scale `1 / sqrt(width / heads)` is not applied here: it is part of the query's weights (`packed_weights`).
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_is_that_of_a_finite_difference() {
+    fn the_gradient_equals_a_finite_difference() {
         let heads = Heads { width: 6, heads: 2, tokens: 5 };
         let query_key_value: Vec<f32> = (0..90).map(|i| (i as f32 * 0.77).sin()).collect();
         let weights: Vec<f32> = (0..30).map(|i| (i as f32 * 1.3).cos()).collect();

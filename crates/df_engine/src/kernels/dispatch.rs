@@ -1,5 +1,5 @@
-//! Chooses the instruction set at run time. The binary is built for any x86-64 (or ARM) and holds each loop once per instruction
-//! set that `pulp` knows (AVX-512, AVX2 with FMA, NEON, plain).
+//! Chooses the instruction set at run time. The binary is built for any x86-64 (or ARM) and holds each loop once per
+//! instruction set that `pulp` knows (AVX-512, AVX2 with FMA, NEON, plain).
 
 /// `dispatched!(fn name = body(a: &'a [f32], ...))` makes a function that runs `body`, an `#[inline(always)]` function,
 /// compiled for the best instruction set of this processor.

@@ -1,5 +1,5 @@
-//! Layer norm (Ba et al. 2016) without its gain and shift, and its gradient, vectorised at run time. Gain and shift are part of the
-//! next layer's weights (`packed_weights`).
+//! Layer norm (Ba et al. 2016) without its gain and shift, and its gradient, vectorised at run time. Gain and shift
+//! are part of the next layer's weights (`packed_weights`).
 //!
 //! Layouts: inputs, outputs and gradients are `[row, width]`; `inverse_std` is `[row]`.
 
@@ -27,7 +27,8 @@ impl Normalised {
         normalise(x, width, &mut self.rows, &mut self.inverse_std);
     }
 
-    /// Adds to `out` the gradient with respect to the input of [`Normalised::forward`], given that with respect to its result.
+    /// Adds to `out` the gradient with respect to the input of [`Normalised::forward`], given that with respect to its
+    /// result.
     ///
     /// With `n = (x - mean) / std`: `dx = (dn - mean(dn) - n mean(dn n)) / std`.
     pub(crate) fn backward(&self, gradient: &[f32], width: usize, out: &mut [f32]) {
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_is_that_of_a_finite_difference_added_to_what_was_there() {
+    fn the_gradient_equals_a_finite_difference_and_is_added_to_the_buffer() {
         let width = 21;
         let x: Vec<f32> = (0..width).map(|i| (i as f32 * 1.7).sin()).collect();
         let weights: Vec<f32> = (0..width).map(|i| (i as f32 * 0.9).cos()).collect();

@@ -1,7 +1,8 @@
 //! The loops of the network: matrix products, attention, layer norm, activations, forward and backward.
 //!
-//! All buffers are row-major slices of `f32`. A *row* is one token of one sequence; a matrix `[row, width]` holds row `r` at
-//! `r * width`. Matrices that a product reads may have a larger *stride*, the distance between the starts of two rows.
+//! All buffers are row-major slices of `f32`. A *row* is one token of one sequence; a matrix `[row, width]` holds row
+//! `r` at `r * width`. Matrices that a product reads may have a larger *stride*, the distance between the starts of
+//! two rows.
 //!
 //! ```text
 //! matrix_product   Lhs [row, inner] x Rhs [inner, column] -> Dst [row, column], by tiles (`tile`)

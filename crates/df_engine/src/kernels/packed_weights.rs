@@ -128,8 +128,8 @@ impl Affine {
         self.product(x, Accumulate::Dst, out, false);
     }
 
-    /// `out = gradient weight^T`: the gradient with respect to the input, `[row, input]`, given that with respect to the output,
-    /// `[row, output]`.
+    /// `out = gradient weight^T`: the gradient with respect to the input, `[row, input]`, given that with respect to
+    /// the output, `[row, output]`.
     pub(crate) fn backward(&self, gradient: &[f32], out: &mut [f32]) {
         let rows = gradient.len() / self.outputs;
         let lhs = Lhs { values: gradient, rows, inner: self.outputs, stride: self.outputs };

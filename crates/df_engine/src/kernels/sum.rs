@@ -1,4 +1,5 @@
-//! Sums and maxima that become vector code, by sixteen partial ones. Partial sums are also more exact than a single one.
+//! Sums and maxima that become vector code, by sixteen partial ones. Partial sums are also more exact than a single
+//! one.
 //!
 //! Value `i` goes to partial sum `i % 16`; the partial sums are then added in halves: 0 to 8, 1 to 9, and so on.
 

@@ -1,12 +1,12 @@
 //! The innermost loops of a matrix product: a tile of the result whose sums stay in registers.
 //!
-//! A tile has at most [`ROWS`] rows and [`vectors_of_a_tile`] vectors of columns. Its left operand is read value by value (row `r` at
-//! `r * lhs_stride`), its right operand vector by vector (row `k` at `k * rhs_stride`).
+//! A tile has at most [`ROWS`] rows and [`vectors_of_a_tile`] vectors of columns. Its left operand is read value by
+//! value (row `r` at `r * lhs_stride`), its right operand vector by vector (row `k` at `k * rhs_stride`).
 
 use pulp::Simd;
 
-/// Rows of a tile. With four vectors of columns it has 24 sums. With 4 vectors of the right operand and one of the left they fit
-/// the 32 registers of AVX-512; with two vectors, 12 sums fit the 16 registers of AVX2.
+/// Rows of a tile. With four vectors of columns it has 24 sums. With 4 vectors of the right operand and one of the
+/// left they fit the 32 registers of AVX-512; with two vectors, 12 sums fit the 16 registers of AVX2.
 pub(super) const ROWS: usize = 6;
 
 /// Vectors of columns of a full tile, see [`ROWS`].
@@ -55,8 +55,8 @@ impl Tile<'_> {
         }
     }
 
-    /// `PARTIAL`: one vector of columns that is not full. Loops count with an index throughout: with iterators or copies of arrays
-    /// the compiler keeps the sums in memory.
+    /// `PARTIAL`: one vector of columns that is not full. Loops count with an index throughout: with iterators or
+    /// copies of arrays the compiler keeps the sums in memory.
     #[inline(always)]
     #[expect(clippy::needless_range_loop, clippy::manual_memcpy)]
     fn run<S: Simd, const ROWS: usize, const VECTORS: usize, const PARTIAL: bool>(self, simd: S) {

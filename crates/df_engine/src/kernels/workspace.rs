@@ -1,7 +1,7 @@
 //! One thread's pass over its sequences: forward through all layers, then backward to the input.
 //!
-//! All buffers live across calls. A row is one token of one sequence: row `s * tokens + t`. What the backward pass needs is kept per
-//! block in a [`Trace`].
+//! All buffers live across calls. A row is one token of one sequence: row `s * tokens + t`. What the backward pass
+//! needs is kept per block in a [`Trace`].
 
 use super::activation::{relu_backward, silu, silu_backward};
 use super::attention::{Heads, Scratch};
@@ -84,7 +84,8 @@ impl Workspace {
         weights.output.forward(&norm.rows, prediction);
     }
 
-    /// After [`Workspace::forward`] with `keep`: the gradient with respect to `x`, given that with respect to the prediction.
+    /// After [`Workspace::forward`] with `keep`: the gradient with respect to `x`, given that with respect to the
+    /// prediction.
     ///
     /// # Shapes
     /// - `cotangent`, `gradient`: `[sequence, token, channel]`

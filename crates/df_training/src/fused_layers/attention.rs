@@ -1,5 +1,7 @@
-//! Attention, of whose weights the gradient is made after they have been computed a second time. Query, key and value stay in the one
-//! matrix that they come in: taken out of it one by one, the gradient of each would be put into a matrix of zeros.
+//! Attention with a fused gradient. The attention probabilities are not kept; the gradient computes them again.
+//!
+//! Query, key and value stay in one matrix. If they were sliced out, Burn would write the gradient of each slice into
+//! a matrix of zeros.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -12,17 +14,20 @@ use burn::tensor::{Shape, Slice, Tensor};
 
 use super::is_extended;
 
-/// `softmax(query key^T / sqrt(width of a head)) value` (Vaswani et al. 2017, "Attention Is All You Need", eq. 1): from
-/// `[batch * token, 3 * width]`, query, key and value beside each other, to `[batch * token, width]`.
+/// `softmax(query key^T / sqrt(width of a head)) value` (Vaswani et al. 2017, "Attention Is All You Need", eq. 1).
+///
+/// # Shapes
+/// - `packed`: `[batch * token, 3 * width]`, query, key and value beside each other
+/// - output: `[batch * token, width]`
 pub fn attention(packed: Tensor<2>, batch: usize, heads: usize) -> Tensor<2> {
     if !is_extended(packed.device().as_dispatch()) {
-        return by_parts(packed, batch, heads);
+        return with_burn(packed, batch, heads);
     }
     Tensor::from_dispatch(<Dispatch as Attention>::attend(packed.into_dispatch(), batch, heads))
 }
 
-/// The same with Burn's own gradients.
-fn by_parts(packed: Tensor<2>, batch: usize, heads: usize) -> Tensor<2> {
+/// The same attention with Burn's gradients.
+fn with_burn(packed: Tensor<2>, batch: usize, heads: usize) -> Tensor<2> {
     let [rows, width] = packed.dims();
     let (tokens, width) = (rows / batch, width / 3);
     // [batch * token, 3 * width] -> [3, batch, head, token, width / heads]
@@ -35,8 +40,8 @@ fn by_parts(packed: Tensor<2>, batch: usize, heads: usize) -> Tensor<2> {
 #[backend_extension(Flex, LibTorch: cfg(feature = "tch"), Autodiff)]
 pub trait Attention: Backend {
     fn attend(packed: FloatTensor<Self>, batch: usize, heads: usize) -> FloatTensor<Self> {
-        let [query, key, value] = unpacked::<Self>(packed, batch, heads);
-        joined::<Self>(Self::attention(query, key, value, None, None, Default::default()))
+        let [query, key, value] = unpack::<Self>(packed, batch, heads);
+        join_heads::<Self>(Self::attention(query, key, value, None, None, Default::default()))
     }
 }
 
@@ -50,34 +55,42 @@ impl<B: Backend + Attention, C: CheckpointStrategy> Attention for Autodiff<B, C>
         let attended = B::attend(packed.primitive().clone(), batch, heads);
         match Step.prepare::<C>([packed.node()]).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
-                let kept = (prep.checkpoint(&packed), batch, heads);
-                prep.finish(kept, attended)
+                let saved = Saved { packed: prep.checkpoint(&packed), batch, heads };
+                prep.finish(saved, attended)
             }
             OpsKind::UnTracked(prep) => prep.finish(attended),
         }
     }
 }
 
+/// What the gradient needs.
+#[derive(Clone, Debug)]
+struct Saved {
+    /// Query, key and value.
+    packed: NodeId,
+    batch: usize,
+    heads: usize,
+}
+
 #[derive(Debug)]
 struct Step;
 
 impl<B: Backend> Backward<B, 1> for Step {
-    /// Query, key and value, the batch and the heads.
-    type State = (NodeId, usize, usize);
+    type State = Saved;
 
     fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, checkpointer: &mut Checkpointer) {
         let gradient = gradients.consume::<B>(&ops.node);
-        let ((packed, batch, heads), [parent]) = (ops.state, ops.parents);
+        let (Saved { packed, batch, heads }, [parent]) = (ops.state, ops.parents);
         if let Some(node) = parent {
-            let parts = unpacked::<B>(checkpointer.retrieve_node_output(packed), batch, heads);
-            let of_parts = of_parts::<B>(parts, by_head::<B>(gradient, batch, heads));
-            gradients.register::<B>(node.id, packed_again::<B>(of_parts));
+            let parts = unpack::<B>(checkpointer.retrieve_node_output(packed), batch, heads);
+            let slopes = slopes_of_parts::<B>(parts, by_head::<B>(gradient, batch, heads));
+            gradients.register::<B>(node.id, pack::<B>(slopes));
         }
     }
 }
 
 /// `[batch * token, 3 * width]` to three of `[batch, head, token, width of a head]`.
-fn unpacked<B: Backend>(packed: FloatTensor<B>, batch: usize, heads: usize) -> [FloatTensor<B>; 3] {
+fn unpack<B: Backend>(packed: FloatTensor<B>, batch: usize, heads: usize) -> [FloatTensor<B>; 3] {
     let [rows, width] = packed.shape().dims();
     let (tokens, head) = (rows / batch, width / (3 * heads));
     let packed = B::float_reshape(packed, Shape::new([batch, tokens, 3, heads, head]));
@@ -96,33 +109,37 @@ fn by_head<B: Backend>(rows: FloatTensor<B>, batch: usize, heads: usize) -> Floa
 }
 
 /// The inverse of [`by_head`].
-fn joined<B: Backend>(heads: FloatTensor<B>) -> FloatTensor<B> {
+fn join_heads<B: Backend>(heads: FloatTensor<B>) -> FloatTensor<B> {
     let [batch, count, tokens, head] = heads.shape().dims();
     B::float_reshape(B::float_swap_dims(heads, 1, 2), Shape::new([batch * tokens, count * head]))
 }
 
-/// The inverse of [`unpacked`].
-fn packed_again<B: Backend>(parts: [FloatTensor<B>; 3]) -> FloatTensor<B> {
-    B::float_cat(parts.map(joined::<B>).into(), 1)
+/// The inverse of [`unpack`].
+fn pack<B: Backend>(parts: [FloatTensor<B>; 3]) -> FloatTensor<B> {
+    B::float_cat(parts.map(join_heads::<B>).into(), 1)
 }
 
-/// With the weights `w = softmax(query key^T scale)` and `gradient` that of the result, those of
+/// The gradients of query, key and value, where `gradient` is that of the output. With the probabilities
+/// `w = softmax(query key^T scale)`, the gradients are, for
 ///
 /// - the value: `w^T gradient`
 /// - the scores before the softmax: `s = w (p - sum over a row of p w)`, with `p = gradient value^T`
 /// - query and key: `scale s key` and `scale s^T query`
-fn of_parts<B: Backend>([query, key, value]: [FloatTensor<B>; 3], gradient: FloatTensor<B>) -> [FloatTensor<B>; 3] {
+fn slopes_of_parts<B: Backend>(
+    [query, key, value]: [FloatTensor<B>; 3],
+    gradient: FloatTensor<B>,
+) -> [FloatTensor<B>; 3] {
     let scale = 1.0 / (query.shape()[3] as f64).sqrt();
     let query = B::float_mul_scalar(query, scale.into());
     let scores = B::float_matmul(query.clone(), B::float_swap_dims(key.clone(), 2, 3));
     let weights = B::softmax(scores, 3);
-    let of_value = B::float_matmul(B::float_swap_dims(weights.clone(), 2, 3), gradient.clone());
-    let pull = B::float_matmul(gradient, B::float_swap_dims(value, 2, 3));
-    let row = B::float_sum_dim(B::float_mul(pull.clone(), weights.clone()), 3);
-    let of_scores = B::float_mul(B::float_sub(pull, row), weights);
-    let of_key = B::float_matmul(B::float_swap_dims(of_scores.clone(), 2, 3), query);
-    let of_query = B::float_mul_scalar(B::float_matmul(of_scores, key), scale.into());
-    [of_query, of_key, of_value]
+    let value_slope = B::float_matmul(B::float_swap_dims(weights.clone(), 2, 3), gradient.clone());
+    let weight_slope = B::float_matmul(gradient, B::float_swap_dims(value, 2, 3));
+    let row = B::float_sum_dim(B::float_mul(weight_slope.clone(), weights.clone()), 3);
+    let score_slope = B::float_mul(B::float_sub(weight_slope, row), weights);
+    let key_slope = B::float_matmul(B::float_swap_dims(score_slope.clone(), 2, 3), query);
+    let query_slope = B::float_mul_scalar(B::float_matmul(score_slope, key), scale.into());
+    [query_slope, key_slope, value_slope]
 }
 
 #[cfg(test)]
@@ -131,7 +148,7 @@ mod tests {
     use crate::devices;
     use burn::tensor::{Device, TensorData};
 
-    /// What is attended to, and the gradient of query, key and value.
+    /// The output, and the gradient of query, key and value.
     fn attended_and_gradient(device: &Device, attend: fn(Tensor<2>, usize, usize) -> Tensor<2>) -> [Vec<f32>; 2] {
         let (batch, tokens, heads, head) = (3, 5, 2, 7);
         let wave = |step: f32, width: usize| {
@@ -146,11 +163,12 @@ mod tests {
     }
 
     #[test]
-    fn attention_and_its_gradient_are_those_that_burn_takes_apart() {
+    fn attention_and_its_gradient_equal_those_of_burn() {
         for name in devices() {
             let device = crate::device(&name).unwrap().autodiff();
-            let [ours, burns] = [attention, by_parts].map(|attend| attended_and_gradient(&device, attend));
-            // Sums of a few products of numbers up to 1 each, of which the gradients of query and key are small differences.
+            let [ours, burns] = [attention, with_burn].map(|attend| attended_and_gradient(&device, attend));
+            // The values are sums of a few products of numbers up to 1. The gradients of query and key are small
+            // differences of such sums.
             for (i, (a, b)) in ours.iter().flatten().zip(burns.iter().flatten()).enumerate() {
                 assert!((a - b).abs() <= 1e-6, "{name} {i}: {a}, {b}");
             }

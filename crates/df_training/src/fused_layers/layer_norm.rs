@@ -1,4 +1,4 @@
-//! Layer norm, of which `flex` has a loop of ours for the gradient, and libtorch its own.
+//! Layer norm with a fused gradient: a loop of this file on `flex`, libtorch's function on `tch`.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -15,12 +15,12 @@ use rayon::prelude::*;
 use super::flex::{add, tensor};
 use super::is_extended;
 
-/// As of burn-nn, which keeps it to itself.
+/// The value in burn-nn, where it is private.
 const EPSILON: f64 = 1e-5;
-/// Rows that are summed up before sums are: the same order whatever the number of threads.
+/// Rows per partial sum. The order of sums does not depend on the number of threads.
 const ROWS: usize = 128;
 
-/// The layer norm of every row (Ba et al. 2016, "Layer Normalization"), `[row, width]` to the same.
+/// The layer norm of every row, `[row, width]` to `[row, width]` (Ba et al. 2016, "Layer Normalization", eq. 4).
 pub fn layer_norm(layer: &LayerNorm, rows: Tensor<2>) -> Tensor<2> {
     let (Some(beta), true) = (&layer.beta, is_extended(rows.device().as_dispatch())) else {
         return layer.forward(rows);
@@ -36,13 +36,13 @@ pub trait Norm: Backend {
     }
 }
 
-/// How a loss changes with `x`, `gamma` and `beta`, when it changes by `gradient` with the norm. For a row of width `n`, with
+/// The gradients of `x`, `gamma` and `beta`, where `gradient` is that of the output. For a row, with
 /// `h = (x - mean) / std` and `g = gradient * gamma`:
 ///
 /// - of `x`: `(g - mean(g) - h mean(g h)) / std`
 /// - of `gamma` and `beta`: the sums over rows of `gradient * h` and `gradient`
 pub trait NormGradients: Backend {
-    /// Of `x`, and of `gamma` and `beta` where these are asked for: planning knows them for constants.
+    /// The gradient of `x`, and those of `gamma` and `beta` if `of_weights`. Planning needs only the former.
     fn gradients(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -93,7 +93,7 @@ impl<B: Backend + NormGradients> Backward<B, 3> for Step {
 }
 
 impl NormGradients for Flex {
-    // Those of gamma and beta cost next to nothing here.
+    // The gradients of gamma and beta cost next to nothing here, so they are always computed.
     fn gradients(
         x: FlexTensor,
         gamma: FlexTensor,
@@ -123,13 +123,13 @@ impl NormGradients for Flex {
     }
 }
 
-/// One row; what it adds to the gradients of gamma and beta is added to `sums`.
+/// The gradient of one row. Adds its share of the gradients of gamma and beta to `sums`.
 fn of_row(of_x: &mut [f32], x: &[f32], gamma: &[f32], gradient: &[f32], sums: &mut (Vec<f32>, Vec<f32>)) {
     let share = 1.0 / x.len() as f32;
     let mean = sum(x.iter().copied()) * share;
     let variance = sum(x.iter().map(|x| (x - mean) * (x - mean))) * share;
     let scale = 1.0 / (variance + EPSILON as f32).sqrt();
-    // `h` first, in the place of the result.
+    // `of_x` holds `h` first.
     of_x.iter_mut().zip(x).for_each(|(h, x)| *h = (x - mean) * scale);
     let mean_g = sum(gradient.iter().zip(gamma).map(|(d, gamma)| d * gamma)) * share;
     let mean_gh = sum(gradient.iter().zip(gamma).zip(&*of_x).map(|((d, gamma), h)| d * gamma * h)) * share;
@@ -175,7 +175,7 @@ mod tests {
     use burn::nn::LayerNormConfig;
     use burn::tensor::{Device, TensorData};
 
-    /// Norm, and the gradients of input, gamma and beta, on rows that no part of the loops fits.
+    /// Output and gradients of input, gamma and beta. The number of rows is no multiple of [`ROWS`].
     fn norm_and_gradients(device: &Device, norm: fn(&LayerNorm, Tensor<2>) -> Tensor<2>) -> [Vec<f32>; 4] {
         const SHAPE: [usize; 2] = [2 * ROWS + 3, 13];
         let tensor = |step: f32, shape: [usize; 2]| {
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_norm_and_its_gradients_are_those_that_burn_takes_apart() {
+    fn the_norm_and_its_gradients_equal_those_of_burn() {
         for name in devices() {
             let device = crate::device(&name).unwrap().autodiff();
             let ours = norm_and_gradients(&device, layer_norm);
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gradients_are_the_same_bit_for_bit_with_any_number_of_threads() {
+    fn the_gradients_do_not_depend_on_the_number_of_threads() {
         let with = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| norm_and_gradients(&Device::flex().autodiff(), layer_norm))

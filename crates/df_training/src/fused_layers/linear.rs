@@ -1,4 +1,4 @@
-//! A linear layer, of which `flex` has products of ours, and libtorch one pass with its bias.
+//! A linear layer with fused gradients: the kernels of df_engine on `flex`, one pass with the bias on `tch`.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -29,7 +29,7 @@ pub trait Linear: Backend {
     }
 }
 
-/// How a loss changes with `x`, the weight and the bias, when it changes by `gradient` with the product.
+/// The gradients of `x`, weight and bias, where `gradient` is that of the output.
 pub trait LinearGradients: Backend {
     fn of_x(weight: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::linear_x_backward(weight, gradient)
@@ -80,12 +80,12 @@ impl<B: Backend + Linear + LinearGradients, C: CheckpointStrategy> Linear for Au
         let product = B::product(x_value, weight_value, bias_value);
         match Step.prepare::<C>([x.node(), weight.node(), bias.node()]).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
-                // Each is kept for the gradient of the other only.
-                let kept = (
+                // Each of the two is needed only for the gradient of the other.
+                let saved = (
                     weight.is_tracked().then(|| prep.checkpoint(&x)),
                     x.is_tracked().then(|| prep.checkpoint(&weight)),
                 );
-                prep.finish(kept, product)
+                prep.finish(saved, product)
             }
             OpsKind::UnTracked(prep) => prep.finish(product),
         }
@@ -125,9 +125,9 @@ mod tests {
     use burn::nn::LinearConfig;
     use burn::tensor::TensorData;
 
-    /// With whole numbers, so that every sum is exact.
+    /// The values are integers, so that every sum is exact.
     #[test]
-    fn the_product_and_its_gradients_are_those_of_the_definition() {
+    fn the_product_and_its_gradients_match_the_definition() {
         for name in devices() {
             let device = crate::device(&name).unwrap().autodiff();
             let host = |tensor: TensorData| tensor.try_to_vec::<f32>().unwrap();
@@ -146,10 +146,10 @@ mod tests {
         }
     }
 
-    /// More rows than a thread takes at a time, and few that are no whole vector; columns beyond a panel, inner sizes beyond a
-    /// cache line: whole numbers again.
+    /// 203 rows are more than a thread takes at a time; 18 rows are no whole vector. Columns exceed a panel, inner
+    /// sizes a cache line. The values are integers.
     #[test]
-    fn large_products_and_their_gradients_are_those_that_burn_takes_apart() {
+    fn large_products_and_their_gradients_equal_those_of_burn() {
         const INPUTS: usize = 37;
         const OUTPUTS: usize = 70;
         for (name, rows) in devices().into_iter().flat_map(|name| [(name.clone(), 203), (name, 18)]) {

@@ -1,11 +1,12 @@
-//! Layers whose gradient is one step. Burn takes the gradient of a layer apart into those of its operations: some 25 for a layer
-//! norm, 40 for an attention, each through all of its input and with its own overhead. On a CPU that was a tenth of a
-//! training step, and a quarter of a guided planning step with one future (docs/src/reference/results/beside-pytorch.md).
+//! Layers whose gradient is one fused operation.
 //!
-//! Of Burn's backends `flex` and `tch` are extended by these; on others the layers are Burn's own.
+//! Burn computes the gradient of a layer from those of its operations: some 25 for a layer norm, 40 for an attention,
+//! each with a pass over its input. On a CPU this was a tenth of a training step, and a quarter of a guided planning
+//! step with one rollout (docs/src/reference/results/beside-pytorch.md). The backends `flex` and `tch` use the fused
+//! layers, others those of Burn.
 
-// Of what Burn's macro makes; and Burn's word about its libtorch backend, which stays the one to compare with.
-#![allow(missing_docs, deprecated)]
+// Burn's macro generates undocumented items, and Burn marks its libtorch backend as deprecated.
+#![allow(missing_docs, deprecated, unreachable_pub)]
 
 mod attention;
 mod flex;
@@ -20,7 +21,7 @@ pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use relu::relu;
 
-/// Whether the backend of a device is one of those that have our gradients.
+/// True if the backend of a device has the fused gradients.
 fn is_extended(device: &DispatchDevice) -> bool {
     match device {
         DispatchDevice::Autodiff(inner) => is_extended(inner),

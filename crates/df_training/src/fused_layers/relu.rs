@@ -1,4 +1,4 @@
-//! The rectified linear unit, of which libtorch has the gradient in one pass.
+//! The rectified linear unit with a fused gradient: one pass on `tch`.
 
 use burn::backend::autodiff::Autodiff;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -26,7 +26,7 @@ pub trait Relu: Backend {
     }
 }
 
-/// How a loss changes with `x`, when it changes by `gradient` with `y = max(x, 0)`: as with `y` where that is above 0.
+/// The gradient of `x`, where `gradient` is that of `y = max(x, 0)`: equal where `y` is above 0, else 0.
 pub trait ReluGradient: Backend {
     fn gradient(y: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::relu_backward(y, gradient)

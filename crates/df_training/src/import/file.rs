@@ -1,4 +1,4 @@
-//! Named tensors out of a file of PyTorch (`.pt`, `.pth`, `.ckpt`) or safetensors. A pickle is parsed, never executed.
+//! Named tensors in a file of PyTorch (`.pt`, `.pth`, `.ckpt`) or safetensors. A pickle is parsed, never executed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,19 +9,20 @@ use burn::tensor::{DType, TensorData};
 
 use super::ImportError;
 
-/// The largest header of the safetensors format.
-const LARGEST_HEADER: u64 = 100_000_000;
-/// How many names a message cites.
-const CITED: usize = 8;
+/// The maximum header length of the safetensors format, bytes.
+const MAX_HEADER: u64 = 100_000_000;
+/// The maximum number of names in a message.
+const MAX_CITED: usize = 8;
 
-/// The tensors of a file, by name; their bytes are read when they are taken.
+/// The tensors of a file by name. Values are read at their first use.
 pub struct ForeignWeights {
     path: PathBuf,
     tensors: BTreeMap<String, burn_pack::Tensor>,
 }
 
 impl ForeignWeights {
-    /// Reads names and shapes; nested dictionaries become names with dots. The content tells the format, not the name.
+    /// Reads names and shapes. Nested dictionaries become names with dots. The content decides the format, not the
+    /// file name.
     ///
     /// # Errors
     /// The file cannot be read, is damaged, or holds no tensors.
@@ -43,10 +44,10 @@ impl ForeignWeights {
         Ok(Self { path: path.into(), tensors })
     }
 
-    /// Renames by regular expressions, each with what stands in place of what it matches (`$1` for its first group).
+    /// Renames tensors by regular expressions, each with its replacement (`$1` is the first group).
     ///
     /// # Errors
-    /// An expression that is none; two tensors of one name.
+    /// An expression is invalid, or two tensors get the same name.
     pub fn rename(mut self, renames: &[(String, String)]) -> Result<Self, ImportError> {
         for (pattern, to) in renames {
             let malformed = |message| ImportError::Rename { pattern: pattern.clone(), message };
@@ -56,17 +57,17 @@ impl ForeignWeights {
             self.tensors = BTreeMap::new();
             for tensor in renamed {
                 if let Some(other) = self.tensors.insert(tensor.name.clone(), tensor) {
-                    return Err(malformed(format!("two tensors are called `{}` then", other.name)));
+                    return Err(malformed(format!("two tensors get the name `{}`", other.name)));
                 }
             }
         }
         Ok(self)
     }
 
-    /// What stands before `marker` in the one name that ends with it: the prefix of the network's tensors.
+    /// The prefix of the network's tensors: the part before `marker` in the only name that ends with it.
     ///
     /// # Errors
-    /// No such name, or several.
+    /// No name ends with `marker`, or several do.
     pub fn prefix_of(&self, marker: &str) -> Result<String, ImportError> {
         let is_whole = |prefix: &&str| prefix.is_empty() || prefix.ends_with('.');
         let found: Vec<&str> =
@@ -80,10 +81,10 @@ impl ForeignWeights {
         }
     }
 
-    /// The tensors whose names begin with `prefix`, without it.
+    /// The tensors whose names start with `prefix`, with the prefix removed.
     ///
     /// # Errors
-    /// None does.
+    /// No name starts with `prefix`.
     pub fn below(&self, prefix: &str) -> Result<Self, ImportError> {
         let below = |(name, tensor): (&String, &burn_pack::Tensor)| {
             let name = name.strip_prefix(prefix)?.to_string();
@@ -98,27 +99,30 @@ impl ForeignWeights {
         Ok(Self { path: self.path.clone(), tensors })
     }
 
+    /// The names that start with `prefix`, with the prefix removed.
     pub fn names_below(&self, prefix: &str) -> impl Iterator<Item = &str> {
         self.tensors.keys().filter_map(move |name| name.strip_prefix(prefix))
     }
 
+    /// The shape of a tensor.
     pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
         self.tensors.get(name).map(|tensor| tensor.shape.to_vec())
     }
 
+    /// Names and shapes of all tensors.
     pub fn shapes(&self) -> impl Iterator<Item = (&str, Vec<usize>)> {
         self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape.to_vec()))
     }
 
-    /// The values of one tensor as f32, or `None` where there is none of that name.
+    /// The values of a tensor as f32 in row-major order. `None` if no tensor has this name.
     ///
     /// # Errors
-    /// Damage; values that are no floating-point numbers, or not finite.
+    /// The file is damaged, or values are not floating-point numbers or not finite.
     pub fn values(&self, name: &str) -> Result<Option<Vec<f32>>, ImportError> {
         let Some(tensor) = self.tensors.get(name) else { return Ok(None) };
         let malformed = |message: String| ImportError::Malformed { path: self.path.clone(), message };
         if !matches!(tensor.dtype, DType::F64 | DType::F32 | DType::F16 | DType::BF16) {
-            return Err(malformed(format!("`{name}` holds {:?}, no floating-point numbers", tensor.dtype)));
+            return Err(malformed(format!("`{name}` holds {:?}; expected floating-point numbers", tensor.dtype)));
         }
         let data: TensorData = bridge::to_data(tensor).map_err(|e| malformed(e.to_string()))?;
         let values = data.convert_dtype(DType::F32).try_to_vec::<f32>();
@@ -129,32 +133,32 @@ impl ForeignWeights {
         }
     }
 
-    /// The refusal of this file for what does not fit.
+    /// The error that this file does not fit the network, with at most [`MAX_CITED`] problems.
     pub fn unfit(&self, problems: impl IntoIterator<Item = String>) -> ImportError {
         let problems: Vec<String> = problems.into_iter().collect();
-        let mut text = problems.iter().take(CITED).map(|p| format!("\n  {p}")).collect::<String>();
-        if problems.len() > CITED {
-            text += &format!("\n  and {} more", problems.len() - CITED);
+        let mut text = problems.iter().take(MAX_CITED).map(|p| format!("\n  {p}")).collect::<String>();
+        if problems.len() > MAX_CITED {
+            text += &format!("\n  and {} more", problems.len() - MAX_CITED);
         }
         ImportError::Unfit { path: self.path.clone(), problems: text }
     }
 
     fn names(&self) -> String {
-        let cited: Vec<&str> = self.tensors.keys().take(CITED).map(String::as_str).collect();
+        let cited: Vec<&str> = self.tensors.keys().take(MAX_CITED).map(String::as_str).collect();
         format!(
             "it holds {} tensors: `{}`{}",
             self.tensors.len(),
             cited.join("`, `"),
-            if self.tensors.len() > CITED { " ..." } else { "" }
+            if self.tensors.len() > MAX_CITED { " ..." } else { "" }
         )
     }
 }
 
-/// A header's length in 8 bytes, then the header, which is JSON.
+/// True if the file starts as a safetensors file does: the length of the header in 8 bytes, then the header in JSON.
 fn is_safetensors(path: &Path, length: u64) -> std::io::Result<bool> {
     use std::io::Read;
     let mut start = Vec::new();
     std::fs::File::open(path)?.take(9).read_to_end(&mut start)?;
     let header = start.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes));
-    Ok(header.is_some_and(|header| header <= LARGEST_HEADER.min(length)) && start.get(8) == Some(&b'{'))
+    Ok(header.is_some_and(|header| header <= MAX_HEADER.min(length)) && start.get(8) == Some(&b'{'))
 }

@@ -1,7 +1,8 @@
-//! Weights from elsewhere onto our networks: what a file calls its tensors, and what we call ours (docs/src/how-to/import-pytorch-weights.md).
+//! Import of weights that were trained elsewhere: the names and shapes of a file's tensors mapped onto the networks of
+//! this crate (docs/src/how-to/import-pytorch-weights.md).
 
 mod file;
-mod own;
+mod native;
 mod reference;
 
 use std::path::PathBuf;
@@ -11,54 +12,87 @@ use burn::store::{BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, br
 use burn::tensor::TensorData;
 
 pub use file::ForeignWeights;
-pub use own::import_own;
-pub use reference::{Asked, Imported, import_reference};
+pub use native::import_native;
+pub use reference::{ImportedReference, ReferenceOptions, import_reference};
 
-/// Why weights cannot be taken over. Nothing has been written then.
+/// Why weights cannot be imported. An import that fails writes nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
+    /// The file cannot be read.
     #[error("{}: {cause}", path.display())]
-    File { path: PathBuf, cause: std::io::Error },
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The error of the operating system.
+        cause: std::io::Error,
+    },
+    /// The file is damaged or of an unknown format.
     #[error("{}: {message}", path.display())]
-    Malformed { path: PathBuf, message: String },
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and where.
+        message: String,
+    },
+    /// A rule that renames tensors fails.
     #[error("renaming by `{pattern}`: {message}")]
-    Rename { pattern: String, message: String },
-    #[error("{}: there are several sets of weights: say which by its prefix, one of `{found}`", path.display())]
-    Prefixes { path: PathBuf, found: String },
-    /// Every tensor that is missing, not expected, or of another shape.
+    Rename {
+        /// The regular expression.
+        pattern: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// The file has several sets of weights.
+    #[error("{}: contains several sets of weights; choose one by its prefix, one of `{found}`", path.display())]
+    Prefixes {
+        /// The file.
+        path: PathBuf,
+        /// The prefixes.
+        found: String,
+    },
+    /// The tensors do not match the network.
     #[error("{}: does not fit:{problems}", path.display())]
-    Unfit { path: PathBuf, problems: String },
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// The tensors that are missing, unexpected or of another shape, one per line.
+        problems: String,
+    },
 }
 
 /// The values of a tensor and its shape.
-type Shaped = (Vec<f32>, Vec<usize>);
+struct ShapedValues {
+    values: Vec<f32>,
+    shape: Vec<usize>,
+}
 
-/// Fills every parameter of a network from tensors in PyTorch's layout, `name_of` theirs for each of ours (in PyTorch's terms: a
-/// linear layer's `weight` is `[output, input]`, a layer norm has `weight` and `bias`).
+/// Fills every parameter of a network from tensors in PyTorch's layout: the `weight` of a linear layer is
+/// `[output, input]`, a layer norm has `weight` and `bias`.
 ///
-/// `instead` may give other values for a tensor of theirs than the file has, with their shape.
+/// `foreign_name` maps the name of a parameter to the name in the file. `replacement` may give other values for a
+/// tensor of the file, by its name there.
 fn fill<M: Module>(
     mut network: M,
     weights: &ForeignWeights,
-    name_of: impl Fn(&str) -> String,
-    instead: &dyn Fn(&str) -> Option<Shaped>,
+    foreign_name: impl Fn(&str) -> String,
+    replacement: &dyn Fn(&str) -> Option<ShapedValues>,
 ) -> Result<M, ImportError> {
     let wanted = network.collect(None, Some(Box::new(BurnToPyTorchAdapter)), false);
     let mut problems = Vec::new();
     let mut known = Vec::new();
     let mut tensors = Vec::new();
     for ours in wanted {
-        let name = name_of(&ours.name);
+        let name = foreign_name(&ours.name);
         let expected = ours.shape.to_vec();
-        let found = instead(&name).map_or_else(|| weights.shape(&name), |(_, shape)| Some(shape));
+        let found = replacement(&name).map_or_else(|| weights.shape(&name), |tensor| Some(tensor.shape));
         match found {
             None => problems.push(format!("`{name}` is missing; expected {expected:?}")),
             Some(shape) if shape != expected => {
                 problems.push(format!("`{name}`: expected {expected:?}, got {shape:?}"))
             }
             Some(_) => {
-                let values = match instead(&name) {
-                    Some((values, _)) => values,
+                let values = match replacement(&name) {
+                    Some(tensor) => tensor.values,
                     None => weights.values(&name)?.unwrap_or_default(),
                 };
                 tensors.push(bridge::from_data(TensorData::new(values, expected), ours.name, None));

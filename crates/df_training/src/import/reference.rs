@@ -1,46 +1,52 @@
-//! The transformer of the reference code (Chen et al. 2024): what its checkpoints call things, and in which order they have
+//! Import of the transformer of the reference code (Chen et al. 2024): the names of its tensors and the order of its
 //! channels.
 
 use burn::tensor::Device;
 
-use crate::reference_network;
-
-use super::{ForeignWeights, ImportError, fill};
-use df_engine::{NetworkConfig, ReferenceConfig};
-use crate::ReferenceNetwork;
 use df_core::{ACTION_MODALITY, Layout, Normaliser};
+use df_engine::{NetworkConfig, ReferenceConfig};
 
-/// Below `diffusion_model`: the transformer, and the schedule's share of the signal.
+use super::{ForeignWeights, ImportError, ShapedValues, fill};
+use crate::{ReferenceNetwork, reference_network};
+
+/// Under `diffusion_model.`: the transformer, and the noise schedule.
 const NETWORK: &str = "model.";
 const FIRST: &str = "init_mlp.0.weight";
 const SIGNAL: &str = "alphas_cumprod";
-/// Beside `diffusion_model`: mean and deviation of a frame's channels.
+/// Beside `diffusion_model.`: mean and standard deviation of a frame's channels.
 const DIFFUSION_MODEL: &str = "diffusion_model.";
 const MEAN: &str = "data_mean";
-const DEVIATION: &str = "data_std";
+const STD: &str = "data_std";
 
-/// What a checkpoint of the reference code gives.
-pub struct Imported {
+/// An imported checkpoint of the reference code.
+pub struct ImportedReference {
+    /// The network with its weights.
     pub network: ReferenceNetwork,
+    /// The sizes of the network.
     pub sizes: NetworkConfig,
-    /// Of the channels that it knows; mean 0 and deviation 1 for the others. `None`: the file has none.
+    /// The normaliser of the file, with mean 0 and standard deviation 1 for channels that the file lacks. `None` if the
+    /// file has none.
     pub normaliser: Option<Normaliser>,
-    /// The modalities that were not in the training data there, in the order of the layout.
+    /// The modalities that the file lacks, in the order of the layout.
     pub unseen: Vec<String>,
 }
 
-/// What the file does not say.
-pub struct Asked<'a> {
+/// The facts that the file does not contain.
+pub struct ReferenceOptions<'a> {
+    /// The prefix of the names of the weights. `None`: found, if the file has one set of weights only.
     pub prefix: Option<&'a str>,
-    /// The modalities of a frame in their order there; empty: the observations, then the action if the file has room for it.
+    /// The modalities of a frame in the order of the file. Empty: the observations, then the action if the file has
+    /// room for it.
     pub channels: &'a [String],
+    /// Attention heads.
     pub heads: usize,
     /// The longest sequence, tokens.
     pub tokens: usize,
+    /// True if a token attends only to itself and earlier tokens.
     pub causal: bool,
 }
 
-/// Sizes of their network, read from the shapes of its tensors.
+/// The sizes of the network in the file, read from the shapes of its tensors.
 struct Shapes {
     channels: usize,
     width: usize,
@@ -48,18 +54,19 @@ struct Shapes {
     hidden: usize,
 }
 
-/// The network, with its channels in the order of `layout`.
+/// The network of the file, with its channels in the order of `layout`.
 ///
 /// # Errors
-/// [`ImportError`]: what is missing, not expected, or of another shape; channels that cannot be told apart.
+/// [`ImportError::Unfit`] lists the tensors that are missing, unexpected or of another shape, or says which channels do
+/// not match the layout.
 pub fn import_reference(
     weights: &ForeignWeights,
-    asked: &Asked,
+    options: &ReferenceOptions,
     layout: &Layout,
     device: &Device,
-) -> Result<Imported, ImportError> {
+) -> Result<ImportedReference, ImportError> {
     let marker = format!("{NETWORK}{FIRST}");
-    let prefix = asked.prefix.map_or_else(|| weights.prefix_of(&marker), |prefix| Ok(prefix.into()))?;
+    let prefix = options.prefix.map_or_else(|| weights.prefix_of(&marker), |prefix| Ok(prefix.into()))?;
     let all = weights.below(&prefix)?;
     let theirs = all.below(NETWORK)?;
     let shapes = shapes(&theirs)?;
@@ -68,11 +75,11 @@ pub fn import_reference(
     if signal.is_empty() || !signal.is_sorted_by(|a, b| a >= b) || signal.iter().any(|s| !(0.0..=1.0).contains(s)) {
         return Err(all.unfit([format!("`{SIGNAL}` must fall, within 0 and 1")]));
     }
-    if asked.heads == 0 || !shapes.width.is_multiple_of(asked.heads) {
-        let (heads, width) = (asked.heads, shapes.width);
+    if options.heads == 0 || !shapes.width.is_multiple_of(options.heads) {
+        let (heads, width) = (options.heads, shapes.width);
         return Err(theirs.unfit([format!("model.heads {heads} does not divide the width {width}")]));
     }
-    let places = places(asked, layout, shapes.channels).map_err(|problem| theirs.unfit([problem]))?;
+    let places = places(options, layout, shapes.channels).map_err(|problem| theirs.unfit([problem]))?;
     let unseen = layout.modalities.iter().filter(|m| m.channels.clone().all(|c| places[c].is_none()));
     let unseen: Vec<String> = unseen.map(|m| m.name.clone()).collect();
     let of_frame = layout.modalities.iter().map(|m| !unseen.contains(&m.name));
@@ -80,31 +87,35 @@ pub fn import_reference(
     let sizes = NetworkConfig::new(
         shapes.width,
         shapes.layers,
-        asked.heads,
+        options.heads,
         layout.token_channels(),
         layout.modalities.len() * layout.frame_stack,
-        asked.tokens,
+        options.tokens,
     );
     let seen = of_frame.repeat(layout.frame_stack);
-    let config = ReferenceConfig { hidden: shapes.hidden, causal: asked.causal, signal, seen };
+    let config = ReferenceConfig { hidden: shapes.hidden, causal: options.causal, signal, seen };
     let [first, output, bias] = ["init_mlp.0.weight", "out.weight", "out.bias"].map(|name| theirs.values(name));
     let (first, output, bias) = (first?.unwrap_or_default(), output?.unwrap_or_default(), bias?.unwrap_or_default());
-    let order = Order::new(&places, layout.frame_stack, shapes.channels);
-    let instead = |name: &str| match name {
+    let channel_map = ChannelMap::new(&places, layout.frame_stack, shapes.channels);
+    let replacement = |name: &str| match name {
         "init_mlp.0.weight" => {
-            Some((order.inputs(&first, shapes.width), vec![shapes.width, order.ours() + shapes.width / 2]))
+            let shape = vec![shapes.width, channel_map.len() + shapes.width / 2];
+            Some(ShapedValues { values: channel_map.inputs(&first, shapes.width), shape })
         }
-        "out.weight" => Some((order.outputs(&output, shapes.width), vec![order.ours(), shapes.width])),
-        "out.bias" => Some((order.outputs(&bias, 1), vec![order.ours()])),
+        "out.weight" => {
+            let shape = vec![channel_map.len(), shapes.width];
+            Some(ShapedValues { values: channel_map.outputs(&output, shapes.width), shape })
+        }
+        "out.bias" => Some(ShapedValues { values: channel_map.outputs(&bias, 1), shape: vec![channel_map.len()] }),
         _ => None,
     };
-    let network = fill(reference_network::init(&config, &sizes, device), &theirs, their_name, &instead)?;
-    let beside = prefix.strip_suffix(DIFFUSION_MODEL).unwrap_or(&prefix);
-    Ok(Imported { network, sizes, normaliser: normaliser(weights, beside, &places)?, unseen })
+    let network = fill(reference_network::init(&config, &sizes, device), &theirs, foreign_name, &replacement)?;
+    let parent_prefix = prefix.strip_suffix(DIFFUSION_MODEL).unwrap_or(&prefix);
+    Ok(ImportedReference { network, sizes, normaliser: normaliser(weights, parent_prefix, &places)?, unseen })
 }
 
-/// Their name of a tensor of [`ReferenceNetwork`].
-fn their_name(ours: &str) -> String {
+/// The name in the file of a tensor of [`ReferenceNetwork`].
+fn foreign_name(ours: &str) -> String {
     let renamed = [
         ("first.", "init_mlp.0."),
         ("second.", "init_mlp.2."),
@@ -146,8 +157,8 @@ fn shapes(theirs: &ForeignWeights) -> Result<Shapes, ImportError> {
     Ok(Shapes { channels, width, layers, hidden })
 }
 
-/// For each channel of a frame, where theirs has it.
-fn places(asked: &Asked, layout: &Layout, of_token: usize) -> Result<Vec<Option<usize>>, String> {
+/// For each channel of a frame, its index in a frame of the file; `None` for a channel that the file lacks.
+fn places(options: &ReferenceOptions, layout: &Layout, of_token: usize) -> Result<Vec<Option<usize>>, String> {
     let mut places = vec![None; layout.frame_channels()];
     let mut next = 0;
     let stack = layout.frame_stack;
@@ -155,7 +166,7 @@ fn places(asked: &Asked, layout: &Layout, of_token: usize) -> Result<Vec<Option<
     let observed: usize = observations.iter().map(|m| m.channels.len()).sum();
     let all = observations.iter().chain(action.iter().filter(|_| observed * stack != of_token));
     let channels: Vec<String> =
-        if asked.channels.is_empty() { all.map(|m| m.name.clone()).collect() } else { asked.channels.into() };
+        if options.channels.is_empty() { all.map(|m| m.name.clone()).collect() } else { options.channels.into() };
     for name in &channels {
         let modalities = || layout.modalities.iter().map(|m| m.name.as_str()).collect::<Vec<_>>().join(", ");
         let index =
@@ -177,23 +188,24 @@ fn places(asked: &Asked, layout: &Layout, of_token: usize) -> Result<Vec<Option<
     Ok(places)
 }
 
-/// Where each channel of our tokens lies in theirs.
-struct Order {
+/// For each channel of a token, its index in a token of the file.
+struct ChannelMap {
     place: Vec<Option<usize>>,
     theirs: usize,
 }
 
-impl Order {
+impl ChannelMap {
     fn new(of_frame: &[Option<usize>], stack: usize, theirs: usize) -> Self {
         let place = (0..stack).flat_map(|frame| of_frame.iter().map(move |c| c.map(|c| frame * (theirs / stack) + c)));
         Self { place: place.collect(), theirs }
     }
 
-    fn ours(&self) -> usize {
+    /// The channels of a token of the layout.
+    fn len(&self) -> usize {
         self.place.len()
     }
 
-    /// The first layer's weights, `[width, channel and noise step]`; 0 for a channel that it has not seen.
+    /// The weights of the first layer, `[width, channel and noise step]`, with 0 for channels that the file lacks.
     fn inputs(&self, theirs: &[f32], width: usize) -> Vec<f32> {
         let row = |row: &[f32]| {
             let channels: Vec<f32> = self.place.iter().map(|place| place.map_or(0.0, |c| row[c])).collect();
@@ -202,7 +214,7 @@ impl Order {
         theirs.chunks(self.theirs + width / 2).flat_map(row).collect()
     }
 
-    /// Rows of `[channel, of_channel]`; 0 for a channel that it has not seen.
+    /// Rows `[channel, of_channel]`, with 0 for channels that the file lacks.
     fn outputs(&self, theirs: &[f32], of_channel: usize) -> Vec<f32> {
         let row = |place: &Option<usize>| match place {
             Some(c) => theirs[c * of_channel..(c + 1) * of_channel].to_vec(),
@@ -214,16 +226,16 @@ impl Order {
 
 fn normaliser(
     weights: &ForeignWeights,
-    beside: &str,
+    parent_prefix: &str,
     places: &[Option<usize>],
 ) -> Result<Option<Normaliser>, ImportError> {
-    let values = |name: &str| weights.values(&format!("{beside}{name}"));
-    let (Some(mean), Some(std)) = (values(MEAN)?, values(DEVIATION)?) else { return Ok(None) };
+    let values = |name: &str| weights.values(&format!("{parent_prefix}{name}"));
+    let (Some(mean), Some(std)) = (values(MEAN)?, values(STD)?) else { return Ok(None) };
     let expected = places.iter().flatten().count();
     if mean.len() != expected || std.len() != expected || std.iter().any(|d| *d <= 0.0) {
         let (means, stds) = (mean.len(), std.len());
         return Err(weights.unfit([format!(
-            "`{MEAN}` and `{DEVIATION}`: expected {expected} values each, deviations above 0; got {means} and {stds}"
+            "`{MEAN}` and `{STD}`: expected {expected} values each, standard deviations above 0; got {means} and {stds}"
         )]));
     }
     let of = |values: &[f32], otherwise: f32| places.iter().map(|c| c.map_or(otherwise, |c| values[c])).collect();

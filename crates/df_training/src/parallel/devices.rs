@@ -1,6 +1,6 @@
-//! Ranks that are threads of this process, each with a device of its own: several GPUs of one machine.
+//! Ranks that are threads of this process, each with its own device: several GPUs of one machine.
 //!
-//! What is on the host is summed there. Tensors on CUDA devices are summed by NCCL, through the same collective of Burn that its
+//! Host values are summed on the host. NCCL sums tensors on CUDA devices, through the collective of Burn that its
 //! `DistributedDataParallel` uses.
 
 use std::cell::Cell;
@@ -14,7 +14,7 @@ use burn::tensor::{Device, Tensor};
 use super::{ParallelError, Ranks, sum_on_host};
 use crate::{DeviceError, device};
 
-/// One of the threads.
+/// One thread as a rank.
 pub struct Devices {
     rank: usize,
     names: Arc<[String]>,
@@ -25,10 +25,10 @@ pub struct Devices {
 }
 
 impl Devices {
-    /// A rank for each of `names`, as `cuda:0,cuda:1`.
+    /// One rank for each device of a list such as `cuda:0,cuda:1`.
     ///
     /// # Errors
-    /// A device is unknown or its feature is not built in.
+    /// A device is unknown, not built in or not present.
     pub fn group(names: &str) -> Result<Vec<Self>, DeviceError> {
         let names: Arc<[String]> = names.split(',').map(|name| name.trim().to_owned()).collect();
         let devices: Arc<[Device]> = names.iter().map(|name| device(name)).collect::<Result<_, _>>()?;
@@ -45,11 +45,10 @@ impl Devices {
         Ok((0..size).map(rank).collect())
     }
 
-    /// Runs `work` for every rank, rank 0 in this thread, and gives what rank 0 made. Of several errors, the one of the rank that
-    /// left first: the others only missed it.
+    /// Runs `work` for every rank, rank 0 in this thread, and returns the result of rank 0.
     ///
     /// # Errors
-    /// Any rank's.
+    /// The error of the rank that ended first. The errors of the other ranks only follow from it.
     pub fn run<T: Send, E: Send>(group: Vec<Self>, work: impl Fn(&Self) -> Result<T, E> + Sync) -> Result<T, E> {
         let table = group.first().map(|first| first.doubles.clone());
         let work = &work;
@@ -64,14 +63,16 @@ impl Devices {
             first.into_iter().chain(others.into_iter().map(join)).collect()
         });
         let left = table.and_then(|table| table.lock().left).filter(|&rank| results[rank].is_err());
-        let told = left.or_else(|| results.iter().position(Result::is_err)).unwrap_or(0);
-        results.swap_remove(told)
+        let reported = left.or_else(|| results.iter().position(Result::is_err)).unwrap_or(0);
+        results.swap_remove(reported)
     }
 
+    /// The name of this rank's device.
     pub fn name(&self) -> &str {
         &self.names[self.rank]
     }
 
+    /// This rank's device.
     pub fn device(&self) -> &Device {
         &self.devices[self.rank]
     }
@@ -83,7 +84,7 @@ impl Devices {
         summed
     }
 
-    /// Whether NCCL can sum: all on CUDA, and none on the device of another.
+    /// True if NCCL can sum: all ranks are on CUDA, each on its own device.
     fn on_cuda(&self) -> bool {
         cfg!(feature = "cuda")
             && self
@@ -124,7 +125,7 @@ impl Ranks for Devices {
     }
 }
 
-/// A rank that ends, in order or not, is missed by those that still want a sum.
+/// A rank that ends, with or without an error, wakes the ranks that wait for a sum.
 impl Drop for Devices {
     fn drop(&mut self) {
         self.singles.leave(self.rank);
@@ -132,7 +133,7 @@ impl Drop for Devices {
     }
 }
 
-/// Where the threads lay down what they have and take the sum away.
+/// The place where threads exchange their values for the sum.
 struct Table<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
@@ -184,7 +185,7 @@ impl<T: Copy + AddAssign> Table<T> {
     }
 }
 
-/// `((0 + 1) + (2 + 3))`, whoever comes last: see `GradientSum`.
+/// The sum `((0 + 1) + (2 + 3))`, in this order whichever thread comes last; see `GradientSum`.
 fn in_pairs<T: Copy + AddAssign>(mut given: Vec<Vec<T>>) -> Vec<T> {
     while given.len() > 1 {
         let mut pairs = Vec::with_capacity(given.len().div_ceil(2));
@@ -205,8 +206,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_sum_in_pairs_with_the_same_bits() {
-        // In f32: (1e8 + 1) + (-1e8 + 1) is 0, one after the other they give 1.
+    fn all_threads_get_the_sum_in_pairs_with_the_same_bits() {
+        // In f32, (1e8 + 1) + (-1e8 + 1) is 0; summed from left to right the result is 1.
         let given = [1e8f32, 1.0, -1e8, 1.0];
         let group = Devices::group("flex, flex,flex,flex").unwrap();
         let seen = Devices::run(group, |ranks| -> Result<_, ParallelError> {
@@ -218,9 +219,9 @@ mod tests {
             let tensor = Tensor::<1>::from_data([ranks.rank() as f32, 1.0], ranks.device());
             assert_eq!(ranks.sum_tensor(tensor)?.into_data().try_to_vec::<f32>().unwrap(), [6.0, 4.0]);
             assert!(ranks.any(ranks.rank() == 2)? && !ranks.any(false)?);
-            ranks.same("nothing", 7)?;
+            ranks.check_equal("nothing", 7)?;
             assert_eq!(
-                ranks.same("rank", ranks.rank() as u32 / 2),
+                ranks.check_equal("rank", ranks.rank() as u32 / 2),
                 Err(ParallelError::Differ { what: "rank", rank: 2 })
             );
             Ok((ranks.rank(), ranks.name().to_owned()))
@@ -229,17 +230,17 @@ mod tests {
     }
 
     #[test]
-    fn the_rank_that_leaves_is_named_and_its_own_error_is_told() {
+    fn the_error_of_the_rank_that_ends_first_is_reported() {
         let work = |ranks: &Devices| -> Result<(), String> {
             ranks.any(false).map_err(|e| e.to_string())?;
             if ranks.rank() == 1 {
-                return Err("no more disk".into());
+                return Err("disk is full".into());
             }
-            let missed = ranks.any(false).unwrap_err();
-            assert_eq!(missed, ParallelError::Left { rank: 1 });
-            Err(missed.to_string())
+            let error = ranks.any(false).unwrap_err();
+            assert_eq!(error, ParallelError::Left { rank: 1 });
+            Err(error.to_string())
         };
-        assert_eq!(Devices::run(Devices::group("flex,flex,flex").unwrap(), work), Err("no more disk".into()));
+        assert_eq!(Devices::run(Devices::group("flex,flex,flex").unwrap(), work), Err("disk is full".into()));
         assert!(Devices::group("flex,tpu").err().unwrap().to_string().contains("`tpu`"));
     }
 }

@@ -1,5 +1,5 @@
-//! Gradients of a module as one vector, in the order in which the module lists its parameters, and back; its weights as one
-//! number.
+//! The sum of gradients over parts and ranks, and a checksum of weights. Gradients travel as one vector in the order
+//! of the module's parameters.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -9,20 +9,21 @@ use super::{ParallelError, Ranks, on_host};
 
 /// The sum of the gradients of a batch's parts, over all ranks.
 ///
-/// Pairs are summed, then pairs of pairs: `((0 + 1) + (2 + 3))`. So parts that are shared by 1, 2 or 4 ranks give the same bits,
-/// if sums over ranks are made in this order too.
+/// Parts are summed in pairs, then pairs of pairs: `((0 + 1) + (2 + 3))`. So 1, 2 or 4 ranks give the same bits, if
+/// they sum over ranks in this order too.
 pub struct GradientSum<'a, M> {
     module: &'a M,
-    /// How many parts are in each, falling powers of two, and their sum.
+    /// Partial sums, each with its number of parts: falling powers of two.
     sums: Vec<(usize, Tensor<1>)>,
 }
 
 impl<'a, M: Module> GradientSum<'a, M> {
+    /// A sum without parts.
     pub fn new(module: &'a M) -> Self {
         Self { module, sums: Vec::new() }
     }
 
-    /// Adds the next part of this rank. A gradient that it lacks counts as 0.
+    /// Adds the next part of this rank. A missing gradient counts as 0.
     pub fn add(&mut self, gradients: GradientsParams) {
         let (mut count, mut sum) = (1, flatten(self.module, gradients));
         while let Some((before, other)) = self.sums.pop_if(|(before, _)| *before == count) {
@@ -38,11 +39,11 @@ impl<'a, M: Module> GradientSum<'a, M> {
     pub fn over(self, ranks: &dyn Ranks) -> Result<GradientsParams, ParallelError> {
         let sum = self.sums.into_iter().rev().map(|(_, sum)| sum).reduce(|later, earlier| earlier + later);
         let sum = sum.unwrap_or_else(|| flatten(self.module, GradientsParams::new()));
-        Ok(spread(self.module, ranks.sum_tensor(sum)?))
+        Ok(unflatten(self.module, ranks.sum_tensor(sum)?))
     }
 }
 
-/// A checksum of all weights: ranks with equal ones hold equal weights.
+/// A checksum (CRC-32) of all weights.
 ///
 /// # Errors
 /// The weights cannot be read from the device.
@@ -52,16 +53,16 @@ pub fn fingerprint<M: Module>(module: &M) -> Result<u32, ParallelError> {
     visitor.failed.map_or(Ok(visitor.hasher.finalize()), Err)
 }
 
-/// Every gradient behind the other: `[value]`, as many as `module` has parameters.
+/// All gradients as one vector `[value]`.
 fn flatten<M: Module>(module: &M, gradients: GradientsParams) -> Tensor<1> {
     let mut visitor = Flatten { gradients, parts: Vec::new() };
     module.visit(&mut visitor);
     Tensor::cat(visitor.parts, 0)
 }
 
-/// The opposite of [`flatten`].
-fn spread<M: Module>(module: &M, flat: Tensor<1>) -> GradientsParams {
-    let mut visitor = Spread { flat, from: 0, gradients: GradientsParams::new() };
+/// The inverse of [`flatten`].
+fn unflatten<M: Module>(module: &M, flat: Tensor<1>) -> GradientsParams {
+    let mut visitor = Unflatten { flat, from: 0, gradients: GradientsParams::new() };
     module.visit(&mut visitor);
     visitor.gradients
 }
@@ -93,13 +94,13 @@ impl ModuleVisitor for Flatten {
     }
 }
 
-struct Spread {
+struct Unflatten {
     flat: Tensor<1>,
     from: usize,
     gradients: GradientsParams,
 }
 
-impl ModuleVisitor for Spread {
+impl ModuleVisitor for Unflatten {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let shape = param.val().dims();
         let count = shape.iter().product();
@@ -111,14 +112,13 @@ impl ModuleVisitor for Spread {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::InitNetwork;
-    use df_engine::NetworkConfig;
-    use crate::Network;
     use crate::parallel::Alone;
+    use crate::{InitNetwork, Network};
     use burn::module::ModuleMapper;
     use burn::nn::LinearConfig;
     use burn::optim::AdamWConfig;
     use burn::tensor::Device;
+    use df_engine::NetworkConfig;
 
     struct Collect<'a>(&'a GradientsParams, Vec<Vec<f32>>);
 
@@ -136,7 +136,7 @@ mod tests {
         collect.1
     }
 
-    /// Two ranks in one: whatever is given is summed with itself.
+    /// Two ranks with equal values: a sum doubles them.
     struct Twice;
 
     impl Ranks for Twice {
@@ -186,10 +186,11 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_summed_in_pairs() {
+    fn the_parts_of_a_gradient_are_summed_in_pairs() {
         let layer = LinearConfig::new(2, 3).init(&Device::flex().autodiff());
         let mut sum = GradientSum::new(&layer);
-        // In f32: (1e8 + 1) + (-1e8 + 1) is 0, one after the other they give 1. The fifth comes last. Of the bias there is none.
+        // In f32, (1e8 + 1) + (-1e8 + 1) is 0; summed from left to right the result is 1. The fifth part is added
+        // last. The bias has no gradient.
         for value in [1e8, 1.0, -1e8, 1.0, 5.0] {
             let mut gradients = GradientsParams::new();
             gradients.register(layer.weight.id, layer.weight.val().inner().full_like(value));
@@ -201,14 +202,14 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_tells_one_weight_from_another() {
+    fn the_smallest_change_of_a_weight_changes_the_fingerprint() {
         let network = NetworkConfig::new(8, 1, 2, 3, 2, 4).init(&Device::flex().autodiff());
         let nudged = network.clone().map(&mut Nudge(true));
         assert_eq!(fingerprint(&network), fingerprint(&network.clone()));
         assert_ne!(fingerprint(&network), fingerprint(&nudged));
     }
 
-    /// The least change of one weight of the first parameter.
+    /// Changes one weight of the first parameter by its last bit.
     struct Nudge(bool);
 
     impl ModuleMapper for Nudge {

@@ -1,5 +1,5 @@
-//! Training by several processes or devices at once: every rank works on its share of each batch, the gradients are summed,
-//! and every rank does the same step. Knows no data and no loss.
+//! Training by several processes or devices. Every rank computes its share of each batch, the gradients are summed, and
+//! every rank takes the same step. This module knows neither data nor loss.
 
 mod devices;
 mod gradients;
@@ -16,19 +16,20 @@ pub use gradients::{GradientSum, fingerprint};
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
 
-/// One of the ranks that train together. All ranks call the same methods in the same order.
+/// One of the ranks that train together. All ranks must call the same methods in the same order.
 ///
-/// A sum has the same bits on every rank: equal weights stay equal.
+/// A sum has the same bits on every rank, so that equal weights stay equal.
 pub trait Ranks {
-    /// From 0; rank 0 writes what is written.
+    /// The number of this rank, from 0. Only rank 0 writes files.
     fn rank(&self) -> usize;
 
+    /// The number of ranks.
     fn size(&self) -> usize;
 
-    /// The sum over the ranks, in place; all give as many values.
+    /// Replaces `values` by their sum over the ranks. All ranks must give the same number of values.
     ///
     /// # Errors
-    /// A rank has gone or is silent. What this rank holds is whole, as of its last step.
+    /// Another rank has gone or does not answer. The state of this rank is that of its last complete step.
     fn sum(&self, values: &mut [f32]) -> Result<(), ParallelError>;
 
     /// As [`Self::sum`], for counts, losses and flags.
@@ -37,7 +38,7 @@ pub trait Ranks {
     /// As [`Self::sum`].
     fn sum_f64(&self, values: &mut [f64]) -> Result<(), ParallelError>;
 
-    /// As [`Self::sum`], for a tensor `[value]`, on its own device where ranks can do that.
+    /// As [`Self::sum`], for a tensor `[value]`. It stays on its device if the ranks can sum there.
     ///
     /// # Errors
     /// As [`Self::sum`].
@@ -45,7 +46,8 @@ pub trait Ranks {
         sum_on_host(self, values)
     }
 
-    /// Whether any rank says so; also the way to stop all at the same step, and to wait for each other.
+    /// True on all ranks if `here` is true on any rank. Ranks also use it to stop at the same step and to wait for each
+    /// other.
     ///
     /// # Errors
     /// As [`Self::sum`].
@@ -55,11 +57,11 @@ pub trait Ranks {
         Ok(count[0] > 0.0)
     }
 
-    /// Refuses to go on when the ranks no longer hold the same: `fingerprint` of the weights, of the data.
+    /// Checks that all ranks have the same fingerprint of `what`.
     ///
     /// # Errors
-    /// They differ, or as [`Self::sum`].
-    fn same(&self, what: &'static str, fingerprint: u32) -> Result<(), ParallelError> {
+    /// [`ParallelError::Differ`], or as [`Self::sum`].
+    fn check_equal(&self, what: &'static str, fingerprint: u32) -> Result<(), ParallelError> {
         let mut all = vec![0.0; self.size()];
         all[self.rank()] = f64::from(fingerprint);
         self.sum_f64(&mut all)?;
@@ -69,19 +71,19 @@ pub trait Ranks {
         }
     }
 
-    /// Time spent on sums of values so far, waiting for the others included.
+    /// The time spent on sums so far, including waiting for the other ranks.
     fn waited(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// Those of `count` things that are this rank's; the ranks differ by at most one in number.
+    /// The indices below `count` that belong to this rank. The shares of two ranks differ by at most one.
     fn share(&self, count: usize) -> Range<usize> {
-        let at = |rank: usize| count * rank / self.size();
-        at(self.rank())..at(self.rank() + 1)
+        let start = |rank: usize| count * rank / self.size();
+        start(self.rank())..start(self.rank() + 1)
     }
 }
 
-/// One process on one device.
+/// The only rank: one process on one device.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Alone;
 
@@ -118,10 +120,10 @@ fn on_host<const D: usize>(values: Tensor<D>) -> Result<Vec<f32>, ParallelError>
     values.into_data().try_to_vec::<f32>().map_err(|e| ParallelError::Tensor(format!("{e:?}")))
 }
 
-/// Rank and number of ranks, if a launcher of MPI programs or a Slurm step has started this process.
+/// Rank and number of ranks if an MPI launcher or a Slurm step has started this process.
 pub fn launched() -> Option<(usize, usize)> {
     let number = |name| std::env::var(name).ok()?.parse::<usize>().ok();
-    // OpenMPI's mpirun; Hydra (MPICH, Intel MPI) and Slurm's pmi2; Slurm's steps, with pmix and without any.
+    // In this order: OpenMPI's mpirun; Hydra (MPICH, Intel MPI) and Slurm's pmi2; Slurm steps.
     [
         ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
         ("PMI_RANK", "PMI_SIZE"),
@@ -131,37 +133,76 @@ pub fn launched() -> Option<(usize, usize)> {
     .find_map(|(rank, size)| Some((number(rank)?, number(size)?)))
 }
 
-/// Why ranks cannot go on together.
+/// Why ranks cannot train together.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ParallelError {
-    #[error("rank {rank} has left")]
-    Left { rank: usize },
-    #[error("rank {rank} waited {waited_s:.1} s for the other ranks in vain: one of them has died or hangs")]
-    Silent { rank: usize, waited_s: f64 },
+    /// A rank of this process has ended.
+    #[error("rank {rank} has ended; its own error says why")]
+    Left {
+        /// The rank that ended.
+        rank: usize,
+    },
+    /// The other ranks did not answer in time.
     #[error(
-        "rank {rank} and rank 0 differ in {what}: they must run the same program with the same arguments on the same data and kind of processor"
+        "rank {rank} waited {waited_s:.1} s for the other ranks and gave up: one of them has died or hangs. If they are only \
+         slow, increase --wait-s"
     )]
-    Differ { what: &'static str, rank: usize },
+    Silent {
+        /// The rank that waited.
+        rank: usize,
+        /// How long it waited, seconds.
+        waited_s: f64,
+    },
+    /// Ranks that must agree do not.
     #[error(
-        "a batch of {batch} windows cannot be shared by {ranks} ranks in {parts} parts: training.batch must be at least {parts}"
+        "rank {rank} and rank 0 differ in {what}: all ranks must run the same program with the same arguments on the same \
+         data and kind of processor"
     )]
-    TooManyParts { batch: usize, parts: usize, ranks: usize },
+    Differ {
+        /// What differs.
+        what: &'static str,
+        /// The first rank that differs from rank 0.
+        rank: usize,
+    },
+    /// The batch has fewer windows than parts.
+    #[error(
+        "training.batch: {batch}: must be at least {parts}, because {ranks} ranks compute it in {parts} parts \
+         (training.accumulate, rounded up to a multiple of the ranks)"
+    )]
+    TooManyParts {
+        /// `training.batch`.
+        batch: usize,
+        /// Parts of a batch.
+        parts: usize,
+        /// The number of ranks.
+        ranks: usize,
+    },
+    /// Burn cannot read a tensor.
     #[error("values could not be read from the device: {0}")]
     Tensor(String),
+    /// MPI reported an error.
     #[error("MPI: {0}")]
     Mpi(String),
+    /// An MPI launcher has started a program that is built without MPI.
     #[error(
-        "this is rank {rank} of {size}, but this build has no MPI: build with `cargo build --features mpi` (docs/src/how-to/several-machines.md)"
+        "this is rank {rank} of {size}, but this build has no MPI: build with `cargo build --features mpi` \
+         (docs/src/how-to/several-machines.md)"
     )]
-    NotBuilt { rank: usize, size: usize },
+    NotBuilt {
+        /// The rank of this process.
+        rank: usize,
+        /// The number of ranks.
+        size: usize,
+    },
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    struct Of(usize, usize);
-    impl Ranks for Of {
+    /// A rank and the number of ranks.
+    struct RankOf(usize, usize);
+    impl Ranks for RankOf {
         fn rank(&self) -> usize {
             self.0
         }
@@ -177,13 +218,13 @@ mod tests {
     }
 
     #[test]
-    fn shares_cover_the_batch_once_and_evenly() {
+    fn the_shares_of_the_ranks_cover_the_batch_once_and_evenly() {
         for (batch, size) in [(64, 1), (64, 4), (10, 4), (7, 7), (3, 2)] {
-            let shares: Vec<usize> = (0..size).flat_map(|rank| Of(rank, size).share(batch)).collect();
+            let shares: Vec<usize> = (0..size).flat_map(|rank| RankOf(rank, size).share(batch)).collect();
             assert_eq!(shares, (0..batch).collect::<Vec<_>>());
             assert!(
                 (0..size)
-                    .all(|rank| (batch / size..=batch.div_ceil(size)).contains(&Of(rank, size).share(batch).len()))
+                    .all(|rank| (batch / size..=batch.div_ceil(size)).contains(&RankOf(rank, size).share(batch).len()))
             );
         }
     }

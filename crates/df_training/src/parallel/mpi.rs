@@ -1,7 +1,7 @@
 //! Ranks that are the processes of an MPI program, on one machine or many. Only this file names the crate `mpi`.
 //!
-//! A thread of its own makes all calls of MPI, so that waiting for the others can end: MPI itself would wait for ever for a rank
-//! that hangs. A rank that dies is the launcher's business: it names it and ends the others.
+//! A separate thread makes all calls of MPI, so that a wait can time out: MPI itself waits forever for a rank that
+//! hangs. If a rank dies, the launcher names it and ends the others.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -17,13 +17,14 @@ use mpi::traits::{Communicator, CommunicatorCollectives, Equivalence};
 
 use super::{ParallelError, Ranks, launched};
 
-/// How often a waiting rank looks whether it was told to stop.
-const LOOK: Duration = Duration::from_millis(50);
-/// How much later than rank 0 the others may come once it was told to stop. OpenMPI's launcher gives the ranks that survive
-/// another two seconds (twice odls_base_sigkill_timeout): the rest is for the last checkpoint. Other ranks have nothing to save.
+/// How often a waiting rank checks whether it was asked to stop.
+const POLL_PERIOD: Duration = Duration::from_millis(50);
+/// How long rank 0 waits for late ranks after it was asked to stop. OpenMPI's launcher ends the surviving ranks two
+/// seconds later (twice odls_base_sigkill_timeout); the remaining time is for the last checkpoint. Other ranks save
+/// nothing.
 const LAST_PATIENCE: Duration = Duration::from_millis(300);
 
-/// What the thread does with the communicator of all processes; nothing: it leaves in order.
+/// A call on the communicator of all processes. `None` ends the thread and finalises MPI.
 type Job = Option<Box<dyn FnOnce(&SimpleCommunicator) + Send>>;
 
 /// This process among the processes of the run.
@@ -32,7 +33,7 @@ pub struct Mpi {
     size: usize,
     patience: Duration,
     stop: Arc<AtomicBool>,
-    /// When the last sum came.
+    /// The time of the last sum.
     answered: Cell<Instant>,
     waited: Cell<Duration>,
     jobs: Sender<Job>,
@@ -40,11 +41,11 @@ pub struct Mpi {
 }
 
 impl Mpi {
-    /// Joins the other processes. `patience`: how long they may keep this one waiting before it gives up; `stop`: whether this
-    /// process was told to end.
+    /// Joins the other processes. `patience` is the longest wait for the other ranks. `stop` is set when this process
+    /// is asked to end.
     ///
     /// # Errors
-    /// MPI does not start, or not with the number of processes that the launcher says.
+    /// MPI does not start, or sees another number of processes than the launcher started.
     pub fn start(patience: Duration, stop: Arc<AtomicBool>) -> Result<Self, ParallelError> {
         let (jobs, incoming) = channel();
         let (greet, greeting) = channel();
@@ -74,12 +75,12 @@ impl Mpi {
         }
     }
 
-    /// Leaves in order, when all ranks are done. A process that ends without it has failed: the launcher then ends the others.
+    /// Finalises MPI when all ranks are done. If a process ends without it, the launcher ends the others.
     pub fn finish(self) {
-        // While rank 0 writes, nobody goes.
+        // Wait until rank 0 has written its files.
         let _ = self.any(false);
         let _ = self.jobs.send(None);
-        // OpenMPI's launcher, once told to end, lets nobody leave in order any more.
+        // After a signal, OpenMPI's launcher does not let ranks finalise. So do not wait long.
         let patience = if self.stop.load(Ordering::Relaxed) { LAST_PATIENCE } else { self.patience };
         let _ = self.left.recv_timeout(patience);
     }
@@ -101,12 +102,12 @@ impl Mpi {
     }
 
     fn wait<T>(&self, answered: &Receiver<T>) -> Result<T, ParallelError> {
-        // The others had as much to do as this rank since then.
+        // Since the last sum, the others had as much work as this rank.
         let last_patience = LAST_PATIENCE + self.answered.get().elapsed();
         let started = Instant::now();
-        let mut told = None;
+        let mut stop_seen = None;
         loop {
-            match answered.recv_timeout(LOOK) {
+            match answered.recv_timeout(POLL_PERIOD) {
                 Ok(answer) => {
                     self.answered.set(Instant::now());
                     self.waited.set(self.waited.get() + started.elapsed());
@@ -115,11 +116,11 @@ impl Mpi {
                 Err(RecvTimeoutError::Disconnected) => return Err(ended()),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if told.is_none() && self.rank == 0 && self.stop.load(Ordering::Relaxed) {
-                told = Some(Instant::now());
+            if stop_seen.is_none() && self.rank == 0 && self.stop.load(Ordering::Relaxed) {
+                stop_seen = Some(Instant::now());
             }
             let waited = started.elapsed();
-            if waited >= self.patience || told.is_some_and(|told| told.elapsed() >= last_patience) {
+            if waited >= self.patience || stop_seen.is_some_and(|seen| seen.elapsed() >= last_patience) {
                 return Err(ParallelError::Silent { rank: self.rank, waited_s: waited.as_secs_f64() });
             }
         }
@@ -163,6 +164,6 @@ fn serve(jobs: &Receiver<Job>, greet: &Sender<(usize, usize)>) {
             None => return,
         }
     }
-    // This process has failed. To leave MPI would be to wait for the others, which wait for this one.
+    // This process has failed. Finalising MPI would wait for the others, which wait for this one.
     std::mem::forget(universe);
 }

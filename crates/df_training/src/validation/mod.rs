@@ -1,53 +1,55 @@
-//! What matters about a network while it trains: its loss, its error per noise band, and what plans made with it are worth.
+//! Validation of a network on held-out episodes: its loss, its error per noise band, and the quality of plans.
 
 mod bands;
 mod plan_metrics;
 
 use burn::tensor::Device;
+use df_core::{Layout, Normaliser};
 use df_engine::NetworkConfig;
+use df_planning::PlannerConfig;
 use serde::{Deserialize, Serialize};
 
-use super::TrainError;
-use super::batch::BatchMaker;
-use super::dataset::Dataset;
-use super::step::predict;
-use df_planning::PlannerConfig;
-use crate::Network;
-use df_core::{Layout, Normaliser};
-pub use bands::{Band, Bands};
-pub use plan_metrics::{ActionError, NOMINAL_COVERAGE, PlanMetrics};
+use crate::batch::BatchMaker;
+use crate::dataset::Dataset;
+use crate::step::predict;
+use crate::{Network, TrainError};
+pub use bands::Band;
+use bands::Bands;
+pub(crate) use plan_metrics::NOMINAL_COVERAGE;
+pub use plan_metrics::{ActionError, PlanMetrics};
 
-/// Batches of the validation split that each validation looks at; always the same ones.
+/// Batches of the validation split in each validation; always the same ones.
 const BATCHES: u64 = 4;
 
-/// One validation of the averaged network.
+/// The result of one validation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Validation {
-    /// As the training loss, over windows that training never sees.
+    /// The training loss, on windows that training never sees.
     pub loss: f64,
+    /// The error by noise level.
     pub bands: Vec<Band>,
-    /// None where the network's predictions are not finite.
+    /// Metrics of plans. `None` if the network's predictions are not finite.
     pub plans: Option<PlanMetrics>,
 }
 
-/// What validations are made with.
-pub struct Validator<'a> {
-    pub dataset: &'a Dataset,
-    pub maker: &'a BatchMaker,
-    pub layout: &'a Layout,
-    pub normaliser: &'a Normaliser,
-    pub planner: &'a PlannerConfig,
-    pub batch: usize,
-    pub sizes: &'a NetworkConfig,
-    pub device: &'a Device,
+/// The inputs of a validation.
+pub(crate) struct Validator<'a> {
+    pub(crate) dataset: &'a Dataset,
+    pub(crate) maker: &'a BatchMaker,
+    pub(crate) layout: &'a Layout,
+    pub(crate) normaliser: &'a Normaliser,
+    pub(crate) planner: &'a PlannerConfig,
+    pub(crate) batch: usize,
+    pub(crate) sizes: &'a NetworkConfig,
+    pub(crate) device: &'a Device,
 }
 
 impl Validator<'_> {
-    /// The same network gives the same numbers.
+    /// Validates a network. Equal networks give equal numbers.
     ///
     /// # Errors
     /// The backend fails.
-    pub fn validate(&self, network: &Network) -> Result<Validation, TrainError> {
+    pub(crate) fn validate(&self, network: &Network) -> Result<Validation, TrainError> {
         let features = self.maker.features();
         let mut bands = Bands::default();
         let (mut error, mut weight) = (0.0, 0.0);
@@ -58,7 +60,7 @@ impl Validator<'_> {
             for ((p, t), w) in prediction.iter().zip(&batch.target.data).zip(&batch.weight.data) {
                 error += f64::from(*w) * f64::from(p - t).powi(2);
             }
-            weight += batch.total;
+            weight += batch.total_weight;
         }
         Ok(Validation {
             loss: error / weight.max(f64::MIN_POSITIVE),

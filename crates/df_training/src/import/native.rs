@@ -1,23 +1,23 @@
-//! Our own network, trained elsewhere: the same names and layout as `benches/pytorch_model.py`.
+//! The native network, trained elsewhere. Names and layout of tensors are those of `benches/pytorch_model.py`.
 
 use burn::tensor::Device;
 
-use crate::InitNetwork;
-use crate::checkpoint::RENAMED;
+use df_engine::NetworkConfig;
 
 use super::{ForeignWeights, ImportError, fill};
-use df_engine::NetworkConfig;
-use crate::Network;
+use crate::checkpoint::RENAMED;
+use crate::{InitNetwork, Network};
 
-/// A tensor that every file of our network has.
+/// The suffix of a tensor that every file of the native network has.
 const MARKER: &str = "query_key_value.weight";
 const FIRST_BLOCK: &str = "blocks.0.";
 
-/// The network of these sizes with the weights below `prefix` (found by itself if there is one set of weights only).
+/// The network of these sizes with the weights under `prefix`. Without a prefix it is found, if the file has one set of
+/// weights only.
 ///
 /// # Errors
-/// [`ImportError`]: what is missing, not expected, or of another shape.
-pub fn import_own(
+/// [`ImportError::Unfit`] lists the tensors that are missing, unexpected or of another shape.
+pub fn import_native(
     weights: &ForeignWeights,
     prefix: Option<&str>,
     sizes: &NetworkConfig,
@@ -27,7 +27,7 @@ pub fn import_own(
     fill(sizes.init(device), &weights.below(&found)?.rename(&renames())?, str::to_string, &|_| None)
 }
 
-/// Names of version 0.1, as `benches/pytorch_model.py` of then has them.
+/// The names of version 0.1 and their present names.
 fn renames() -> Vec<(String, String)> {
     RENAMED.iter().map(|(from, to)| ((*from).into(), (*to).into())).collect()
 }
