@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::MessageError;
+use super::error::MessageError;
 use super::schema::{Schema, TypeName};
 
 /// The line that separates the parts of a concatenated definition, as rosbag2 writes it.

@@ -1,25 +1,25 @@
-//! The walk over the bytes of one message: a compiled list of steps that collects what is wanted and passes the rest.
+//! The projection over the bytes of one message: a compiled list of steps that collects what is wanted and passes the rest.
 //! Allocates nothing, and does work only for bytes that are there.
 
 use std::sync::Arc;
 
 use super::cdr::{Advance, Cursor, HEADER_LENGTH, padding};
-use super::error::{Damage, Fault};
+use super::error::{DecodeError, DecodeFailure};
 use super::schema::Scalar;
 
 /// Most arrays at one level of a message that selections by name may use, the arrays of names included.
-pub const MAX_MARKS: usize = 16;
+pub(crate) const MAX_MARKED_ARRAYS: usize = 16;
 
 /// The steps over one structure.
 #[derive(Debug, Default)]
-pub struct Walk {
-    pub steps: Vec<Step>,
+pub(crate) struct Projection {
+    pub(crate) steps: Vec<ProjectionStep>,
     /// Resolved when the structure has been passed: names may come after the values that they select.
-    pub selections: Vec<Selection>,
+    pub(crate) selections: Vec<NamedSelection>,
 }
 
 #[derive(Debug)]
-pub enum Step {
+pub(crate) enum ProjectionStep {
     /// Passes a run of fixed layout.
     Skip(Advance),
     SkipString {
@@ -32,33 +32,33 @@ pub enum Step {
         bound: Option<u32>,
     },
     Read(Read),
-    Array(Array),
+    Array(ArrayStep),
 }
 
 /// Collects something from one element.
 #[derive(Clone, Debug)]
-pub enum Read {
+pub(crate) enum Read {
     Number { scalar: Scalar, slot: usize },
-    Structure(Arc<Walk>),
+    Structure(Arc<Projection>),
 }
 
 #[derive(Debug)]
-pub struct Array {
-    pub field: String,
-    pub count: Count,
-    pub element: Element,
+pub(crate) struct ArrayStep {
+    pub(crate) field: String,
+    pub(crate) count: Count,
+    pub(crate) element: Element,
     /// Fewest bytes of an element.
-    pub element_min: u64,
+    pub(crate) element_min: u64,
     /// The length that the contract states.
-    pub length: Option<u32>,
+    pub(crate) length: Option<u32>,
     /// What is wanted, by ascending index.
-    pub reads: Vec<(u32, Read)>,
+    pub(crate) reads: Vec<(u32, Read)>,
     /// Where to note the array's place for selections by name.
-    pub mark: Option<usize>,
+    pub(crate) mark: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub enum Count {
+pub(crate) enum Count {
     Fixed(u32),
     /// A length on the wire, at most the bound.
     Dynamic(Option<u32>),
@@ -66,7 +66,7 @@ pub enum Count {
 
 /// How elements are passed.
 #[derive(Clone, Debug)]
-pub enum Element {
+pub(crate) enum Element {
     Scalar(Scalar),
     /// A structure of fixed layout.
     Fixed(Advance),
@@ -76,84 +76,84 @@ pub enum Element {
     WideString {
         bound: Option<u32>,
     },
-    Structure(Arc<Walk>),
+    Structure(Arc<Projection>),
 }
 
 /// The element of the array at mark `values` whose index is that of `name` in the array at mark `names`.
 #[derive(Debug)]
-pub struct Selection {
-    pub field: String,
-    pub names: usize,
-    pub names_bound: Option<u32>,
-    pub name: String,
-    pub values: usize,
-    pub element: Element,
-    pub read: Read,
+pub(crate) struct NamedSelection {
+    pub(crate) field: String,
+    pub(crate) names: usize,
+    pub(crate) names_bound: Option<u32>,
+    pub(crate) name: String,
+    pub(crate) values: usize,
+    pub(crate) element: Element,
+    pub(crate) read: Read,
 }
 
 /// The place of an array in the message.
 #[derive(Clone, Copy, Default)]
-struct Mark {
+struct ArrayMark {
     position: usize,
     count: u32,
 }
 
-/// A walk in progress.
-pub struct Walker<'a, 'o> {
+/// A projection in progress.
+pub(crate) struct Projector<'a, 'o> {
     cursor: Cursor<'a>,
     slots: &'o mut [f64],
     labels: &'o [String],
     frame_id: Option<&'a [u8]>,
     empty_arrays: usize,
-    /// The noise group whose place in the message is asked for, and the place.
+    /// The slot whose place in the message is asked for, and the place.
     watched: (usize, usize),
 }
 
-impl<'a, 'o> Walker<'a, 'o> {
-    /// `labels`: one per noise group, for faults.
-    pub fn new(message: &'a [u8], slots: &'o mut [f64], labels: &'o [String]) -> Result<Self, Damage> {
+impl<'a, 'o> Projector<'a, 'o> {
+    /// `labels`: one per slot, for errors.
+    pub(crate) fn new(message: &'a [u8], slots: &'o mut [f64], labels: &'o [String]) -> Result<Self, DecodeFailure> {
         let cursor = Cursor::new(message)?;
         Ok(Self { cursor, slots, labels, frame_id: None, empty_arrays: 0, watched: (usize::MAX, 0) })
     }
 
-    /// Walks the whole message and fills the noise groups. Returns the frame id.
-    pub fn run(mut self, walk: &Walk) -> Result<Option<&'a [u8]>, Damage> {
-        self.structure(walk)?;
+    /// Walks the whole message and fills the slots. Returns the frame id.
+    pub(crate) fn run(mut self, projection: &Projection) -> Result<Option<&'a [u8]>, DecodeFailure> {
+        self.structure(projection)?;
         self.cursor.end(self.empty_arrays)?;
         Ok(self.frame_id)
     }
 
-    /// The offset in the message from which `noise group` was read last.
-    pub fn offset_of(mut self, walk: &Walk, slot: usize) -> usize {
+    /// The offset in the message from which `slot` was read last.
+    pub(crate) fn offset_of(mut self, projection: &Projection, slot: usize) -> usize {
         self.watched.0 = slot;
-        // Only asked for after a walk over the same bytes that did not fail.
-        let _ = self.structure(walk);
+        // Only asked for after a projection over the same bytes that did not fail.
+        let _ = self.structure(projection);
         HEADER_LENGTH + self.watched.1
     }
 
-    fn structure(&mut self, walk: &Walk) -> Result<(), Damage> {
-        if walk.selections.is_empty() {
-            return self.steps(&walk.steps, &mut []);
+    fn structure(&mut self, projection: &Projection) -> Result<(), DecodeFailure> {
+        if projection.selections.is_empty() {
+            return self.steps(&projection.steps, &mut []);
         }
-        let mut marks = [Mark::default(); MAX_MARKS];
-        self.steps(&walk.steps, &mut marks)?;
+        let mut marks = [ArrayMark::default(); MAX_MARKED_ARRAYS];
+        self.steps(&projection.steps, &mut marks)?;
         let end = self.cursor.position();
-        for selection in &walk.selections {
+        for selection in &projection.selections {
             self.select(selection, &marks)?;
         }
         self.cursor.return_to(end);
         Ok(())
     }
 
-    fn steps(&mut self, steps: &[Step], marks: &mut [Mark]) -> Result<(), Damage> {
+    fn steps(&mut self, steps: &[ProjectionStep], marks: &mut [ArrayMark]) -> Result<(), DecodeFailure> {
         for step in steps {
             match step {
-                Step::Skip(advance) => self.cursor.skip(advance.from(self.cursor.position()))?,
-                Step::SkipString { bound } => drop(self.cursor.string(*bound)?),
-                Step::SkipWideString { bound } => self.cursor.skip_wide_string(*bound)?,
-                Step::FrameId { bound } => self.frame_id = Some(self.cursor.string(*bound)?),
-                Step::Read(read) => self.read(read)?,
-                Step::Array(array) => {
+                ProjectionStep::Skip(advance) => self.cursor.skip(advance.from(self.cursor.position()))?,
+                ProjectionStep::SkipString { bound } => drop(self.cursor.string(*bound)?),
+                ProjectionStep::SkipWideString { bound } => self.cursor.skip_wide_string(*bound)?,
+                ProjectionStep::FrameId { bound } => self.frame_id = Some(self.cursor.string(*bound)?),
+                ProjectionStep::Read(read) => self.read(read)?,
+                ProjectionStep::Array(array) => {
                     let mark = self.array(array)?;
                     if let Some(place) = array.mark.and_then(|index| marks.get_mut(index)) {
                         *place = mark;
@@ -165,17 +165,17 @@ impl<'a, 'o> Walker<'a, 'o> {
     }
 
     #[inline]
-    fn read(&mut self, read: &Read) -> Result<(), Damage> {
+    fn read(&mut self, read: &Read) -> Result<(), DecodeFailure> {
         match read {
             Read::Number { scalar, slot } => self.number(*scalar, *slot),
-            Read::Structure(walk) => self.structure(walk),
+            Read::Structure(projection) => self.structure(projection),
         }
     }
 
     #[inline]
-    fn number(&mut self, scalar: Scalar, slot: usize) -> Result<(), Damage> {
-        let field = |walker: &Self| walker.labels[slot].clone();
-        let fault = match self.cursor.number(scalar) {
+    fn number(&mut self, scalar: Scalar, slot: usize) -> Result<(), DecodeFailure> {
+        let field = |projector: &Self| projector.labels[slot].clone();
+        let error = match self.cursor.number(scalar) {
             // Frames are f32: what is infinite there counts as infinite here.
             Ok(value) if value.abs() <= f64::from(f32::MAX) => {
                 self.slots[slot] = value;
@@ -184,14 +184,14 @@ impl<'a, 'o> Walker<'a, 'o> {
                 }
                 return Ok(());
             }
-            Ok(got) => Fault::NotFinite { field: field(self), got },
-            Err(Ok(got)) => Fault::Inexact { field: field(self), got },
-            Err(Err(damage)) => return Err(damage),
+            Ok(got) => DecodeError::NotFinite { field: field(self), got },
+            Err(Ok(got)) => DecodeError::Inexact { field: field(self), got },
+            Err(Err(failure)) => return Err(failure),
         };
-        Err(self.cursor.damage_at(self.cursor.position() - scalar.size(), fault))
+        Err(self.cursor.failure_at(self.cursor.position() - scalar.size(), error))
     }
 
-    fn array(&mut self, array: &Array) -> Result<Mark, Damage> {
+    fn array(&mut self, array: &ArrayStep) -> Result<ArrayMark, DecodeFailure> {
         let start = self.cursor.position();
         let count = match array.count {
             Count::Fixed(count) => count,
@@ -200,14 +200,16 @@ impl<'a, 'o> Walker<'a, 'o> {
         self.empty_arrays += usize::from(count == 0);
         let field = || array.field.clone();
         if let Some(expected) = array.length.filter(|&length| length != count) {
-            return Err(self.cursor.damage_at(start, Fault::ArrayLength { field: field(), expected, got: count }));
+            return Err(self
+                .cursor
+                .failure_at(start, DecodeError::ArrayLength { field: field(), expected, got: count }));
         }
-        let mark = Mark { position: self.cursor.position(), count };
+        let mark = ArrayMark { position: self.cursor.position(), count };
         let mut next = 0;
         for (index, read) in &array.reads {
             if *index >= count {
-                let fault = Fault::ArrayIndex { field: field(), index: *index, got: count };
-                return Err(self.cursor.damage_at(start, fault));
+                let error = DecodeError::ArrayIndex { field: field(), index: *index, got: count };
+                return Err(self.cursor.failure_at(start, error));
             }
             self.pass(&array.element, index - next)?;
             self.read(read)?;
@@ -218,7 +220,7 @@ impl<'a, 'o> Walker<'a, 'o> {
     }
 
     /// Passes `count` elements.
-    fn pass(&mut self, element: &Element, count: u32) -> Result<(), Damage> {
+    fn pass(&mut self, element: &Element, count: u32) -> Result<(), DecodeFailure> {
         if count == 0 {
             return Ok(()); // No element, no alignment.
         }
@@ -233,11 +235,15 @@ impl<'a, 'o> Walker<'a, 'o> {
             }
             Element::String { bound } => (0..count).try_for_each(|_| self.cursor.string(*bound).map(drop)),
             Element::WideString { bound } => (0..count).try_for_each(|_| self.cursor.skip_wide_string(*bound)),
-            Element::Structure(walk) => (0..count).try_for_each(|_| self.structure(walk)),
+            Element::Structure(projection) => (0..count).try_for_each(|_| self.structure(projection)),
         }
     }
 
-    fn select(&mut self, selection: &Selection, marks: &[Mark; MAX_MARKS]) -> Result<(), Damage> {
+    fn select(
+        &mut self,
+        selection: &NamedSelection,
+        marks: &[ArrayMark; MAX_MARKED_ARRAYS],
+    ) -> Result<(), DecodeFailure> {
         let (names, values) = (marks[selection.names], marks[selection.values]);
         let field = || selection.field.clone();
         self.cursor.return_to(names.position);
@@ -248,17 +254,17 @@ impl<'a, 'o> Walker<'a, 'o> {
             }
             if let Some(first) = found.replace(index) {
                 let name = selection.name.clone();
-                let fault = Fault::NameTwice { field: field(), name, first, second: index };
-                return Err(self.cursor.damage_at(names.position, fault));
+                let error = DecodeError::NameTwice { field: field(), name, first, second: index };
+                return Err(self.cursor.failure_at(names.position, error));
             }
         }
         let Some(index) = found else {
-            let fault = Fault::NameMissing { field: field(), name: selection.name.clone(), got: names.count };
-            return Err(self.cursor.damage_at(names.position, fault));
+            let error = DecodeError::NameMissing { field: field(), name: selection.name.clone(), got: names.count };
+            return Err(self.cursor.failure_at(names.position, error));
         };
         if index >= values.count {
-            let fault = Fault::ArrayIndex { field: field(), index, got: values.count };
-            return Err(self.cursor.damage_at(values.position, fault));
+            let error = DecodeError::ArrayIndex { field: field(), index, got: values.count };
+            return Err(self.cursor.failure_at(values.position, error));
         }
         self.cursor.return_to(values.position);
         self.pass(&selection.element, index)?;
