@@ -11,9 +11,9 @@ const MAX_DEPTH: usize = 32;
 
 /// A package and a name in it: `package/msg/Name`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TypeName {
-    pub package: String,
-    pub name: String,
+pub(crate) struct TypeName {
+    pub(crate) package: String,
+    pub(crate) name: String,
 }
 
 impl TypeName {
@@ -50,7 +50,7 @@ fn is_identifier(text: &str) -> bool {
 
 /// A number of a fixed size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scalar {
+pub(crate) enum Scalar {
     Bool,
     I8,
     U8,
@@ -66,7 +66,7 @@ pub enum Scalar {
 
 impl Scalar {
     /// Bytes, and so its alignment, in plain CDR.
-    pub fn size(self) -> usize {
+    pub(crate) fn size(self) -> usize {
         match self {
             Self::Bool | Self::I8 | Self::U8 => 1,
             Self::I16 | Self::U16 => 2,
@@ -95,7 +95,7 @@ impl Scalar {
 
 /// What one element of a member is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ElementType {
+pub(crate) enum ElementType {
     Scalar(Scalar),
     /// `bound`: most bytes, without the terminator.
     String {
@@ -111,7 +111,7 @@ pub enum ElementType {
 
 /// How many elements a member has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub(crate) enum Shape {
     One,
     /// At least 1.
     Fixed(u32),
@@ -120,24 +120,24 @@ pub enum Shape {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    pub name: String,
-    pub kind: ElementType,
-    pub shape: Shape,
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) kind: ElementType,
+    pub(crate) shape: Shape,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Structure {
-    pub name: TypeName,
+pub(crate) struct Structure {
+    pub(crate) name: TypeName,
     /// Never empty: an empty `.msg` has one hidden byte on the wire, as ROS generates it.
-    pub members: Vec<Member>,
+    pub(crate) members: Vec<Member>,
 }
 
 /// A parsed message type with everything that it nests. Not recursive, and nested at most 32 deep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schema {
     /// The type itself first; each nested type once.
-    pub structures: Vec<Structure>,
+    pub(crate) structures: Vec<Structure>,
 }
 
 impl Schema {
@@ -145,7 +145,7 @@ impl Schema {
     ///
     /// # Errors
     /// As `text_of`; a malformed text; types that nest each other in a circle or deeper than 32.
-    pub fn resolve(
+    pub(crate) fn resolve(
         message_type: &str,
         text_of: &mut dyn FnMut(&TypeName) -> Result<String, MessageError>,
     ) -> Result<Self, MessageError> {
