@@ -1,5 +1,5 @@
-//! The projection over the bytes of one message: a compiled list of steps that collects what is wanted and passes the rest.
-//! Allocates nothing, and does work only for bytes that are there.
+//! A projection: compiled steps that read the wanted numbers of a message and skip the rest.
+//! A run allocates nothing, and its work is bounded by the length of the message.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use super::schema::Scalar;
 /// Most arrays at one level of a message that selections by name may use, the arrays of names included.
 pub(crate) const MAX_MARKED_ARRAYS: usize = 16;
 
-/// The steps over one structure.
+/// The steps that read one structure.
 #[derive(Debug, Default)]
 pub(crate) struct Projection {
     pub(crate) steps: Vec<ProjectionStep>,
-    /// Resolved when the structure has been passed: names may come after the values that they select.
+    /// Resolved after the whole structure, because names can follow the values that they select.
     pub(crate) selections: Vec<NamedSelection>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct ArrayStep {
     pub(crate) length: Option<u32>,
     /// What is wanted, by ascending index.
     pub(crate) reads: Vec<(u32, Read)>,
-    /// Where to note the array's place for selections by name.
+    /// Index at which the array's position is noted, for selections by name.
     pub(crate) mark: Option<usize>,
 }
 
@@ -105,7 +105,7 @@ pub(crate) struct Projector<'a, 'o> {
     labels: &'o [String],
     frame_id: Option<&'a [u8]>,
     empty_arrays: usize,
-    /// The slot whose place in the message is asked for, and the place.
+    /// The slot whose position in the message is requested, and that position.
     watched: (usize, usize),
 }
 
@@ -126,7 +126,7 @@ impl<'a, 'o> Projector<'a, 'o> {
     /// The offset in the message from which `slot` was read last.
     pub(crate) fn offset_of(mut self, projection: &Projection, slot: usize) -> usize {
         self.watched.0 = slot;
-        // Only asked for after a projection over the same bytes that did not fail.
+        // It follows a successful run over the same bytes, so it cannot fail.
         let _ = self.structure(projection);
         HEADER_LENGTH + self.watched.1
     }
@@ -176,7 +176,7 @@ impl<'a, 'o> Projector<'a, 'o> {
     fn number(&mut self, scalar: Scalar, slot: usize) -> Result<(), DecodeFailure> {
         let field = |projector: &Self| projector.labels[slot].clone();
         let error = match self.cursor.number(scalar) {
-            // Frames are f32: what is infinite there counts as infinite here.
+            // Frames are f32, so a value that overflows f32 counts as infinite.
             Ok(value) if value.abs() <= f64::from(f32::MAX) => {
                 self.slots[slot] = value;
                 if slot == self.watched.0 {
@@ -222,7 +222,7 @@ impl<'a, 'o> Projector<'a, 'o> {
     /// Passes `count` elements.
     fn pass(&mut self, element: &Element, count: u32) -> Result<(), DecodeFailure> {
         if count == 0 {
-            return Ok(()); // No element, no alignment.
+            return Ok(()); // An empty array has no padding.
         }
         match element {
             Element::Scalar(scalar) => {

@@ -6,15 +6,15 @@ pub const MAX_PIXELS: usize = 1 << 28;
 
 /// A greyscale image.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pgm {
+pub(super) struct Pgm {
     /// Pixels per row.
-    pub width: usize,
+    pub(super) width: usize,
     /// Number of rows.
-    pub height: usize,
+    pub(super) height: usize,
     /// The value of a white pixel.
-    pub white: u16,
+    pub(super) white: u16,
     /// Values, row by row from the top.
-    pub pixels: Vec<u16>,
+    pub(super) pixels: Vec<u16>,
 }
 
 /// Why bytes are not a supported PGM image.
@@ -63,7 +63,7 @@ impl Pgm {
     ///
     /// # Errors
     /// [`PgmError`].
-    pub fn parse(bytes: &[u8]) -> Result<Self, PgmError> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, PgmError> {
         let mut header = Words { bytes, at: 0 };
         let magic = header.next();
         let raw = match magic {
