@@ -1,4 +1,4 @@
-//! Samples to ticks. One aligner serves recordings and the live robot, so that what the network sees cannot differ.
+//! Aligns samples to ticks. Recordings and the live robot use the same aligner, so the network gets the same frames.
 //!
 //! ```text
 //!            tick k-1             tick k
@@ -10,18 +10,17 @@
 
 use std::collections::VecDeque;
 
-use super::layout::ACTION_MODALITY;
-use super::{Frame, Layout};
-use crate::{Contract, Uncertainty};
+use crate::contract::{Contract, Uncertainty};
+use crate::layout::{ACTION_MODALITY, Frame, Layout};
 
 const NS_PER_S: f64 = 1e9;
-/// Ticks may be asked for this long before the newest tick that was asked for; what only older ticks need is dropped.
+/// Frames can be requested for ticks up to this long before the newest requested tick. Older samples are dropped.
 const LOOKBACK_NS: i64 = 1_000_000_000;
-/// Most samples of one group that are kept: a bound on memory against stamps that never come due and against a caller
-/// that never asks. At 1 kHz it is more than a minute.
+/// Most samples kept of one group. It bounds memory if stamps lie in the future or no frame is requested. At 1 kHz it
+/// is more than a minute.
 const MAX_SAMPLES: usize = 1 << 16;
 
-/// Collects stamped samples and gives the frame of a tick.
+/// Collects stamped samples and commands, and gives the frame of each tick.
 #[derive(Clone, Debug)]
 pub struct Aligner {
     period_ns: i64,
@@ -33,7 +32,7 @@ pub struct Aligner {
 }
 
 impl Aligner {
-    /// An aligner for the contract's groups; `layout` comes from the same contract.
+    /// An aligner without samples. `layout` must come from the same contract.
     pub fn new(contract: &Contract, layout: &Layout) -> Self {
         let track = |modality: usize, variances: bool, max_age_s: f64| {
             let channels = layout.modalities[modality].channels.len();
@@ -52,23 +51,24 @@ impl Aligner {
         }
     }
 
-    /// A sample of observation group `group` (index into the contract's observations), stamped `stamp_ns`, in units.
-    /// Samples may come in any order; of two with one stamp the last one counts. `values`: one per channel of the group, then
-    /// one variance per channel where its contract names fields for them.
+    /// Adds a sample of observation group `group`, an index into the contract's observations. `stamp_ns`: nanoseconds.
+    ///
+    /// `values`: one per channel in the units of the contract, then one variance per channel if the contract names
+    /// fields for variances. Samples can come in any order. Of two with the same stamp the later call counts.
     pub fn observe(&mut self, group: usize, stamp_ns: i64, values: &[f64]) {
         self.observations[group].insert(stamp_ns, values, self.newest_tick_ns);
     }
 
-    /// A command in effect from `stamp_ns` until the next one or until it is too old, in units. As [`Aligner::observe`].
+    /// Adds a command, in effect from `stamp_ns` until the next command or until it is too old. One value per channel.
     pub fn command(&mut self, stamp_ns: i64, values: &[f64]) {
         self.commands.insert(stamp_ns, values, self.newest_tick_ns);
     }
 
-    /// The frame at `tick_ns`: the newest samples not after the tick and not too old, and the time-weighted mean of the
-    /// commands in effect during the period that ends at the tick. Where commands cover only part of the period, the
-    /// mean is over that part; where they cover none, the action is missing.
+    /// The frame at `tick_ns`. An observation is the newest sample at or before the tick, if it is not too old. The action
+    /// is the time-weighted mean of the commands in effect during the period that ends at the tick. The mean covers the
+    /// part of the period that has a command; without one the action is missing.
     ///
-    /// Ticks may be asked for in any order, but not more than a second before the newest one asked for.
+    /// Ticks can be requested in any order, at most a second before the newest requested one.
     pub fn frame_at(&mut self, tick_ns: i64) -> Frame {
         let newest = self.newest_tick_ns.map_or(tick_ns, |newest| newest.max(tick_ns));
         self.newest_tick_ns = Some(newest);
@@ -98,12 +98,13 @@ impl Aligner {
         frame
     }
 
-    /// Stamp of the newest sample of a group not after `tick_ns`; `None` if there is none.
+    /// Stamp of the newest sample of a group at or before `tick_ns`, nanoseconds. `None` if there is none.
     pub fn newest_ns(&self, group: usize, tick_ns: i64) -> Option<i64> {
         self.observations[group].newest_at(tick_ns).map(|sample| sample.stamp_ns)
     }
 
-    /// Whether a sample for the tick is still on its way, judged by the pace of the last two: not where a later one is here.
+    /// True if a sample for the tick is still expected. The interval of the last two samples predicts the next one. False
+    /// if a sample after the tick has arrived.
     pub fn awaits(&self, group: usize, tick_ns: i64) -> bool {
         let samples = &self.observations[group].samples;
         let due_ns = match samples.partition_point(|s| s.stamp_ns <= tick_ns) {
@@ -115,17 +116,17 @@ impl Aligner {
         due_ns <= tick_ns
     }
 
-    /// Age of that sample at `tick_ns`, seconds.
+    /// Age at `tick_ns` of the sample that [`Aligner::newest_ns`] gives, seconds.
     pub fn age_s(&self, group: usize, tick_ns: i64) -> Option<f64> {
         Some(tick_ns.saturating_sub(self.newest_ns(group, tick_ns)?) as f64 / NS_PER_S)
     }
 
-    /// The command that is in effect from `tick_ns` on, as far as is known; `None` if there is none or it is too old.
+    /// The newest command at or before `tick_ns`, one value per channel. `None` if there is none or it is too old.
     pub fn commanded_at(&self, tick_ns: i64) -> Option<&[f64]> {
         self.commands.fresh_at(tick_ns).map(|sample| self.commands.values(sample))
     }
 
-    /// Forgets every sample (a backward jump of time).
+    /// Drops every sample and command. Call it when time jumps backwards.
     pub fn clear(&mut self) {
         self.observations.iter_mut().for_each(Track::clear);
         self.commands.clear();
@@ -133,7 +134,7 @@ impl Aligner {
     }
 }
 
-/// In the group's unit; infinite where the variance is unknown (negative, as ROS messages say it).
+/// Standard deviation of a sample in the group's unit. Infinite if the variance is negative, which means unknown in ROS.
 fn std(uncertainty: &Uncertainty, age_s: f64, variance: Option<&f64>) -> f32 {
     match variance {
         Some(variance) if *variance < 0.0 => f32::INFINITY,
@@ -147,12 +148,12 @@ fn std(uncertainty: &Uncertainty, age_s: f64, variance: Option<&f64>) -> f32 {
 #[derive(Clone, Copy, Debug)]
 struct Stamped {
     stamp_ns: i64,
-    /// Where its values lie in the pool.
+    /// Index of its values in the pool.
     place: usize,
 }
 
-/// The samples of one modality by ascending stamp. Values lie in a pool whose places are used again, so that nothing is
-/// allocated once it has grown.
+/// The samples of one modality by ascending stamp. Values are in a pool whose rows are reused, so that a full-grown track
+/// allocates nothing.
 #[derive(Clone, Debug)]
 struct Track {
     width: usize,
@@ -172,7 +173,7 @@ impl Track {
     }
 
     fn insert(&mut self, stamp_ns: i64, values: &[f64], newest_tick_ns: Option<i64>) {
-        // Nearly always the newest; else found by bisection.
+        // A sample is nearly always the newest one. Otherwise bisection finds its index.
         let after = match self.samples.back() {
             Some(last) if last.stamp_ns > stamp_ns => self.samples.partition_point(|s| s.stamp_ns <= stamp_ns),
             _ => self.samples.len(),
@@ -194,7 +195,7 @@ impl Track {
         }
     }
 
-    /// Drops the sample that will matter last: one far in the future of the ticks, or else the oldest.
+    /// Drops one sample: the newest if it is far in the future of the ticks, else the oldest.
     fn make_room(&mut self, newest_tick_ns: Option<i64>) {
         let far = newest_tick_ns.map(|tick| tick.saturating_add(LOOKBACK_NS));
         let dropped = match self.samples.back() {
@@ -204,7 +205,7 @@ impl Track {
         self.free.extend(dropped.map(|sample| sample.place));
     }
 
-    /// Drops what no tick from `tick_ns` on can need: all before the newest sample not after it.
+    /// Drops every sample before the newest one at or before `tick_ns`. No later tick needs them.
     fn forget_before(&mut self, tick_ns: i64) {
         while self.samples.get(1).is_some_and(|second| second.stamp_ns <= tick_ns) {
             self.free.extend(self.samples.pop_front().map(|sample| sample.place));
@@ -219,7 +220,7 @@ impl Track {
         self.newest_at(tick_ns).filter(|sample| tick_ns.saturating_sub(sample.stamp_ns) <= self.max_age_ns)
     }
 
-    /// The time-weighted mean over (from, to] of what was in effect; `false` if nothing was.
+    /// Writes the time-weighted mean of the commands in effect over (from, to]. Returns false if there was none.
     fn mean(&self, from_ns: i64, to_ns: i64, mean: &mut [f32]) -> bool {
         let first = self.samples.partition_point(|s| s.stamp_ns <= from_ns).saturating_sub(1);
         let in_effect = |i: usize| {
@@ -233,7 +234,7 @@ impl Track {
         if covered == 0 {
             return false;
         }
-        // Channel by channel, so that the sums in f64 need no memory.
+        // One channel at a time, so that the f64 sums need no buffer.
         for (c, mean) in mean.iter_mut().enumerate() {
             let sum: f64 = during.clone().map(|i| in_effect(i) as f64 * self.values(&self.samples[i])[c]).sum();
             *mean = (sum / covered as f64) as f32;
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_sample_not_after_the_tick_counts_until_it_is_too_old() {
+    fn an_observation_is_the_newest_sample_at_or_before_the_tick_until_it_is_too_old() {
         let mut aligner = aligner();
         aligner.observe(0, 10 * MS, &[1.0, 2.0]);
         aligner.observe(0, 60 * MS, &[3.0, 4.0]);
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_is_as_exact_as_its_sensor_its_age_and_its_message_say() {
+    fn the_standard_deviation_combines_sensor_age_and_message_variance() {
         let text = include_str!("../../../config/point_maze.yaml").replacen(
             "    max_age_s: 0.1",
             "    uncertainty: {std: 0.3, per_s: 8.0, variances: ['pose.covariance[0]', 'pose.covariance[7]']}\n    max_age_s: 0.1",
@@ -313,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_is_awaited_at_the_pace_of_the_last_two() {
+    fn a_sample_is_awaited_one_interval_after_the_last_two() {
         let mut aligner = aligner();
         assert!(aligner.awaits(0, 50 * MS));
         // One sample: the next is expected a period (50 ms) later.
@@ -322,13 +323,13 @@ mod tests {
         // Every 30 ms: after 40 ms the next one is due at 70 ms.
         aligner.observe(0, 40 * MS, &[0.0, 0.0]);
         assert!(!aligner.awaits(0, 69 * MS) && aligner.awaits(0, 70 * MS));
-        // A later one is here: there was none for that tick.
+        // A later sample has arrived, so there was none for that tick.
         aligner.observe(0, 71 * MS, &[0.0, 0.0]);
         assert!(!aligner.awaits(0, 70 * MS));
     }
 
     #[test]
-    fn disorder_is_sorted_and_of_equal_stamps_the_last_counts() {
+    fn unordered_samples_are_sorted_and_the_last_of_equal_stamps_counts() {
         let mut aligner = aligner();
         for (stamp, value) in [(50, 5.0), (10, 1.0), (30, 3.0), (30, 33.0), (10, 11.0)] {
             aligner.observe(1, stamp * MS, &[value, 0.0]);
@@ -366,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_a_little_after_its_tick_does_not_slip_by_a_period() {
+    fn a_command_shortly_after_its_tick_is_not_delayed_by_a_period() {
         let mut aligner = aligner();
         for k in 0..5 {
             aligner.command((50 * k + 2) * MS, &[k as f64, 0.0]);
@@ -391,7 +392,7 @@ mod tests {
         assert!(aligner.commands.samples.len() < 1_110, "{}", aligner.commands.samples.len());
         assert!(aligner.observations[0].pool.len() < 2 * 1_120);
         assert_eq!(aligner.frame_at(100_010 * MS).values[2], 9.0);
-        // Stamps that never come due, or ticks that are never asked for, do not fill the memory either.
+        // Stamps far in the future and ticks that are never requested do not fill the memory.
         for k in 0..2 * MAX_SAMPLES as i64 {
             aligner.observe(1, i64::MAX - k, &[0.0, 0.0]);
             aligner.command(200_000 * MS + k, &[0.0, 0.0]);
@@ -402,16 +403,15 @@ mod tests {
     }
 
     proptest! {
-        /// Against the definition, evaluated millisecond by millisecond.
         #[test]
-        fn frames_are_what_the_definition_says(
+        fn frames_equal_the_definition_evaluated_per_millisecond(
             samples in prop::collection::vec((0i64..400, -9i8..9), 0..40),
             commands in prop::collection::vec((0i64..400, -9i8..9), 0..12),
         ) {
             let mut aligner = aligner();
             samples.iter().for_each(|&(stamp, v)| aligner.observe(0, stamp * MS, &[v.into(), 0.0]));
             commands.iter().for_each(|&(stamp, v)| aligner.command(stamp * MS, &[v.into(), 0.0]));
-            // The newest not after `t`, the last of equals.
+            // The newest sample at or before `t`, the last one of equal stamps.
             let newest = |of: &[(i64, i8)], t: i64| {
                 of.iter().copied().filter(|&(s, _)| s <= t && t - s <= 100).max_by_key(|&(s, _)| s)
             };

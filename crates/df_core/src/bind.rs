@@ -4,19 +4,23 @@ use std::sync::Arc;
 
 use df_message::{Definitions, Encoder, Extractor, MessageError, Schema};
 
-use crate::{ACTION, ConfigError, Contract, ObservationGroup};
+use crate::contract::{ACTION, Contract, ObservationGroup};
+use crate::settings::ConfigError;
 
-/// The contract, bound: how each topic's bytes become channels, and the action's channels bytes.
+/// A contract bound to message definitions: decoders for each topic, and an encoder for the action.
 pub struct Bound {
-    /// One per observation group, in the contract's order.
+    /// Decoders of the observation groups, in the order of the contract.
     pub observations: Vec<Extractor>,
+    /// Decoder of the action, for recordings.
     pub action: Extractor,
+    /// Encoder of the action.
     pub action_encoder: Encoder,
+    /// Decoder of the goal, if the contract has one.
     pub goal: Option<Extractor>,
 }
 
 impl Bound {
-    /// Modality names and channel labels, the action first: what `signal::Layout::new` takes.
+    /// Pairs of modality name and channel labels, the action first, as [`crate::Layout::new`] takes them.
     pub fn modalities(&self, contract: &Contract) -> Vec<(String, Vec<String>)> {
         let names = contract.observations.iter().map(|group| group.name.clone());
         let labels = self.observations.iter().map(|extractor| extractor.labels().to_vec());
@@ -24,11 +28,11 @@ impl Bound {
     }
 }
 
-/// Binds every topic of a contract; each refusal names the key of the configuration.
+/// Binds every topic of a contract to its message definition.
 ///
 /// # Errors
-/// A type that is not known, a field that the type lacks, a goal whose channel count is not its group's, action limits
-/// whose count is not the channel count.
+/// [`ConfigError::Rule`] with the key: an unknown type, a field that the type lacks, a goal or action limits with another
+/// number of channels than expected.
 pub fn bind(contract: &Contract, definitions: &dyn Definitions) -> Result<Bound, ConfigError> {
     let binder = Binder { contract, definitions };
     let mut observations = Vec::new();
@@ -71,7 +75,7 @@ impl Binder<'_> {
         self.definitions.schema(message_type).map_err(refuse)
     }
 
-    /// Binds a field list; a refusal names the first field that is refused on its own.
+    /// Binds a field list. The error names the first field that fails on its own.
     fn fields<T>(
         &self,
         key: &str,

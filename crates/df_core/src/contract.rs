@@ -1,18 +1,18 @@
-//! The contract: what a robot's topics carry, tick by tick. The part of the YAML that every program needs.
+//! The contract: ticks, topics and fields of a robot. Every program needs this part of the YAML.
 //!
-//! A checkpoint, a recording and a robot must agree on it. What a topic's type holds is checked by [`crate::bind`].
+//! A checkpoint, a recording and a robot must agree on it. [`crate::bind()`] checks it against the message types.
 
 use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
-use crate::settings::{Validation, ConfigError, Document, at_least_one, not_negative, positive, require};
+use crate::settings::{ConfigError, Document, Validation, at_least_one, not_negative, positive, require};
 
 /// The modality name that is reserved for the action.
 pub const ACTION: &str = "action";
 
-/// What must agree between a checkpoint, a recording and a robot: ticks, topics, fields; and the goal's topic.
+/// The contract between a checkpoint, a recording and a robot: tick period, topics and fields.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contract {
     /// Length of one tick, seconds.
@@ -25,11 +25,11 @@ pub struct Contract {
     pub action: Action,
     /// Where the goal comes from, if there is one.
     pub goal: Option<Goal>,
-    /// The configuration that it stands in: a checkpoint stores its text, and refusals cite it.
+    /// The configuration that contains it. A checkpoint stores the text, and errors name its file.
     pub document: Document,
 }
 
-/// The contract's sections as serde sees them; whatever else the file says is ignored.
+/// The sections of the contract. Other sections are ignored.
 #[derive(Deserialize)]
 struct Sections {
     period_s: f64,
@@ -40,8 +40,8 @@ struct Sections {
 }
 
 impl Contract {
-    /// Reads the contract of a document and leaves its other sections alone. Rules on values are not checked, so that a
-    /// checkpoint outlives them.
+    /// Reads the contract of a document and ignores other sections. It does not check rules on values, so that old
+    /// checkpoints load under new rules.
     ///
     /// # Errors
     /// [`ConfigError::Malformed`].
@@ -50,7 +50,7 @@ impl Contract {
         Ok(Self { period_s, frame_stack, observations: observations.0, action, goal, document })
     }
 
-    /// [`Contract::read`] of a text; `file` is only cited.
+    /// [`Contract::read`] of a text. `file` is named in errors and not read.
     ///
     /// # Errors
     /// [`ConfigError::Malformed`].
@@ -58,7 +58,7 @@ impl Contract {
         Self::read(Document::new(text, file))
     }
 
-    /// Period of a tick, whole nanoseconds.
+    /// Period of a tick, rounded to nanoseconds.
     pub fn period_ns(&self) -> i64 {
         (self.period_s * 1e9).round() as i64
     }
@@ -68,18 +68,23 @@ impl Contract {
         self.observations.iter().map(|group| group.name.as_str()).collect()
     }
 
-    /// The refusal of one key, located in the document; see [`Document::refuse`].
+    /// The error for the value of one key; see [`Document::refuse`].
     pub fn refuse(&self, key: &str, value: impl ToString, rule: impl ToString) -> ConfigError {
         self.document.refuse(key, value, rule)
     }
 
-    /// Every rule that can be checked without knowing message types.
+    /// Checks every rule that needs no message type.
     ///
     /// # Errors
-    /// Key, value and rule.
+    /// The first broken rule, with key and value.
     pub fn check(&self) -> Validation {
         positive("period_s", self.period_s)?;
-        require((1e-4..=60.0).contains(&self.period_s), "period_s", self.period_s, "must lie between 0.0001 s and 60 s")?;
+        require(
+            (1e-4..=60.0).contains(&self.period_s),
+            "period_s",
+            self.period_s,
+            "must lie between 0.0001 s and 60 s",
+        )?;
         at_least_one("frame_stack", self.frame_stack)?;
         require(!self.observations.is_empty(), "observations", "{}", "at least one observation group is needed")?;
         for group in &self.observations {
@@ -118,7 +123,9 @@ impl<'de> Deserialize<'de> for Observations {
                 let mut groups: Vec<ObservationGroup> = Vec::new();
                 while let Some((name, mut group)) = map.next_entry::<String, ObservationGroup>()? {
                     if groups.iter().any(|g| g.name == name) {
-                        return Err(serde::de::Error::custom(format!("the observation group `{name}` stands twice")));
+                        return Err(serde::de::Error::custom(format!(
+                            "the observation group `{name}` is defined twice"
+                        )));
                     }
                     group.name = name;
                     groups.push(group);
@@ -134,41 +141,45 @@ impl<'de> Deserialize<'de> for Observations {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ObservationGroup {
+    /// The name, unique in the contract.
     #[serde(skip)]
     pub name: String,
+    /// The ROS topic.
     pub topic: String,
     /// `package/msg/Name`.
     #[serde(rename = "type")]
     pub message_type: String,
-    /// Field expressions, see `message::field`.
+    /// Field expressions, see [`df_message`].
     pub fields: Vec<String>,
     /// One unit per field, for people. Empty: not stated.
     #[serde(default)]
     pub units: Vec<String>,
+    /// QoS of the subscription.
     #[serde(default)]
     pub qos: Qos,
-    /// The frame id that messages must carry. Left out: any.
+    /// The frame id that messages must have. `None`: any.
     pub frame_id: Option<String>,
-    /// An older sample counts as missing, seconds.
+    /// Maximum age of a sample at a tick, seconds. An older sample counts as missing.
     pub max_age_s: f64,
-    /// How exact a sample is. Left out: exact.
+    /// Measurement uncertainty of a sample. Default: exact.
     #[serde(default)]
     pub uncertainty: Uncertainty,
-    /// Missing: the safe action. A group that is not required is planned without.
+    /// True: without this group the safe action is sent. False: planning continues without it.
     #[serde(default = "yes")]
     pub required: bool,
 }
 
-/// The standard deviation of a sample: the root of the sum of squares of what is given. It becomes a noise level.
+/// The standard deviation of a sample: the root of the sum of squares of the parts below. The planner turns it into a
+/// noise level.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Uncertainty {
-    /// Of every sample, in the group's unit.
+    /// Standard deviation of every sample, in the unit of the group.
     #[serde(alias = "deviation")]
     pub std: f64,
     /// Growth with the sample's age at the tick, in the group's unit per second.
     pub per_s: f64,
-    /// Field expressions for the variance of each channel, such as `pose.covariance[0]`. Below 0 means unknown.
+    /// Field expressions for the variance of each channel, such as `pose.covariance[0]`. A negative variance means unknown.
     pub variances: Vec<String>,
 }
 
@@ -180,68 +191,85 @@ fn yes() -> bool {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Action {
+    /// The ROS topic.
     pub topic: String,
+    /// `package/msg/Name`.
     #[serde(rename = "type")]
     pub message_type: String,
+    /// Field expressions, one channel each.
     pub fields: Vec<String>,
+    /// One unit per field, for people. Empty: not stated.
     #[serde(default)]
     pub units: Vec<String>,
+    /// QoS of the publisher.
     #[serde(default)]
     pub qos: Qos,
-    /// Lowest and highest value per channel.
+    /// Lowest value per channel.
     pub min: Vec<f64>,
+    /// Highest value per channel.
     pub max: Vec<f64>,
-    /// The action that is safe at any time, per channel.
+    /// The safe action, per channel. It is sent when there is no plan.
     pub safe: Vec<f64>,
-    /// Fastest change per channel, unit/s. Empty: no limit.
+    /// Maximum rate of change per channel, unit/s. Empty: no limit.
     #[serde(default)]
     pub max_rate: Vec<f64>,
-    /// Fastest change of that rate per channel, unit/s^2. Empty: no limit.
+    /// Maximum change of that rate per channel, unit/s^2. Empty: no limit.
     #[serde(default)]
     pub max_acceleration: Vec<f64>,
-    /// In a recording: how long a command holds after its stamp, seconds.
+    /// How long a recorded command stays in effect after its stamp, seconds.
     pub max_age_s: f64,
 }
 
 impl Action {
-    /// Values, one per channel, moved into the limits.
+    /// `values`, one per channel, clamped to the limits.
     pub fn limited(&self, values: &[f64]) -> Vec<f64> {
         values.iter().zip(self.min.iter().zip(&self.max)).map(|(value, (min, max))| value.clamp(*min, *max)).collect()
     }
 }
 
-/// Where the goal comes from and which observation group it is a value of.
+/// The topic of the goal, and the observation group whose channels it gives.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Goal {
+    /// The ROS topic.
     pub topic: String,
+    /// `package/msg/Name`.
     #[serde(rename = "type")]
     pub message_type: String,
+    /// Field expressions. They give as many channels as the group has.
     pub fields: Vec<String>,
+    /// QoS of the subscription.
     #[serde(default = "Qos::newest")]
     pub qos: Qos,
-    /// The frame that the group's channels are in: a goal in another one is transformed. Left out: any is taken as it is.
+    /// The coordinate frame of the group. A goal in another frame is transformed. `None`: goals are not transformed.
     pub frame_id: Option<String>,
     /// The observation group whose channels the goal gives.
     pub group: String,
-    /// The observation group of its rates, if there is one: while the stay at the goal lasts, they are known to be 0.
+    /// The observation group of the rates of `group`, if any. They are known to be 0 while the robot holds the goal.
     pub rate: Option<String>,
-    /// Reached when every channel's Euclidean distance is at most this, in the group's unit.
+    /// The goal is reached when the Euclidean distance over all channels is at most this, in the unit of the group.
     pub tolerance: f64,
 }
 
+/// Reliability of a ROS topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reliability {
+    /// Lost messages are sent again.
     Reliable,
+    /// Lost messages are not sent again.
     BestEffort,
 }
 
+/// Quality of service of a ROS topic.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Qos {
+    /// Whether lost messages are sent again.
     pub reliability: Reliability,
+    /// Length of the queue, messages.
     pub depth: usize,
+    /// True if a late subscriber gets the last messages.
     pub transient_local: bool,
 }
 
@@ -252,24 +280,26 @@ impl Default for Qos {
 }
 
 impl Qos {
-    /// Of a goal: the newest message counts.
+    /// The default of a goal: a queue of one message.
     pub fn newest() -> Self {
         Self { depth: 1, ..Self::default() }
     }
 
-    /// Of a map: the newest message counts, also one that was published before.
+    /// The default of a map: a queue of one message, which late subscribers get.
     pub fn latched() -> Self {
         Self { transient_local: true, ..Self::newest() }
     }
 }
 
-/// A topic of `nav_msgs/msg/OccupancyGrid` that a cost takes its map from.
+/// A topic of `nav_msgs/msg/OccupancyGrid` that gives a cost its map.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MapTopic {
+    /// The ROS topic.
     pub topic: String,
-    /// The frame that the cost's channels are in: a map in another one is transformed. Left out: any is taken as it is.
+    /// The coordinate frame of the cost's channels. A map in another frame is transformed. `None`: maps are not transformed.
     pub frame_id: Option<String>,
+    /// QoS of the subscription.
     #[serde(default = "Qos::latched")]
     pub qos: Qos,
 }
@@ -303,7 +333,7 @@ fn check_frame_id(key: &str, frame_id: Option<&str>) -> Validation {
     )
 }
 
-/// May a contract ask for this frame? Names of tf2 have no leading slash.
+/// True if `name` is a valid frame id: not empty, without spaces and without a leading slash, as in tf2.
 pub fn is_frame_id(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('/') && !name.contains(char::is_whitespace)
 }
@@ -323,7 +353,7 @@ fn check_action(action: &Action) -> Validation {
     check_topic(ACTION, &action.topic, &action.message_type, &action.fields, &action.units)?;
     at_least_one("action.qos.depth", action.qos.depth)?;
     positive("action.max_age_s", action.max_age_s)?;
-    // Whether there is one value per channel is checked where the fields are bound to the message type.
+    // `bind` checks that there is one value per channel, since that needs the message type.
     let channels = action.min.len();
     for (name, values) in [("min", &action.min), ("max", &action.max), ("safe", &action.safe)] {
         let key = format!("action.{name}");

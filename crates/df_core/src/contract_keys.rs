@@ -1,15 +1,15 @@
-//! What there is to say about each key of the contract: the text of the reference.
+//! The reference text of each key of the contract.
 
-/// A key of the contract, or of a topic in it.
+/// The description of one key of the contract.
 #[derive(Clone, Copy, Debug)]
 pub struct ContractKey {
-    /// Dotted; `NAME` stands for the name of an observation group.
+    /// Dotted key; `NAME` stands for the name of an observation group.
     pub key: &'static str,
     /// The type of its value.
     pub kind: &'static str,
     /// What holds if it is left out: a value in backticks, or words. Empty: it must be given.
     pub default: &'static str,
-    /// What it means, and its rule.
+    /// Its meaning, unit and rule.
     pub text: &'static str,
 }
 
@@ -41,7 +41,12 @@ pub const CONTRACT_KEYS: &[ContractKey] = &[
     key("action.max", "list", "", "highest value of each channel"),
     key("action.safe", "list", "", "the safe action of each channel, within the limits"),
     key("action.max_rate", "list", "no limit", "fastest change of each channel, unit per second; above 0"),
-    key("action.max_acceleration", "list", "no limit", "fastest change of that rate, unit per second squared; needs `action.max_rate`"),
+    key(
+        "action.max_acceleration",
+        "list",
+        "no limit",
+        "fastest change of that rate, unit per second squared; needs `action.max_rate`",
+    ),
     key("action.max_age_s", "number", "", "in a recording: how long a command holds after its stamp, seconds"),
     key("goal.topic", "string", "", "topic of the goal"),
     key("goal.type", "string", "", "message type, `package/msg/Name`"),
@@ -49,7 +54,12 @@ pub const CONTRACT_KEYS: &[ContractKey] = &[
     key("goal.qos", "map", "`{reliability: reliable, depth: 1}`", "as of an observation"),
     key("goal.frame_id", "string", "any", "coordinate frame of the group; a goal in another frame is transformed"),
     key("goal.group", "string", "", "observation group that the goal is a value of"),
-    key("goal.rate", "string", "none", "observation group of the goal's rates; known to be 0 during the stay at the goal"),
+    key(
+        "goal.rate",
+        "string",
+        "none",
+        "observation group of the goal's rates; known to be 0 while the robot holds the goal",
+    ),
     key("goal.tolerance", "number", "", "the goal is reached within this distance, in the group's unit; above 0"),
 ];
 
@@ -60,9 +70,9 @@ mod tests {
     use super::*;
     use crate::Contract;
 
-    /// Every key of the table stands in this contract, and without one that has no default it is refused.
+    /// The contract below has every key of the table. Removing a key is an error exactly if the key has no default.
     #[test]
-    fn the_keys_of_the_table_are_those_of_the_contract() {
+    fn the_table_has_every_key_of_the_contract_and_its_default() {
         let all = "
 period_s: 0.1
 frame_stack: 1
@@ -111,12 +121,16 @@ goal:
             let (last, above) = parts.split_last().unwrap();
             let mut without = value.clone();
             let parent = above.iter().try_fold(&mut without, |node, part| node.get_mut(*part)).unwrap();
-            parent.as_mapping_mut().unwrap().remove(*last).unwrap_or_else(|| panic!("{} is not in the contract", entry.key));
+            parent
+                .as_mapping_mut()
+                .unwrap()
+                .remove(*last)
+                .unwrap_or_else(|| panic!("{} is not in the contract", entry.key));
             let refused = parse(&serde_yaml::to_string(&without).unwrap()).is_err();
             assert_eq!(refused, entry.default.is_empty(), "{}", entry.key);
             leaves += 1;
         }
-        // One line a key in the text above, but for the six that only hold others.
+        // One line per key in the text above, except for the lines that only hold other keys.
         assert_eq!(leaves, all.trim().lines().count() - 5);
     }
 }

@@ -1,18 +1,18 @@
-//! The rolling window of past frames.
+//! The history: a rolling window of past frames.
 
 use std::collections::VecDeque;
 
-use super::{Frame, Layout};
-use crate::ObservationGroup;
+use crate::contract::ObservationGroup;
+use crate::layout::{Frame, Layout};
 
-/// The newest `capacity` frames, oldest first. Frames not yet seen are missing frames: no padding tricks.
+/// A fixed number of newest frames, oldest first. Frames from before the first one are missing frames.
 #[derive(Clone, Debug)]
 pub struct History {
     frames: VecDeque<Frame>,
 }
 
 impl History {
-    /// A history of `tokens` tokens in which everything is missing.
+    /// A history of `tokens` tokens in which every frame is missing.
     pub fn new(layout: &Layout, tokens: usize) -> Self {
         Self { frames: vec![Frame::missing(layout); tokens * layout.frame_stack].into() }
     }
@@ -24,7 +24,7 @@ impl History {
         }
     }
 
-    /// Its newest `tokens` tokens; what it does not reach back to is missing.
+    /// A history of `tokens` tokens with the newest frames of this one. Older frames than it holds are missing.
     pub fn resized(&self, layout: &Layout, tokens: usize) -> Self {
         let frames = tokens * layout.frame_stack;
         let missing = std::iter::repeat_n(Frame::missing(layout), frames.saturating_sub(self.frames.len()));
@@ -37,8 +37,8 @@ impl History {
         self.frames.iter()
     }
 
-    /// Whether the newest `frames` frames hold every required group: where the robot is and how it moves is known. True for a
-    /// history of no frames, which promises nothing. Modality 0 is the action, group i is modality i + 1.
+    /// True if each of the newest `frames` frames has every required group of `groups`. True for `frames` = 0.
+    /// Modality 0 is the action, so group i is modality i + 1.
     pub fn is_known(&self, frames: usize, groups: &[ObservationGroup]) -> bool {
         let holds = |frame: &Frame| groups.iter().enumerate().all(|(i, group)| !group.required || frame.present[i + 1]);
         self.frames.iter().rev().take(frames).all(holds)
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn starts_missing_and_keeps_the_newest() {
+    fn a_history_starts_missing_and_keeps_the_newest_frames() {
         let layout = Layout::new(2, [("action".into(), vec!["a".into()]), ("pose".into(), vec!["x".into()])]);
         let mut history = History::new(&layout, 2);
         assert_eq!(history.frames().filter(|f| f.present == [false, false]).count(), 4);

@@ -1,24 +1,25 @@
-//! Units to normalised channels and back: one mean and one deviation per channel of a frame, fitted on training data, and how much
-//! noise is mixed in.
+//! Normalisation of channels: mean, standard deviation and noise scale per channel of a frame, fitted on training data.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Layout;
+use crate::layout::Layout;
 
 /// `normalised = (value - mean) / noise_scale`, per channel of a frame.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Stored")]
 pub struct Normaliser {
+    /// Mean of the data, `[channel]`, in the units of the contract.
     pub mean: Vec<f32>,
-    /// Of the data. Never 0: a constant channel gets 1.
+    /// Standard deviation of the data, `[channel]`. A constant channel has 1.
     pub std: Vec<f32>,
-    /// The deviation, in units, of noise of size 1: that of the data, unless it was said otherwise ([`Normaliser::scaled`]).
+    /// Standard deviation of unit noise, `[channel]`, in the units of the contract. That of the data, unless
+    /// [`Normaliser::scaled`] sets it.
     pub noise_scale: Vec<f32>,
 }
 
-/// As it is written; without `noise_scale` before there was one.
+/// The stored form. Old checkpoints have no `noise_scale`.
 #[derive(Deserialize)]
 struct Stored {
     mean: Vec<f32>,
@@ -35,12 +36,12 @@ impl From<Stored> for Normaliser {
 }
 
 impl Normaliser {
-    /// One value per channel of a frame; the noise is as large as the data.
+    /// A normaliser from the mean and standard deviation of each channel. The noise scale is the standard deviation.
     pub fn new(mean: Vec<f32>, std: Vec<f32>) -> Self {
         Self { mean, noise_scale: std.clone(), std }
     }
 
-    /// The same with other noise for the channels of these modalities, units.
+    /// Sets the noise scale of whole modalities by name, in the units of the contract.
     pub fn scaled(mut self, layout: &Layout, noise_scale: &BTreeMap<String, f64>) -> Self {
         for modality in &layout.modalities {
             if let Some(&scale) = noise_scale.get(&modality.name) {
@@ -50,18 +51,19 @@ impl Normaliser {
         self
     }
 
-    /// Whether the noise is other than the data is wide.
+    /// True if the noise scale of a channel differs from its standard deviation.
     pub fn is_scaled(&self) -> bool {
         self.noise_scale != self.std
     }
 
-    /// Fits mean and deviation to frames (`[frame][channel]`, a byte per frame and modality, 0 where missing), in one pass.
+    /// Fits mean and standard deviation to frames in one pass. `frames`: values `[channel]`, and one byte per modality,
+    /// 0 where it is missing.
     ///
-    /// Missing values are left out. A channel that was never present or never varies gets deviation 1.
+    /// Missing values are left out. A channel that is never present or never varies gets a standard deviation of 1.
     pub fn fit<'a>(layout: &Layout, frames: impl Iterator<Item = (&'a [f32], &'a [u8])>) -> Self {
         let modality_of = layout.modality_of_channel();
         let channels = layout.frame_channels();
-        // Welford's running mean and sum of squares, in f64: no loss of digits over millions of frames.
+        // Welford's running mean and sum of squares in f64 lose no digits over millions of frames.
         let (mut count, mut mean, mut squares) = (vec![0u64; channels], vec![0f64; channels], vec![0f64; channels]);
         for (values, present) in frames {
             for c in (0..channels).filter(|&c| present[modality_of[c]] != 0) {
@@ -73,18 +75,18 @@ impl Normaliser {
         }
         let std = |c: usize| {
             let std = (squares[c] / count[c].max(1) as f64).sqrt();
-            // Below this share of the mean a spread is rounding of f32, not signal.
+            // Below this fraction of the mean, the standard deviation is rounding of f32.
             if std > 1e-6 * mean[c].abs().max(1.0) { std as f32 } else { 1.0 }
         };
         Self::new(mean.iter().map(|&m| m as f32).collect(), (0..channels).map(std).collect())
     }
 
-    /// One value of channel `c` of a frame, normalised.
+    /// Normalises one value of channel `c` of a frame.
     pub fn apply(&self, c: usize, value: f32) -> f32 {
         (value - self.mean[c]) / self.noise_scale[c]
     }
 
-    /// One normalised value of channel `c` of a frame, in units.
+    /// The value of channel `c` of a frame, in its unit, from the normalised one.
     pub fn invert(&self, c: usize, normalised: f32) -> f32 {
         normalised * self.noise_scale[c] + self.mean[c]
     }
@@ -95,12 +97,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fits_present_values_only_and_inverts() {
+    fn fit_uses_present_values_only_and_invert_undoes_apply() {
         let layout = Layout::new(1, [("action".into(), vec!["a".into()]), ("pose".into(), vec!["x".into()])]);
         let frames: Vec<(Vec<f32>, Vec<u8>)> =
             vec![(vec![1.0, 5.0], vec![1, 1]), (vec![3.0, 5.0], vec![1, 1]), (vec![99.0, 5.0], vec![0, 1])];
         let normaliser = Normaliser::fit(&layout, frames.iter().map(|(v, p)| (v.as_slice(), p.as_slice())));
-        // Channel a: 1 and 3, mean 2, deviation 1; the missing 99 does not count. Channel x is constant: deviation 1.
+        // Channel a: 1 and 3, mean 2, standard deviation 1; the missing 99 does not count. Channel x is constant: standard deviation 1.
         assert_eq!((normaliser.mean.as_slice(), normaliser.std.as_slice()), (&[2.0, 5.0][..], &[1.0, 1.0][..]));
         assert_eq!(normaliser.invert(0, normaliser.apply(0, 2.7)), 2.7);
         // Noise of 4 units on x: 2 units are half of it; a is as it was.
@@ -110,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_before_there_was_a_noise_scale_has_that_of_the_data() {
+    fn a_stored_normaliser_without_noise_scale_uses_the_standard_deviation() {
         let before = r#"{"mean": [0, 1], "deviation": [2, 3]}"#;
         assert_eq!(
             serde_json::from_str::<Normaliser>(before).unwrap(),

@@ -1,4 +1,4 @@
-//! A contract bound to message definitions: what is refused, and that the shipped one fits.
+//! Tests of binding a contract to message definitions: the shipped contract binds, and errors name the key.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ const HEADER: &str = "===\nMSG: std_msgs/Header\nbuiltin_interfaces/Time stamp\n
 const POINT: &str = "std_msgs/Header header\nfloat64 x\n";
 
 #[test]
-fn a_contract_cannot_ask_a_type_without_header_for_a_frame() {
+fn frame_id_is_refused_for_a_type_without_header() {
     let text = "
 period_s: 0.1
 frame_stack: 1
@@ -67,7 +67,7 @@ fn the_shipped_contract_binds() {
 }
 
 #[test]
-fn refusals_of_the_contract_name_key_line_value_and_rule() {
+fn an_error_names_key_line_value_and_rule() {
     let line = 1 + POINT_MAZE.lines().position(|l| l.contains("fields: [twist")).unwrap();
     let lacking = refusal("twist.twist.linear.y]", "twist.twist.linear.yy]");
     assert!(

@@ -1,11 +1,11 @@
 //! Plain CDR (XCDR1) bytes: the encapsulation header, a checked cursor, and how far runs of fixed layout reach.
 //! Knows scalars and alignment, no message type.
 
-use super::error::{Damage, Fault};
+use super::error::{DecodeError, DecodeFailure};
 use super::schema::Scalar;
 
 /// The encapsulation header, whose end is what alignment counts from.
-pub const HEADER_LENGTH: usize = 4;
+pub(crate) const HEADER_LENGTH: usize = 4;
 /// Largest alignment in plain CDR.
 const MAX_ALIGNMENT: usize = 8;
 /// Writers pad a message to a multiple of four bytes.
@@ -18,7 +18,7 @@ const EXCESS_PER_EMPTY_ARRAY: usize = 8;
 const MAX_EXACT: u64 = 1 << 53;
 
 /// A position in the body of a message.
-pub struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     body: &'a [u8],
     position: usize,
     big_endian: bool,
@@ -26,59 +26,59 @@ pub struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     /// Reads the encapsulation header.
-    pub fn new(message: &'a [u8]) -> Result<Self, Damage> {
+    pub(crate) fn new(message: &'a [u8]) -> Result<Self, DecodeFailure> {
         let Some((header, body)) = message.split_at_checked(HEADER_LENGTH) else {
-            let fault = Fault::Truncated { expected: HEADER_LENGTH as u64, got: message.len() };
-            return Err(Damage { offset: 0, fault });
+            let error = DecodeError::Truncated { expected: HEADER_LENGTH as u64, got: message.len() };
+            return Err(DecodeFailure { offset: 0, error });
         };
         let big_endian = match (header[0], header[1]) {
             (0, 0) => true,
             (0, 1) => false,
             (first, second) => {
-                return Err(Damage { offset: 0, fault: Fault::Encapsulation { got: [first, second] } });
+                return Err(DecodeFailure { offset: 0, error: DecodeError::Encapsulation { got: [first, second] } });
             }
         };
         Ok(Self { body, position: 0, big_endian })
     }
 
     /// The position, counted from the end of the encapsulation header.
-    pub fn position(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         self.position
     }
 
     /// Goes back to a position that this cursor has had.
-    pub fn return_to(&mut self, position: usize) {
+    pub(crate) fn return_to(&mut self, position: usize) {
         self.position = position;
     }
 
-    pub fn left(&self) -> usize {
+    pub(crate) fn remaining(&self) -> usize {
         self.body.len() - self.position
     }
 
-    /// A fault at the current position.
+    /// A error at the current position.
     #[cold]
-    pub fn damage(&self, fault: Fault) -> Damage {
-        self.damage_at(self.position, fault)
+    pub(crate) fn failure(&self, error: DecodeError) -> DecodeFailure {
+        self.failure_at(self.position, error)
     }
 
-    /// A fault at another position.
+    /// A error at another position.
     #[cold]
-    pub fn damage_at(&self, position: usize, fault: Fault) -> Damage {
-        Damage { offset: HEADER_LENGTH + position, fault }
+    pub(crate) fn failure_at(&self, position: usize, error: DecodeError) -> DecodeFailure {
+        DecodeFailure { offset: HEADER_LENGTH + position, error }
     }
 
     /// Moves on by `length` bytes.
     #[inline]
-    pub fn skip(&mut self, length: u64) -> Result<(), Damage> {
-        if length > self.left() as u64 {
-            return Err(self.damage(Fault::Truncated { expected: length, got: self.left() }));
+    pub(crate) fn skip(&mut self, length: u64) -> Result<(), DecodeFailure> {
+        if length > self.remaining() as u64 {
+            return Err(self.failure(DecodeError::Truncated { expected: length, got: self.remaining() }));
         }
         self.position += length as usize;
         Ok(())
     }
 
     #[inline]
-    fn take(&mut self, length: usize) -> Result<&'a [u8], Damage> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeFailure> {
         let start = self.position;
         self.skip(length as u64)?;
         Ok(&self.body[start..self.position])
@@ -86,7 +86,7 @@ impl<'a> Cursor<'a> {
 
     /// The next `N` bytes at the alignment of `N`, in little-endian order.
     #[inline]
-    fn aligned<const N: usize>(&mut self) -> Result<[u8; N], Damage> {
+    fn aligned<const N: usize>(&mut self) -> Result<[u8; N], DecodeFailure> {
         self.skip(padding(self.position, N))?;
         let mut bytes = [0; N];
         bytes.copy_from_slice(self.take(N)?);
@@ -98,11 +98,11 @@ impl<'a> Cursor<'a> {
 
     /// A number as f64; an integer that f64 cannot hold comes back as `Err(Ok(integer))`.
     #[inline]
-    pub fn number(&mut self, scalar: Scalar) -> Result<f64, Result<i128, Damage>> {
+    pub(crate) fn number(&mut self, scalar: Scalar) -> Result<f64, Result<i128, DecodeFailure>> {
         let number = match scalar {
             Scalar::Bool => match self.aligned::<1>().map_err(Err)? {
                 [bit @ 0..=1] => f64::from(bit),
-                [got] => return Err(Err(self.damage_at(self.position - 1, Fault::Bool { got }))),
+                [got] => return Err(Err(self.failure_at(self.position - 1, DecodeError::Bool { got }))),
             },
             Scalar::I8 => f64::from(i8::from_le_bytes(self.aligned().map_err(Err)?)),
             Scalar::U8 => f64::from(u8::from_le_bytes(self.aligned().map_err(Err)?)),
@@ -132,22 +132,22 @@ impl<'a> Cursor<'a> {
 
     /// The length of a dynamic array whose elements take at least `element_min` bytes each.
     #[inline]
-    pub fn length(&mut self, bound: Option<u32>, element_min: u64) -> Result<u32, Damage> {
+    pub(crate) fn length(&mut self, bound: Option<u32>, element_min: u64) -> Result<u32, DecodeFailure> {
         let length = u32::from_le_bytes(self.aligned()?);
         let at = self.position - 4;
         if let Some(expected) = bound.filter(|&bound| length > bound) {
-            return Err(self.damage_at(at, Fault::AboveBound { expected, got: length }));
+            return Err(self.failure_at(at, DecodeError::AboveBound { expected, got: length }));
         }
         let expected = u64::from(length).saturating_mul(element_min);
-        if expected > self.left() as u64 {
-            return Err(self.damage_at(at, Fault::Truncated { expected, got: self.left() }));
+        if expected > self.remaining() as u64 {
+            return Err(self.failure_at(at, DecodeError::Truncated { expected, got: self.remaining() }));
         }
         Ok(length)
     }
 
     /// A string without its terminator. Not checked to be UTF-8.
     #[inline]
-    pub fn string(&mut self, bound: Option<u32>) -> Result<&'a [u8], Damage> {
+    pub(crate) fn string(&mut self, bound: Option<u32>) -> Result<&'a [u8], DecodeFailure> {
         // The terminator counts; some writers leave both out for an empty string.
         let length = self.length(bound.map(|bound| bound.saturating_add(1)), 1)?;
         let bytes = self.take(length as usize)?;
@@ -155,16 +155,16 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes a wide string: a count and four bytes for each character, without a terminator, as rosidl writes it.
-    pub fn skip_wide_string(&mut self, bound: Option<u32>) -> Result<(), Damage> {
+    pub(crate) fn skip_wide_string(&mut self, bound: Option<u32>) -> Result<(), DecodeFailure> {
         let length = self.length(bound, 4)?;
         self.skip(u64::from(length) * 4)
     }
 
     /// The end of a message in which `empty_arrays` were met: nothing but padding may be left.
-    pub fn end(&self, empty_arrays: usize) -> Result<(), Damage> {
+    pub(crate) fn end(&self, empty_arrays: usize) -> Result<(), DecodeFailure> {
         let expected = MAX_PADDING.saturating_add(empty_arrays.saturating_mul(EXCESS_PER_EMPTY_ARRAY));
-        if self.left() > expected {
-            return Err(self.damage(Fault::Trailing { expected, got: self.left() }));
+        if self.remaining() > expected {
+            return Err(self.failure(DecodeError::Trailing { expected, got: self.remaining() }));
         }
         Ok(())
     }
@@ -172,24 +172,24 @@ impl<'a> Cursor<'a> {
 
 /// Bytes from `position` to the next multiple of `alignment`.
 #[inline]
-pub fn padding(position: usize, alignment: usize) -> u64 {
+pub(crate) fn padding(position: usize, alignment: usize) -> u64 {
     (position.wrapping_neg() & (alignment - 1)) as u64
 }
 
 /// How far a run of fixed layout reaches, padding included, by the position modulo 8 at which it starts.
 /// A run longer than 2^64 bytes counts as 2^64 - 1: no message holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Advance([u64; MAX_ALIGNMENT]);
+pub(crate) struct Advance([u64; MAX_ALIGNMENT]);
 
 impl Advance {
-    pub const NOTHING: Self = Self([0; MAX_ALIGNMENT]);
+    pub(crate) const NOTHING: Self = Self([0; MAX_ALIGNMENT]);
 
-    pub fn scalar(scalar: Scalar) -> Self {
+    pub(crate) fn scalar(scalar: Scalar) -> Self {
         Self(std::array::from_fn(|phase| padding(phase, scalar.size()) + scalar.size() as u64))
     }
 
     /// This run and then `next`.
-    pub fn then(self, next: Self) -> Self {
+    pub(crate) fn then(self, next: Self) -> Self {
         Self(std::array::from_fn(|phase| {
             let own = self.0[phase];
             own.saturating_add(next.0[(own.wrapping_add(phase as u64) % MAX_ALIGNMENT as u64) as usize])
@@ -197,7 +197,7 @@ impl Advance {
     }
 
     /// This run `count` times.
-    pub fn times(self, mut count: u32) -> Self {
+    pub(crate) fn times(self, mut count: u32) -> Self {
         let (mut all, mut power) = (Self::NOTHING, self);
         while count > 0 {
             if count % 2 == 1 {
@@ -211,7 +211,7 @@ impl Advance {
 
     /// Bytes of the run if it starts at `position`.
     #[inline]
-    pub fn from(&self, position: usize) -> u64 {
+    pub(crate) fn from(&self, position: usize) -> u64 {
         self.0[position % MAX_ALIGNMENT]
     }
 }
@@ -258,10 +258,13 @@ mod tests {
     #[test]
     fn only_plain_cdr_is_read() {
         let open = |bytes: &[u8]| Cursor::new(bytes).map(|_| ()).unwrap_err();
-        assert_eq!(open(&[0, 1, 0]), Damage { offset: 0, fault: Fault::Truncated { expected: 4, got: 3 } });
+        assert_eq!(
+            open(&[0, 1, 0]),
+            DecodeFailure { offset: 0, error: DecodeError::Truncated { expected: 4, got: 3 } }
+        );
         // 00 03 is a parameter list, 00 07 is XCDR2.
         for got in [[0, 3], [0, 7], [1, 0]] {
-            assert_eq!(open(&[got[0], got[1], 0, 0]).fault, Fault::Encapsulation { got });
+            assert_eq!(open(&[got[0], got[1], 0, 0]).error, DecodeError::Encapsulation { got });
         }
     }
 }

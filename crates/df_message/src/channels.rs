@@ -1,45 +1,45 @@
 //! A field list, looked up in a message type: the numbers to read, what is made of them, and the channels that result.
 
-use super::MessageError;
 use super::compile::Wanted;
-use super::error::{Damage, Fault};
+use super::error::MessageError;
+use super::error::{DecodeError, DecodeFailure};
 use super::field::Expression;
-use super::resolve::{MAX_CHANNELS, Leaf, Lookup};
+use super::resolve::{Leaf, Lookup, MAX_CHANNELS};
 use super::schema::Schema;
 
 /// A shorter quaternion is no rotation.
 const QUATERNION_NORM_MIN: f64 = 1e-6;
 
-/// A field list, looked up. Numbers live in noise groups: those read from the message, and those made of others.
+/// A field list, looked up. Numbers live in slots: those read from the message, and those made of others.
 #[derive(Debug, Default)]
-pub struct Channels {
-    pub wanted: Wanted,
+pub(crate) struct Channels {
+    pub(crate) wanted: Wanted,
     /// In the order in which they must be done.
-    pub operations: Vec<Operation>,
-    /// The noise group of each channel.
-    pub slots: Vec<usize>,
+    pub(crate) operations: Vec<Operation>,
+    /// The slot of each channel.
+    pub(crate) slots: Vec<usize>,
     /// One per channel.
-    pub labels: Vec<String>,
-    /// One per noise group.
-    pub slot_labels: Vec<String>,
+    pub(crate) labels: Vec<String>,
+    /// One per slot.
+    pub(crate) slot_labels: Vec<String>,
 }
 
-/// A noise group made of others.
+/// A slot made of others.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Operation {
+pub(crate) enum Operation {
     Yaw { from: [usize; 4], to: usize },
     Sin { from: usize, to: usize },
     Cos { from: usize, to: usize },
 }
 
 impl Operation {
-    /// Computes the noise group. `offset_of` gives the place of a noise group in the message, for faults.
-    pub fn apply(
+    /// Computes the slot. `offset_of` gives the place of a slot in the message, for errors.
+    pub(crate) fn apply(
         &self,
         slots: &mut [f64],
         labels: &[String],
         offset_of: &dyn Fn(usize) -> usize,
-    ) -> Result<(), Damage> {
+    ) -> Result<(), DecodeFailure> {
         match *self {
             Self::Sin { from, to } => slots[to] = slots[from].sin(),
             Self::Cos { from, to } => slots[to] = slots[from].cos(),
@@ -48,8 +48,8 @@ impl Operation {
                 let norm = (x * x + y * y + z * z + w * w).sqrt();
                 if norm < QUATERNION_NORM_MIN {
                     let field = labels[to].clone();
-                    let fault = Fault::QuaternionNorm { field, expected: QUATERNION_NORM_MIN, got: norm };
-                    return Err(Damage { offset: offset_of(from[0]), fault });
+                    let error = DecodeError::QuaternionNorm { field, expected: QUATERNION_NORM_MIN, got: norm };
+                    return Err(DecodeFailure { offset: offset_of(from[0]), error });
                 }
                 // The first column of the rotation matrix, not divided by the squared norm: atan2 needs no scale.
                 slots[to] = (2.0 * (w * z + x * y)).atan2(w * w + x * x - y * y - z * z);
@@ -64,7 +64,7 @@ impl Channels {
     ///
     /// # Errors
     /// [`MessageError::Expression`] with the position and the rule.
-    pub fn new(schema: &Schema, fields: &[String]) -> Result<Self, MessageError> {
+    pub(crate) fn new(schema: &Schema, fields: &[String]) -> Result<Self, MessageError> {
         let mut channels = Self::default();
         for text in fields {
             let lookup = Lookup { schema, text };
@@ -79,7 +79,7 @@ impl Channels {
         Ok(channels)
     }
 
-    /// The noise groups of the channels of one expression.
+    /// The slots of the channels of one expression.
     fn add(&mut self, lookup: &Lookup, expression: &Expression) -> Result<Vec<usize>, MessageError> {
         match expression {
             Expression::Path(path) => {
@@ -118,7 +118,7 @@ impl Channels {
         }
     }
 
-    /// The noise group of a number of the message; one that is wanted twice is read once.
+    /// The slot of a number of the message; one that is wanted twice is read once.
     fn add_leaf(&mut self, lookup: &Lookup, leaf: Leaf) -> Result<usize, MessageError> {
         let next = self.slot_labels.len();
         let slot = self.wanted.number(&leaf.places, next).map_err(|rule| lookup.refuse(0, rule))?;

@@ -1,17 +1,19 @@
-//! What is wanted of a message type, compiled to the steps of a [`Walk`].
+//! What is wanted of a message type, compiled to the steps of a [`Projection`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::MessageError;
 use super::cdr::Advance;
-use super::resolve::{Place, Which};
-use super::schema::{Kind, Member, Schema, Shape};
-use super::walk::{Array, Count, Element, MAX_MARKS, Read, Selection, Step, Walk};
+use super::error::MessageError;
+use super::projection::{
+    ArrayStep, Count, Element, MAX_MARKED_ARRAYS, NamedSelection, Projection, ProjectionStep, Read,
+};
+use super::resolve::{ElementIndex, MemberElement};
+use super::schema::{ElementType, Member, Schema, Shape};
 
 /// What is wanted of one structure, by member.
 #[derive(Debug, Default)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     members: BTreeMap<usize, WantedMember>,
 }
 
@@ -30,11 +32,11 @@ enum Want {
 }
 
 impl Wanted {
-    /// Wants a number, in `noise group`, or in the noise group where it is wanted already. Returns the noise group.
+    /// Wants a number, in `slot`, or in the slot where it is wanted already. Returns the slot.
     ///
     /// # Errors
     /// A rule that is broken: two stated lengths for one array.
-    pub fn number(&mut self, places: &[Place], slot: usize) -> Result<usize, String> {
+    pub(crate) fn number(&mut self, places: &[MemberElement], slot: usize) -> Result<usize, String> {
         match self.want(places, Want::Slot(slot))? {
             Want::Slot(slot) => Ok(*slot),
             _ => Err("it is not a number".into()),
@@ -45,11 +47,11 @@ impl Wanted {
     ///
     /// # Errors
     /// As [`Wanted::number`].
-    pub fn frame_id(&mut self, places: &[Place]) -> Result<(), String> {
+    pub(crate) fn frame_id(&mut self, places: &[MemberElement]) -> Result<(), String> {
         self.want(places, Want::FrameId).map(|_| ())
     }
 
-    fn want(&mut self, places: &[Place], leaf: Want) -> Result<&mut Want, String> {
+    fn want(&mut self, places: &[MemberElement], leaf: Want) -> Result<&mut Want, String> {
         let (place, rest) = places.split_first().ok_or("an empty path")?;
         let member = self.members.entry(place.member).or_default();
         match (member.length, place.length) {
@@ -66,8 +68,8 @@ impl Wanted {
             (None, leaf) => (leaf, None),
         };
         let entry = match &place.element {
-            Which::Index(index) => member.elements.entry(*index).or_insert(want),
-            Which::Named { names, name } => {
+            ElementIndex::Index(index) => member.elements.entry(*index).or_insert(want),
+            ElementIndex::Named { names, name } => {
                 let known = member.named.iter().position(|(n, m, _)| n == names && m == name);
                 let index = known.unwrap_or_else(|| {
                     member.named.push((*names, name.clone(), want));
@@ -86,11 +88,11 @@ impl Wanted {
     }
 }
 
-/// Compiles what is wanted; `slot_of` renumbers the noise groups.
+/// Compiles what is wanted; `slot_of` renumbers the slots.
 ///
 /// # Errors
-/// More arrays selected by name at one level than a walk can note.
-pub fn compile(schema: &Schema, wanted: &Wanted, slot_of: &[usize]) -> Result<Walk, MessageError> {
+/// More arrays selected by name at one level than a projection can note.
+pub(crate) fn compile(schema: &Schema, wanted: &Wanted, slot_of: &[usize]) -> Result<Projection, MessageError> {
     let count = schema.structures.len();
     let mut compiler =
         Compiler { schema, slot_of, sizes: vec![None; count], passes: (0..count).map(|_| None).collect() };
@@ -112,13 +114,13 @@ struct Compiler<'a> {
     slot_of: &'a [usize],
     sizes: Vec<Option<Size>>,
     /// The walks that pass a structure and want nothing, made when needed.
-    passes: Vec<Option<Arc<Walk>>>,
+    passes: Vec<Option<Arc<Projection>>>,
 }
 
 impl Compiler<'_> {
-    fn structure(&mut self, structure: usize, wanted: &Wanted) -> Result<Walk, MessageError> {
+    fn structure(&mut self, structure: usize, wanted: &Wanted) -> Result<Projection, MessageError> {
         let schema = self.schema;
-        let mut walk = Walk::default();
+        let mut projection = Projection::default();
         // The arrays that selections by name use, by member.
         let mut marks: BTreeMap<usize, usize> = BTreeMap::new();
         for (&member, want) in &wanted.members {
@@ -129,18 +131,18 @@ impl Compiler<'_> {
                 }
             }
         }
-        if marks.len() > MAX_MARKS {
+        if marks.len() > MAX_MARKED_ARRAYS {
             let rule = "selections by name use more than 16 arrays at one level";
             return Err(MessageError::Schema { message_type: schema.name(), rule });
         }
         let nothing = WantedMember::default();
         for (index, member) in schema.structures[structure].members.iter().enumerate() {
             let want = wanted.members.get(&index).unwrap_or(&nothing);
-            self.member(member, want, marks.get(&index).copied(), &mut walk)?;
+            self.member(member, want, marks.get(&index).copied(), &mut projection)?;
             for (names, name, want) in &want.named {
                 let names_member = &schema.structures[structure].members[*names];
-                let Kind::String { bound } = names_member.kind else { continue };
-                walk.selections.push(Selection {
+                let ElementType::String { bound } = names_member.kind else { continue };
+                projection.selections.push(NamedSelection {
                     field: format!("{}[{}={name}]", member.name, names_member.name),
                     names: marks[names],
                     names_bound: bound,
@@ -151,7 +153,7 @@ impl Compiler<'_> {
                 });
             }
         }
-        Ok(walk)
+        Ok(projection)
     }
 
     /// Adds the steps over one member.
@@ -160,24 +162,24 @@ impl Compiler<'_> {
         member: &Member,
         want: &WantedMember,
         mark: Option<usize>,
-        walk: &mut Walk,
+        projection: &mut Projection,
     ) -> Result<(), MessageError> {
         let is_wanted = !want.elements.is_empty() || want.length.is_some() || mark.is_some();
         let count = match member.shape {
-            Shape::One => return self.single(member, want, walk),
+            Shape::One => return self.single(member, want, projection),
             Shape::Fixed(count) => Count::Fixed(count),
             Shape::Dynamic(bound) => Count::Dynamic(bound),
         };
         let size = self.size_of(member.kind);
         if let (false, Count::Fixed(count), Some(advance)) = (is_wanted, count, size.fixed) {
-            walk.skip(advance.times(count));
+            projection.skip(advance.times(count));
             return Ok(());
         }
         let mut reads = Vec::with_capacity(want.elements.len());
         for (&index, want) in &want.elements {
             reads.push((index, self.read(member.kind, want)?));
         }
-        walk.steps.push(Step::Array(Array {
+        projection.steps.push(ProjectionStep::Array(ArrayStep {
             field: member.name.clone(),
             count,
             element: self.element(member.kind)?,
@@ -190,36 +192,43 @@ impl Compiler<'_> {
     }
 
     /// Adds the steps over a member that is no array.
-    fn single(&mut self, member: &Member, want: &WantedMember, walk: &mut Walk) -> Result<(), MessageError> {
+    fn single(
+        &mut self,
+        member: &Member,
+        want: &WantedMember,
+        projection: &mut Projection,
+    ) -> Result<(), MessageError> {
         let want = want.elements.get(&0);
         match (member.kind, want) {
-            (Kind::String { bound }, Some(Want::FrameId)) => walk.steps.push(Step::FrameId { bound }),
-            (Kind::String { bound }, _) => walk.steps.push(Step::SkipString { bound }),
-            (Kind::WString { bound }, _) => walk.steps.push(Step::SkipWideString { bound }),
+            (ElementType::String { bound }, Some(Want::FrameId)) => {
+                projection.steps.push(ProjectionStep::FrameId { bound })
+            }
+            (ElementType::String { bound }, _) => projection.steps.push(ProjectionStep::SkipString { bound }),
+            (ElementType::WString { bound }, _) => projection.steps.push(ProjectionStep::SkipWideString { bound }),
             (kind, None) => match self.size_of(kind).fixed {
-                Some(advance) => walk.skip(advance),
+                Some(advance) => projection.skip(advance),
                 None => match self.element(kind)? {
-                    Element::Structure(pass) => walk.steps.push(Step::Read(Read::Structure(pass))),
+                    Element::Structure(pass) => projection.steps.push(ProjectionStep::Read(Read::Structure(pass))),
                     Element::Scalar(_) | Element::Fixed(_) | Element::String { .. } | Element::WideString { .. } => {}
                 },
             },
-            (Kind::Structure(nested), Some(Want::Structure(wanted))) => {
+            (ElementType::Structure(nested), Some(Want::Structure(wanted))) => {
                 let nested = self.structure(nested, wanted)?;
                 if nested.selections.is_empty() {
-                    nested.steps.into_iter().for_each(|step| walk.step(step)); // One list of steps, one call less.
+                    nested.steps.into_iter().for_each(|step| projection.step(step)); // One list of steps, one call less.
                 } else {
-                    walk.steps.push(Step::Read(Read::Structure(Arc::new(nested))));
+                    projection.steps.push(ProjectionStep::Read(Read::Structure(Arc::new(nested))));
                 }
             }
-            (kind, Some(want)) => walk.steps.push(Step::Read(self.read(kind, want)?)),
+            (kind, Some(want)) => projection.steps.push(ProjectionStep::Read(self.read(kind, want)?)),
         }
         Ok(())
     }
 
-    fn read(&mut self, kind: Kind, want: &Want) -> Result<Read, MessageError> {
+    fn read(&mut self, kind: ElementType, want: &Want) -> Result<Read, MessageError> {
         Ok(match (kind, want) {
-            (Kind::Scalar(scalar), Want::Slot(slot)) => Read::Number { scalar, slot: self.slot_of[*slot] },
-            (Kind::Structure(structure), Want::Structure(wanted)) => {
+            (ElementType::Scalar(scalar), Want::Slot(slot)) => Read::Number { scalar, slot: self.slot_of[*slot] },
+            (ElementType::Structure(structure), Want::Structure(wanted)) => {
                 Read::Structure(Arc::new(self.structure(structure, wanted)?))
             }
             _ => {
@@ -229,12 +238,12 @@ impl Compiler<'_> {
         })
     }
 
-    fn element(&mut self, kind: Kind) -> Result<Element, MessageError> {
+    fn element(&mut self, kind: ElementType) -> Result<Element, MessageError> {
         Ok(match kind {
-            Kind::Scalar(scalar) => Element::Scalar(scalar),
-            Kind::String { bound } => Element::String { bound },
-            Kind::WString { bound } => Element::WideString { bound },
-            Kind::Structure(structure) => match self.size_of(kind).fixed {
+            ElementType::Scalar(scalar) => Element::Scalar(scalar),
+            ElementType::String { bound } => Element::String { bound },
+            ElementType::WString { bound } => Element::WideString { bound },
+            ElementType::Structure(structure) => match self.size_of(kind).fixed {
                 Some(advance) => Element::Fixed(advance),
                 None => Element::Structure(match &self.passes[structure] {
                     Some(pass) => pass.clone(),
@@ -247,11 +256,11 @@ impl Compiler<'_> {
         })
     }
 
-    fn size_of(&mut self, kind: Kind) -> Size {
+    fn size_of(&mut self, kind: ElementType) -> Size {
         match kind {
-            Kind::Scalar(scalar) => Size { fixed: Some(Advance::scalar(scalar)), min: scalar.size() as u64 },
-            Kind::String { .. } | Kind::WString { .. } => Size { fixed: None, min: LENGTH_BYTES },
-            Kind::Structure(structure) => match self.sizes[structure] {
+            ElementType::Scalar(scalar) => Size { fixed: Some(Advance::scalar(scalar)), min: scalar.size() as u64 },
+            ElementType::String { .. } | ElementType::WString { .. } => Size { fixed: None, min: LENGTH_BYTES },
+            ElementType::Structure(structure) => match self.sizes[structure] {
                 Some(size) => size,
                 None => {
                     let size = self.size_of_structure(structure);
@@ -278,19 +287,19 @@ impl Compiler<'_> {
     }
 }
 
-impl Walk {
+impl Projection {
     /// Adds a step; runs of fixed layout that follow each other become one.
-    fn step(&mut self, step: Step) {
+    fn step(&mut self, step: ProjectionStep) {
         match step {
-            Step::Skip(advance) => self.skip(advance),
+            ProjectionStep::Skip(advance) => self.skip(advance),
             step => self.steps.push(step),
         }
     }
 
     fn skip(&mut self, advance: Advance) {
         match self.steps.last_mut() {
-            Some(Step::Skip(last)) => *last = last.then(advance),
-            _ => self.steps.push(Step::Skip(advance)),
+            Some(ProjectionStep::Skip(last)) => *last = last.then(advance),
+            _ => self.steps.push(ProjectionStep::Skip(advance)),
         }
     }
 }

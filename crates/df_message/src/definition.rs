@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::MessageError;
+use super::error::MessageError;
 use super::schema::{Schema, TypeName};
 
 /// The line that separates the parts of a concatenated definition, as rosbag2 writes it.
@@ -100,8 +100,8 @@ pub struct SchemaDefinitions {
 }
 
 impl SchemaDefinitions {
-    /// Pairs of message type and concatenated text. Texts are parsed when they are asked for, so that an odd type that
-    /// nobody wants does no harm; pairs whose type name is not one (services, other encodings) are left out.
+    /// Pairs of message type and concatenated text. A text is parsed when its type is looked up, so that a malformed type that
+    /// is not used has no effect. Pairs with an invalid type name (services, other encodings) are left out.
     pub fn new<T: AsRef<str>, D: AsRef<str>>(schemas: impl IntoIterator<Item = (T, D)>) -> Self {
         let mut recorded = BTreeMap::new();
         for (message_type, text) in schemas {

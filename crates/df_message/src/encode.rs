@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::MessageError;
 use super::cdr::{HEADER_LENGTH, padding};
-use super::extract::Header;
+use super::error::MessageError;
 use super::field::Expression;
-use super::resolve::{Leaf, Lookup, Place, Which};
-use super::schema::{Kind, Member, Scalar, Schema, Shape};
+use super::header::{Header, NS_PER_S};
+use super::resolve::{ElementIndex, Leaf, Lookup, MemberElement};
+use super::schema::{ElementType, Member, Scalar, Schema, Shape};
 
-const NS_PER_S: i64 = 1_000_000_000;
 /// A type whose empty message needs more steps than this is not encoded.
 const MAX_STEPS: usize = 1 << 16;
 
@@ -20,12 +19,12 @@ pub struct Encoder {
     message_type: String,
     labels: Vec<String>,
     texts: Vec<String>,
-    steps: Vec<Step>,
+    steps: Vec<EncodeStep>,
 }
 
 /// What is written next, aligned to its own size.
 #[derive(Clone, Copy, Debug)]
-enum Step {
+enum EncodeStep {
     Zeros {
         scalar: Scalar,
         count: u32,
@@ -45,7 +44,7 @@ enum Step {
 
 /// What a number of the message is set to.
 #[derive(Clone, Copy)]
-enum Source {
+enum ValueSource {
     Channel(usize),
     Seconds,
     Nanoseconds,
@@ -68,8 +67,8 @@ impl Encoder {
     /// # Errors
     /// As [`Encoder::new`]; a text for something that is not a single string field, or one that holds a NUL.
     pub fn with_texts(schema: &Arc<Schema>, fields: &[String], texts: &[(&str, &str)]) -> Result<Self, MessageError> {
-        let mut sources = Sources::new();
-        let mut lengths = Lengths::new();
+        let mut sources = ValueSources::new();
+        let mut lengths = ArrayLengthByOwner::new();
         let mut labels = Vec::new();
         for (channel, text) in fields.iter().enumerate() {
             let lookup = Lookup { schema, text };
@@ -81,24 +80,25 @@ impl Encoder {
                 let rule = format!("a field that is written is one number, this names {}", leaves.len());
                 return Err(lookup.refuse(0, rule));
             };
-            let key = key(schema, places, &mut lengths).map_err(|rule| lookup.refuse(0, rule.into()))?;
-            if sources.insert(key, Source::Channel(channel)).is_some() {
+            let key = number_path(schema, places, &mut lengths).map_err(|rule| lookup.refuse(0, rule.into()))?;
+            if sources.insert(key, ValueSource::Channel(channel)).is_some() {
                 return Err(lookup.refuse(0, "the field is written twice".into()));
             }
             labels.push(label.clone());
         }
         let header = Header::of(schema);
-        let stamp = header.stamp.into_iter().flatten().zip([Source::Seconds, Source::Nanoseconds]);
-        for (places, source) in stamp.chain(header.frame_id.map(|places| (places, Source::FrameId))) {
+        let stamp = header.stamp.into_iter().flatten().zip([ValueSource::Seconds, ValueSource::Nanoseconds]);
+        for (places, source) in stamp.chain(header.frame_id.map(|places| (places, ValueSource::FrameId))) {
             // A field list that writes the stamp itself keeps it.
-            if let Ok(key) = key(schema, &places, &mut lengths) {
+            if let Ok(key) = number_path(schema, &places, &mut lengths) {
                 sources.entry(key).or_insert(source);
             }
         }
         for (index, (field, text)) in texts.iter().enumerate() {
-            let is_it = |m: &Member| m.name == *field && m.shape == Shape::One && matches!(m.kind, Kind::String { .. });
-            match schema.structures[0].members.iter().position(is_it) {
-                Some(member) if !text.contains('\0') => sources.insert(vec![(member, 0)], Source::Text(index)),
+            let is_text =
+                |m: &Member| m.name == *field && m.shape == Shape::One && matches!(m.kind, ElementType::String { .. });
+            match schema.structures[0].members.iter().position(is_text) {
+                Some(member) if !text.contains('\0') => sources.insert(vec![(member, 0)], ValueSource::Text(index)),
                 _ => {
                     let rule = "a text is given for a single string field of the message itself, without a NUL";
                     return Err(Lookup { schema, text: field }.refuse(0, rule.into()));
@@ -107,7 +107,7 @@ impl Encoder {
         }
         let texts = texts.iter().map(|(_, text)| (*text).into()).collect();
         let mut steps = Vec::new();
-        if !plan(schema, 0, &mut Vec::new(), (&sources, &lengths), &mut steps) {
+        if !add_steps(schema, 0, &mut Vec::new(), (&sources, &lengths), &mut steps) {
             let rule = "a message of this type is too large to be encoded";
             return Err(MessageError::Schema { message_type: schema.name(), rule });
         }
@@ -141,17 +141,17 @@ impl Encoder {
         }
         let seconds = i32::try_from(stamp_ns.div_euclid(NS_PER_S))
             .map_err(|_| refuse("the stamp", "its seconds lie beyond i32"))?;
-        let mut message = Message(vec![0, 1, 0, 0]);
+        let mut message = MessageWriter(vec![0, 1, 0, 0]);
         for step in &self.steps {
             match *step {
-                Step::Zeros { scalar, count } => message.zeros(scalar, count),
-                Step::Seconds => message.put(&seconds.to_le_bytes()),
-                Step::Nanoseconds => message.put(&(stamp_ns.rem_euclid(NS_PER_S) as u32).to_le_bytes()),
-                Step::FrameId => message.string(frame_id),
-                Step::Text(index) => message.string(&self.texts[index]),
-                Step::EmptyString => message.string(""),
-                Step::Length(length) => message.put(&length.to_le_bytes()),
-                Step::Channel { scalar, channel } => {
+                EncodeStep::Zeros { scalar, count } => message.zeros(scalar, count),
+                EncodeStep::Seconds => message.put(&seconds.to_le_bytes()),
+                EncodeStep::Nanoseconds => message.put(&(stamp_ns.rem_euclid(NS_PER_S) as u32).to_le_bytes()),
+                EncodeStep::FrameId => message.string(frame_id),
+                EncodeStep::Text(index) => message.string(&self.texts[index]),
+                EncodeStep::EmptyString => message.string(""),
+                EncodeStep::Length(length) => message.put(&length.to_le_bytes()),
+                EncodeStep::Channel { scalar, channel } => {
                     let value = values[channel];
                     message.number(scalar, value).map_err(|expected| MessageError::Value {
                         message_type: self.message_type.clone(),
@@ -167,19 +167,23 @@ impl Encoder {
 }
 
 /// The place of a number: member and element, from the message inwards.
-type Key = Vec<(usize, u32)>;
+type NumberPath = Vec<(usize, u32)>;
 /// What each number is set to.
-type Sources = BTreeMap<Key, Source>;
+type ValueSources = BTreeMap<NumberPath, ValueSource>;
 /// How many elements arrays of varying length get, by the place of their owner and the member.
-type Lengths = BTreeMap<(Key, usize), u32>;
+type ArrayLengthByOwner = BTreeMap<(NumberPath, usize), u32>;
 
 /// The place of a number; notes how long the arrays on the way must be.
-fn key(schema: &Schema, places: &[Place], lengths: &mut Lengths) -> Result<Key, &'static str> {
+fn number_path(
+    schema: &Schema,
+    places: &[MemberElement],
+    lengths: &mut ArrayLengthByOwner,
+) -> Result<NumberPath, &'static str> {
     let mut structure = 0;
     let mut key = Vec::with_capacity(places.len());
     for place in places {
         let member = &schema.structures[structure].members[place.member];
-        let Which::Index(index) = place.element else {
+        let ElementIndex::Index(index) = place.element else {
             return Err("an element that is written is named by its number");
         };
         if let Shape::Dynamic(_) = member.shape {
@@ -187,7 +191,7 @@ fn key(schema: &Schema, places: &[Place], lengths: &mut Lengths) -> Result<Key, 
             *length = place.length.unwrap_or(index.saturating_add(1)).max(*length);
         }
         key.push((place.member, index));
-        if let Kind::Structure(nested) = member.kind {
+        if let ElementType::Structure(nested) = member.kind {
             structure = nested;
         }
     }
@@ -195,12 +199,12 @@ fn key(schema: &Schema, places: &[Place], lengths: &mut Lengths) -> Result<Key, 
 }
 
 /// Adds the steps of one structure; `false` if there are too many.
-fn plan(
+fn add_steps(
     schema: &Schema,
     structure: usize,
-    path: &mut Key,
-    (sources, lengths): (&Sources, &Lengths),
-    steps: &mut Vec<Step>,
+    path: &mut NumberPath,
+    (sources, lengths): (&ValueSources, &ArrayLengthByOwner),
+    steps: &mut Vec<EncodeStep>,
 ) -> bool {
     for (index, member) in schema.structures[structure].members.iter().enumerate() {
         let count = match member.shape {
@@ -208,7 +212,7 @@ fn plan(
             Shape::Fixed(count) => count,
             Shape::Dynamic(_) => {
                 let length = lengths.get(&(path.clone(), index)).copied().unwrap_or(0);
-                steps.push(Step::Length(length));
+                steps.push(EncodeStep::Length(length));
                 length
             }
         };
@@ -216,12 +220,12 @@ fn plan(
         let any = sources
             .keys()
             .any(|key| key.len() > path.len() && key[..path.len()] == path[..] && key[path.len()].0 == index);
-        if let (Kind::Scalar(scalar), false) = (member.kind, any) {
+        if let (ElementType::Scalar(scalar), false) = (member.kind, any) {
             if count as usize > MAX_STEPS {
                 return false;
             }
             if count > 0 {
-                steps.push(Step::Zeros { scalar, count });
+                steps.push(EncodeStep::Zeros { scalar, count });
             }
             continue;
         }
@@ -229,19 +233,21 @@ fn plan(
             path.push((index, element));
             let source = sources.get(path).copied();
             match (member.kind, source) {
-                (Kind::Structure(nested), _) => {
-                    if !plan(schema, nested, path, (sources, lengths), steps) {
+                (ElementType::Structure(nested), _) => {
+                    if !add_steps(schema, nested, path, (sources, lengths), steps) {
                         return false;
                     }
                 }
-                (Kind::Scalar(scalar), Some(Source::Channel(channel))) => steps.push(Step::Channel { scalar, channel }),
-                (Kind::Scalar(_), Some(Source::Seconds)) => steps.push(Step::Seconds),
-                (Kind::Scalar(_), Some(Source::Nanoseconds)) => steps.push(Step::Nanoseconds),
-                (Kind::Scalar(scalar), _) => steps.push(Step::Zeros { scalar, count: 1 }),
-                (Kind::String { .. }, Some(Source::FrameId)) => steps.push(Step::FrameId),
-                (Kind::String { .. }, Some(Source::Text(index))) => steps.push(Step::Text(index)),
-                (Kind::String { .. }, _) => steps.push(Step::EmptyString),
-                (Kind::WString { .. }, _) => steps.push(Step::Length(0)),
+                (ElementType::Scalar(scalar), Some(ValueSource::Channel(channel))) => {
+                    steps.push(EncodeStep::Channel { scalar, channel })
+                }
+                (ElementType::Scalar(_), Some(ValueSource::Seconds)) => steps.push(EncodeStep::Seconds),
+                (ElementType::Scalar(_), Some(ValueSource::Nanoseconds)) => steps.push(EncodeStep::Nanoseconds),
+                (ElementType::Scalar(scalar), _) => steps.push(EncodeStep::Zeros { scalar, count: 1 }),
+                (ElementType::String { .. }, Some(ValueSource::FrameId)) => steps.push(EncodeStep::FrameId),
+                (ElementType::String { .. }, Some(ValueSource::Text(index))) => steps.push(EncodeStep::Text(index)),
+                (ElementType::String { .. }, _) => steps.push(EncodeStep::EmptyString),
+                (ElementType::WString { .. }, _) => steps.push(EncodeStep::Length(0)),
             }
             path.pop();
             if steps.len() > MAX_STEPS {
@@ -253,9 +259,9 @@ fn plan(
 }
 
 /// A message being written.
-struct Message(Vec<u8>);
+struct MessageWriter(Vec<u8>);
 
-impl Message {
+impl MessageWriter {
     fn align(&mut self, alignment: usize) {
         let padding = padding(self.0.len() - HEADER_LENGTH, alignment) as usize;
         self.0.resize(self.0.len() + padding, 0);

@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use super::MessageError;
 use super::channels::{Channels, Operation};
 use super::compile::compile;
-use super::error::{Damage, Fault};
-use super::resolve::{Place, Which};
-use super::schema::{Kind, Scalar, Schema, Shape};
-use super::walk::{Walk, Walker};
-
-pub(super) const NS_PER_S: i64 = 1_000_000_000;
+use super::error::{DecodeError, DecodeFailure, MessageError};
+use super::header::{Header, NS_PER_S};
+use super::projection::{Projection, Projector};
+use super::schema::Schema;
 
 /// What one message says about one group of channels.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,13 +28,13 @@ pub struct Extractor {
     labels: Vec<String>,
     /// Values of a sample: one per channel, and the variances.
     width: usize,
-    walk: Walk,
-    /// One label per noise group: the channels first, then what they are made of.
+    projection: Projection,
+    /// One label per slot: the channels first, then what they are made of.
     slot_labels: Vec<String>,
     operations: Vec<Operation>,
     /// Channels that repeat another one: (from, to).
     copies: Vec<(usize, usize)>,
-    /// The noise groups of seconds and nanoseconds.
+    /// The slots of seconds and nanoseconds.
     stamp: Option<[usize; 2]>,
     has_frame_id: bool,
     /// The frame id that messages must carry.
@@ -88,7 +85,7 @@ impl Extractor {
         self.width - self.labels.len()
     }
 
-    /// Renumbers the noise groups so that channel `c` is noise group `c`: the walk then writes straight into the output.
+    /// Renumbers the slots so that channel `c` is slot `c`: the projection then writes straight into the output.
     fn assemble(schema: &Schema, channels: Channels, stamp: Option<[usize; 2]>) -> Result<Self, MessageError> {
         let count = channels.slots.len();
         let mut number = vec![usize::MAX; channels.slot_labels.len()];
@@ -118,7 +115,7 @@ impl Extractor {
             message_type: schema.name(),
             width: count,
             labels: channels.labels,
-            walk: compile(schema, &channels.wanted, &number)?,
+            projection: compile(schema, &channels.wanted, &number)?,
             slot_labels,
             operations: operations.collect(),
             copies,
@@ -169,25 +166,21 @@ impl Extractor {
     /// # Errors
     /// As [`Extractor::extract`].
     pub fn extract_into(&self, bytes: &[u8], sample: &mut Sample) -> Result<(), MessageError> {
-        self.fill(bytes, sample).map_err(|Damage { offset, fault }| MessageError::Bytes {
-            message_type: self.message_type.clone(),
-            offset,
-            fault,
-        })
+        self.fill(bytes, sample).map_err(|failure| failure.of(&self.message_type))
     }
 
-    fn fill(&self, bytes: &[u8], sample: &mut Sample) -> Result<(), Damage> {
+    fn fill(&self, bytes: &[u8], sample: &mut Sample) -> Result<(), DecodeFailure> {
         let slots = &mut sample.values;
         slots.clear();
         slots.resize(self.slot_labels.len(), 0.0);
-        let frame_id = Walker::new(bytes, slots, &self.slot_labels)?.run(&self.walk)?;
+        let frame_id = Projector::new(bytes, slots, &self.slot_labels)?.run(&self.projection)?;
         if let (Some(expected), Some(got)) = (&self.frame_id, frame_id)
             && expected.as_bytes() != got
         {
             let (expected, got) = (expected.clone(), String::from_utf8_lossy(got).into_owned());
             // The string lies within the message.
             let offset = frame_id.map_or(0, |id| id.as_ptr().addr() - bytes.as_ptr().addr());
-            return Err(Damage { offset, fault: Fault::FrameId { expected, got } });
+            return Err(DecodeFailure { offset, error: DecodeError::FrameId { expected, got } });
         }
         for operation in &self.operations {
             operation.apply(slots, &self.slot_labels, &|slot| self.offset_of(bytes, slot))?;
@@ -214,46 +207,7 @@ impl Extractor {
     #[cold]
     fn offset_of(&self, bytes: &[u8], slot: usize) -> usize {
         let mut slots = vec![0.0; self.slot_labels.len()];
-        Walker::new(bytes, &mut slots, &self.slot_labels).map_or(0, |walker| walker.offset_of(&self.walk, slot))
-    }
-}
-
-/// Where a type keeps its stamp and its frame id.
-pub(super) struct Header {
-    /// The places of seconds and nanoseconds.
-    pub stamp: Option<[Vec<Place>; 2]>,
-    pub frame_id: Option<Vec<Place>>,
-}
-
-impl Header {
-    /// `header` of type std_msgs/Header, or else a top-level `stamp` of type builtin_interfaces/Time.
-    pub fn of(schema: &Schema) -> Self {
-        let here = |member| Place { member, element: Which::Index(0), length: None };
-        let find = |structure: usize, name: &str| {
-            let members = &schema.structures[structure].members;
-            members.iter().position(|m| m.name == name && m.shape == Shape::One).map(|i| (i, members[i].kind))
-        };
-        let nested = |structure: usize, name: &str, type_name: &str| match find(structure, name)? {
-            (member, Kind::Structure(inner)) if schema.structures[inner].name.to_string() == type_name => {
-                Some((member, inner))
-            }
-            _ => None,
-        };
-        let header = nested(0, "header", "std_msgs/msg/Header");
-        let (prefix, owner) = header.map_or((vec![], 0), |(member, header)| (vec![here(member)], header));
-        let path = |members: &[usize]| prefix.iter().cloned().chain(members.iter().map(|&m| here(m))).collect();
-        let stamp = nested(owner, "stamp", "builtin_interfaces/msg/Time").and_then(|(stamp, time)| {
-            match (find(time, "sec")?, find(time, "nanosec")?) {
-                ((sec, Kind::Scalar(Scalar::I32)), (nanosec, Kind::Scalar(Scalar::U32))) => {
-                    Some([path(&[stamp, sec]), path(&[stamp, nanosec])])
-                }
-                _ => None,
-            }
-        });
-        let frame_id = header.and_then(|_| match find(owner, "frame_id")? {
-            (member, Kind::String { .. }) => Some(path(&[member])),
-            _ => None,
-        });
-        Self { stamp, frame_id }
+        Projector::new(bytes, &mut slots, &self.slot_labels)
+            .map_or(0, |projector| projector.offset_of(&self.projection, slot))
     }
 }

@@ -9,35 +9,35 @@
 //!            | name "=" text                               position[name=elbow]
 //! ```
 
-use super::MessageError;
+use super::error::MessageError;
 
 /// Transforms nest at most this deep: each `sin_cos` doubles the channels.
 const MAX_NESTING: usize = 8;
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Expression {
-    Path(Path),
+pub(crate) enum Expression {
+    Path(FieldPath),
     /// The heading of a quaternion, rad.
-    Yaw(Path),
+    Yaw(FieldPath),
     /// Each channel's sine, and then its cosine.
     SinCos(Box<Expression>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Path {
-    pub segments: Vec<Segment>,
+pub(crate) struct FieldPath {
+    pub(crate) segments: Vec<PathSegment>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Segment {
-    pub name: String,
-    pub selector: Option<Selector>,
+pub(crate) struct PathSegment {
+    pub(crate) name: String,
+    pub(crate) selector: Option<Selector>,
     /// Where the segment starts in the expression, bytes.
-    pub position: usize,
+    pub(crate) position: usize,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Selector {
+pub(crate) enum Selector {
     Index {
         index: u32,
         length: Option<u32>,
@@ -61,7 +61,7 @@ impl Expression {
     ///
     /// # Errors
     /// [`MessageError::Expression`] with the position and the rule.
-    pub fn parse(text: &str) -> Result<Self, MessageError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, MessageError> {
         let mut parser = Parser { text, position: 0 };
         let expression = parser.expression(0)?;
         match parser.peek() {
@@ -109,16 +109,16 @@ impl<'a> Parser<'a> {
         Ok(expression)
     }
 
-    fn path(&mut self) -> Parsed<Path> {
+    fn path(&mut self) -> Parsed<FieldPath> {
         let mut segments = vec![self.segment()?];
         while self.peek() == Some('.') {
             self.expect('.')?;
             segments.push(self.segment()?);
         }
-        Ok(Path { segments })
+        Ok(FieldPath { segments })
     }
 
-    fn segment(&mut self) -> Parsed<Segment> {
+    fn segment(&mut self) -> Parsed<PathSegment> {
         self.peek();
         let position = self.position;
         let name = self.name()?.to_string();
@@ -128,7 +128,7 @@ impl<'a> Parser<'a> {
             selector = Some(self.selector()?);
             self.expect(']')?;
         }
-        Ok(Segment { name, selector, position })
+        Ok(PathSegment { name, selector, position })
     }
 
     fn selector(&mut self) -> Parsed<Selector> {
@@ -243,15 +243,15 @@ mod tests {
 
     use super::*;
 
-    fn segment(name: &str, selector: Option<Selector>, position: usize) -> Segment {
-        Segment { name: name.into(), selector, position }
+    fn segment(name: &str, selector: Option<Selector>, position: usize) -> PathSegment {
+        PathSegment { name: name.into(), selector, position }
     }
 
     #[test]
     fn every_form_is_parsed() {
         let slice = |start, end, step, length| Some(Selector::Slice { start, end, step, length });
         let named = |names: &str, name: &str| Some(Selector::Named { names: names.into(), name: name.into() });
-        let path = |segments| Ok(Expression::Path(Path { segments }));
+        let path = |segments| Ok(Expression::Path(FieldPath { segments }));
         assert_eq!(
             Expression::parse("a.b_2.c"),
             path(vec![segment("a", None, 0), segment("b_2", None, 2), segment("c", None, 6)])
@@ -269,7 +269,7 @@ mod tests {
             let position = text.find('r').unwrap();
             assert_eq!(Expression::parse(text), path(vec![segment("r", selector, position)]), "{text}");
         }
-        let quaternion = Path { segments: vec![segment("q", None, 12)] };
+        let quaternion = FieldPath { segments: vec![segment("q", None, 12)] };
         let expected = Expression::SinCos(Box::new(Expression::Yaw(quaternion)));
         assert_eq!(Expression::parse("sin_cos(yaw(q))"), Ok(expected));
         // A field may have the name of a transform.

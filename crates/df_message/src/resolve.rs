@@ -1,23 +1,23 @@
 //! Looks a field path up in a message type: which numbers of the message it names, and how it gets to them.
 
-use super::MessageError;
-use super::field::{Path, Segment, Selector};
-use super::schema::{Kind, Member, Scalar, Schema, Shape};
+use super::error::MessageError;
+use super::field::{FieldPath, PathSegment, Selector};
+use super::schema::{ElementType, Member, Scalar, Schema, Shape};
 
 /// Most channels of one field list.
-pub const MAX_CHANNELS: usize = 1 << 16;
+pub(crate) const MAX_CHANNELS: usize = 1 << 16;
 
 /// One step from a structure towards a number: a member, and an element of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Place {
-    pub member: usize,
-    pub element: Which,
+pub(crate) struct MemberElement {
+    pub(crate) member: usize,
+    pub(crate) element: ElementIndex,
     /// The length that the contract states for the array.
-    pub length: Option<u32>,
+    pub(crate) length: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Which {
+pub(crate) enum ElementIndex {
     /// 0 where the member is no array.
     Index(u32),
     /// The index that `name` has in the string array that is member `names`.
@@ -26,23 +26,23 @@ pub enum Which {
 
 /// A number of the message.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Leaf {
-    pub places: Vec<Place>,
-    pub scalar: Scalar,
-    pub label: String,
+pub(crate) struct Leaf {
+    pub(crate) places: Vec<MemberElement>,
+    pub(crate) scalar: Scalar,
+    pub(crate) label: String,
 }
 
 /// One field expression, being looked up in a message type.
-pub struct Lookup<'a> {
-    pub schema: &'a Schema,
+pub(crate) struct Lookup<'a> {
+    pub(crate) schema: &'a Schema,
     /// The expression, for messages.
-    pub text: &'a str,
+    pub(crate) text: &'a str,
 }
 
 /// What a path reaches: elements of one kind.
 struct Reached {
-    kind: Kind,
-    elements: Vec<(Vec<Place>, String)>,
+    kind: ElementType,
+    elements: Vec<(Vec<MemberElement>, String)>,
 }
 
 impl Lookup<'_> {
@@ -50,14 +50,14 @@ impl Lookup<'_> {
     ///
     /// # Errors
     /// [`MessageError::Expression`] with the position and the rule.
-    pub fn numbers(&self, path: &Path) -> Result<Vec<Leaf>, MessageError> {
+    pub(crate) fn numbers(&self, path: &FieldPath) -> Result<Vec<Leaf>, MessageError> {
         let reached = self.follow(path)?;
         let scalar = match reached.kind {
-            Kind::Scalar(scalar) => scalar,
-            Kind::String { .. } | Kind::WString { .. } => {
+            ElementType::Scalar(scalar) => scalar,
+            ElementType::String { .. } | ElementType::WString { .. } => {
                 return Err(self.refuse_end(path, "a string cannot be a channel".into()));
             }
-            Kind::Structure(structure) => {
+            ElementType::Structure(structure) => {
                 let rule = format!("name one of its fields: {}", self.members(structure));
                 return Err(self.refuse_end(path, rule));
             }
@@ -69,22 +69,22 @@ impl Lookup<'_> {
     ///
     /// # Errors
     /// [`MessageError::Expression`] with the position and the rule.
-    pub fn quaternions(&self, path: &Path) -> Result<Vec<[Leaf; 4]>, MessageError> {
+    pub(crate) fn quaternions(&self, path: &FieldPath) -> Result<Vec<[Leaf; 4]>, MessageError> {
         let reached = self.follow(path)?;
         let refuse =
             || self.refuse_end(path, "yaw(...) takes a structure with the floating-point fields x, y, z, w".into());
-        let Kind::Structure(structure) = reached.kind else { return Err(refuse()) };
+        let ElementType::Structure(structure) = reached.kind else { return Err(refuse()) };
         let member = |name: &str| {
             let members = &self.schema.structures[structure].members;
             let index = members.iter().position(|m| m.name == name && m.shape == Shape::One)?;
             match members[index].kind {
-                Kind::Scalar(scalar @ (Scalar::F32 | Scalar::F64)) => Some((index, name.to_string(), scalar)),
+                ElementType::Scalar(scalar @ (Scalar::F32 | Scalar::F64)) => Some((index, name.to_string(), scalar)),
                 _ => None,
             }
         };
         let [Some(x), Some(y), Some(z), Some(w)] = ["x", "y", "z", "w"].map(member) else { return Err(refuse()) };
-        let leaf = |places: &[Place], label: &str, (member, name, scalar): &(usize, String, Scalar)| {
-            let last = Place { member: *member, element: Which::Index(0), length: None };
+        let leaf = |places: &[MemberElement], label: &str, (member, name, scalar): &(usize, String, Scalar)| {
+            let last = MemberElement { member: *member, element: ElementIndex::Index(0), length: None };
             let places = places.iter().cloned().chain([last]).collect();
             Leaf { places, scalar: *scalar, label: format!("{label}.{name}") }
         };
@@ -96,11 +96,11 @@ impl Lookup<'_> {
     }
 
     /// A refusal of the expression.
-    pub fn refuse(&self, position: usize, rule: String) -> MessageError {
+    pub(crate) fn refuse(&self, position: usize, rule: String) -> MessageError {
         MessageError::Expression { expression: self.text.into(), position, rule }
     }
 
-    fn refuse_end(&self, path: &Path, rule: String) -> MessageError {
+    fn refuse_end(&self, path: &FieldPath, rule: String) -> MessageError {
         let last = path.segments.last();
         let name = last.map_or("", |s| s.name.as_str());
         self.refuse(last.map_or(0, |s| s.position), format!("`{name}`: {rule}"))
@@ -110,11 +110,11 @@ impl Lookup<'_> {
         self.schema.structures[structure].members.iter().map(|m| m.name.as_str()).collect::<Vec<_>>().join(", ")
     }
 
-    fn follow(&self, path: &Path) -> Result<Reached, MessageError> {
-        let mut reached = Reached { kind: Kind::Structure(0), elements: vec![(Vec::new(), String::new())] };
+    fn follow(&self, path: &FieldPath) -> Result<Reached, MessageError> {
+        let mut reached = Reached { kind: ElementType::Structure(0), elements: vec![(Vec::new(), String::new())] };
         for segment in &path.segments {
             let refuse = |rule: String| self.refuse(segment.position, rule);
-            let Kind::Structure(structure) = reached.kind else {
+            let ElementType::Structure(structure) = reached.kind else {
                 return Err(refuse(format!("`{}` is asked of something that has no fields", segment.name)));
             };
             let Some(index) = self.member(structure, &segment.name) else {
@@ -131,7 +131,7 @@ impl Lookup<'_> {
             for (places, label) in &reached.elements {
                 for (which, suffix) in &chosen.elements {
                     let dot = if label.is_empty() { "" } else { "." };
-                    let place = Place { member: index, element: which.clone(), length: chosen.length };
+                    let place = MemberElement { member: index, element: which.clone(), length: chosen.length };
                     let places = places.iter().cloned().chain([place]).collect();
                     elements.push((places, format!("{label}{dot}{}{suffix}", segment.name)));
                 }
@@ -146,11 +146,11 @@ impl Lookup<'_> {
     }
 
     /// The elements of a member that a segment names.
-    fn choose(&self, structure: usize, member: &Member, segment: &Segment) -> Result<Chosen, String> {
-        let indexed = |i: u32| (Which::Index(i), format!("[{i}]"));
+    fn choose(&self, structure: usize, member: &Member, segment: &PathSegment) -> Result<Chosen, String> {
+        let indexed = |i: u32| (ElementIndex::Index(i), format!("[{i}]"));
         let Some(selector) = &segment.selector else {
             return match member.shape {
-                Shape::One => Ok(Chosen { elements: vec![(Which::Index(0), String::new())], length: None }),
+                Shape::One => Ok(Chosen { elements: vec![(ElementIndex::Index(0), String::new())], length: None }),
                 Shape::Fixed(length) if length as usize <= MAX_CHANNELS => {
                     Ok(Chosen { elements: (0..length).map(indexed).collect(), length: None })
                 }
@@ -179,10 +179,10 @@ impl Lookup<'_> {
             }
             Selector::Named { names, name } => {
                 let index = self.member(structure, names);
-                let is_names = |m: &Member| matches!(m.kind, Kind::String { .. }) && m.shape != Shape::One;
+                let is_names = |m: &Member| matches!(m.kind, ElementType::String { .. }) && m.shape != Shape::One;
                 match index.filter(|&index| is_names(&self.schema.structures[structure].members[index])) {
                     Some(index) => {
-                        let which = Which::Named { names: index, name: name.clone() };
+                        let which = ElementIndex::Named { names: index, name: name.clone() };
                         Ok(Chosen { elements: vec![(which, format!("[{names}={name}]"))], length: None })
                     }
                     None => {
@@ -196,7 +196,7 @@ impl Lookup<'_> {
 }
 
 struct Chosen {
-    elements: Vec<(Which, String)>,
+    elements: Vec<(ElementIndex, String)>,
     length: Option<u32>,
 }
 

@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::MessageError;
+use super::error::MessageError;
 
 /// Deeper nesting is refused: ROS types nest less than ten deep, and the walk over the bytes recurses.
 const MAX_DEPTH: usize = 32;
 
 /// A package and a name in it: `package/msg/Name`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TypeName {
-    pub package: String,
-    pub name: String,
+pub(crate) struct TypeName {
+    pub(crate) package: String,
+    pub(crate) name: String,
 }
 
 impl TypeName {
@@ -50,7 +50,7 @@ fn is_identifier(text: &str) -> bool {
 
 /// A number of a fixed size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scalar {
+pub(crate) enum Scalar {
     Bool,
     I8,
     U8,
@@ -66,7 +66,7 @@ pub enum Scalar {
 
 impl Scalar {
     /// Bytes, and so its alignment, in plain CDR.
-    pub fn size(self) -> usize {
+    pub(crate) fn size(self) -> usize {
         match self {
             Self::Bool | Self::I8 | Self::U8 => 1,
             Self::I16 | Self::U16 => 2,
@@ -95,7 +95,7 @@ impl Scalar {
 
 /// What one element of a member is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum ElementType {
     Scalar(Scalar),
     /// `bound`: most bytes, without the terminator.
     String {
@@ -111,7 +111,7 @@ pub enum Kind {
 
 /// How many elements a member has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub(crate) enum Shape {
     One,
     /// At least 1.
     Fixed(u32),
@@ -120,24 +120,24 @@ pub enum Shape {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    pub name: String,
-    pub kind: Kind,
-    pub shape: Shape,
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) kind: ElementType,
+    pub(crate) shape: Shape,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Structure {
-    pub name: TypeName,
+pub(crate) struct Structure {
+    pub(crate) name: TypeName,
     /// Never empty: an empty `.msg` has one hidden byte on the wire, as ROS generates it.
-    pub members: Vec<Member>,
+    pub(crate) members: Vec<Member>,
 }
 
 /// A parsed message type with everything that it nests. Not recursive, and nested at most 32 deep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schema {
     /// The type itself first; each nested type once.
-    pub structures: Vec<Structure>,
+    pub(crate) structures: Vec<Structure>,
 }
 
 impl Schema {
@@ -145,7 +145,7 @@ impl Schema {
     ///
     /// # Errors
     /// As `text_of`; a malformed text; types that nest each other in a circle or deeper than 32.
-    pub fn resolve(
+    pub(crate) fn resolve(
         message_type: &str,
         text_of: &mut dyn FnMut(&TypeName) -> Result<String, MessageError>,
     ) -> Result<Self, MessageError> {
@@ -185,7 +185,7 @@ impl Schema {
         }
         seen[structure] = depth + 1;
         self.structures[structure].members.iter().try_for_each(|member| match member.kind {
-            Kind::Structure(nested) => self.check_depth(nested, depth + 1, seen),
+            ElementType::Structure(nested) => self.check_depth(nested, depth + 1, seen),
             _ => Ok(()),
         })
     }
@@ -222,17 +222,17 @@ fn parse(
         }
         let (element, shape) = split_shape(type_text).map_err(refuse)?;
         let kind = match element_kind(element).map_err(refuse)? {
-            Element::Plain(kind) => kind,
-            Element::Nested(nested) => {
+            DeclaredType::Plain(kind) => kind,
+            DeclaredType::Nested(nested) => {
                 let nested = qualify(nested, &name.package).ok_or_else(|| refuse("not a type name"))?;
-                Kind::Structure(index_of(nested))
+                ElementType::Structure(index_of(nested))
             }
         };
         members.push(Member { name: field.into(), kind, shape });
     }
     if members.is_empty() {
         let name = "structure_needs_at_least_one_member".into();
-        members.push(Member { name, kind: Kind::Scalar(Scalar::U8), shape: Shape::One });
+        members.push(Member { name, kind: ElementType::Scalar(Scalar::U8), shape: Shape::One });
     }
     Ok(members)
 }
@@ -264,24 +264,24 @@ fn split_shape(type_text: &str) -> Result<(&str, Shape), &'static str> {
     Ok((element, shape))
 }
 
-enum Element<'a> {
-    Plain(Kind),
+enum DeclaredType<'a> {
+    Plain(ElementType),
     Nested(&'a str),
 }
 
-fn element_kind(element: &str) -> Result<Element<'_>, &'static str> {
+fn element_kind(element: &str) -> Result<DeclaredType<'_>, &'static str> {
     if let Some(scalar) = Scalar::parse(element) {
-        return Ok(Element::Plain(Kind::Scalar(scalar)));
+        return Ok(DeclaredType::Plain(ElementType::Scalar(scalar)));
     }
     let (base, bound) = match element.split_once("<=") {
         None => (element, None),
         Some((base, bound)) => (base, Some(bound.parse().map_err(|_| "a string bound is a whole number below 2^32")?)),
     };
     match base {
-        "string" => Ok(Element::Plain(Kind::String { bound })),
-        "wstring" => Ok(Element::Plain(Kind::WString { bound })),
+        "string" => Ok(DeclaredType::Plain(ElementType::String { bound })),
+        "wstring" => Ok(DeclaredType::Plain(ElementType::WString { bound })),
         _ if bound.is_some() => Err("only strings have a bound of this form"),
-        _ => Ok(Element::Nested(element)),
+        _ => Ok(DeclaredType::Nested(element)),
     }
 }
 
@@ -308,7 +308,7 @@ mod tests {
         })
     }
 
-    fn member(name: &str, kind: Kind, shape: Shape) -> Member {
+    fn member(name: &str, kind: ElementType, shape: Shape) -> Member {
         Member { name: name.into(), kind, shape }
     }
 
@@ -344,27 +344,27 @@ mod tests {
                 "builtin_interfaces/msg/Duration"
             ]
         );
-        let number = Kind::Scalar;
+        let number = ElementType::Scalar;
         assert_eq!(
             schema.structures[0].members,
             [
-                member("header", Kind::Structure(1), Shape::One),
-                member("short", Kind::String { bound: Some(10) }, Shape::One),
-                member("wide", Kind::WString { bound: None }, Shape::One),
-                member("narrow", Kind::WString { bound: Some(3) }, Shape::One),
+                member("header", ElementType::Structure(1), Shape::One),
+                member("short", ElementType::String { bound: Some(10) }, Shape::One),
+                member("wide", ElementType::WString { bound: None }, Shape::One),
+                member("narrow", ElementType::WString { bound: Some(3) }, Shape::One),
                 member("covariance", number(Scalar::F64), Shape::Fixed(36)),
                 member("few", number(Scalar::I32), Shape::Dynamic(Some(5))),
                 member("many", number(Scalar::F32), Shape::Dynamic(None)),
-                member("words", Kind::String { bound: Some(4) }, Shape::Dynamic(Some(2))),
+                member("words", ElementType::String { bound: Some(4) }, Shape::Dynamic(Some(2))),
                 member("flag", number(Scalar::Bool), Shape::One),
                 member("speed", number(Scalar::F64), Shape::One),
-                member("text", Kind::String { bound: None }, Shape::One),
+                member("text", ElementType::String { bound: None }, Shape::One),
                 member("list", number(Scalar::I8), Shape::Dynamic(None)),
-                member("thing", Kind::Structure(2), Shape::One),
-                member("same", Kind::Structure(2), Shape::One),
-                member("local", Kind::Structure(3), Shape::One),
-                member("t", Kind::Structure(4), Shape::One),
-                member("d", Kind::Structure(5), Shape::One),
+                member("thing", ElementType::Structure(2), Shape::One),
+                member("same", ElementType::Structure(2), Shape::One),
+                member("local", ElementType::Structure(3), Shape::One),
+                member("t", ElementType::Structure(4), Shape::One),
+                member("d", ElementType::Structure(5), Shape::One),
                 member("b", number(Scalar::U8), Shape::One),
                 member("c", number(Scalar::U8), Shape::One),
             ]

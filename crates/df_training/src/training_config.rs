@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use df_core::settings::{Validation, at_least_one, not_negative, positive, require, share};
+use df_core::settings::{Validation, at_least_one, not_negative, positive, require, fraction};
 use df_data::ReadingConfig;
 use df_diffusion::{LossWeight, LossWeightKind, NoiseLevelSamplerConfig};
 use serde::{Deserialize, Serialize};
@@ -166,15 +166,15 @@ impl TrainingConfig {
         positive("training.learning_rate", self.learning_rate)?;
         not_negative("training.weight_decay", self.weight_decay)?;
         positive("training.gradient_clip", self.gradient_clip)?;
-        share("training.ema_decay", self.ema_decay)?;
-        share("training.validation_share", self.validation_share)?;
+        fraction("training.ema_decay", self.ema_decay)?;
+        fraction("training.validation_share", self.validation_share)?;
         positive("training.checkpoint_every_s", self.checkpoint_every_s)?;
         positive("training.max_gap_s", self.max_gap_s)?;
         not_negative("training.max_skew_s", self.max_skew_s)?;
         not_negative("training.cache_gb", self.cache_gb)?;
         positive("training.snr_clip", self.snr_clip)?;
-        share("training.snr_decay", self.snr_decay)?;
-        share("training.dwell_share", self.dwell_share)?;
+        fraction("training.snr_decay", self.snr_decay)?;
+        fraction("training.dwell_share", self.dwell_share)?;
         let share_cut = self.noise_levels.variable_length;
         let key = "training.noise_levels.variable_length";
         require(

@@ -1,66 +1,110 @@
-//! The signed distance to the occupied cells of a grid, at any place, with its gradient.
+//! The signed distance to the occupied cells of a grid at any position, with its gradient.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::Deserialize;
 
 use super::distance_transform::distances;
-use crate::MapTopic;
-use crate::map::OccupancyGrid;
+use super::occupancy::OccupancyGrid;
+use crate::contract::MapTopic;
 
-/// From this probability on a cell is occupied, percent: the default `occupied_thresh` of Nav2's map_saver.
+/// Probability from which on a cell is occupied, percent. It is the default `occupied_thresh` of Nav2's map_saver.
 const OCCUPIED_FROM: i8 = 65;
 
-/// Where nothing is occupied everything is this far away, m.
-const NOTHING_NEAR_M: f32 = 1e6;
+/// The distance in a grid without an occupied cell, m.
+const MAX_DISTANCE_M: f32 = 1e6;
 
-/// What cells of which nothing is known are, those beyond the grid included.
+/// How unknown cells are counted, and all cells outside the grid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unknown {
+    /// Unknown cells count as obstacles.
     #[default]
     Occupied,
+    /// Unknown cells count as free.
     Free,
 }
 
-/// Why a grid is no use.
+/// Why a grid has no distance field.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum GridError {
+    /// Every cell is occupied.
     #[error(
         "the grid {name} of {width} x {height} cells has no free cell ({unknown} unknown cells count as {counted_as:?})"
     )]
-    NoFreeCell { name: String, width: usize, height: usize, unknown: usize, counted_as: Unknown },
+    NoFreeCell {
+        /// File or topic of the grid.
+        name: String,
+        /// Cells along x.
+        width: usize,
+        /// Cells along y.
+        height: usize,
+        /// Number of unknown cells.
+        unknown: usize,
+        /// How unknown cells are counted.
+        counted_as: Unknown,
+    },
+    /// The number of cells is not width times height, or is 0.
     #[error("the grid {name} of {width} x {height} cells must have at least 1 and as many values, got {got}")]
-    Size { name: String, width: usize, height: usize, got: usize },
+    Size {
+        /// File or topic of the grid.
+        name: String,
+        /// Cells along x.
+        width: usize,
+        /// Cells along y.
+        height: usize,
+        /// What was found.
+        got: usize,
+    },
+    /// A cell value outside -1 to 100.
     #[error("the grid {name} has the value {got} in cell {cell}, expected -1 to 100")]
-    Cell { name: String, cell: usize, got: i8 },
+    Cell {
+        /// File or topic of the grid.
+        name: String,
+        /// Index of the cell, row by row.
+        cell: usize,
+        /// What was found.
+        got: i8,
+    },
+    /// A resolution or an origin that is not finite, or a resolution that is not positive.
     #[error("the grid {name} has the {what} {got}, expected a finite number{rule}")]
-    Place { name: String, what: &'static str, got: f64, rule: &'static str },
+    Place {
+        /// File or topic of the grid.
+        name: String,
+        /// The name of the value.
+        what: &'static str,
+        /// What was found.
+        got: f64,
+        /// The rule beyond being finite, or nothing.
+        rule: &'static str,
+    },
 }
 
-/// The signed distance from the centre of every cell to the boundary of the occupied area, exact, negative inside; between
-/// the centres bilinear.
+/// The signed distance to the boundary of the occupied area, negative inside. It is exact at the centre of every cell and
+/// bilinear between centres.
 ///
-/// Beyond the grid lies what [`Unknown`] says: one ring of such cells is part of the field, and outside that the distance
-/// grows (free) or falls (occupied) by the way to it.
+/// [`Unknown`] says whether the outside of the grid is free or occupied. The field has one ring of such cells around the
+/// grid. Outside the ring, the distance to the ring is added (free) or subtracted (occupied).
 #[derive(Clone, Debug, PartialEq)]
 pub struct DistanceField {
-    /// With the ring.
+    /// Cells along x, the ring included.
     width: usize,
     height: usize,
     resolution_m: f64,
-    /// The centre of the ring's corner cell in the map.
+    /// Centre of the ring's corner cell in the map, m.
     corner_m: [f64; 2],
     cos_yaw: f64,
     sin_yaw: f64,
-    /// m, row by row. Shared by the copies of [`DistanceField::moved`].
+    /// Distances at the cells' centres, m, row by row. Copies made by [`DistanceField::moved`] share them.
     values: Arc<[f32]>,
     beyond: Unknown,
 }
 
 impl DistanceField {
+    /// The distance field of a grid.
+    ///
     /// # Errors
-    /// [`GridError`].
+    /// [`GridError`]: no free cell, a wrong number of cells, or a value out of range.
     pub fn new(grid: &OccupancyGrid, unknown: Unknown) -> Result<Self, GridError> {
         check(grid)?;
         let is_occupied = |cell: i8| if cell < 0 { unknown == Unknown::Occupied } else { cell >= OCCUPIED_FROM };
@@ -84,17 +128,16 @@ impl DistanceField {
         let inside = distances(&occupied, width);
         let resolution = grid.resolution_m as f32;
         let values =
-            outside.iter().zip(&inside).map(|(out, into)| ((out - into) * resolution).min(NOTHING_NEAR_M)).collect();
+            outside.iter().zip(&inside).map(|(out, into)| ((out - into) * resolution).min(MAX_DISTANCE_M)).collect();
         let (sin_yaw, cos_yaw) = grid.yaw_rad.sin_cos();
-        // From the grid's outer corner half a cell back, to the centre of the ring's corner.
+        // The centre of the ring's corner cell is half a cell outside the grid's corner.
         let back = -0.5 * grid.resolution_m;
         let [x, y] = grid.origin_m;
         let corner_m = [x + back * (cos_yaw - sin_yaw), y + back * (sin_yaw + cos_yaw)];
         Ok(Self { width, height, resolution_m: grid.resolution_m, corner_m, cos_yaw, sin_yaw, values, beyond: unknown })
     }
 
-    /// The same map in another frame, where its own frame lies at `at_m`, turned by `yaw_rad`: other coordinates, the same
-    /// distances.
+    /// The same field in another coordinate frame. `at_m` and `yaw_rad`: the pose of the map's frame in that frame.
     pub fn moved(&self, at_m: [f64; 2], yaw_rad: f64) -> Self {
         let (sin, cos) = yaw_rad.sin_cos();
         let [x, y] = self.corner_m;
@@ -106,10 +149,10 @@ impl DistanceField {
         }
     }
 
-    /// The signed distance at a place of the map, m, and its gradient.
+    /// The signed distance at a position in the map, m, and its gradient (without unit).
     pub fn at(&self, place_m: [f64; 2]) -> (f64, [f64; 2]) {
         let (x, y) = (place_m[0] - self.corner_m[0], place_m[1] - self.corner_m[1]);
-        // Turned into the grid, in cells.
+        // Rotated into the grid, in cells.
         let per_m = self.resolution_m.recip();
         let (along, dx, out_x) = within((self.cos_yaw * x + self.sin_yaw * y) * per_m, self.width);
         let (up, dy, out_y) = within((self.cos_yaw * y - self.sin_yaw * x) * per_m, self.height);
@@ -119,7 +162,7 @@ impl DistanceField {
         let [a, b, c, d] = corners.map(f64::from);
         let (low, high) = (a + (b - a) * dx, c + (d - c) * dx);
         let mut distance = low + (high - low) * dy;
-        // Per cell; beyond the grid the clamped place does not move.
+        // Outside the field the clamped position is constant, so its gradient is 0.
         let mut slope_x = if out_x == 0.0 { ((b - a) + ((d - c) - (b - a)) * dy) * per_m } else { 0.0 };
         let mut slope_y = if out_y == 0.0 { (high - low) * per_m } else { 0.0 };
         if out_x != 0.0 || out_y != 0.0 {
@@ -135,7 +178,7 @@ impl DistanceField {
     }
 }
 
-/// A coordinate in cells: the cell before it, the share of the way to the next one, and how far beyond the cells it lies.
+/// Splits a coordinate in cells: index of the cell before it, fraction to the next one, and distance outside the field.
 fn within(coordinate: f64, cells: usize) -> (usize, f64, f64) {
     let clamped = coordinate.clamp(0.0, (cells - 1) as f64);
     let cell = (clamped as usize).min(cells - 2);
@@ -161,7 +204,7 @@ fn check(grid: &OccupancyGrid) -> Result<(), GridError> {
     place("yaw", grid.yaw_rad, f64::NEG_INFINITY, "")
 }
 
-/// The distance field of a grid that one thread replaces while another plans. One that a topic feeds is empty at first.
+/// A distance field that one thread replaces while another one plans. It is empty until its topic has given a map.
 #[derive(Clone, Debug)]
 pub struct SharedMap {
     field: Arc<RwLock<Option<Arc<DistanceField>>>>,
@@ -170,6 +213,8 @@ pub struct SharedMap {
 }
 
 impl SharedMap {
+    /// A shared map with the distance field of `grid`.
+    ///
     /// # Errors
     /// [`GridError`].
     pub fn new(grid: &OccupancyGrid, unknown: Unknown) -> Result<Self, GridError> {
@@ -178,17 +223,17 @@ impl SharedMap {
         Ok(map)
     }
 
-    /// A map that a topic will bring.
+    /// An empty map that a topic will fill.
     pub fn awaited(topic: MapTopic, unknown: Unknown) -> Self {
         Self { field: Arc::default(), unknown, topic: Some(Arc::new(topic)) }
     }
 
-    /// The topic that feeds it; none where it comes from a file.
+    /// The topic that gives the map. `None` if it comes from a file.
     pub fn topic(&self) -> Option<&MapTopic> {
         self.topic.as_deref()
     }
 
-    /// What the cost would see of a grid. For a big one this takes long (docs/src/reference/results/sampler.md).
+    /// The distance field that the cost would use for a grid. This takes long for a large grid.
     ///
     /// # Errors
     /// [`GridError`].
@@ -196,21 +241,21 @@ impl SharedMap {
         DistanceField::new(grid, self.unknown)
     }
 
-    /// From the next evaluation on, the cost sees this field.
+    /// Replaces the field. The cost uses it from its next evaluation on.
     pub fn show(&self, field: DistanceField) {
         *self.field.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(field));
     }
 
-    /// From the next evaluation on, the cost sees this grid. Its field is made before anybody has to wait for it.
+    /// Replaces the grid. Its field is computed before the lock is taken, so that readers do not wait for it.
     ///
     /// # Errors
-    /// [`GridError`]: the grid before it stays.
+    /// [`GridError`]. The former field then stays.
     pub fn replace(&self, grid: &OccupancyGrid) -> Result<(), GridError> {
         self.show(self.field_of(grid)?);
         Ok(())
     }
 
-    /// The field that is in force; none while no map has come.
+    /// The current field. `None` before the first map.
     pub fn current(&self) -> Option<Arc<DistanceField>> {
         self.field.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

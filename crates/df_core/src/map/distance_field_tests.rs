@@ -1,4 +1,4 @@
-//! Signed distances by hand, against brute force, and their gradients.
+//! Tests of signed distances and gradients: by hand and against brute force.
 
 use proptest::prelude::*;
 
@@ -25,7 +25,7 @@ fn close(got: (f64, [f64; 2]), distance: f64, gradient: [f64; 2]) {
 }
 
 #[test]
-fn by_hand() {
+fn distances_around_one_occupied_cell_are_exact() {
     let field = DistanceField::new(&grid(5, &DOT), Unknown::Free).unwrap();
     let distance = |x, y| field.at([x, y]).0;
     // The occupied cell spans x 2 to 2.5, y -1.5 to -1; its centre is (2.25, -1.25), 0.25 m inside. Between it and the
@@ -42,7 +42,7 @@ fn by_hand() {
 }
 
 #[test]
-fn beyond_the_grid_lies_what_is_unknown() {
+fn unknown_says_whether_the_outside_of_the_grid_is_free_or_occupied() {
     // The ring's centres lie a quarter metre outside: at x 0.75 and 3.75. Free: 1.25 m to the cell, then 3 m more.
     let free = DistanceField::new(&grid(5, &DOT), Unknown::Free).unwrap();
     assert!((free.at([3.75, -1.25]).0 - 1.25).abs() < 1e-6);
@@ -60,7 +60,7 @@ fn beyond_the_grid_lies_what_is_unknown() {
 }
 
 #[test]
-fn a_turned_grid_is_turned_with_its_gradient() {
+fn a_rotated_grid_has_rotated_gradients() {
     let straight = DistanceField::new(&grid(5, &DOT), Unknown::Free).unwrap();
     let turned = DistanceField::new(&OccupancyGrid { yaw_rad: 0.7, ..grid(5, &DOT) }, Unknown::Free).unwrap();
     let (sin, cos) = 0.7f64.sin_cos();
@@ -73,7 +73,7 @@ fn a_turned_grid_is_turned_with_its_gradient() {
 }
 
 #[test]
-fn cells_are_read_as_probabilities() {
+fn a_cell_is_occupied_from_65_percent_on() {
     let signs = |unknown| {
         let field = DistanceField::new(&grid(5, &[0, 64, 65, 100, -1]), unknown).unwrap();
         (0..5).map(|i| field.at([1.25 + 0.5 * f64::from(i), -1.75]).0 > 0.0).collect::<Vec<_>>()
@@ -82,11 +82,11 @@ fn cells_are_read_as_probabilities() {
     assert_eq!(signs(Unknown::Occupied), [true, true, false, false, false]);
     // Nothing is occupied: everything is far away and pulls nowhere.
     let empty = DistanceField::new(&grid(2, &[0, 0]), Unknown::Free).unwrap();
-    assert_eq!(empty.at([1.4, -1.8]), (f64::from(NOTHING_NEAR_M), [0.0, 0.0]));
+    assert_eq!(empty.at([1.4, -1.8]), (f64::from(MAX_DISTANCE_M), [0.0, 0.0]));
 }
 
 #[test]
-fn a_grid_that_is_no_use_is_refused_by_name() {
+fn an_invalid_grid_is_refused_with_its_name() {
     let refusal = |grid: OccupancyGrid, unknown| DistanceField::new(&grid, unknown).unwrap_err().to_string();
     assert_eq!(
         refusal(grid(2, &[100, -1, -1, 70]), Unknown::Occupied),
@@ -110,7 +110,7 @@ fn a_shared_map_is_replaced_for_all_its_holders() {
     other.replace(&grid(5, &DOT)).unwrap();
     assert!(shared.current().unwrap().at([2.5, -1.25]).0.abs() < 1e-6);
     // Who has begun with the old field ends with it; a grid that is no use changes nothing.
-    assert_eq!(before.at([1.5, -1.75]).0, f64::from(NOTHING_NEAR_M));
+    assert_eq!(before.at([1.5, -1.75]).0, f64::from(MAX_DISTANCE_M));
     assert!(matches!(other.replace(&grid(2, &[100, 100])), Err(GridError::NoFreeCell { .. })));
     assert!(shared.current().unwrap().at([2.5, -1.25]).0.abs() < 1e-6);
 }
@@ -166,7 +166,7 @@ proptest! {
             for x in 0..row.len() {
                 let centre = [1.0 + 0.5 * (x as f64 + 0.5), -2.0 + 0.5 * (y as f64 + 0.5)];
                 let to = |occupied| brute_force(&grid, unknown, occupied, centre);
-                let expected = (to(true) - to(false)).min(f64::from(NOTHING_NEAR_M));
+                let expected = (to(true) - to(false)).min(f64::from(MAX_DISTANCE_M));
                 let got = field.at(centre).0;
                 prop_assert!((got - expected).abs() < 1e-5, "({x}, {y}): {got}, brute force {expected}");
             }
@@ -180,7 +180,7 @@ proptest! {
         let field = DistanceField::new(&grid, unknown).unwrap();
         let place = [1.0 + u * 0.5 * grid.width as f64, -2.0 + v * 0.5 * grid.height as f64];
         let to = |occupied| brute_force(&grid, unknown, occupied, place);
-        let expected = (to(true) - to(false)).min(f64::from(NOTHING_NEAR_M));
+        let expected = (to(true) - to(false)).min(f64::from(MAX_DISTANCE_M));
         prop_assert!((field.at(place).0 - expected).abs() <= 0.5 * 0.5 * 2f64.sqrt() + 1e-6);
     }
 

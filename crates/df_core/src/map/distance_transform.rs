@@ -1,20 +1,20 @@
-//! The exact Euclidean distance from every cell's centre to the nearest of some cells, these as whole squares.
+//! The exact Euclidean distance from the centre of every cell to the nearest occupied cell, taken as a square.
 //!
 //! The lower envelope of parabolas of Felzenszwalb & Huttenlocher, "Distance Transforms of Sampled Functions", Theory of
-//! Computing 8 (2012), section 2.1. They measure to points; a square is met in its half-way points, so that parabolas stand
-//! at the cells' edges, too.
+//! Computing 8 (2012), section 2.1. The paper measures to points. Here parabolas also stand at the edges between cells, so
+//! that the distance is to squares.
 
-/// Distances in cells, row by row; 0 in the cells themselves, infinite where there are none.
-pub fn distances(cells: &[bool], width: usize) -> Vec<f32> {
+/// Distances in cells, row by row. 0 in occupied cells; infinite if there are none. `cells`: true if occupied.
+pub(super) fn distances(cells: &[bool], width: usize) -> Vec<f32> {
     let mut gaps = gaps_along_columns(cells, width);
-    let mut row = Row::new(width);
+    let mut row = LowerEnvelope::new(width);
     for gaps in gaps.chunks_exact_mut(width) {
         row.transform(gaps);
     }
     gaps
 }
 
-/// The distance along its column of every cell to the nearest of the cells' squares.
+/// The distance of every cell's centre to the nearest occupied square in its column, in cells.
 fn gaps_along_columns(cells: &[bool], width: usize) -> Vec<f32> {
     let height = cells.len() / width;
     // Rows to the nearest cell above or at it, then the same from below.
@@ -30,26 +30,22 @@ fn gaps_along_columns(cells: &[bool], width: usize) -> Vec<f32> {
     rows
 }
 
-/// One row's lower envelope; its memory serves all rows.
-struct Row {
-    /// Squared gaps at the cells and between them: at 0, 1/2, 1, ...
+/// The lower envelope of one row. Its buffers are reused for all rows.
+struct LowerEnvelope {
+    /// Squared gaps at the cells' centres and edges: at 0, 1/2, 1, ...
     heights: Vec<f64>,
     /// The parabolas of the envelope, by index in `heights`, and where each one begins.
     parabolas: Vec<usize>,
     begins: Vec<f64>,
 }
 
-impl Row {
+impl LowerEnvelope {
     fn new(width: usize) -> Self {
         let max = 2 * width;
-        Self {
-            heights: Vec::with_capacity(max),
-            parabolas: Vec::with_capacity(max),
-            begins: Vec::with_capacity(max),
-        }
+        Self { heights: Vec::with_capacity(max), parabolas: Vec::with_capacity(max), begins: Vec::with_capacity(max) }
     }
 
-    /// Gaps along columns become distances.
+    /// Turns the gaps along columns into distances.
     fn transform(&mut self, gaps: &mut [f32]) {
         let square = |gap: f32| f64::from(gap) * f64::from(gap);
         self.heights.clear();
@@ -82,7 +78,7 @@ impl Row {
             let mut begin = f64::NEG_INFINITY;
             while let (Some(&last), Some(&last_begin)) = (self.parabolas.last(), self.begins.last()) {
                 let (x, y) = (0.5 * p as f64, 0.5 * last as f64);
-                // Where the two meet; the one further right is lower beyond.
+                // The position where the two meet. To its right the parabola further right is lower.
                 begin = ((self.heights[p] + x * x) - (self.heights[last] + y * y)) / (2.0 * (x - y));
                 if begin > last_begin {
                     break;
@@ -104,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn by_hand() {
+    fn distances_to_one_corner_cell_are_exact() {
         // One cell in the lower left corner of 3 x 3: its square's corner (0.5, 0.5) is nearest to (1, 1) and (2, 2).
         let mut cells = [false; 9];
         cells[0] = true;
@@ -118,7 +114,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn distances_are_those_of_brute_force(width in 1..14usize, bits in prop::collection::vec(0..5u8, 1..150)) {
+        fn distances_equal_those_of_brute_force(width in 1..14usize, bits in prop::collection::vec(0..5u8, 1..150)) {
             let height = bits.len().div_ceil(width);
             let cells: Vec<bool> = (0..width * height).map(|i| bits.get(i) == Some(&0)).collect();
             let got = distances(&cells, width);

@@ -1,4 +1,4 @@
-//! Maps: occupancy grids, their files, and the distance to what they hold.
+//! Maps: occupancy grids and their files, polygons, and signed distances to both.
 
 mod distance_field;
 mod distance_transform;

@@ -1,6 +1,6 @@
 //! Occupancy grids, and their files in the format of Nav2's map_server: a YAML file that names an image.
 //!
-//! The keys and what becomes of a pixel follow `nav2_map_server/src/map_io.cpp`; only the mode `trinary`, only PGM images.
+//! Keys and thresholds follow `nav2_map_server/src/map_io.cpp`. Only the mode `trinary` and PGM images are supported.
 
 use std::path::{Path, PathBuf};
 
@@ -8,42 +8,72 @@ use serde::Deserialize;
 
 use super::pgm::{Pgm, PgmError};
 
-/// The shades that map_saver writes; with its old threshold of 0.196 an unknown cell is read again as such.
+/// The grey values that map_saver writes. With the free threshold of 0.196, 205 is read as unknown.
 const FREE: u8 = 254;
 const OCCUPIED: u8 = 0;
 const UNKNOWN: u8 = 205;
 
-/// What `nav_msgs/msg/OccupancyGrid` says, whether from a file or a topic.
+/// An occupancy grid from a file or from a `nav_msgs/msg/OccupancyGrid`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OccupancyGrid {
-    /// File or topic, for messages.
+    /// File or topic, for error messages.
     pub name: String,
-    /// Edge of a cell, m.
+    /// Edge length of a cell, m.
     pub resolution_m: f64,
-    /// Cells along the grid's x and y.
+    /// Cells along the grid's x.
     pub width: usize,
+    /// Cells along the grid's y.
     pub height: usize,
-    /// Where the outer corner of cell (0, 0) lies in the map, m, and how the grid is turned about it.
+    /// Outer corner of cell (0, 0) in the map, m.
     pub origin_m: [f64; 2],
+    /// Rotation of the grid about that corner, rad.
     pub yaw_rad: f64,
-    /// Probability in percent, 0 to 100; -1 unknown. Row by row along x, beginning at the origin.
+    /// Probability of an obstacle, 0 to 100 percent, or -1 if unknown. Row by row along x, from the origin.
     pub cells: Vec<i8>,
 }
 
-/// Why a map file was refused.
+/// Why a map file is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum MapError {
+    /// A file that cannot be read.
     #[error("{}: cannot be read: {cause}", file.display())]
-    Unreadable { file: PathBuf, cause: std::io::Error },
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// The cause.
+        cause: std::io::Error,
+    },
+    /// A file that is not YAML or lacks a key.
     #[error("{}: {message}", file.display())]
-    Malformed { file: PathBuf, message: String },
+    Malformed {
+        /// The file.
+        file: PathBuf,
+        /// The message of the YAML parser.
+        message: String,
+    },
+    /// A value that breaks a rule.
     #[error("{}: {key}: {value}: {rule}", file.display())]
-    Rule { file: PathBuf, key: &'static str, value: String, rule: &'static str },
+    Rule {
+        /// The file.
+        file: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// The rule that it breaks.
+        rule: &'static str,
+    },
+    /// The image is not a supported PGM file.
     #[error("{}: {cause}", file.display())]
-    Image { file: PathBuf, cause: PgmError },
+    Image {
+        /// The file.
+        file: PathBuf,
+        /// The cause.
+        cause: PgmError,
+    },
 }
 
-/// The YAML file. Other keys are left alone: the format is not ours.
+/// The YAML file. Other keys are ignored, since Nav2 defines the format.
 #[derive(Deserialize)]
 struct MapFile {
     image: PathBuf,
@@ -64,10 +94,10 @@ enum Negate {
 }
 
 impl OccupancyGrid {
-    /// Reads a map; a relative `image` starts at the folder of the YAML file.
+    /// Reads a map. A relative `image` starts at the folder of the YAML file.
     ///
     /// # Errors
-    /// [`MapError`].
+    /// [`MapError`] with the file.
     pub fn load(file: &Path) -> Result<Self, MapError> {
         let text = std::fs::read_to_string(file).map_err(|cause| MapError::Unreadable { file: file.into(), cause })?;
         let map: MapFile = serde_yaml::from_str(&text)
@@ -95,11 +125,11 @@ impl OccupancyGrid {
         })
     }
 
-    /// Writes the map: `file`, which names an image of the same name beside it. As map_saver does by default, cells up to 25 % are
-    /// free, those from 65 % on occupied, all others unknown.
+    /// Writes `file` and an image with the same name and the extension `pgm`. Like map_saver, it writes cells up to 25 %
+    /// as free, from 65 % on as occupied, and all others as unknown.
     ///
     /// # Errors
-    /// A file that cannot be written.
+    /// A file cannot be written.
     pub fn save(&self, file: &Path) -> std::io::Result<()> {
         let image = file.with_extension("pgm");
         let shade = |cell: &i8| match cell {
@@ -147,7 +177,7 @@ impl MapFile {
         Ok(())
     }
 
-    /// The cell of a pixel, whose brightness lies in [0, 1].
+    /// The cell value of a pixel with a brightness in [0, 1].
     fn cell(&self, shade: f64) -> i8 {
         let negate = match self.negate {
             Negate::Number(number) => number != 0,
@@ -172,7 +202,7 @@ mod tests {
                        occupied_thresh: 0.65\nfree_thresh: 0.25\n";
 
     #[test]
-    fn what_is_saved_is_read_again() {
+    fn a_saved_map_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("there.yaml");
         let grid = OccupancyGrid {

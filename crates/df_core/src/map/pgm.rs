@@ -1,37 +1,69 @@
-//! Portable grey maps (PGM), plain (`P2`) and raw (`P5`), of one or two bytes a pixel.
-//! Format: <https://netpbm.sourceforge.net/doc/pgm.html>. Only what a map needs: one image a file.
+//! Reads portable grey maps (PGM), plain (`P2`) and raw (`P5`), with one or two bytes per pixel.
+//! Format: <https://netpbm.sourceforge.net/doc/pgm.html>. Only the first image of a file is read.
 
-/// More pixels than this are refused: 16 km x 16 km at 1 m, or 800 m x 800 m at 5 cm.
+/// Most pixels of an image: 16 km x 16 km at 1 m, or 800 m x 800 m at 5 cm.
 pub const MAX_PIXELS: usize = 1 << 28;
 
-/// A grey image.
+/// A greyscale image.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pgm {
-    pub width: usize,
-    pub height: usize,
-    /// The value of white.
-    pub white: u16,
-    /// Row by row from the top.
-    pub pixels: Vec<u16>,
+pub(super) struct Pgm {
+    /// Pixels per row.
+    pub(super) width: usize,
+    /// Number of rows.
+    pub(super) height: usize,
+    /// The value of a white pixel.
+    pub(super) white: u16,
+    /// Values, row by row from the top.
+    pub(super) pixels: Vec<u16>,
 }
 
-/// Why bytes are no PGM image.
+/// Why bytes are not a supported PGM image.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PgmError {
+    /// The file does not begin with P2 or P5.
     #[error("begins with {got:?}, expected P2 or P5")]
-    Magic { got: String },
+    Magic {
+        /// What was found.
+        got: String,
+    },
+    /// A number of the header or a plain pixel is missing or out of range.
     #[error("{what} at byte {offset}: expected a number from {min} to {max}, got {got:?}")]
-    Number { what: &'static str, offset: usize, min: usize, max: usize, got: String },
+    Number {
+        /// The name of the number.
+        what: &'static str,
+        /// Byte position in the file, from 0.
+        offset: usize,
+        /// Smallest accepted value.
+        min: usize,
+        /// Largest accepted value.
+        max: usize,
+        /// What was found.
+        got: String,
+    },
+    /// More than [`MAX_PIXELS`] pixels.
     #[error("{width} x {height} pixels, more than {MAX_PIXELS}")]
-    TooLarge { width: usize, height: usize },
+    TooLarge {
+        /// Pixels per row.
+        width: usize,
+        /// Number of rows.
+        height: usize,
+    },
+    /// The file has fewer pixels than its header states.
     #[error("ends early: {expected} bytes of pixels expected, got {got}")]
-    Short { expected: usize, got: usize },
+    Short {
+        /// Bytes that the pixels need.
+        expected: usize,
+        /// What was found.
+        got: usize,
+    },
 }
 
 impl Pgm {
+    /// Parses a file.
+    ///
     /// # Errors
     /// [`PgmError`].
-    pub fn parse(bytes: &[u8]) -> Result<Self, PgmError> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, PgmError> {
         let mut header = Words { bytes, at: 0 };
         let magic = header.next();
         let raw = match magic {
@@ -44,7 +76,7 @@ impl Pgm {
         let white = header.number("highest value", 1, usize::from(u16::MAX))? as u16;
         let count =
             width.checked_mul(height).filter(|&n| n <= MAX_PIXELS).ok_or(PgmError::TooLarge { width, height })?;
-        // A plain pixel takes two bytes at least, a blank and a digit: no memory is taken for what cannot be there.
+        // A plain pixel takes at least two bytes, a blank and a digit. The check avoids memory for pixels that are missing.
         let wide = if raw { 1 + usize::from(white > 255) } else { 2 };
         // Exactly one blank ends the header of a raw image.
         let start = (header.at + 1).min(bytes.len());
@@ -65,7 +97,7 @@ impl Pgm {
     }
 }
 
-/// Words between blanks; `#` begins a comment up to the end of the line.
+/// Words between blanks. `#` begins a comment that ends with the line.
 struct Words<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -118,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_and_raw_and_wide_images_are_the_same() {
+    fn plain_raw_and_two_byte_images_are_read() {
         let plain = Pgm::parse(b"P2 # by hand\n3 2\n# white\n255\n0 127 255\n9 8 7\n").unwrap();
         assert_eq!((plain.width, plain.height, plain.white), (3, 2, 255));
         assert_eq!(plain.pixels, [0, 127, 255, 9, 8, 7]);
@@ -131,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_named() {
+    fn a_malformed_image_is_refused_with_the_byte_position() {
         for (bytes, message) in [
             (&b"P6 1 1 255 \0\0\0"[..], "begins with \"P6\", expected P2 or P5"),
             (b"", "begins with \"\", expected P2 or P5"),

@@ -2,11 +2,11 @@
 
 type Point = [f64; 2];
 
-/// A polygon whose edges meet only where one follows the other.
+/// A simple polygon: edges meet only at their common corner.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Polygon {
     edges: Vec<Edge>,
-    /// Lowest and highest coordinates.
+    /// Bounding box.
     min: Point,
     max: Point,
 }
@@ -17,25 +17,45 @@ struct Edge {
     along: Point,
     /// `1 / |along|^2`.
     inverse_square: f64,
-    /// Away from the inside, of length 1.
+    /// Unit normal that points outwards.
     outward: Point,
 }
 
-/// Why points make no simple polygon.
+/// Why points do not make a simple polygon.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PolygonError {
+    /// Fewer than three points.
     #[error("a polygon needs at least 3 points, got {got}")]
-    TooFew { got: usize },
+    TooFew {
+        /// What was found.
+        got: usize,
+    },
+    /// A coordinate that is NaN or infinite.
     #[error("point {point} must be finite, got {got:?}")]
-    NotFinite { point: usize, got: Point },
+    NotFinite {
+        /// Index of the point, from 0.
+        point: usize,
+        /// What was found.
+        got: Point,
+    },
+    /// Two consecutive points are equal.
     #[error("point {point} is the same as the next one")]
-    Double { point: usize },
+    Double {
+        /// Index of the point, from 0.
+        point: usize,
+    },
+    /// Two edges intersect.
     #[error("it intersects itself: the edges that begin at points {first} and {second} meet")]
-    Crossing { first: usize, second: usize },
+    Crossing {
+        /// Index of the point that begins one edge.
+        first: usize,
+        /// Index of the point that begins the other edge.
+        second: usize,
+    },
 }
 
 impl Polygon {
-    /// The corners in either sense of rotation, the first one not repeated at the end.
+    /// A polygon from its corners, clockwise or counter-clockwise. The first corner is not repeated at the end.
     ///
     /// # Errors
     /// [`PolygonError`].
@@ -80,7 +100,7 @@ impl Polygon {
         Ok(Self { edges: pairs().map(edge).collect(), min: extreme(f64::min), max: extreme(f64::max) })
     }
 
-    /// The distance to the boundary, negative inside, and its gradient; none if it is more than `reach`.
+    /// [`Polygon::signed_distance`], or `None` if the distance is more than `reach`.
     pub fn signed_distance_within(&self, reach: f64, at: Point) -> Option<(f64, Point)> {
         let beside = |i: usize| at[i] < self.min[i] - reach || at[i] > self.max[i] + reach;
         if beside(0) || beside(1) {
@@ -90,7 +110,7 @@ impl Polygon {
         (signed <= reach).then_some((signed, gradient))
     }
 
-    /// The distance to the boundary, negative inside, and its gradient.
+    /// The distance to the boundary, negative inside, and its gradient. All in the unit of the corners.
     pub fn signed_distance(&self, at: Point) -> (f64, Point) {
         let mut inside = false;
         let mut nearest = (f64::INFINITY, [0.0; 2], [0.0; 2]);
@@ -111,7 +131,7 @@ impl Polygon {
         let (square, apart, outward) = nearest;
         let distance = square.sqrt();
         let sign = if inside { -1.0 } else { 1.0 };
-        // On the boundary itself the direction is that of the edge's normal.
+        // On the boundary the gradient is the edge's normal.
         let gradient = if distance > 0.0 { apart.map(|v| sign * v / distance) } else { outward };
         (sign * distance, gradient)
     }
@@ -159,7 +179,7 @@ mod tests {
     const L: [Point; 6] = [[0.0, 0.0], [2.0, 0.0], [2.0, 1.0], [1.0, 1.0], [1.0, 2.0], [0.0, 2.0]];
 
     #[test]
-    fn distances_to_an_l() {
+    fn distances_and_gradients_of_an_l_shape_are_exact() {
         let clockwise: Vec<Point> = L.iter().rev().copied().collect();
         for polygon in [Polygon::new(&L).unwrap(), Polygon::new(&clockwise).unwrap()] {
             for (at, distance, gradient) in [
@@ -184,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_simple_polygon_is_refused() {
+    fn a_polygon_that_is_not_simple_is_refused() {
         let message = |points: &[Point]| Polygon::new(points).unwrap_err().to_string();
         assert_eq!(message(&[[0.0, 0.0], [1.0, 0.0]]), "a polygon needs at least 3 points, got 2");
         assert_eq!(message(&[[0.0, 0.0], [1.0, f64::NAN], [0.0, 1.0]]), "point 1 must be finite, got [1.0, NaN]");
@@ -216,7 +236,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_signed_distance_is_that_of_brute_force(points in star(), x in -4.0..4.0f64, y in -4.0..4.0f64) {
+        fn the_signed_distance_equals_that_of_brute_force(points in star(), x in -4.0..4.0f64, y in -4.0..4.0f64) {
             let polygon = Polygon::new(&points).unwrap();
             let (signed, gradient) = polygon.signed_distance([x, y]);
             let pairs: Vec<_> = (0..points.len()).map(|i| (points[i], points[(i + 1) % points.len()])).collect();
@@ -238,7 +258,7 @@ mod tests {
             // A step against the gradient to the boundary ends on it.
             let (rest, _) = polygon.signed_distance([x - signed * gradient[0], y - signed * gradient[1]]);
             prop_assert!(rest.abs() < 1e-9, "{rest}");
-            // What the bounding box leaves out is out of reach.
+            // `signed_distance_within` agrees with `signed_distance`.
             let near = polygon.signed_distance_within(0.5, [x, y]);
             prop_assert_eq!(near, (signed <= 0.5).then_some((signed, gradient)));
         }

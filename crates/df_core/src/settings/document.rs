@@ -1,4 +1,4 @@
-//! The text of a configuration with its file: sections are read from it, and refusals are located in it.
+//! The text of a configuration file. Sections are read from it, and errors are located in it.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::{ValidationError, locate::line_of};
+use super::locate::line_of;
+use super::validation::ValidationError;
 
-/// A YAML text and the file that it came from. The file is only cited.
+/// A YAML text and the file that it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
-    /// The file, as messages cite it.
+    /// The file, as error messages name it. It is not read again.
     pub file: PathBuf,
     /// The whole text, as a checkpoint stores it.
     pub text: String,
@@ -25,15 +26,15 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         cause: std::io::Error,
     },
-    /// Not YAML, an unknown key, a missing key or a value of the wrong type; the message names key, line and column.
+    /// Not YAML, an unknown key, a missing key or a value of the wrong type. The message names key, line and column.
     #[error("{}: {message}", file.display())]
     Malformed {
         /// The file.
         file: PathBuf,
-        /// What the parser says.
+        /// The message of the YAML parser.
         message: String,
     },
     /// A value that breaks a rule.
@@ -63,12 +64,12 @@ impl Document {
         Ok(Self { file: file.into(), text })
     }
 
-    /// A text that is at hand; `file` is only cited.
+    /// A document of a text. `file` is named in errors and not read.
     pub fn new(text: &str, file: &Path) -> Self {
         Self { file: file.into(), text: text.into() }
     }
 
-    /// The folder of the file: relative paths start there.
+    /// The folder of the file. Relative paths start there.
     pub fn folder(&self) -> &Path {
         self.file.parent().unwrap_or(Path::new(""))
     }
@@ -91,15 +92,15 @@ impl Document {
         Ok(found.map_err(|cause| self.malformed(&cause))?.unwrap_or_default())
     }
 
-    /// The refusal of one key. `key` is dotted, with `[i]` for list entries: `observations.position.fields[1]`.
+    /// The error for the value of one key. `key` is dotted, with `[i]` for list entries: `observations.position.fields[1]`.
     pub fn refuse(&self, key: &str, value: impl ToString, rule: impl ToString) -> ConfigError {
         self.locate(ValidationError { key: key.into(), value: value.to_string(), rule: rule.to_string() })
     }
 
-    /// Adds file and line to a refusal.
-    pub fn locate(&self, broken: ValidationError) -> ConfigError {
-        let line = line_of(&self.text, &broken.key);
-        ConfigError::Rule { file: self.file.clone(), line, key: broken.key, value: broken.value, rule: broken.rule }
+    /// Adds file and line to a validation error.
+    pub fn locate(&self, error: ValidationError) -> ConfigError {
+        let line = line_of(&self.text, &error.key);
+        ConfigError::Rule { file: self.file.clone(), line, key: error.key, value: error.value, rule: error.rule }
     }
 
     fn malformed(&self, cause: &serde_yaml::Error) -> ConfigError {
@@ -107,7 +108,7 @@ impl Document {
     }
 }
 
-/// Reads a YAML (or JSON) file that is no configuration.
+/// Reads a YAML or JSON file that is not a configuration.
 ///
 /// # Errors
 /// [`ConfigError::Unreadable`], [`ConfigError::Malformed`].
@@ -115,7 +116,7 @@ pub fn read_yaml<T: DeserializeOwned>(file: &Path) -> Result<T, ConfigError> {
     Document::load(file)?.read()
 }
 
-/// Picks one entry of a map and ignores the others.
+/// Reads one entry of a map and ignores the others.
 struct Section<'a, T> {
     name: &'a str,
     value: PhantomData<T>,
@@ -154,13 +155,16 @@ mod tests {
     }
 
     #[test]
-    fn a_section_is_read_alone_and_errors_say_where_it_stands() {
+    fn one_section_is_read_and_errors_name_its_line() {
         let document = |text: &str| Document::new(text, Path::new("c.yaml"));
         let text = "other: {a: 1}\nplanner:\n  horizon: 3\nlast: 1\n";
         assert_eq!(document(text).section::<Planner>("planner").unwrap().horizon, 3);
         assert_eq!(document(text).section::<Planner>("nothing").unwrap().horizon, 0);
         let error = document("a: 1\nplanner:\n  horizn: 3\n").section::<Planner>("planner").unwrap_err().to_string();
         assert!(error.starts_with("c.yaml: ") && error.contains("horizn") && error.contains("line 3"), "{error}");
-        assert_eq!(document(text).refuse("planner.horizon", 3, "must be 4").to_string(), "c.yaml:3: planner.horizon: 3: must be 4");
+        assert_eq!(
+            document(text).refuse("planner.horizon", 3, "must be 4").to_string(),
+            "c.yaml:3: planner.horizon: 3: must be 4"
+        );
     }
 }

@@ -1,8 +1,8 @@
-//! Finds the line of a dotted key in a YAML text, for messages. Not a parser: a key inside a flow collection
-//! (`{a: 1}`, `[1, 2]`) is found on the line where that collection's block key stands.
+//! Finds the line of a dotted key in a YAML text, for error messages. It is not a parser: for a key inside a flow
+//! collection (`{a: 1}`, `[1, 2]`) it gives the line of the key that holds the collection.
 
-/// The 1-based line of `key` (`observations.position.fields[1]`), or of its nearest ancestor that is found.
-pub fn line_of(text: &str, key: &str) -> usize {
+/// The line, from 1, of `key` (such as `observations.position.fields[1]`) or of its nearest ancestor in the text.
+pub(super) fn line_of(text: &str, key: &str) -> usize {
     let lines: Vec<&str> = text.lines().collect();
     let (mut line, mut end, mut found) = (0, lines.len(), 1);
     for segment in key.replace('[', ".[").split('.') {

@@ -1,19 +1,21 @@
-//! What may change while the planner runs: a description and the range of every such setting. The ranges are the rules of
-//! the configuration file, too; rules between several settings stand beside their structs.
+//! Descriptions and ranges of the settings that may change at run time. The same ranges apply to the configuration file.
+//! Rules between several settings stand beside their structs.
 
 use serde::Serialize;
 
-use super::flat::{Setting, flatten};
+use super::setting::{Setting, flatten};
 use super::validation::{Validation, require};
 
-/// What there is to say about one setting.
+/// The description of one setting.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Description {
-    /// Dotted; `*` stands for one part of it.
+    /// Dotted key; `*` stands for one part of it.
     pub key: &'static str,
+    /// One line for the reference and for `ros2 param describe`.
     pub text: &'static str,
+    /// The values that it may have.
     pub range: Range,
-    /// A limit for others: it holds from start to end.
+    /// True if it cannot change while the planner runs, because other settings are checked against it.
     pub fixed: bool,
 }
 
@@ -23,22 +25,24 @@ pub const BELOW_ONE: f64 = 1.0 - f64::EPSILON;
 /// The values that a setting may have.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Range {
+    /// Every value.
     Any,
     /// From and to, both included.
     Integers(i64, i64),
-    /// From and to, both included; never infinite. Of a list: every one.
+    /// Finite numbers from and to, both included. In a list, every number.
     Numbers(f64, f64),
+    /// One of these texts.
     OneOf(&'static [&'static str]),
-    /// Rows of two numbers.
+    /// A list of pairs of numbers.
     Pairs,
 }
 
-/// An entry of a catalogue; it may change at run time.
+/// A description of a setting that may change at run time.
 pub const fn describe(key: &'static str, range: Range, text: &'static str) -> Description {
     Description { key, text, range, fixed: false }
 }
 
-/// The entry of a catalogue that describes `key`.
+/// The description of `key` in a catalogue.
 pub fn find_description(catalogue: &'static [Description], key: &str) -> Option<&'static Description> {
     catalogue.iter().find(|entry| match entry.key.split_once('*') {
         Some((before, after)) => {
@@ -48,10 +52,10 @@ pub fn find_description(catalogue: &'static [Description], key: &str) -> Option<
     })
 }
 
-/// Whether every value of a section keeps its range.
+/// Checks the range of every value of a section.
 ///
 /// # Errors
-/// The first key that does not.
+/// The first key whose value is out of range.
 pub fn check_ranges<T: Serialize>(catalogue: &'static [Description], section: &str, settings: &T) -> Validation {
     flatten(settings).into_iter().try_for_each(|(key, value)| {
         let key = format!("{section}.{key}");
@@ -60,13 +64,15 @@ pub fn check_ranges<T: Serialize>(catalogue: &'static [Description], section: &s
 }
 
 impl Range {
-    /// Columns of a list's rows: 1, or 2 of pairs.
+    /// Numbers per row of a list: 2 for pairs, else 1.
     pub(super) fn columns(self) -> usize {
         if self == Self::Pairs { 2 } else { 1 }
     }
 
+    /// Checks one value.
+    ///
     /// # Errors
-    /// The rule that `value` breaks.
+    /// `value` is out of range or has another type.
     pub fn check(self, key: &str, value: &Setting) -> Validation {
         let within = |holds| require(holds, key, value, self);
         match (self, value) {

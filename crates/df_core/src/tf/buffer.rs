@@ -1,59 +1,62 @@
-//! The buffer: a tree of frames, each with its way to its parent over a window of time.
+//! The buffer: a tree of coordinate frames, each with its transforms to its parent over a time window.
 
 use std::collections::{HashMap, VecDeque};
 
 use nalgebra::Isometry3;
 
-use super::edge::{Beyond, Edge, Places};
-use super::{LookupError, Transform, TransformError, check_name};
+use super::edge::{Edge, EdgeTransforms, OutOfWindow};
+use super::error::{LookupError, TransformError};
+use super::transform::{Transform, check_name};
 
-/// Frames that have a parent. With 2000 samples of 64 bytes each, the buffer takes 64 MB at most.
+/// Most frames with a parent. With 2000 samples of 64 bytes per frame, the buffer takes at most 64 MB.
 pub(super) const MAX_FRAMES: usize = 500;
 
-/// Frames on the way up, each with its edge to the next.
+/// Frames from one frame up to an ancestor, each with its edge to the next.
 type Way<'a> = Vec<(&'a str, &'a Edge)>;
 
-/// The time that a transform is asked for.
+/// The time at which a transform is looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
-    /// The newest that all transforms of the way reach; what a stamp of 0 means in ROS.
+    /// The newest time that all transforms between the frames have. ROS writes it as a stamp of 0.
     Newest,
     /// Nanoseconds.
     At(i64),
 }
 
-/// What a transform did to the tree.
+/// The effect of an inserted transform on the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inserted {
+    /// The edge is new or has one more sample.
     Added,
-    /// The child lay in this frame before; what was known of that is forgotten.
+    /// The child had another parent. The old transforms are dropped.
     Reparented {
+        /// The former parent.
         from: String,
     },
 }
 
-/// Static and dynamic transforms. Time, like every clock here, is an argument.
+/// A buffer of static and dynamic transforms. Time is an argument.
 #[derive(Clone, Debug)]
 pub struct Buffer {
     window_ns: i64,
-    /// By child. Never a loop.
+    /// By child frame. The edges form trees.
     edges: HashMap<String, Edge>,
     now_ns: i64,
 }
 
 impl Buffer {
-    /// Keeps dynamic transforms for `window_s` seconds before the newest of their edge.
+    /// A buffer that keeps dynamic transforms for `window_s` seconds before the newest one of their edge.
     pub fn new(window_s: f64) -> Self {
         Self { window_ns: (window_s * 1e9) as i64, edges: HashMap::new(), now_ns: i64::MIN }
     }
 
-    /// Takes what was published at `now_ns`. A clock that went backwards clears the dynamic transforms: a recording was
-    /// started again, and what is kept lies in its future.
+    /// Inserts a transform at the time `now_ns`. A clock that went backwards clears the dynamic transforms: a recording
+    /// was restarted, and the buffer holds its future.
     ///
     /// # Errors
-    /// [`TransformError`]; the tree stays as it was.
+    /// [`TransformError`]. The tree is then unchanged.
     pub fn insert(&mut self, transform: Transform, is_static: bool, now_ns: i64) -> Result<Inserted, TransformError> {
-        self.tell_time(now_ns);
+        self.set_time(now_ns);
         let Transform { parent, child, stamp_ns, parent_from_child } = transform;
         let ahead_ns = stamp_ns.saturating_sub(now_ns);
         if !is_static && ahead_ns > self.window_ns {
@@ -73,16 +76,16 @@ impl Buffer {
             return Err(TransformError::Old { parent, child, by_s, max_s });
         }
         if !is_static
-            && let Some(Edge { parent: same, places: Places::Dynamic(samples) }) = self.edges.get_mut(&child)
+            && let Some(Edge { parent: same, places: EdgeTransforms::Dynamic(samples) }) = self.edges.get_mut(&child)
             && *same == parent
         {
             Edge::add(samples, stamp_ns, parent_from_child, self.window_ns);
             return Ok(Inserted::Added);
         }
         let places = if is_static {
-            Places::Static(parent_from_child)
+            EdgeTransforms::Static(parent_from_child)
         } else {
-            Places::Dynamic(VecDeque::from([(stamp_ns, parent_from_child)]))
+            EdgeTransforms::Dynamic(VecDeque::from([(stamp_ns, parent_from_child)]))
         };
         let before = self.edges.insert(child, Edge { parent: parent.clone(), places });
         Ok(match before {
@@ -91,18 +94,18 @@ impl Buffer {
         })
     }
 
-    /// Tells the time: one that lies before the last one clears the dynamic transforms. Static ones stay, as in tf2.
-    pub fn tell_time(&mut self, now_ns: i64) {
+    /// Sets the time. A time before the last one clears the dynamic transforms. Static ones stay, as in tf2.
+    pub fn set_time(&mut self, now_ns: i64) {
         if now_ns < self.now_ns {
-            self.edges.retain(|_, edge| matches!(edge.places, Places::Static(_)));
+            self.edges.retain(|_, edge| matches!(edge.places, EdgeTransforms::Static(_)));
         }
         self.now_ns = now_ns;
     }
 
-    /// `target_from_source` at a time: coordinates in `source` times it are coordinates in `target`.
+    /// `target_from_source` at a time. It takes coordinates in `source` to coordinates in `target`.
     ///
     /// # Errors
-    /// [`LookupError`] names the transform that is missing, and by how much.
+    /// [`LookupError`] names the missing transform and the time difference.
     pub fn lookup(&self, target: &str, source: &str, when: When) -> Result<Isometry3<f64>, LookupError> {
         for name in [target, source] {
             check_name(name).map_err(|rule| LookupError::Name { name: name.into(), rule })?;
@@ -113,25 +116,25 @@ impl Buffer {
         let (from_target, from_source) = self.ways(target, source)?;
         let stamp_ns = match when {
             When::At(stamp_ns) => stamp_ns,
-            // Only static ones: any time will do.
+            // Without a dynamic transform every time gives the same result.
             When::Newest => {
                 from_target.iter().chain(&from_source).filter_map(|(_, e)| e.newest_ns()).min().unwrap_or(0)
             }
         };
         let ancestor_from = |way: &[(&str, &Edge)]| {
             way.iter().try_fold(Isometry3::identity(), |parent_from_start, (child, edge)| {
-                let place = edge.at(stamp_ns).map_err(|beyond| {
+                let place = edge.at(stamp_ns).map_err(|outside| {
                     let (asked, parent, child) = (asked(target, source), edge.parent.clone(), child.to_string());
                     let asked_s = seconds(stamp_ns);
-                    match beyond {
-                        Beyond::Newest(ns) => LookupError::TooNew {
+                    match outside {
+                        OutOfWindow::Newest(ns) => LookupError::TooNew {
                             asked,
                             parent,
                             child,
                             by_s: seconds(stamp_ns.saturating_sub(ns)),
                             asked_s,
                         },
-                        Beyond::Oldest(ns) => LookupError::TooOld {
+                        OutOfWindow::Oldest(ns) => LookupError::TooOld {
                             asked,
                             parent,
                             child,
@@ -146,7 +149,7 @@ impl Buffer {
         Ok(ancestor_from(&from_target)?.inverse() * ancestor_from(&from_source)?)
     }
 
-    /// The edges from both frames up to where they meet.
+    /// The edges from both frames up to their nearest common ancestor.
     fn ways<'a>(&'a self, target: &'a str, source: &'a str) -> Result<(Way<'a>, Way<'a>), LookupError> {
         let mut from_target: Way = self.way_up(target).collect();
         let mut from_source: Way = self.way_up(source).collect();
@@ -159,7 +162,7 @@ impl Buffer {
                 None => LookupError::NotConnected { asked, target_root, source_root },
             });
         }
-        // What both go at the end is no part of the way.
+        // Both paths share the edges above the common ancestor: drop them.
         while let (Some((a, _)), Some((b, _))) = (from_target.last(), from_source.last())
             && a == b
         {
@@ -169,13 +172,13 @@ impl Buffer {
         Ok((from_target, from_source))
     }
 
-    /// The first of the frames that is neither child nor parent of a transform.
+    /// The first of the two frames that no transform names.
     fn unknown(&self, frames: [&str; 2]) -> Option<String> {
         let known = |frame: &str| self.edges.contains_key(frame) || self.edges.values().any(|e| e.parent == frame);
         frames.into_iter().find(|frame| !known(frame)).map(String::from)
     }
 
-    /// Each frame of the way from `frame` to its root, without the root, with its edge.
+    /// Each frame from `frame` up to its root, without the root, with its edge.
     fn way_up<'a>(&'a self, frame: &'a str) -> impl Iterator<Item = (&'a str, &'a Edge)> {
         let first = self.edges.get(frame).map(|edge| (frame, edge));
         std::iter::successors(first, |(_, below)| {

@@ -1,6 +1,6 @@
-//! Where frames lie in each other over time: a small buffer of transforms, as tf2 keeps one. Knows no ROS.
+//! A buffer of transforms between coordinate frames over time, like that of tf2. It does not depend on ROS.
 //!
-//! "Frame" here is a coordinate frame (`map`, `odom`), not a frame of the tick grid. Transforms are named by what they do:
+//! "Frame" in this module is a coordinate frame (`map`, `odom`), not a frame of the tick grid. The transform
 //! `map_from_base` takes coordinates in `base` to coordinates in `map`.
 //!
 //! ```text

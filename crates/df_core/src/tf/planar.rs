@@ -1,26 +1,30 @@
-//! A transform in the plane, for what knows no height and no tilt.
+//! A transform in the plane, for grids and costs that have neither height nor tilt.
 
 use nalgebra::{Isometry3, Vector3};
 
-/// Farther up or down a grid is not where the robot drives, m.
-const HEIGHT_MAX_M: f64 = 0.1;
-/// A grid of 20 m that is tilted more is 0.2 m too high at its end, rad.
-const TILT_MAX_RAD: f64 = 0.01;
+/// Largest height of a grid above or below the plane of the robot, m.
+const MAX_HEIGHT_M: f64 = 0.1;
+/// Largest tilt, rad. At this tilt the far end of a grid of 20 m is 0.2 m off.
+const MAX_TILT_RAD: f64 = 0.01;
 
-/// Where the plane's origin lies, m, and how it is turned, rad.
+/// The pose of a plane's origin in another plane.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Planar {
+    /// x and y of the origin, m.
     pub at_m: [f64; 2],
+    /// Heading, rad.
     pub yaw_rad: f64,
 }
 
-/// A plane that is not ours.
+/// A transform that leaves the plane.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[error(
-    "lies {height_m:.3} m high and tilted by {tilt_rad:.3} rad, expected at most {HEIGHT_MAX_M} m and {TILT_MAX_RAD} rad"
+    "lies {height_m:.3} m high and tilted by {tilt_rad:.3} rad, expected at most {MAX_HEIGHT_M} m and {MAX_TILT_RAD} rad"
 )]
 pub struct NotPlanar {
+    /// Height above the plane, m.
     pub height_m: f64,
+    /// Angle between the two vertical axes, rad.
     pub tilt_rad: f64,
 }
 
@@ -30,7 +34,7 @@ impl TryFrom<&Isometry3<f64>> for Planar {
     fn try_from(place: &Isometry3<f64>) -> Result<Self, NotPlanar> {
         let height_m = place.translation.z;
         let tilt_rad = (place.rotation * Vector3::z()).angle(&Vector3::z());
-        if height_m.abs() > HEIGHT_MAX_M || tilt_rad > TILT_MAX_RAD {
+        if height_m.abs() > MAX_HEIGHT_M || tilt_rad > MAX_TILT_RAD {
             return Err(NotPlanar { height_m, tilt_rad });
         }
         let along = place.rotation * Vector3::x();

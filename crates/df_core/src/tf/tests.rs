@@ -100,12 +100,12 @@ fn a_static_transform_holds_at_any_time() {
     }
     assert_same(&buffer.lookup("laser", "base", When::At(-S)).unwrap(), &planar(0.5, 0.0, PI).inverse());
     assert!(matches!(buffer.lookup("odom", "laser", When::At(8 * S)), Err(LookupError::TooOld { .. })));
-    // A frame lies in itself, even where nobody has heard of it.
+    // The transform from an unknown frame to itself is the identity.
     assert_same(&buffer.lookup("moon", "moon", When::Newest).unwrap(), &Isometry3::identity());
 }
 
 #[test]
-fn no_loop_enters_and_a_frame_can_change_its_parent() {
+fn a_loop_is_refused_and_a_frame_can_change_its_parent() {
     let mut buffer = buffer();
     put(&mut buffer, "a", "b", S, planar(1.0, 0.0, 0.0));
     put(&mut buffer, "b", "c", S, planar(1.0, 0.0, 0.0));
@@ -137,12 +137,12 @@ fn the_window_and_the_memory_are_bounded() {
     assert!(matches!(buffer.lookup("map", "base", When::At(2 * S - 1)), Err(LookupError::TooOld { .. })));
     let old = buffer.insert(of("map", "base", S, planar(0.0, 0.0, 0.0)), false, 12 * S).unwrap_err();
     assert_eq!(old.to_string(), "map_from_base: 11.000 s older than the newest one, expected at most 10 s");
-    // Late, but within the window: it takes its place.
+    // A late sample within the window is inserted by its stamp.
     let late = of("map", "base", 11 * S + S / 2, planar(100.0, 0.0, 0.0));
     buffer.insert(late, false, 12 * S).unwrap();
     // Half way from 11 at 11 s to 100 at 11.5 s.
     assert_same(&buffer.lookup("map", "base", When::At(11 * S + S / 4)).unwrap(), &planar(55.5, 0.0, 0.0));
-    // One stamp from the far future must not push all others out.
+    // One stamp from the far future must not drop all other samples.
     let ahead = buffer.insert(of("map", "base", 100 * S, planar(0.0, 0.0, 0.0)), false, 12 * S).unwrap_err();
     assert_eq!(ahead.to_string(), "map_from_base: stamped 88.000 s ahead of the clock, expected at most 10 s");
 
@@ -164,18 +164,18 @@ fn the_window_and_the_memory_are_bounded() {
 }
 
 #[test]
-fn time_that_goes_back_clears_all_but_the_static() {
+fn time_that_goes_backwards_clears_all_but_static_transforms() {
     let mut buffer = buffer();
     put(&mut buffer, "map", "base", 100 * S, planar(1.0, 0.0, 0.0));
     buffer.insert(of("base", "laser", 0, planar(1.0, 0.0, 0.0)), true, 100 * S).unwrap();
     put(&mut buffer, "map", "base", 3 * S, planar(7.0, 0.0, 0.0));
     assert_same(&buffer.lookup("map", "laser", When::Newest).unwrap(), &planar(8.0, 0.0, 0.0));
-    buffer.tell_time(2 * S);
+    buffer.set_time(2 * S);
     assert!(matches!(buffer.lookup("map", "laser", When::Newest), Err(LookupError::Unknown { .. })));
 }
 
 #[test]
-fn what_is_no_transform_is_refused() {
+fn an_invalid_transform_is_refused() {
     let refusal = |parent, child, at, q| Transform::new(parent, child, 0, at, q).unwrap_err().to_string();
     assert_eq!(
         refusal("a", "b", [0.0, f64::NAN, 0.0], STILL),
@@ -209,7 +209,7 @@ proptest! {
     /// A random tree: frame i lies in one of those before it. Every pair of frames against the product along the way, and
     /// against the way back.
     #[test]
-    fn any_pair_of_a_tree_is_the_product_along_the_way(
+    fn the_transform_between_any_two_frames_is_the_product_along_the_path(
         places in prop::collection::vec((isometry(), any::<prop::sample::Index>(), any::<bool>()), 1..8),
         pair in any::<(prop::sample::Index, prop::sample::Index)>(),
     ) {
@@ -228,9 +228,9 @@ proptest! {
         assert_same(&(a_from_b * b_from_a), &Isometry3::identity());
     }
 
-    /// Whatever comes, in whatever order: no loop, no panic, and what is found is a rotation.
+    /// Random transforms in random order give no loop and no panic, and every result is a rotation.
     #[test]
-    fn nothing_that_comes_breaks_the_tree(
+    fn random_transforms_never_break_the_tree(
         coming in prop::collection::vec((0..5usize, 0..5usize, -20..20i64, isometry(), any::<bool>()), 0..40),
         asked in (0..5usize, 0..5usize, -20..20i64),
     ) {

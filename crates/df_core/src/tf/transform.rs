@@ -1,30 +1,34 @@
-//! One transform as it was published, checked.
+//! One published transform, validated.
 
 use nalgebra::{Isometry3, Quaternion, Translation3, UnitQuaternion};
 
 use super::TransformError;
 
-/// How far the norm of a published quaternion may be from 1 before it is no rotation: tf2 refuses beyond 10e-3
-/// (`QUATERNION_NORMALIZATION_TOLERANCE` in `tf2/src/buffer_core.cpp`). Within, it is normalised.
+/// Largest accepted distance of a quaternion's norm from 1. The quaternion is then normalised. tf2 has the same bound,
+/// `QUATERNION_NORMALIZATION_TOLERANCE` in `tf2/src/buffer_core.cpp`.
 const NORM_TOLERANCE: f64 = 1e-2;
-/// Longest name of a frame, bytes: names are kept.
+/// Longest frame name, bytes. It bounds the memory of the buffer.
 const MAX_NAME: usize = 255;
 
-/// Where `child` lies in `parent` at one time.
+/// The pose of the frame `child` in the frame `parent` at one time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transform {
+    /// Name of the parent frame.
     pub parent: String,
+    /// Name of the child frame.
     pub child: String,
+    /// Time, nanoseconds.
     pub stamp_ns: i64,
+    /// Takes coordinates in the child frame to coordinates in the parent frame.
     pub parent_from_child: Isometry3<f64>,
 }
 
 impl Transform {
-    /// From the numbers of a `geometry_msgs/msg/TransformStamped`: the translation in m, the rotation as x, y, z, w. A
-    /// leading slash of a name is left out, as tf2 does.
+    /// From the numbers of a `geometry_msgs/msg/TransformStamped`: the translation in m, the rotation as x, y, z, w. Like
+    /// tf2, it removes a leading slash from a name.
     ///
     /// # Errors
-    /// [`TransformError`]: an empty name, a value that is not finite, a quaternion that is no rotation.
+    /// [`TransformError`]: an invalid name, a value that is not finite, a quaternion whose norm is not 1.
     pub fn new(
         parent: &str,
         child: &str,
@@ -57,7 +61,7 @@ impl Transform {
     }
 }
 
-/// Refuses names that tf2 refuses in a lookup: empty, or with a leading slash.
+/// Checks a frame name as tf2 does in a lookup: it is not empty and has no leading slash.
 ///
 /// # Errors
 /// The rule that is broken.

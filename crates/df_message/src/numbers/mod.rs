@@ -1,123 +1,62 @@
-//! Every number of a message, whatever its type: for looking at a recording before there is a contract. Values are not judged.
+//! Reads every number of a message of any type, to inspect a recording before a contract exists.
 //!
-//! A number has a channel; so has each element of a short array. The elements of a long array share one, as do those of all
-//! structures of an array: `ranges[]`, `points[].positions[]`.
+//! Values are not checked: NaN and infinity are returned. Each scalar field and each element of a short array has its own
+//! channel. The elements of a long array share one channel, and so do the structures of an array: `ranges[]`,
+//! `points[].positions[]`.
 
 mod build;
-mod walk;
+mod flatten;
+mod inventory;
 
-use super::MessageError;
-use super::cdr::Cursor;
-use super::error::Damage;
-use super::schema::{Scalar, Schema};
+use crate::cdr::Cursor;
+use crate::error::MessageError;
+use crate::schema::Schema;
 use build::Builder;
-use walk::walk;
+use flatten::flatten;
+use inventory::{ArrayRecord, ChannelLabel, FieldNode, Inventory};
 
-/// Longer arrays have one channel for all elements.
-pub const MAX_ELEMENTS: usize = 16;
-
-/// The numbers of one message type.
+/// Reads every number of one message type.
 pub struct Numbers {
     message_type: String,
-    root: Vec<Node>,
-    found: Found,
+    root: Vec<FieldNode>,
+    inventory: Inventory,
     values: Vec<(u32, f64)>,
 }
 
-/// What one message says.
+/// The numbers of one message.
 pub struct Reading<'a> {
-    /// Nanoseconds; `None` where the type has no stamp or it is 0.
+    /// Stamp of the header, nanoseconds. `None` if the type has no stamp or the stamp is 0.
     pub stamp_ns: Option<i64>,
-    /// Channel and value.
+    /// Pairs of channel index and value. [`Numbers::labels`] names the channels.
     pub values: &'a [(u32, f64)],
 }
 
-/// An array that has been met.
+/// The lengths and element names of an array that occurred in a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArrayLengths {
-    /// As in `ranges[]`.
+    /// Field path with `[]` for the array, such as `ranges[]`.
     pub label: String,
+    /// Fewest elements that occurred.
     pub min: u32,
+    /// Most elements that occurred.
     pub max: u32,
-    /// Is its length part of the type?
+    /// True if the type fixes the length.
     pub is_fixed: bool,
-    /// Its elements are numbers (and not structures).
+    /// True if the elements are numbers, false if they are strings or structures.
     pub of_numbers: bool,
-    /// Names of the elements, from the array of strings beside it.
+    /// Names of the elements, from the array of strings in the same structure. Empty if the names vary or repeat.
     pub names: Vec<String>,
 }
 
-/// What is learnt while messages are read.
-#[derive(Default)]
-struct Found {
-    /// One per channel: the label, or the array and the element.
-    channels: Vec<Label>,
-    arrays: Vec<Met>,
-    /// Arrays of strings: what the first one held, and whether all were alike.
-    names: Vec<(Option<Vec<String>>, bool)>,
-    stamp_ns: Option<i64>,
-    frame_id: Option<String>,
-    empty_arrays: usize,
-}
-
-enum Label {
-    Plain(String),
-    Element { array: usize, index: usize },
-    All { array: usize },
-}
-
-struct Met {
-    label: String,
-    is_fixed: bool,
-    of_numbers: bool,
-    /// Least and most elements; `None`: not met yet.
-    range: Option<(u32, u32)>,
-    names: Option<usize>,
-}
-
-enum Node {
-    Number(Scalar, u32),
-    /// Seconds and nanoseconds as one number of seconds.
-    Duration(u32),
-    /// A time; is it the stamp of the message?
-    Time(bool),
-    FrameId(Option<u32>),
-    String(Option<u32>),
-    WideString(Option<u32>),
-    Array {
-        array: usize,
-        count: Count,
-        element: Element,
-    },
-}
-
-#[derive(Clone, Copy)]
-enum Count {
-    Fixed(u32),
-    Dynamic(Option<u32>),
-}
-
-enum Element {
-    Numbers(Scalar, Channels),
-    Strings { bound: Option<u32>, names: usize },
-    WideStrings(Option<u32>),
-    Structure(Vec<Node>),
-}
-
-enum Channels {
-    /// No element has been met.
-    Unknown,
-    Each(Vec<u32>),
-    All(u32),
-}
-
 impl Numbers {
+    /// A reader of one message type.
+    ///
     /// # Errors
-    /// A type of absurdly many fields.
+    /// [`MessageError::Schema`] if the type has more than 16384 fields, nested ones included.
     pub fn new(schema: &Schema) -> Result<Self, MessageError> {
         let mut builder = Builder::new(schema);
         let root = builder.structure(0, "", true)?;
-        Ok(Self { message_type: schema.name(), root, found: builder.found, values: Vec::new() })
+        Ok(Self { message_type: schema.name(), root, inventory: builder.inventory, values: Vec::new() })
     }
 
     /// Decodes a serialized message.
@@ -126,71 +65,60 @@ impl Numbers {
     /// Truncated or malformed bytes.
     pub fn read(&mut self, bytes: &[u8]) -> Result<Reading<'_>, MessageError> {
         self.values.clear();
-        (self.found.stamp_ns, self.found.empty_arrays) = (None, 0);
-        let walked = Cursor::new(bytes).and_then(|mut cursor| {
-            walk(&mut self.root, &mut cursor, &mut self.found, &mut self.values)?;
-            cursor.end(self.found.empty_arrays)
+        (self.inventory.stamp_ns, self.inventory.empty_arrays) = (None, 0);
+        let decoded = Cursor::new(bytes).and_then(|mut cursor| {
+            flatten(&mut self.root, &mut cursor, &mut self.inventory, &mut self.values)?;
+            cursor.end(self.inventory.empty_arrays)
         });
-        match walked {
-            Ok(()) => Ok(Reading { stamp_ns: self.found.stamp_ns.filter(|stamp| *stamp != 0), values: &self.values }),
-            Err(Damage { offset, fault }) => {
-                Err(MessageError::Bytes { message_type: self.message_type.clone(), offset, fault })
+        match decoded {
+            Ok(()) => {
+                Ok(Reading { stamp_ns: self.inventory.stamp_ns.filter(|stamp| *stamp != 0), values: &self.values })
             }
+            Err(failure) => Err(failure.of(&self.message_type)),
         }
     }
 
-    /// One label per channel that has been met, such as `pose.pose.position.x`, `position[name=elbow]` or `ranges[]`: where
-    /// one names a number, a contract may name it so, give or take the length of an array.
+    /// One label per channel that occurred, such as `pose.pose.position.x`, `position[name=elbow]` or `ranges[]`: where
+    /// a label names one number, it is a valid field expression.
     pub fn labels(&self) -> Vec<String> {
-        let label = |label: &Label| match label {
-            Label::Plain(label) => label.clone(),
-            Label::All { array } => format!("{}[]", self.found.arrays[*array].label),
-            Label::Element { array, index } => {
-                let array = &self.found.arrays[*array];
+        let label = |label: &ChannelLabel| match label {
+            ChannelLabel::Plain(label) => label.clone(),
+            ChannelLabel::All { array } => format!("{}[]", self.inventory.arrays[*array].label),
+            ChannelLabel::Element { array, index } => {
+                let array = &self.inventory.arrays[*array];
                 let names = self.names_of(array);
                 match (names.get(*index), array.names) {
-                    (Some(name), Some(of)) => format!("{}[{}={name}]", array.label, self.found.arrays_name(of)),
+                    (Some(name), Some(of)) => format!("{}[{}={name}]", array.label, self.inventory.arrays_name(of)),
                     _ => format!("{}[{index}]", array.label),
                 }
             }
         };
-        self.found.channels.iter().map(label).collect()
+        self.inventory.channels.iter().map(label).collect()
     }
 
-    /// The arrays of numbers and structures that have been met.
+    /// The arrays of numbers and structures that occurred.
     pub fn arrays(&self) -> Vec<ArrayLengths> {
-        let met = self.found.arrays.iter().filter_map(|array| {
+        let occurred = self.inventory.arrays.iter().filter_map(|array| {
             let (min, max) = array.range?;
             let (label, names) = (format!("{}[]", array.label), self.names_of(array));
             Some(ArrayLengths { label, min, max, is_fixed: array.is_fixed, of_numbers: array.of_numbers, names })
         });
-        met.collect()
+        occurred.collect()
     }
 
-    /// The frame id of the first message that has one.
+    /// The frame id of the first message whose frame id is not empty.
     pub fn frame_id(&self) -> Option<&str> {
-        self.found.frame_id.as_deref()
+        self.inventory.frame_id.as_deref()
     }
 
-    /// The names of an array's elements, where they were the same throughout and tell the elements apart.
-    fn names_of(&self, array: &Met) -> Vec<String> {
-        let Some((Some(names), true)) = array.names.map(|names| &self.found.names[names]) else { return Vec::new() };
+    /// The names of an array's elements, if all messages have the same names and no name repeats.
+    fn names_of(&self, array: &ArrayRecord) -> Vec<String> {
+        let Some((Some(names), true)) = array.names.map(|names| &self.inventory.names[names]) else {
+            return Vec::new();
+        };
         let fits = array.range.is_some_and(|(min, max)| min == max && max as usize == names.len());
         let differ = names.iter().enumerate().all(|(i, name)| !name.is_empty() && !names[..i].contains(name));
         if fits && differ { names.clone() } else { Vec::new() }
-    }
-}
-
-impl Found {
-    fn channel(&mut self, label: Label) -> u32 {
-        self.channels.push(label);
-        (self.channels.len() - 1) as u32
-    }
-
-    /// The field of the array of strings of this number.
-    fn arrays_name(&self, names: usize) -> String {
-        let strings = self.arrays.iter().filter(|array| array.names == Some(names) && !array.of_numbers);
-        strings.map(|array| array.label.rsplit('.').next().unwrap_or_default().to_string()).next().unwrap_or_default()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Extractor, encoder and binding together, on bytes written by hand. The byte writer here shares no code with the module.
 
-mod damage;
-mod frames;
+mod frame_ids;
+mod fuzzing;
 mod reading;
 mod writing;
 
@@ -91,9 +91,9 @@ fn values(text: &str, fields: &[&str], message: &Writer) -> Vec<f64> {
     extractor(text, fields).extract(&message.bytes).unwrap().values
 }
 
-fn fault(text: &str, fields: &[&str], message: &Writer) -> (usize, Fault) {
+fn decode_error(text: &str, fields: &[&str], message: &Writer) -> (usize, DecodeError) {
     match extractor(text, fields).extract(&message.bytes).unwrap_err() {
-        MessageError::Bytes { offset, fault, .. } => (offset, fault),
+        MessageError::Bytes { offset, error, .. } => (offset, error),
         other => panic!("{other}"),
     }
 }

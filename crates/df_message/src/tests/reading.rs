@@ -106,9 +106,9 @@ fn transforms_are_computed() {
     assert_eq!(extractor(text, &fields).labels(), labels);
     // The second of qs starts at byte 4 + 8 * 8 = 68.
     let none = Writer::new(false).f64s(&[0.0, 0.0, 0.0, 1.0]).f64s(&[0.0, 0.0, 0.0, 1.0]).f64s(&[1e-7, 0.0, 0.0, 0.0]);
-    let (offset, fault) = fault(text, &["yaw(qs)"], &none);
+    let (offset, error) = decode_error(text, &["yaw(qs)"], &none);
     assert_eq!(offset, 68);
-    assert!(matches!(fault, Fault::QuaternionNorm { field, got, .. } if field == "yaw(qs[1])" && got == 1e-7));
+    assert!(matches!(error, DecodeError::QuaternionNorm { field, got, .. } if field == "yaw(qs[1])" && got == 1e-7));
 }
 
 #[test]
@@ -123,15 +123,18 @@ fn selection_by_name_works_in_either_order() {
         Writer::new(true).header(1, 0, "").strings(&["b", "elbow"]).array(&[1.0, 2.0]).array(&[3.0, 4.0]).array(&[]);
     let fields = ["velocity[name=elbow]", "position[name=b]", "position[name=elbow]"];
     assert_eq!(values(JOINTS, &fields, &before), [4.0, 1.0, 2.0]);
-    let (_, missing) = fault(JOINTS, &["position[name=wrist]"], &before);
-    assert_eq!(missing, Fault::NameMissing { field: "position[name=wrist]".into(), name: "wrist".into(), got: 2 });
+    let (_, missing) = decode_error(JOINTS, &["position[name=wrist]"], &before);
+    assert_eq!(
+        missing,
+        DecodeError::NameMissing { field: "position[name=wrist]".into(), name: "wrist".into(), got: 2 }
+    );
     // No effort is given, though there are names.
-    let (_, short) = fault(JOINTS, &["effort[name=elbow]"], &before);
-    assert_eq!(short, Fault::ArrayIndex { field: "effort[name=elbow]".into(), index: 1, got: 0 });
+    let (_, short) = decode_error(JOINTS, &["effort[name=elbow]"], &before);
+    assert_eq!(short, DecodeError::ArrayIndex { field: "effort[name=elbow]".into(), index: 1, got: 0 });
     let twice = Writer::new(false).array(&[1.0, 2.0]).strings(&["a", "a"]).u8(7);
-    let (_, twice) = fault(after, &["position[name=a]"], &twice);
+    let (_, twice) = decode_error(after, &["position[name=a]"], &twice);
     let field = "position[name=a]".to_string();
-    assert_eq!(twice, Fault::NameTwice { field, name: "a".into(), first: 0, second: 1 });
+    assert_eq!(twice, DecodeError::NameTwice { field, name: "a".into(), first: 0, second: 1 });
     // Structures are selected alike, at any level.
     let models = "Group[1] groups\nint16 end\n===\nMSG: p/Group\nModel[] model\nstring[] name\n===\nMSG: p/Model\nuint8 id\nstring text\nfloat64 x\n";
     let message = Writer::new(false).u32(2).u8(1).string("one").f64(1.0).u8(2).string("second").f64(2.0);
@@ -149,12 +152,12 @@ fn arrays_of_another_length_than_the_contract_says_are_refused() {
     assert_eq!(values(text, &["ranges[0:6:2]"], &message(6)), [0.0, 2.0, 4.0]);
     assert_eq!(values(text, &["ranges[1:3 of 6]"], &message(6)), [1.0, 2.0]);
     for (field, n) in [("ranges[0:6:2]", 5), ("ranges[0:6:2]", 7), ("ranges[0:3 of 6]", 3), ("ranges[0 of 6]", 7)] {
-        let expected = Fault::ArrayLength { field: "ranges".into(), expected: 6, got: n };
-        assert_eq!(fault(text, &[field], &message(n)), (4, expected));
+        let expected = DecodeError::ArrayLength { field: "ranges".into(), expected: 6, got: n };
+        assert_eq!(decode_error(text, &[field], &message(n)), (4, expected));
     }
     assert_eq!(values(text, &["ranges[5]"], &message(9)), [5.0]);
-    let expected = Fault::ArrayIndex { field: "ranges".into(), index: 5, got: 5 };
-    assert_eq!(fault(text, &["ranges[5]"], &message(5)), (4, expected));
+    let expected = DecodeError::ArrayIndex { field: "ranges".into(), index: 5, got: 5 };
+    assert_eq!(decode_error(text, &["ranges[5]"], &message(5)), (4, expected));
     let two = Extractor::new(&schema(text), &["ranges[0:6]".into(), "ranges[0:5]".into()]).unwrap_err();
     assert!(two.to_string().contains("two lengths"), "{two}");
 }
@@ -168,22 +171,28 @@ fn bad_bytes_are_refused_with_type_offset_expected_and_got() {
     // x lies at 4 + 8 = 12 and needs 8 bytes, of which 3 are there.
     let mut cut = start();
     cut.bytes.truncate(15);
-    assert_eq!(fault(text, &["x"], &cut), (12, Fault::Truncated { expected: 8, got: 3 }));
+    assert_eq!(decode_error(text, &["x"], &cut), (12, DecodeError::Truncated { expected: 8, got: 3 }));
     // The whole message is walked, also where nothing is wanted: u8, padding and f64 are one run of 16.
-    assert_eq!(fault(text, &["n"], &cut), (4, Fault::Truncated { expected: 16 + 1, got: 11 }));
-    assert_eq!(fault(text, &["b"], &start().u8(2)), (20, Fault::Bool { got: 2 }));
-    assert_eq!(fault(text, &["x"], &start().u8(1).string("abcd")), (24, Fault::AboveBound { expected: 4, got: 5 }));
+    assert_eq!(decode_error(text, &["n"], &cut), (4, DecodeError::Truncated { expected: 16 + 1, got: 11 }));
+    assert_eq!(decode_error(text, &["b"], &start().u8(2)), (20, DecodeError::Bool { got: 2 }));
+    assert_eq!(
+        decode_error(text, &["x"], &start().u8(1).string("abcd")),
+        (24, DecodeError::AboveBound { expected: 4, got: 5 })
+    );
     // Strings: length at 24, text to 32. The array's length at 32.
     let few = start().u8(1).string("abc").u32(3).i32(0).i32(0).i32(0).i64(0);
-    assert_eq!(fault(text, &["x"], &few), (32, Fault::AboveBound { expected: 2, got: 3 }));
+    assert_eq!(decode_error(text, &["x"], &few), (32, DecodeError::AboveBound { expected: 2, got: 3 }));
     let large = start().u8(1).string("abc").u32(1).i32(5).i64(-(1 << 53) - 1);
-    assert_eq!(fault(text, &["n"], &large), (44, Fault::Inexact { field: "n".into(), got: -(1 << 53) - 1 }));
+    assert_eq!(
+        decode_error(text, &["n"], &large),
+        (44, DecodeError::Inexact { field: "n".into(), got: -(1 << 53) - 1 })
+    );
     for got in [f64::NAN, f64::INFINITY, -1e300] {
-        let (offset, fault) = fault(text, &["x"], &Writer::new(false).u8(1).f64(got));
+        let (offset, error) = decode_error(text, &["x"], &Writer::new(false).u8(1).f64(got));
         assert_eq!(offset, 12);
         assert!(
-            matches!(&fault, Fault::NotFinite { field, got: g } if field == "x" && g.to_bits() == got.to_bits()),
-            "{fault}"
+            matches!(&error, DecodeError::NotFinite { field, got: g } if field == "x" && g.to_bits() == got.to_bits()),
+            "{error}"
         );
     }
     // Up to three bytes of padding at the end, no more.
@@ -191,13 +200,13 @@ fn bad_bytes_are_refused_with_type_offset_expected_and_got() {
     padded.bytes.extend([0; 3]);
     assert_eq!(values(text, &["n"], &padded), [6.0]);
     padded.bytes.push(0);
-    assert_eq!(fault(text, &["n"], &padded), (52, Fault::Trailing { expected: 3, got: 4 }));
+    assert_eq!(decode_error(text, &["n"], &padded), (52, DecodeError::Trailing { expected: 3, got: 4 }));
     // After an empty array rclpy's serializer leaves garbage: bytes of JointState("a", [1.0], [], [2.0]) as seen from it.
     let mut excess = Writer::new(false).header(1, 0, "").strings(&["a"]).array(&[1.0]).array(&[]).array(&[2.0]);
     excess.bytes.extend([0x50; 8]);
     assert_eq!(values(JOINTS, &["effort[name=a]"], &excess), [2.0]);
     excess.bytes.extend([0x50; 4]);
-    assert_eq!(fault(JOINTS, &["effort[0]"], &excess), (60, Fault::Trailing { expected: 3 + 8, got: 12 }));
+    assert_eq!(decode_error(JOINTS, &["effort[0]"], &excess), (60, DecodeError::Trailing { expected: 3 + 8, got: 12 }));
     let error = extractor(text, &["x"]).extract(&cut.bytes).unwrap_err().to_string();
     assert_eq!(error, "p/msg/A, byte 12: truncated: expected 8 more bytes, got 3");
 }
@@ -206,16 +215,19 @@ fn bad_bytes_are_refused_with_type_offset_expected_and_got() {
 fn a_length_that_the_bytes_do_not_justify_is_refused_at_once() {
     let hostile = Writer::new(false).u32(u32::MAX).u32(0);
     assert_eq!(
-        fault("float64[] v\n", &["v[0]"], &hostile),
-        (4, Fault::Truncated { expected: 8 * 0xffff_ffff, got: 4 })
+        decode_error("float64[] v\n", &["v[0]"], &hostile),
+        (4, DecodeError::Truncated { expected: 8 * 0xffff_ffff, got: 4 })
     );
-    assert_eq!(fault("string v\nuint8 a\n", &["a"], &hostile), (4, Fault::Truncated { expected: 0xffff_ffff, got: 4 }));
+    assert_eq!(
+        decode_error("string v\nuint8 a\n", &["a"], &hostile),
+        (4, DecodeError::Truncated { expected: 0xffff_ffff, got: 4 })
+    );
     // An empty structure takes its hidden byte: four billion of them need four billion bytes.
     let text = "E[] v\nuint8 a\n===\nMSG: p/E\n";
-    assert_eq!(fault(text, &["a"], &hostile), (4, Fault::Truncated { expected: 0xffff_ffff, got: 4 }));
+    assert_eq!(decode_error(text, &["a"], &hostile), (4, DecodeError::Truncated { expected: 0xffff_ffff, got: 4 }));
     // 2^32 - 1 structures of 2^32 - 1 numbers: the length saturates.
     let text = "E[4294967295] v\nuint8 a\n===\nMSG: p/E\nF[4294967295] f\n===\nMSG: p/F\nfloat64[4294967295] f\n";
-    assert_eq!(fault(text, &["a"], &hostile), (4, Fault::Truncated { expected: u64::MAX, got: 8 }));
+    assert_eq!(decode_error(text, &["a"], &hostile), (4, DecodeError::Truncated { expected: u64::MAX, got: 8 }));
     let huge = extractor(text, &["a", "v[4294967294].f[7].f[9]"]).extract(&hostile.bytes).unwrap_err();
     assert!(huge.to_string().contains("truncated"), "{huge}");
 }

@@ -1,6 +1,5 @@
 //! What is written, what is refused to be written, and the binding of the shipped contract.
 
-
 use super::*;
 
 #[test]
