@@ -116,12 +116,12 @@ impl Validator<'_> {
                 let action = &frames[first].values[self.layout.action()];
                 conditioning.condition_committed_action(&mut mask, b, first, action)?;
             }
-            let (true, Some(&goal)) = (self.planner.goal_as_observation, self.maker.asked.goal.first()) else {
+            let (true, Some(&goal)) = (self.planner.goal_as_observation, self.maker.conditioning.goal.first()) else {
                 continue;
             };
             let Some(arrival) = (first..frames.len()).rev().find(|&k| frames[k].present[goal]) else { continue };
             // The goal's group, and the group of its rate where there is one.
-            for &m in self.maker.asked.goal.iter().filter(|&&m| frames[arrival].present[m]) {
+            for &m in self.maker.conditioning.goal.iter().filter(|&&m| frames[arrival].present[m]) {
                 conditioning.condition_frame(&mut mask, b, arrival, m, &frames[arrival])?;
             }
         }
