@@ -5,13 +5,13 @@ mod support;
 
 use std::path::Path;
 
+use df_diffusion::{Denoiser, Levels, NoiseSchedule, Objective, TokenSpec, Tokens};
+use df_diffusion::{NoiseScheduleKind, ObjectiveKind};
+use df_engine::{Architecture, ConditioningFeatures, NetworkConfig, ReferenceConfig};
 use df_training::burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use df_training::burn::optim::GradientsParams;
 use df_training::burn::tensor::{Device, Tensor, TensorData};
-use df_diffusion::{NoiseScheduleKind, ObjectiveKind};
-use df_diffusion::{Denoiser, Levels, NoiseSchedule, Objective, TokenSpec, Tokens};
-use df_engine::{ConditioningFeatures, Architecture, NetworkConfig, ReferenceConfig};
-use df_training::{AnyNetwork, Checkpoint, Engine, Network, denoiser, features_tensor, device, devices, engine};
+use df_training::{AnyNetwork, Checkpoint, Engine, Network, denoiser, device, devices, engine, features_tensor};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use support::tools::skipped;
@@ -71,7 +71,10 @@ fn question(spec: &TokenSpec, batch: usize, tokens: usize) -> (Tokens, Levels, T
     (x, levels, cotangent)
 }
 
-fn answers(denoiser: &mut Box<dyn Denoiser + Send>, (x, levels, cotangent): &(Tokens, Levels, Tokens)) -> [Vec<f32>; 3] {
+fn answers(
+    denoiser: &mut Box<dyn Denoiser + Send>,
+    (x, levels, cotangent): &(Tokens, Levels, Tokens),
+) -> [Vec<f32>; 3] {
     let plain = denoiser.denoise(x, levels).unwrap();
     let (clean, gradient) = denoiser.denoise_with_gradient(x, levels, &mut |_| cotangent.clone()).unwrap();
     [plain.data, clean.data, gradient.data]
@@ -157,8 +160,11 @@ fn step(network: &Network, device: &Device) -> (f32, Vec<Vec<f32>>) {
     let tensor = |of: &Tokens| {
         Tensor::<3>::from_data(TensorData::new(of.data.clone(), [of.batch, of.tokens, of.channels]), &device)
     };
-    let conditioning =
-        ConditioningFeatures { spec: spec(), schedule: SCHEDULE, condition_on_clean_values: network.condition_on_clean_values };
+    let conditioning = ConditioningFeatures {
+        spec: spec(),
+        schedule: SCHEDULE,
+        condition_on_clean_values: network.condition_on_clean_values,
+    };
     let features = features_tensor(&conditioning, &x, &levels, &device);
     let error = network.forward(tensor(&x), features) - tensor(&target);
     let loss = (error.clone() * error).mean();

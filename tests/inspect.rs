@@ -8,12 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use df_data::DataConfig;
-use df_planner::config::Config;
 use df_core::map::OccupancyGrid;
-use df_data::{BagWriter, Input};
+use df_data::DataConfig;
 use df_data::inspect::{Kind, Report, ground, inspect};
+use df_data::{BagWriter, Input};
 use df_message::{Definitions, Encoder, SchemaDefinitions};
+use df_planner::config::Config;
 use recordings::{FORCE, HEADER, MS, ODOM, START, drive, odometry, wrench, write};
 use support::contract::ContractYaml;
 use support::point_maze;

@@ -6,12 +6,12 @@ use std::alloc::{GlobalAlloc, Layout as Block, System};
 use std::path::Path;
 use std::sync::atomic::{AtomicIsize, Ordering};
 
-use df_diffusion::{NoiseScheduleKind, ObjectiveKind};
-use df_diffusion::{NoiseSchedule, Objective, TokenSpec};
-use df_engine::{ConditioningFeatures, CpuDenoiser, CpuNetwork, NetworkConfig};
-use df_training::{Device, InitNetwork, named_tensors};
-use df_planning::{PlanningConfig, Budget, ControlLoop, Planner};
 use df_core::{Layout, Normaliser};
+use df_diffusion::{NoiseSchedule, Objective, TokenSpec};
+use df_diffusion::{NoiseScheduleKind, ObjectiveKind};
+use df_engine::{ConditioningFeatures, CpuDenoiser, CpuNetwork, NetworkConfig};
+use df_planning::{Budget, ControlLoop, Planner, PlanningConfig};
+use df_training::{Device, InitNetwork, named_tensors};
 use support::contract::ContractYaml;
 
 /// Counts the bytes that are taken and not given back, by all threads.
@@ -48,7 +48,8 @@ fn memory_of_the_control_loop_does_not_grow_over_ten_thousand_ticks() {
         ("costs", "[{kind: goal, weight: 1.0}]"),
     ]);
     for mode in ["full", "streaming"] {
-        let config = PlanningConfig::parse(yaml.clone().with("planner.mode", mode).text(), Path::new("test.yaml")).unwrap();
+        let config =
+            PlanningConfig::parse(yaml.clone().with("planner.mode", mode).text(), Path::new("test.yaml")).unwrap();
         let layout =
             Layout::new(2, [("action".into(), vec!["u".into()]), ("obs".into(), vec!["x".into(), "y".into()])]);
         let spec = TokenSpec::new(&layout.modality_of_channel(), 2);

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use df_planner::config::Config;
 use df_core::settings::{Range, Setting};
+use df_planner::config::Config;
 use df_planning::description;
 use serde_json::{Value, json};
 use stage::{Robot, Stage};

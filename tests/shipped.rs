@@ -5,13 +5,13 @@ mod recordings;
 
 use std::path::Path;
 
-use df_planner::config::Config;
-use df_planning::Latency;
-use df_core::bind;
-use df_planning::{Budget, Command, ControlLoop, Plan, Planner};
 use df_core::Layout;
+use df_core::bind;
+use df_planner::config::Config;
 use df_planner::sim::maze2d::{Episode, Maze2d, Task};
 use df_planner::sim::{Maze, Trial};
+use df_planning::Latency;
+use df_planning::{Budget, Command, ControlLoop, Plan, Planner};
 
 /// Ticks until a history is full: the longest one has a token of 8 frames.
 const PATIENCE: i64 = 20;

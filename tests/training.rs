@@ -242,7 +242,11 @@ fn a_run_whose_validation_does_not_improve_ends_early() {
     let output = place.train("m", 1000, &[]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     // The best after 5 steps, none better after 10 and 15.
-    assert!(output.status.success() && said.contains("early stopping (no better validation loss in 2 validations) after 15 steps"), "{said}");
+    assert!(
+        output.status.success()
+            && said.contains("early stopping (no better validation loss in 2 validations) after 15 steps"),
+        "{said}"
+    );
     assert!(said.contains("of step 5"), "{said}");
     let card = fs::read_to_string(place.at("m/model.md")).unwrap();
     assert!(card.contains("after step 5: loss") && card.contains("wrench.force.x"), "{card}");
@@ -260,10 +264,7 @@ fn the_noise_scale_is_saved_in_the_checkpoint_and_checked_on_resume() {
     let normaliser = &checkpoint["normaliser"];
     for (c, scaled) in [false, false, true, true, false, false].into_iter().enumerate() {
         let (scale, std) = (normaliser["noise_scale"][c].as_f64(), normaliser["std"][c].as_f64());
-        assert!(
-            if scaled { scale == Some(0.25) && std != scale } else { scale == std },
-            "{c}: {normaliser}"
-        );
+        assert!(if scaled { scale == Some(0.25) && std != scale } else { scale == std }, "{c}: {normaliser}");
     }
     // What is loaded again has it too: another scale would be another checkpoint, which the run would not go on with.
     place.trained("m", 7, &["--resume"]);

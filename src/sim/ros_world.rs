@@ -12,8 +12,8 @@ use r2r::nav_msgs::msg::Odometry;
 use r2r::rosgraph_msgs::msg::Clock;
 use r2r::visualization_msgs::msg::{Marker, MarkerArray};
 
-use df_core::{Qos, Reliability};
 use crate::ros::{Executor, NodeHandle, RawPublisher, RosError, lock, stamp, stamped_ns, wait_while_for};
+use df_core::{Qos, Reliability};
 
 /// The name of the world's node.
 const NODE_NAME: &str = "df_sim";

@@ -1,12 +1,12 @@
 //! Monte Carlo guidance against finite differences, against the known tilted distribution, and its variance over futures.
 
-use df_planning::PlanningConfig;
+use df_core::{Frame, History};
 use df_diffusion::NoiseScheduleKind;
 use df_diffusion::{Denoiser, Levels, NoiseSchedule, TokenSpec, Tokens};
-use df_planning::guidance::{CostSpan, Guidance, average_shared_tokens};
+use df_planning::PlanningConfig;
 use df_planning::costs::bind_costs;
+use df_planning::guidance::{CostSpan, Guidance, average_shared_tokens};
 use df_planning::{Budget, PlanRequest, Planner};
-use df_core::{Frame, History};
 use nalgebra::{DMatrix, DVector};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

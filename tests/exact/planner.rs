@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use df_planning::PlanningConfig;
-use df_diffusion::NoiseScheduleKind;
-use df_planning::{PlannerConfig, PlannerMode};
-use df_diffusion::{Denoiser, DenoiserError, Levels, NoiseSchedule, TokenSpec, Tokens};
-use df_planning::{Budget, Skipped, PlanError, PlanRequest, Planner, Query, SamplingError};
 use df_core::{Frame, History, Layout, Normaliser};
+use df_diffusion::NoiseScheduleKind;
+use df_diffusion::{Denoiser, DenoiserError, Levels, NoiseSchedule, TokenSpec, Tokens};
+use df_planning::PlanningConfig;
+use df_planning::{Budget, PlanError, PlanRequest, Planner, Query, SamplingError, Skipped};
+use df_planning::{PlannerConfig, PlannerMode};
 use nalgebra::DVector;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -252,9 +252,7 @@ const QUESTIONS: &str = "planner: {history: 2, horizon: 3, solver: dpm_solver, d
 
 fn frames(truth: &DVector<f64>) -> Vec<Frame> {
     let of = |k: usize| (0..CHANNELS).map(|c| truth[k * CHANNELS + c] as f32).collect();
-    (0..truth.len() / CHANNELS)
-        .map(|k| Frame { values: of(k), present: vec![true; 2], std: Vec::new() })
-        .collect()
+    (0..truth.len() / CHANNELS).map(|k| Frame { values: of(k), present: vec![true; 2], std: Vec::new() }).collect()
 }
 
 #[test]

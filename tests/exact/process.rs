@@ -82,7 +82,12 @@ impl Process {
     }
 
     pub fn denoiser(&self, schedule: NoiseSchedule, spec: &TokenSpec) -> Exact {
-        Exact { process: self.clone(), schedule, noise_group_of_channel: spec.noise_group_of_channel.clone(), gains: HashMap::new() }
+        Exact {
+            process: self.clone(),
+            schedule,
+            noise_group_of_channel: spec.noise_group_of_channel.clone(),
+            gains: HashMap::new(),
+        }
     }
 }
 

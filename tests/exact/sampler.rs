@@ -1,7 +1,10 @@
 //! The sampler: every scheduling matrix, both solvers, what is known in several patterns.
 
+use df_diffusion::{
+    ConditioningMask, Denoiser, DenoiserError, NoiseSchedule, SchedulingMatrix, Solver, SolverConfig, TokenSpec,
+    Tokens, sample,
+};
 use df_diffusion::{MatrixKind, NoiseScheduleKind};
-use df_diffusion::{Denoiser, DenoiserError, ConditioningMask, NoiseSchedule, SchedulingMatrix, Solver, SolverConfig, TokenSpec, Tokens, sample};
 use nalgebra::DVector;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -11,13 +11,13 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
-use df_training::burn::tensor::Device;
-use df_diffusion::{NoiseScheduleKind, ObjectiveKind};
-use df_diffusion::{Levels, NoiseSchedule, Objective, TokenSpec, Tokens};
-use df_training::import::{ForeignWeights, ReferenceOptions, import_native, import_reference};
-use df_engine::{ConditioningFeatures, NetworkConfig};
-use df_training::{AnyNetwork, Engine, denoiser};
 use df_core::Layout;
+use df_diffusion::{Levels, NoiseSchedule, Objective, TokenSpec, Tokens};
+use df_diffusion::{NoiseScheduleKind, ObjectiveKind};
+use df_engine::{ConditioningFeatures, NetworkConfig};
+use df_training::burn::tensor::Device;
+use df_training::import::{ForeignWeights, ReferenceOptions, import_native, import_reference};
+use df_training::{AnyNetwork, Engine, denoiser};
 use serde_json::Value;
 use support::tools::{TORCH, require_tool};
 

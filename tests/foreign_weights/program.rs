@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use df_engine::CheckpointError;
 use df_training::burn::store::{BurnToPyTorchAdapter, ModuleSnapshot, SafetensorsStore};
 use df_training::burn::tensor::Device;
-use df_engine::CheckpointError;
 use df_training::{AnyNetwork, Checkpoint};
 
 fn shipped() -> PathBuf {
@@ -48,7 +48,10 @@ fn the_shipped_model_written_with_pytorch_names_is_imported_byte_for_byte() {
     checkpoint.save::<CheckpointError>(&saved_again, |_| Ok(())).unwrap();
     assert!(bytes(Path::new(&out)) == bytes(&saved_again), "the weights differ");
     let again = Checkpoint::load(Path::new(&out), &Device::flex()).unwrap().description;
-    assert_eq!((&again.normaliser, &again.layout), (&checkpoint.description.normaliser, &checkpoint.description.layout));
+    assert_eq!(
+        (&again.normaliser, &again.layout),
+        (&checkpoint.description.normaliser, &checkpoint.description.layout)
+    );
     assert_eq!(again.provenance.bags, [weights.clone(), bag.clone()]);
 
     // Refused: nothing is written, and what was there stays.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use df_training::burn::tensor::Device;
-use df_engine::NetworkConfig;
-use df_training::import::{ForeignWeights, ImportError, ReferenceOptions, import_native, import_reference};
 use df_core::Layout;
+use df_engine::NetworkConfig;
+use df_training::burn::tensor::Device;
+use df_training::import::{ForeignWeights, ImportError, ReferenceOptions, import_native, import_reference};
 
 use super::{beside, layout, options, own_sizes};
 

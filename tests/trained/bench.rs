@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use df_planner::config::Config;
-use df_diffusion::MatrixKind;
-use df_data::{Episode, Recording};
-use df_diffusion::{ConditioningMask, SchedulingMatrix, Solver, SolverConfig, Tokens, sample};
-use df_training::{Checkpoint, Engine};
 use df_core::{Frame, Layout};
+use df_data::{Episode, Recording};
+use df_diffusion::MatrixKind;
+use df_diffusion::{ConditioningMask, SchedulingMatrix, Solver, SolverConfig, Tokens, sample};
+use df_planner::config::Config;
 use df_training::parallel::Alone;
+use df_training::{Checkpoint, Engine};
 use df_training::{Event, NamedDevice, Run, Start, TrainingSetup, Validation, train};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -97,7 +97,13 @@ pub fn answers(
         for (k, given) in question.iter().enumerate() {
             for (c, value) in given.iter().enumerate().filter_map(|(c, value)| Some((c, (*value)?))) {
                 let noise_group = k % FRAME_STACK * given.len() + c;
-                known.condition((b, k / FRAME_STACK, noise_group), 0.0, [checkpoint.description.normaliser.apply(c, value)]).unwrap();
+                known
+                    .condition(
+                        (b, k / FRAME_STACK, noise_group),
+                        0.0,
+                        [checkpoint.description.normaliser.apply(c, value)],
+                    )
+                    .unwrap();
             }
         }
     }

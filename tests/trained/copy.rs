@@ -1,7 +1,7 @@
 //! An observation that is the action of two ticks ago: each of the two is filled in from the other.
 
-use df_diffusion::MatrixKind;
 use df_data::Episode;
+use df_diffusion::MatrixKind;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use df_planner::config::Config;
-use df_data::Recording;
-use df_training::Engine;
 use df_core::Layout;
+use df_data::Recording;
+use df_planner::config::Config;
+use df_training::Engine;
 use df_training::parallel::{Alone, Devices, Ranks};
 use df_training::{Line, NamedDevice, Run, Start, TrainError, TrainingSetup, train};
 use rand::SeedableRng;

@@ -1,7 +1,7 @@
 //! A two-mode future: at rest until a fork, then to +1 in 70 % of the episodes and to -1 in the others.
 
-use df_diffusion::MatrixKind;
 use df_data::Episode;
+use df_diffusion::MatrixKind;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};

@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use df_training::burn::module::{Module, ModuleVisitor, Param};
-use df_training::burn::tensor::Tensor;
-use df_planner::config::Config;
+use df_core::Layout;
 use df_data::Recording;
 use df_engine::{ParentCheckpoint, checkpoint_digest};
-use df_training::{Checkpoint, Engine};
-use df_core::Layout;
+use df_planner::config::Config;
+use df_training::burn::module::{Module, ModuleVisitor, Param};
+use df_training::burn::tensor::Tensor;
 use df_training::parallel::Alone;
+use df_training::{Checkpoint, Engine};
 use df_training::{NamedDevice, Run, Start, TrainError, TrainingSetup, init_from, train};
 
 use super::bench::{config, episode, turn};

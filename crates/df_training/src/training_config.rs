@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use df_core::settings::{Validation, at_least_one, not_negative, positive, require, fraction};
+use df_core::settings::{Validation, at_least_one, fraction, not_negative, positive, require};
 use df_data::ReadingConfig;
 use df_diffusion::{LossWeight, LossWeightKind, NoiseLevelSamplerConfig};
 use serde::{Deserialize, Serialize};

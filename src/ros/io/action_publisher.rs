@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::ros::node_handle::{RawPublisher, RosError};
 use df_message::{Encoder, MessageError};
 use df_planning::Command;
-use crate::ros::node_handle::{RawPublisher, RosError};
 
 /// Encodes and publishes commands. A clone publishes on the same topic.
 #[derive(Clone)]

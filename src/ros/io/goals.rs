@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use super::geometry::{check_type, transformed};
 use super::sample_sink::SampleSink;
 use super::tf_listener::TfListener;
+use crate::ros::lock::lock;
+use crate::ros::node_handle::{NodeHandle, RosError};
 use df_core::Goal;
 use df_core::tf::{LookupError, When};
 use df_message::Extractor;
-use crate::ros::lock::lock;
-use crate::ros::node_handle::{NodeHandle, RosError};
 
 /// The maximum time that a goal waits for its transform.
 const MAX_WAIT: Duration = Duration::from_secs(10);
@@ -154,12 +154,12 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use df_core::tf::Transform;
-    use df_message::SchemaDefinitions;
-    use df_core::bind;
-    use df_planning::ControlLoop;
     use crate::ros::report::{LogEntry, log_channel};
+    use df_core::bind;
+    use df_core::tf::Transform;
     use df_core::{Layout, Normaliser};
+    use df_message::SchemaDefinitions;
+    use df_planning::ControlLoop;
 
     const S: i64 = 1_000_000_000;
     const CONFIG: &str = "
@@ -181,7 +181,8 @@ goal: {topic: goal, type: geometry_msgs/msg/PoseStamped, fields: [pose.position.
         fn new() -> Self {
             let config = Config::parse(CONFIG, Path::new("c.yaml")).unwrap();
             let pose = include_str!("../../sim/definitions/PoseStamped.msg");
-            let bound = bind(&config.contract, &SchemaDefinitions::new([("geometry_msgs/msg/PoseStamped", pose)])).unwrap();
+            let bound =
+                bind(&config.contract, &SchemaDefinitions::new([("geometry_msgs/msg/PoseStamped", pose)])).unwrap();
             let layout = Layout::new(1, bound.modalities(&config.contract));
             let (log, entries) = log_channel();
             let channels = layout.frame_channels();

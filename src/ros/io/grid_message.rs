@@ -4,9 +4,9 @@ use nalgebra::Isometry3;
 use r2r::WrappedTypesupport;
 use r2r::nav_msgs::msg::OccupancyGrid as Message;
 
+use df_core::map::GridError;
 use df_core::map::OccupancyGrid;
 use df_core::tf::{LookupError, NotPlanar, Planar, Transform, TransformError};
-use df_core::map::GridError;
 
 /// The message type of maps.
 pub const GRID_TYPE: &str = "nav_msgs/msg/OccupancyGrid";

@@ -12,12 +12,12 @@ use nalgebra::Isometry3;
 use super::grid_message::{GRID_TYPE, GridInFrame, MapError, PlaceError};
 use super::mailbox::Mailbox;
 use super::tf_listener::TfListener;
-use df_core::MapTopic;
-use df_core::tf::{Planar, When};
-use df_core::map::{DistanceField, SharedMap};
 use crate::ros::lock::lock;
 use crate::ros::node_handle::{NodeHandle, RosError};
 use crate::ros::report::{Severity, ThrottledLog};
+use df_core::MapTopic;
+use df_core::map::{DistanceField, SharedMap};
+use df_core::tf::{Planar, When};
 
 /// The time between two lookups of a grid's place.
 const LOOKUP_EVERY: Duration = Duration::from_millis(100);
@@ -197,10 +197,10 @@ mod tests {
     use r2r::nav_msgs::msg::OccupancyGrid as GridMessage;
 
     use super::*;
-    use df_core::Qos;
-    use df_core::tf::Transform;
-    use df_core::map::Unknown;
     use crate::ros::report::log_channel;
+    use df_core::Qos;
+    use df_core::map::Unknown;
+    use df_core::tf::Transform;
 
     /// A map of 3 x 1 cells of 1 m in `map`. The last cell is occupied.
     fn message(change: impl FnOnce(&mut GridMessage)) -> Vec<u8> {

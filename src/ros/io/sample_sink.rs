@@ -3,11 +3,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use df_message::{Extractor, Sample};
-use df_planning::ControlLoop;
 use crate::ros::lock::lock;
 use crate::ros::node_handle::Received;
 use crate::ros::report::{Severity, ThrottledLog};
+use df_message::{Extractor, Sample};
+use df_planning::ControlLoop;
 
 /// The maximum time that a stamp may lie ahead of the receiver's clock, seconds. A sample further
 /// ahead would be old when its tick comes. Clocks kept by NTP or PTP agree far better.

@@ -5,10 +5,10 @@ use super::maps::Maps;
 use super::sample_sink::{GroupReader, SampleSink};
 use super::tf_listener::TfListener;
 use crate::config::Config;
+use crate::ros::node_handle::{NodeHandle, RosError};
 use df_core::Qos;
 use df_core::map::SharedMap;
 use df_message::Extractor;
-use crate::ros::node_handle::{NodeHandle, RosError};
 
 /// What is subscribed, and where the samples go.
 pub struct Subscriptions {
@@ -108,8 +108,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use df_message::SchemaDefinitions;
     use df_core::bind;
+    use df_message::SchemaDefinitions;
 
     #[test]
     fn groups_with_the_same_topic_type_and_qos_share_a_subscription() {

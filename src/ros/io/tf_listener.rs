@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use nalgebra::Isometry3;
 
-use df_core::{Qos, Reliability};
-use df_core::tf::{Buffer, Inserted, LookupError, Transform, When};
-use df_message::{TF_MESSAGE, transforms};
 use crate::ros::lock::lock;
 use crate::ros::node_handle::{NodeHandle, Received, RosError};
 use crate::ros::report::ThrottledLog;
+use df_core::tf::{Buffer, Inserted, LookupError, Transform, When};
+use df_core::{Qos, Reliability};
+use df_message::{TF_MESSAGE, transforms};
 
 /// How long dynamic transforms are kept, seconds: the default of tf2.
 const WINDOW_S: f64 = 10.0;

@@ -14,12 +14,12 @@ use super::reporter::Reporter;
 use super::settings::{Options, Settings};
 use super::shutdown::shutdown_signals;
 use super::supervisor::{Services, Supervisor};
-use df_core::settings::Setting;
 use crate::config::current_key;
 use crate::ros::node_handle::NodeHandle;
 use crate::ros::report::{LogEntry, log_channel};
 use crate::ros::ros_time::RosTime;
 use crate::ros::threads::ThreadPanic;
+use df_core::settings::Setting;
 
 /// The node's name, unless a remapping (`-r __node:=...`) gives another one.
 pub const NODE_NAME: &str = "df_planner";

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::ros::node_handle::{NodeHandle, RosError};
 use df_core::settings::{Description, Range, Setting};
 use df_planning::OperatingMode;
-use crate::ros::node_handle::{NodeHandle, RosError};
 
 /// The device that plans by default: the built-in CPU backend.
 const DEFAULT_DEVICE: &str = "cpu";

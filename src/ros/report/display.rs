@@ -12,10 +12,10 @@ use r2r::visualization_msgs::msg::{Marker, MarkerArray};
 
 use super::guidance::guidance_report;
 use crate::config::Config;
-use df_planning::Plan;
 use crate::ros::node_handle::{LazyPublisher, NodeHandle, RosError};
 use crate::ros::ros_time::stamp;
 use df_core::Layout;
+use df_planning::Plan;
 
 /// The maximum number of points of a drawn rollout.
 const MAX_POINTS: usize = 48;

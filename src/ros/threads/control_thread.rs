@@ -11,12 +11,12 @@ use super::realtime::set_realtime_priority;
 use super::shared::Shared;
 use super::thread_panic::ThreadPanic;
 use super::ticks::Ticks;
-use df_planning::Latency;
-use df_planning::{Command, PlanRequest, Tick};
 use crate::ros::io::ActionError;
 use crate::ros::lock::lock;
 use crate::ros::report::log_command;
 use crate::ros::ros_time::RosTime;
+use df_planning::Latency;
+use df_planning::{Command, PlanRequest, Tick};
 
 /// The maximum time of [`ramp_down`]. `ros2 launch` kills a process 5 s after its signal.
 const MAX_RAMP_DOWN: Duration = Duration::from_secs(4);

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use super::shared::Shared;
 use super::thread_panic::{ThreadPanic, panic_message};
-use df_planning::{Plan, PlanError, PlanRequest};
 use crate::ros::lock::lock;
+use df_planning::{Plan, PlanError, PlanRequest};
 
 /// The thread's stack, bytes. Differentiation goes through deep graphs.
 const STACK_BYTES: usize = 16 << 20;

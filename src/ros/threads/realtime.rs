@@ -28,7 +28,8 @@ fn realtime() -> std::io::Result<String> {
 #[cfg(target_os = "linux")]
 fn short_slices() -> std::io::Result<String> {
     set_schedule(libc::SCHED_OTHER as u32, 0, MIN_SLICE_NS)?;
-    Ok("no real-time priority (the system does not allow it: docs/src/how-to/deploy.md, Priority), but short slices".into())
+    Ok("no real-time priority (the system does not allow it: docs/src/how-to/deploy.md, Priority), but short slices"
+        .into())
 }
 
 /// Calls `sched_setattr(2)` for this thread.
@@ -74,7 +75,8 @@ mod tests {
             (entries.try_recv().unwrap().text, unsafe { libc::sched_getscheduler(0) })
         });
         let (text, policy) = thread.join().unwrap();
-        let expected = if policy == libc::SCHED_FIFO { "the real-time priority 50" } else { "docs/src/how-to/deploy.md" };
+        let expected =
+            if policy == libc::SCHED_FIFO { "the real-time priority 50" } else { "docs/src/how-to/deploy.md" };
         assert!(text.contains(expected), "{text}");
     }
 }

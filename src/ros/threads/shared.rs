@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 
 use super::thread_panic::ThreadPanic;
-use df_planning::{ControlLoop, PlanRequest};
 use crate::ros::io::Mailbox;
 use crate::ros::report::{Telemetry, ThrottledLog};
 use crate::ros::ros_time::RosTime;
+use df_planning::{ControlLoop, PlanRequest};
 
 /// The state of a configured node. All clones share it.
 #[derive(Clone)]

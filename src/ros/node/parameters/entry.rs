@@ -1,8 +1,8 @@
 //! The types of the parameter table.
 
-use df_core::settings::{ValidationError, Description, Setting};
 use crate::config::Config;
 use df_core::Layout;
+use df_core::settings::{Description, Setting, ValidationError};
 
 /// A value given for a parameter, or the name of a type that no parameter of this node has.
 pub type Given = Result<Setting, &'static str>;

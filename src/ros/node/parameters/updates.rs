@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use super::entry::Change;
 use crate::config::Config;
-use df_planning::{Planner, PlannerConfigError, TokenLimit};
 use crate::ros::io::SampleSink;
 use crate::ros::lock::lock;
+use df_planning::{Planner, PlannerConfigError, TokenLimit};
 
 /// The name of the source in the log of goals that are set here.
 const SOURCE: &str = "parameter";

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use super::entry::{Change, Entry, Given, GoalShape, NOT_SET, ParameterError, Source, Target};
 use super::similar::nearest_name;
-use df_core::settings::{ValidationError, Description, Range, Setting, wrong_type};
 use crate::config::{Config, current_key, current_value};
+use df_core::settings::{Description, Range, Setting, ValidationError, wrong_type};
 use df_planning::description;
 
 /// The name of the goal's parameter.
