@@ -191,7 +191,7 @@ fn a_query_to_a_recording_gives_the_same_answer_twice() {
                     answer[key].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
                 };
                 assert_eq!(of("frames"), frames.iter().map(|&k| k as f64).collect::<Vec<_>>(), "{name}");
-                for key in ["recorded", "mean", "std", "low", "high", "naive"] {
+                for key in ["recorded", "mean", "deviation", "low", "high", "naive"] {
                     assert_eq!(of(key).len(), frames.len(), "{name}: {key}");
                 }
             }

@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn impossible_values_are_refused() {
         for (from, to, rule) in [
-            ("heads: 4", "heads: 5", "must divide model.width"),
+            ("heads: 4", "heads: 5", "model.width must be a multiple of twice this value"),
             ("horizon: 13", "horizon: 0", "must be at least 1"),
             ("group: position", "group: pose", "must be one of"),
             ("safe: [0.0, 0.0]", "safe: [0.0]", "as many values as action.min"),

@@ -85,7 +85,7 @@ fn a_common_name_prefix_is_found_and_an_ambiguous_one_is_asked_for() {
 
     let path = saved(folder.path(), &below("model.").chain(below("ema.")).collect());
     let message = own(&path, &own_sizes(), None).unwrap_err().to_string();
-    assert!(message.contains("say which by its prefix, one of `ema.`, `model.`"), "{message}");
+    assert!(message.contains("choose one by its prefix, one of `ema.`, `model.`"), "{message}");
     own(&path, &own_sizes(), Some("ema.")).unwrap();
 
     let renamed = tensors("own.pt").into_iter().map(|(name, t)| (name.replace("blocks.", "layer_"), t)).collect();
