@@ -119,7 +119,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const KINDS: [NoiseScheduleKind; 3] =
+    const ALL_KINDS: [NoiseScheduleKind; 3] =
         [NoiseScheduleKind::Cosine, NoiseScheduleKind::Linear, NoiseScheduleKind::Sigmoid];
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn level_zero_is_exactly_clean_and_level_one_exactly_noise() {
-        for schedule in KINDS.map(NoiseSchedule) {
+        for schedule in ALL_KINDS.map(NoiseSchedule) {
             assert_eq!(schedule.alpha_sigma(0.0), (1.0, 0.0));
             assert_eq!(schedule.alpha_sigma(1.0), (0.0, 1.0));
             // Continuous at the ends: no step between an end and its neighbour.
@@ -150,7 +150,7 @@ mod tests {
         let cosine = NoiseSchedule(NoiseScheduleKind::Cosine);
         assert!((cosine.level_of(1.0) - 0.5).abs() < 1e-6);
         assert!((cosine.level_of((std::f32::consts::PI / 8.0).tan()) - 0.25).abs() < 1e-6);
-        for schedule in KINDS.map(NoiseSchedule) {
+        for schedule in ALL_KINDS.map(NoiseSchedule) {
             assert_eq!((schedule.level_of(0.0), schedule.level_of(f32::INFINITY)), (0.0, 1.0));
         }
     }
@@ -158,7 +158,7 @@ mod tests {
     proptest! {
         #[test]
         fn variance_is_preserved_and_the_signal_falls_with_the_level(level in 0.0f32..1.0, step in 1e-3f32..0.5) {
-            for schedule in KINDS.map(NoiseSchedule) {
+            for schedule in ALL_KINDS.map(NoiseSchedule) {
                 let (alpha, sigma) = schedule.alpha_sigma(level);
                 prop_assert!((alpha * alpha + sigma * sigma - 1.0).abs() < 1e-5);
                 prop_assert!(schedule.alpha_sigma((level + step).min(1.0)).0 < alpha);

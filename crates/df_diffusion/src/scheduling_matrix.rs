@@ -150,7 +150,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const KINDS: [MatrixKind; 4] =
+    const ALL_KINDS: [MatrixKind; 4] =
         [MatrixKind::FullSequence, MatrixKind::Pyramid, MatrixKind::Autoregressive, MatrixKind::Trapezoid];
 
     #[test]
@@ -199,7 +199,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_matrix_starts_at_one_never_rises_and_ends_at_zero(tokens in 1usize..40, steps in 1usize..30, slope in 0.0f64..4.0) {
-            for kind in KINDS {
+            for kind in ALL_KINDS {
                 let matrix = SchedulingMatrix::new(kind, tokens, steps, slope).unwrap();
                 prop_assert!(matrix.row(0).iter().all(|&l| l == 1.0));
                 prop_assert!(matrix.row(matrix.steps()).iter().all(|&l| l == 0.0));

@@ -54,13 +54,13 @@ struct Previous {
     levels: Levels,
 }
 
-/// `x' = on_x x + on_x0 x0 + on_previous x0_previous + on_noise noise` for one noise group.
+/// `x' = sample_weight x + clean_weight x0 + previous_weight x0_previous + noise_weight noise` for one noise group.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Coefficients {
-    on_x: f32,
-    on_x0: f32,
-    on_previous: f32,
-    on_noise: f32,
+    sample_weight: f32,
+    clean_weight: f32,
+    previous_weight: f32,
+    noise_weight: f32,
 }
 
 impl Solver {
@@ -114,13 +114,13 @@ impl Solver {
                 let mut previous = self.previous.as_mut().map(|p| p.x0.at_mut(batch, token));
                 for (channel, value) in x.at_mut(batch, token).iter_mut().enumerate() {
                     let Some(c) = coefficients[self.noise_group_of_channel[channel]] else { continue };
-                    let mut next = c.on_x * *value + c.on_x0 * predicted[channel];
+                    let mut next = c.sample_weight * *value + c.clean_weight * predicted[channel];
                     if let Some(previous) = previous.as_mut() {
-                        next += c.on_previous * previous[channel];
+                        next += c.previous_weight * previous[channel];
                         previous[channel] = predicted[channel];
                     }
                     if let Some(noise) = noise {
-                        next += c.on_noise * noise[channel];
+                        next += c.noise_weight * noise[channel];
                     }
                     *value = next;
                 }
@@ -174,10 +174,15 @@ impl Solver {
                 // Eq. 16: the noise of ancestral sampling times eta. The rest of sigma_r^2 is along the direction to x.
                 let fresh = eta * ratio * (1.0 - (alpha_s / alpha_r).powi(2)).max(0.0).sqrt();
                 let along = (sigma_r * sigma_r - fresh * fresh).max(0.0).sqrt() / sigma_s;
-                Coefficients { on_x: along, on_x0: alpha_r - alpha_s * along, on_previous: 0.0, on_noise: fresh }
+                Coefficients {
+                    sample_weight: along,
+                    clean_weight: alpha_r - alpha_s * along,
+                    previous_weight: 0.0,
+                    noise_weight: fresh,
+                }
             }
             SolverKind::DpmSolver => {
-                let on_x0 = alpha_r - alpha_s * ratio;
+                let clean_weight = alpha_r - alpha_s * ratio;
                 let log_snr = |alpha: f32, sigma: f32| (alpha / sigma).ln();
                 let h = log_snr(alpha_r, sigma_r) - log_snr(alpha_s, sigma_s);
                 let (alpha_b, sigma_b) = self.schedule.alpha_sigma(if before.is_nan() { 1.0 } else { before });
@@ -189,10 +194,10 @@ impl Solver {
                 let extrapolation =
                     if extrapolation.is_finite() && h_before > 0.0 { extrapolation.min(1.0) } else { 0.0 };
                 Coefficients {
-                    on_x: ratio,
-                    on_x0: on_x0 * (1.0 + extrapolation),
-                    on_previous: -on_x0 * extrapolation,
-                    on_noise: 0.0,
+                    sample_weight: ratio,
+                    clean_weight: clean_weight * (1.0 + extrapolation),
+                    previous_weight: -clean_weight * extrapolation,
+                    noise_weight: 0.0,
                 }
             }
         }
@@ -268,8 +273,8 @@ mod tests {
         let solver = Solver::new(SolverConfig::ddim(1.0), SCHEDULE, &TokenSpec::new(&[0], 1));
         let ((a_s, s_s), (a_r, s_r)) = (SCHEDULE.alpha_sigma(0.6), SCHEDULE.alpha_sigma(0.3));
         let c = solver.coefficients(0.6, 0.3, f32::NAN);
-        assert!((c.on_noise.powi(2) - (s_r / s_s).powi(2) * (1.0 - (a_s / a_r).powi(2))).abs() < 1e-6);
-        // The total variance at level r is sigma_r^2: (on_x s_s)^2 + on_noise^2.
-        assert!(((c.on_x * s_s).powi(2) + c.on_noise.powi(2) - s_r * s_r).abs() < 1e-6);
+        assert!((c.noise_weight.powi(2) - (s_r / s_s).powi(2) * (1.0 - (a_s / a_r).powi(2))).abs() < 1e-6);
+        // The total variance at level r is sigma_r^2: (sample_weight s_s)^2 + noise_weight^2.
+        assert!(((c.sample_weight * s_s).powi(2) + c.noise_weight.powi(2) - s_r * s_r).abs() < 1e-6);
     }
 }

@@ -223,8 +223,8 @@ mod tests {
             let mut h = add(projected, &position);
             for block in 0..2 {
                 let name = |layer: &str| format!("blocks.{block}.{layer}");
-                let attended = self.linear(&name("query_key_value"), &self.norm(&name("attention_norm"), &h));
-                h = add(h, &self.linear(&name("attention_out"), &self.attention(&attended)));
+                let output = self.linear(&name("query_key_value"), &self.norm(&name("attention_norm"), &h));
+                h = add(h, &self.linear(&name("attention_out"), &self.attention(&output)));
                 let hidden = each(self.linear(&name("mlp_up"), &self.norm(&name("mlp_norm"), &h)), |v| v.max(0.0));
                 h = add(h, &self.linear(&name("mlp_down"), &hidden));
             }

@@ -5,16 +5,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use burn::tensor::{Device, Tensor};
 
 /// All kinds of Burn devices, with the Cargo feature of each.
-const KINDS: [Kind; 4] = [
-    Kind { name: "flex", feature: None, built_in: true, indexed: false },
-    Kind { name: "tch", feature: Some("tch"), built_in: cfg!(feature = "tch"), indexed: false },
-    Kind { name: "cuda", feature: Some("cuda"), built_in: cfg!(feature = "cuda"), indexed: true },
-    Kind { name: "wgpu", feature: Some("wgpu"), built_in: cfg!(feature = "wgpu"), indexed: true },
+const BACKENDS: [Backend; 4] = [
+    Backend { name: "flex", feature: None, built_in: true, indexed: false },
+    Backend { name: "tch", feature: Some("tch"), built_in: cfg!(feature = "tch"), indexed: false },
+    Backend { name: "cuda", feature: Some("cuda"), built_in: cfg!(feature = "cuda"), indexed: true },
+    Backend { name: "wgpu", feature: Some("wgpu"), built_in: cfg!(feature = "wgpu"), indexed: true },
 ];
 /// The name of the evaluation by df_engine, which plans and cannot train.
 const NATIVE: &str = "cpu";
 
-struct Kind {
+struct Backend {
     name: &'static str,
     feature: Option<&'static str>,
     built_in: bool,
@@ -112,11 +112,11 @@ pub fn device(name: &str) -> Result<Device, DeviceError> {
 
 /// The names of all devices that are built in and present.
 pub fn devices() -> Vec<String> {
-    let of_kind = |kind: &Kind| {
-        let numbered = |i| if kind.indexed { format!("{}:{i}", kind.name) } else { kind.name.into() };
-        (0..present(kind.name).len()).map(numbered).collect::<Vec<_>>()
+    let of_backend = |backend: &Backend| {
+        let numbered = |i| if backend.indexed { format!("{}:{i}", backend.name) } else { backend.name.into() };
+        (0..present(backend.name).len()).map(numbered).collect::<Vec<_>>()
     };
-    KINDS.iter().flat_map(of_kind).collect()
+    BACKENDS.iter().flat_map(of_backend).collect()
 }
 
 fn open(name: &str, native: Option<&str>) -> Result<Device, DeviceError> {
@@ -124,7 +124,7 @@ fn open(name: &str, native: Option<&str>) -> Result<Device, DeviceError> {
     let available = || native.map(String::from).into_iter().chain(devices()).collect::<Vec<_>>().join(", ");
     let (kind, number) = name.split_once(':').map_or((name, None), |(kind, number)| (kind, Some(number)));
     let index = number.map_or(Some(0), |number| number.parse::<usize>().ok());
-    let known = KINDS.iter().find(|known| known.name == kind && (known.indexed || number.is_none()));
+    let known = BACKENDS.iter().find(|known| known.name == kind && (known.indexed || number.is_none()));
     let (Some(known), Some(index)) = (known, index) else {
         return Err(DeviceError::Unknown { got: got(), available: available() });
     };
@@ -206,7 +206,7 @@ mod tests {
         // No machine has a thousand devices.
         for (name, feature) in [("cuda:1000", "cuda"), ("wgpu:1000", "wgpu")] {
             let error = device(name).unwrap_err();
-            if KINDS.iter().any(|kind| kind.name == feature && kind.built_in) {
+            if BACKENDS.iter().any(|backend| backend.name == feature && backend.built_in) {
                 assert!(matches!(error, DeviceError::NotPresent { .. }), "{error:?}");
             } else {
                 assert!(error.to_string().contains(&format!("the Cargo feature `{feature}`")), "{error}");

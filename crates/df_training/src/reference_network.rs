@@ -120,8 +120,8 @@ impl PostNormBlock {
         let all = self.query_key_value.forward(x).reshape(split).permute([2, 0, 3, 1, 4]);
         let [query, key, value] = [0, 1, 2].map(|i| all.clone().narrow(0, i, 1).squeeze_dim::<4>(0));
         let options = AttentionModuleOptions { is_causal: causal, ..Default::default() };
-        let attended = attention(query, key, value, None, None, options);
-        self.attention_out.forward(attended.swap_dims(1, 2).reshape([batch, tokens, width]))
+        let output = attention(query, key, value, None, None, options);
+        self.attention_out.forward(output.swap_dims(1, 2).reshape([batch, tokens, width]))
     }
 }
 

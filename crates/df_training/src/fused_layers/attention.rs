@@ -33,8 +33,8 @@ fn with_burn(packed: Tensor<2>, batch: usize, heads: usize) -> Tensor<2> {
     // [batch * token, 3 * width] -> [3, batch, head, token, width / heads]
     let all = packed.reshape([batch, tokens, 3, heads, width / heads]).permute([2, 0, 3, 1, 4]);
     let [query, key, value] = [0, 1, 2].map(|i| all.clone().narrow(0, i, 1).squeeze_dim::<4>(0));
-    let attended = burn::tensor::module::attention(query, key, value, None, None, Default::default());
-    attended.swap_dims(1, 2).reshape([rows, width])
+    let output = burn::tensor::module::attention(query, key, value, None, None, Default::default());
+    output.swap_dims(1, 2).reshape([rows, width])
 }
 
 #[backend_extension(Flex, LibTorch: cfg(feature = "tch"), Autodiff)]
@@ -52,13 +52,13 @@ impl Attention for burn::backend::LibTorch {}
 
 impl<B: Backend + Attention, C: CheckpointStrategy> Attention for Autodiff<B, C> {
     fn attend(packed: FloatTensor<Self>, batch: usize, heads: usize) -> FloatTensor<Self> {
-        let attended = B::attend(packed.primitive().clone(), batch, heads);
+        let output = B::attend(packed.primitive().clone(), batch, heads);
         match Step.prepare::<C>([packed.node()]).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
                 let saved = Saved { packed: prep.checkpoint(&packed), batch, heads };
-                prep.finish(saved, attended)
+                prep.finish(saved, output)
             }
-            OpsKind::UnTracked(prep) => prep.finish(attended),
+            OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }
 }
@@ -149,24 +149,24 @@ mod tests {
     use burn::tensor::{Device, TensorData};
 
     /// The output, and the gradient of query, key and value.
-    fn attended_and_gradient(device: &Device, attend: fn(Tensor<2>, usize, usize) -> Tensor<2>) -> [Vec<f32>; 2] {
+    fn output_and_gradient(device: &Device, attend: fn(Tensor<2>, usize, usize) -> Tensor<2>) -> [Vec<f32>; 2] {
         let (batch, tokens, heads, head) = (3, 5, 2, 7);
         let wave = |step: f32, width: usize| {
             let values = (0..batch * tokens * width).map(|i: usize| (i as f32 * step).sin()).collect();
             Tensor::<2>::from_data(TensorData::new::<f32, _>(values, [batch * tokens, width]), device)
         };
         let packed = wave(0.7, 3 * heads * head).require_grad();
-        let attended = attend(packed.clone(), batch, heads);
-        let gradients = (attended.clone() * wave(1.1, heads * head)).sum().backward();
+        let output = attend(packed.clone(), batch, heads);
+        let gradients = (output.clone() * wave(1.1, heads * head)).sum().backward();
         let host = |tensor: Tensor<2>| tensor.into_data().try_to_vec::<f32>().unwrap();
-        [host(attended), host(packed.grad(&gradients).unwrap())]
+        [host(output), host(packed.grad(&gradients).unwrap())]
     }
 
     #[test]
     fn attention_and_its_gradient_equal_those_of_burn() {
         for name in devices() {
             let device = crate::device(&name).unwrap().autodiff();
-            let [ours, burns] = [attention, with_burn].map(|attend| attended_and_gradient(&device, attend));
+            let [ours, burns] = [attention, with_burn].map(|attend| output_and_gradient(&device, attend));
             // The values are sums of a few products of numbers up to 1. The gradients of query and key are small
             // differences of such sums.
             for (i, (a, b)) in ours.iter().flatten().zip(burns.iter().flatten()).enumerate() {
