@@ -2,8 +2,8 @@
 
     ros2 launch df_planner demo.launch.py seed:=3 rviz:=true
 
-The launch ends when one of the two ends: the world when the goal is reached or time is up, the planner when it refuses
-what it was given.
+The launch ends when one of the two ends: the world when the goal is reached or the time is up, the planner when its
+configuration or model is invalid.
 """
 
 from launch import LaunchDescription
@@ -29,7 +29,7 @@ def generate_launch_description():
             "Configuration file: topics, limits, settings of the planner, costs.",
         ),
         "model": (share("models", "point_maze"), "Checkpoint directory, as df_train writes it."),
-        "device": ("cpu", "What plans: cpu (always there), flex; tch, cuda:N or wgpu:N where compiled in."),
+        "device": ("cpu", "Device of the planner: cpu (always available), flex; tch, cuda:N or wgpu:N where compiled in."),
         "log_level": ("info", "Log level of the planner node: debug, info, warn, error or fatal."),
         "rviz": ("false", "true: starts RViz (package rviz2) in the namespace, with config/planner.rviz."),
     }
@@ -38,7 +38,7 @@ def generate_launch_description():
         for name, (default, description) in passed_on.items()
     ]
     arguments += [
-        DeclareLaunchArgument("seed", default_value="0", description="Seed of the world: where robot and goal are."),
+        DeclareLaunchArgument("seed", default_value="0", description="Seed of the world: the positions of robot and goal."),
         DeclareLaunchArgument("picture", default_value="demo.png", description="Picture of the drive to write (PNG)."),
     ]
     planner = IncludeLaunchDescription(

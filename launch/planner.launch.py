@@ -1,9 +1,9 @@
-"""Launches the planner node, and RViz with it if asked.
+"""Launches the planner node, and RViz if `rviz:=true`.
 
     ros2 launch df_planner planner.launch.py model:=models/point_maze config:=config/point_maze.yaml namespace:=robot_1
 
-Topics of the configuration that do not start with a slash lie in the namespace. Relative paths start where
-`ros2 launch` was called.
+Topics of the configuration that do not start with a slash are in the namespace. Paths are relative to the directory of
+the call of `ros2 launch`.
 """
 
 from launch import LaunchDescription
@@ -23,8 +23,7 @@ def share(*parts):
 
 
 def parameters(kind, *names):
-    """Arguments as node parameters of one type, whatever they look like: launch would take a checkpoint named 2026-11-24 for a
-    date."""
+    """Arguments as node parameters of one type. Without the type, launch parses a checkpoint named 2026-11-24 as a date."""
     return {name: ParameterValue(LaunchConfiguration(name), value_type=kind) for name in names}
 
 
@@ -49,20 +48,20 @@ def generate_launch_description():
         DeclareLaunchArgument(
             "device",
             default_value="cpu",
-            description="What plans: cpu (always there), flex; tch, cuda:N or wgpu:N where compiled in.",
+            description="Device of the planner: cpu (always available), flex; tch, cuda:N or wgpu:N where compiled in.",
         ),
         DeclareLaunchArgument(
             "mode",
             default_value="",
             choices=["", "drive", "shadow"],
-            description="drive: publishes commands. shadow: all but the command, and compares with who drives. "
-            "Empty: as the configuration says.",
+            description="drive: publishes commands. shadow: publishes all but the command, and compares it with received commands. "
+            "Empty: the mode of the configuration.",
         ),
         DeclareLaunchArgument(
             "use_sim_time",
             default_value="false",
             choices=["true", "false"],
-            description="Ticks follow /clock, of a simulator or a player of bags, in place of the system clock.",
+            description="Ticks follow /clock, of a simulator or a bag player, instead of the system clock.",
         ),
         DeclareLaunchArgument(
             "autostart",
@@ -74,13 +73,13 @@ def generate_launch_description():
             "log_level",
             default_value="info",
             choices=["debug", "info", "warn", "error", "fatal"],
-            description="Log level of the node: what is less than this is not shown.",
+            description="Least log level that the node shows.",
         ),
         DeclareLaunchArgument(
             "respawn",
             default_value="false",
             choices=["true", "false"],
-            description=f"Starts the node again {RESPAWN_AFTER_S:g} s after it has ended for whatever reason.",
+            description=f"Starts the node again {RESPAWN_AFTER_S:g} s after it ends for any reason.",
         ),
         DeclareLaunchArgument(
             "rviz",
@@ -120,7 +119,7 @@ def generate_launch_description():
     return LaunchDescription(
         [
             *arguments,
-            # First: where rviz2 is not installed, launch ends with an error and leaves running what was started before.
+            # RViz is first: if rviz2 is not installed, launch ends with an error and leaves earlier processes running.
             rviz,
             node(IfCondition(no_file), []),
             node(UnlessCondition(no_file), [LaunchConfiguration("params_file")]),

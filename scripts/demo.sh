@@ -6,8 +6,8 @@
 #   scripts/demo.sh --runs N [--seed S] N drives with the seeds S, S+1, ...; fails if fewer than 90 % reach their goals
 #
 #   DF_CONFIG, DF_MODEL   the configuration and the checkpoint (config/point_maze_mapped.yaml, models/point_maze)
-#   DF_BIN                where the programs lie (the target folder's release/)
-#   DF_OUT                where logs and reports go (out/demo)
+#   DF_BIN                the folder of the programs (release/ of the target folder)
+#   DF_OUT                the folder for logs and reports (out/demo)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -16,7 +16,7 @@ while [ $# -gt 0 ]; do
     case "$1" in
     --runs) runs=$2 picture='' && shift 2 ;;
     --seed) seed=$2 && shift 2 ;;
-    *) echo "demo: unknown argument $1" >&2 && exit 2 ;;
+    *) echo "demo: unknown argument $1; usage: scripts/demo.sh [--runs N] [--seed S]" >&2 && exit 2 ;;
     esac
 done
 config=${DF_CONFIG:-config/point_maze_mapped.yaml}
@@ -25,13 +25,13 @@ bin=${DF_BIN:-${CARGO_TARGET_DIR:-target}/release}
 out=${DF_OUT:-out/demo}
 mkdir -p "$out"
 
-# Nobody else's robots: packets stay on this machine, in a domain that a second demo does not share.
+# Keeps packets on this machine, in a domain of its own, so that the demo cannot command another robot.
 export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 export ROS_DOMAIN_ID=${ROS_DOMAIN_ID:-$((1 + $$ % 100))}
 export ROS_LOG_DIR=${ROS_LOG_DIR:-$(realpath "$out")/ros_log}
 
 planner='' world=''
-stop() { # pid: asks the process to end, insists after 5 s
+stop() { # pid: ends the process with SIGTERM, after 5 s with SIGKILL
     [ -n "$1" ] || return 0
     kill -TERM "$1" 2>/dev/null || true
     for _ in $(seq 50); do
@@ -45,13 +45,13 @@ trap 'stop "$world"; stop "$planner"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-drive() { # seed, picture or nothing: 0 goal reached, 1 not, 2 and above: could not be tried. The summary is on stdout
+drive() { # seed, picture or nothing: returns 0 if the goal is reached, 1 if not, 2 and above on an error. Prints the summary
     local log="$out/planner_$1.log" code=0
     "$bin/df_planner_node" --config "$config" --model "$model" >"$log" 2>&1 &
     planner=$!
     "$bin/df_sim" run --config "$config" --seed "$1" --report "$out/report_$1.json" ${2:+--picture "$2"} &
     world=$!
-    # A planner that refuses to start must not be waited for.
+    # Ends early if the planner refuses to start.
     while kill -0 "$world" 2>/dev/null; do
         if ! kill -0 "$planner" 2>/dev/null; then
             echo "demo: the planner ended; the last lines of $log:" >&2

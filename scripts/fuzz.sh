@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs every fuzz target for some seconds, one after the other. What breaks a decoder is kept in fuzz/artifacts, and the rest
-# goes on. fuzz/README.md says what the folders hold.
+# Runs every fuzz target for some seconds, one after the other. Inputs that break a decoder are kept in fuzz/artifacts; the
+# other targets still run. fuzz/README.md describes the folders.
 #
 #     scripts/fuzz.sh SECONDS [TARGET...]
 set -euo pipefail
@@ -8,9 +8,9 @@ cd "$(dirname "$0")/.."
 seconds=$1
 shift
 cargo fuzz --version >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz" >&2; exit 1; }
-# Without a sanitizer: this is safe Rust, and the targets count memory themselves. So the stable compiler will do.
+# Without a sanitizer, because the code is safe Rust and the targets count memory themselves. The stable compiler suffices.
 options=(--dev --sanitizer none)
-# Beside what a target counts (256 MiB above the start of an input), what zstd and sqlite take for themselves.
+# Above the limit of a target (256 MiB per input), to allow for the memory of zstd and sqlite.
 limits=(-timeout=20 -rss_limit_mb=512)
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(cargo fuzz list)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Cuts the tracked corpora of the fuzz targets to the few inputs that cover most.
+"""Reduces the tracked corpora of the fuzz targets to the few inputs with the largest coverage.
 
     scripts/fuzz_corpus.py [--total N]
 
-A target's inputs are fuzz/work/TARGET (seeds and what fuzzing found here) and fuzz/corpus/TARGET (tracked). Seeds are made
-anew by every scripts/fuzz.sh, so what they cover counts as covered. Of the rest, N inputs (50) of all targets together are
+A target's inputs are fuzz/work/TARGET (seeds and what fuzzing found here) and fuzz/corpus/TARGET (tracked). scripts/fuzz.sh makes
+the seeds each time, so their coverage counts as given. Of the rest, N inputs (50) of all targets together are
 chosen one by one, and fuzz/corpus then holds these alone. Call it after scripts/fuzz.sh, which builds the targets.
 """
 

@@ -1,4 +1,4 @@
-"""Turns the log of a training run into event files that TensorBoard reads. Needs `pip install tensorboardX`.
+"""Converts the log of a training run to TensorBoard event files. Needs `pip install tensorboardX`.
 
     python3 scripts/tensorboard.py models/mine.run/log.jsonl runs/mine && tensorboard --logdir runs
 """
@@ -10,13 +10,13 @@ from tensorboardX import SummaryWriter
 
 
 def scalars(prefix, value):
-    """Every number below a value of JSON, with its path; of a list by the names or places of its entries."""
+    """Every number in a JSON value with its path. Entries of a list are named by channel or index."""
     if isinstance(value, (int, float)):
         yield prefix, value
     elif isinstance(value, dict):
         for key, inner in value.items():
             if key in ("from", "to", "channel"):
-                continue  # They name the entry.
+                continue  # These name the entry.
             yield from scalars(f"{prefix}/{key}", inner)
     elif isinstance(value, list):
         for place, inner in enumerate(value):

@@ -1,5 +1,5 @@
-//! What Cargo does not check about the sources: every file says what it is, and is short. Cargo itself keeps the arrows
-//! between the crates.
+//! Rules of the sources that Cargo does not check: each file opens with its documentation and has at most 500 lines.
+//! Cargo itself checks the dependencies between the crates.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,10 @@
-//! Randomly damaged copies of recordings of every format. Each is refused, or read with a notice, or read as if it were whole. Where
-//! a format has no checksum, a damaged number is read as another number: how often that happens is bounded for each format. Never
-//! a panic, and never much more memory than the whole recording takes. A file of its own, with a single test: memory is measured
-//! for the whole process.
+//! Randomly damaged copies of recordings of every format. Each copy is refused, or read with a notice, or read without
+//! one. Where a format has no checksum, a damaged number is read as another number. The share of such copies is bounded
+//! for each format. Reading never panics and never takes much more memory than the whole recording. The file has a
+//! single test, because memory is measured for the whole process.
 //!
-//! `DF_DAMAGED=1000 cargo test --test damage -- --nocapture` for a thousand copies of each format; a tenth of it otherwise.
+//! `DF_DAMAGED=1000 cargo test --test damage -- --nocapture` tests a thousand copies of each format. The default is a
+//! tenth.
 
 #[path = "recordings/mod.rs"]
 mod recordings;
@@ -19,41 +20,41 @@ use recordings::{COLUMNS, Contract, drive, pack, write};
 const MAX_MEMORY: u64 = 32 << 20;
 /// Copies of each format, unless `DF_DAMAGED` says otherwise.
 const COPIES: usize = 100;
-/// More messages or rows than the whole recording has would be made up.
+/// A reader that yields more messages or rows than the whole recording has invents them.
 const MESSAGES: u64 = 2000;
 
-/// Damage that nobody is told of, as shares of the copies. Measured over 1000 copies of each format.
+/// The allowed shares of copies whose damage is read without a notice. Measured over 1000 copies of each format.
 #[derive(Clone, Copy)]
 struct Unnoticed {
-    /// As many messages as before, other values in them.
+    /// The number of messages is right; values differ.
     changed: f64,
-    /// Another number of messages.
+    /// The number of messages differs.
     partial: f64,
 }
 
-/// MCAP has checksums of its chunks, and JSON no numbers that a recording holds.
+/// For MCAP, whose chunks have checksums, and for JSON, which holds no numbers of a recording.
 const NONE: Unnoticed = Unnoticed { changed: 0.0, partial: 0.0 };
 
-/// How much damage goes unnoticed in a format, with the reason.
+/// The allowed shares of a format, with the reason.
 fn unnoticed(format: &str) -> Unnoticed {
     match format {
-        // SQLite has no checksums. Numbers are a small part of a file: the rest is structure that it checks.
+        // SQLite has no checksums. Numbers are a small part of a file; SQLite checks the structure of the rest.
         "db3" => Unnoticed { changed: 0.024, partial: 0.0 },
-        // Packed messages have no checksum either, but most damage breaks the packing. One copy of 1000 lost messages: a page of the
-        // tree was replaced by another page that is as valid.
+        // Compressed messages have no checksum either, but most damage breaks the compression. One copy of 1000 lost
+        // messages: another valid page replaced a page of the tree.
         "db3, packed messages" => Unnoticed { changed: 0.014, partial: 0.001 },
         "db3.zstd" => Unnoticed { changed: 0.006, partial: 0.0 },
-        // Contiguous numbers without a checksum are nearly the whole file.
+        // Nearly the whole file is contiguous numbers without a checksum.
         "hdf5" => Unnoticed { changed: 0.292, partial: 0.0 },
-        // Actions are contiguous; observations are packed, and most damage breaks the packing.
+        // Actions are contiguous. Observations are compressed, and most damage breaks the compression.
         "hdf5, packed chunks" => Unnoticed { changed: 0.078, partial: 0.0 },
-        // Pages of snappy have no checksum.
+        // Snappy pages have no checksum.
         "lerobot, parquet" => Unnoticed { changed: 0.129, partial: 0.0 },
         _ => NONE,
     }
 }
 
-/// What a share allows of so many copies: three standard deviations of a count above its mean; none for a share of 0.
+/// The largest allowed count for a share: its mean plus three standard deviations; 0 for a share of 0.
 fn allowed(share: f64, copies: usize) -> usize {
     let mean = share * copies as f64;
     (mean + 3.0 * mean.sqrt()).ceil() as usize
@@ -114,7 +115,7 @@ fn damage(whole: &[u8], rng: &mut impl Rng) -> Vec<u8> {
             1 => bytes[place..place + 8].fill_with(|| rng.random()),
             2 => bytes.truncate(place),
             3 => {
-                // Two parts of up to a quarter change places.
+                // Swaps two parts of up to a quarter of the file.
                 let size = rng.random_range(1..length / 4);
                 let (a, b) = (rng.random_range(0..length / 2 - size), rng.random_range(length / 2..length - size));
                 let (head, tail) = bytes.split_at_mut(length / 2);
@@ -138,17 +139,17 @@ fn damage(whole: &[u8], rng: &mut impl Rng) -> Vec<u8> {
     bytes
 }
 
-/// How a read ended.
+/// The result of reading a damaged copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
-    /// As if nothing had happened: the damage hit what does not matter.
+    /// Identical to the whole recording: the damage hit bytes that do not matter.
     SlidingWindow,
-    /// As many messages, with other values, without a word.
+    /// The same number of messages with other values, without a notice.
     Changed,
-    /// Another number of messages, without a word.
+    /// Another number of messages, without a notice.
     Partial,
-    /// With a notice.
-    Said,
+    /// Read with a notice.
+    Noticed,
     Refused,
 }
 
@@ -163,30 +164,30 @@ fn read(contract: &Contract, path: &Path) -> Result<(usize, u64, bool), BagError
     Ok((sum as usize, report.messages, report.refused > 0 || notices > 0))
 }
 
-/// What an undamaged dataset says too.
+/// True for notices that an undamaged dataset gives too.
 fn is_ordinary(notice: &str) -> bool {
     notice.contains("rows carry no time") || notice.contains("videos and images are left out")
 }
 
-/// The most memory that the process has had since the last call, bytes.
+/// The peak memory of the process since the last call, bytes.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    // proc_pid_clear_refs(5): 5 sets the peak back to what is taken now.
+    // proc_pid_clear_refs(5): writing 5 resets the peak to the current use.
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
 }
 
 #[test]
 fn damaged_recordings_are_refused_or_named_and_few_are_read_with_other_values() {
-    // The measure measures.
+    // The measurement sees an allocation.
     drop(std::hint::black_box(vec![1u8; 64 << 20]));
     assert!(peak() > 64 << 20 && peak() < 64 << 20);
     let copies: usize = std::env::var("DF_DAMAGED").map_or(COPIES, |text| text.parse().unwrap());
     let contract = Contract::new(&[COLUMNS]);
     let folder = tempfile::tempdir().unwrap();
     for (name, path, file) in recordings(folder.path()) {
-        // Of its own for each format, so that counts do not depend on the formats that are built in.
+        // One generator for each format, so that counts do not depend on the enabled formats.
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let whole = std::fs::read(&file).unwrap();
         let expected = read(&contract, &path).unwrap();
@@ -200,7 +201,7 @@ fn damaged_recordings_are_refused_or_named_and_few_are_read_with_other_values() 
             std::fs::write(&file, damage(&whole, &mut rng)).unwrap();
             let outcome = match read(&contract, &path) {
                 Ok(got) if got.0 == expected.0 && got.1 == expected.1 => Outcome::SlidingWindow,
-                Ok(got) if got.2 => Outcome::Said,
+                Ok(got) if got.2 => Outcome::Noticed,
                 Ok(got) if got.1 == expected.1 => Outcome::Changed,
                 Ok(_) => Outcome::Partial,
                 Err(error) => {
@@ -226,8 +227,8 @@ fn damaged_recordings_are_refused_or_named_and_few_are_read_with_other_values() 
             let (got, max) = (count(outcome), allowed(share, copies));
             assert!(got <= max, "{name}: {got} of {copies} copies, at most {max} allowed: {outcomes:?}");
         }
-        // Damage that changes nothing shows that the damage is mild: the test would prove little.
-        assert!(count(Outcome::Refused) + count(Outcome::Said) > copies / 2, "{name}: {outcomes:?}");
+        // If most copies were read as whole, the damage would be too mild for this test.
+        assert!(count(Outcome::Refused) + count(Outcome::Noticed) > copies / 2, "{name}: {outcomes:?}");
         std::fs::write(&file, whole).unwrap();
     }
 }

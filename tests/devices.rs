@@ -1,5 +1,5 @@
-//! Every device that is built in and present computes the same: clean tokens, gradients of the input and of the weights, for
-//! the shipped checkpoint, for random networks of both architectures. `flex` is what the others are compared with.
+//! Compares every available device with `flex`: clean tokens, gradients of the input, and gradients of the weights. The
+//! networks are the shipped checkpoint and random ones of both architectures.
 
 mod support;
 
@@ -16,12 +16,12 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use support::tools::skipped;
 
-/// Farthest value, relative to the largest one.
+/// The largest allowed error, relative to the largest value.
 const TOLERANCE: f32 = 1e-4;
 const SCHEDULE: NoiseSchedule = NoiseSchedule(NoiseScheduleKind::Cosine);
 
-/// The devices to compare with `flex`; those that are not here are said to be skipped, with the reason.
-fn others() -> Vec<(String, Device)> {
+/// The devices to compare with `flex`. Prints the reason for each device that is skipped.
+fn devices_beside_flex() -> Vec<(String, Device)> {
     let present = devices();
     for kind in ["tch", "cuda", "wgpu"] {
         if !present.iter().any(|name| name.split(':').next() == Some(kind)) {
@@ -40,14 +40,15 @@ fn agree(what: &str, got: &[f32], expected: &[f32]) {
     assert!(off <= TOLERANCE * largest, "{what}: {off} of {largest}");
 }
 
-/// Weights of the size that training gives them; Burn's own generator is one for all tests.
+/// Fills a network with weights of the scale that training gives them. Burn's generator is shared by all tests, so this
+/// has its own.
 struct Fill(ChaCha8Rng);
 
 impl ModuleMapper for Fill {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         param.map(|tensor| {
             let shape = tensor.dims();
-            // A matrix keeps the size of what it multiplies: 1 / sqrt(inputs), times sqrt(3) for a uniform distribution.
+            // Keeps the variance of the input: std 1 / sqrt(inputs), so a uniform bound of sqrt(3 / inputs).
             let bound = if D == 2 { (3.0 / shape[0] as f32).sqrt() } else { 0.5 };
             let middle = if D == 1 { 0.5 } else { 0.0 };
             let values = (0..shape.iter().product()).map(|_| middle + self.0.random_range(-bound..bound)).collect();
@@ -60,8 +61,8 @@ fn values(count: usize, rng: &mut impl Rng) -> Vec<f32> {
     (0..count).map(|_| rng.random_range(-2.0f32..2.0)).collect()
 }
 
-/// Noisy tokens, levels of every kind (known, unknown, between), and a gradient to pull back.
-fn question(spec: &TokenSpec, batch: usize, tokens: usize) -> (Tokens, Levels, Tokens) {
+/// Noisy tokens `[batch, token, channel]`, levels of every kind (known, unknown, between), and an output gradient.
+fn inputs(spec: &TokenSpec, batch: usize, tokens: usize) -> (Tokens, Levels, Tokens) {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     let channels = spec.channels();
     let mut of = |count| Tokens { batch, tokens, channels, data: values(count, &mut rng) };
@@ -71,7 +72,7 @@ fn question(spec: &TokenSpec, batch: usize, tokens: usize) -> (Tokens, Levels, T
     (x, levels, cotangent)
 }
 
-fn answers(
+fn outputs(
     denoiser: &mut Box<dyn Denoiser + Send>,
     (x, levels, cotangent): &(Tokens, Levels, Tokens),
 ) -> [Vec<f32>; 3] {
@@ -80,18 +81,18 @@ fn answers(
     [plain.data, clean.data, gradient.data]
 }
 
-fn all_agree(what: &str, question: &(Tokens, Levels, Tokens), on: impl Fn(&Engine) -> Box<dyn Denoiser + Send>) {
-    let expected = answers(&mut on(&Engine::Burn(Device::flex())), question);
-    let others = others().into_iter().map(|(name, device)| (name, Engine::Burn(device)));
+fn all_agree(what: &str, inputs: &(Tokens, Levels, Tokens), on: impl Fn(&Engine) -> Box<dyn Denoiser + Send>) {
+    let expected = outputs(&mut on(&Engine::Burn(Device::flex())), inputs);
+    let others = devices_beside_flex().into_iter().map(|(name, device)| (name, Engine::Burn(device)));
     let mut compared = 0;
     for (name, engine) in others.chain([("cpu".to_string(), engine("cpu").unwrap())]) {
-        let got = answers(&mut on(&engine), question);
+        let got = outputs(&mut on(&engine), inputs);
         for ((got, expected), which) in got.iter().zip(&expected).zip(["clean", "clean (guided)", "gradient"]) {
             agree(&format!("{what}, {name}, {which}"), got, expected);
             compared += 1;
         }
     }
-    // The engine `cpu` is always there.
+    // The engine `cpu` is always available.
     assert!(compared >= 3, "{what}: nothing was compared with flex");
 }
 
@@ -99,7 +100,7 @@ fn all_agree(what: &str, question: &(Tokens, Levels, Tokens), on: impl Fn(&Engin
 fn the_shipped_checkpoint_gives_the_same_outputs_on_every_device() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/point_maze");
     let spec = Checkpoint::load(&path, &Device::flex()).unwrap().description.spec();
-    all_agree("shipped", &question(&spec, 4, 14), |engine| {
+    all_agree("shipped", &inputs(&spec, 4, 14), |engine| {
         Checkpoint::load(&path, &engine.device()).unwrap().denoiser(engine).unwrap()
     });
 }
@@ -131,7 +132,7 @@ fn large_networks_of_both_architectures_give_the_same_outputs_on_every_device() 
     ];
     for (what, architecture, sizes) in networks {
         let network = random(&architecture, &sizes);
-        all_agree(what, &question(&spec(), 3, 20), |engine| {
+        all_agree(what, &inputs(&spec(), 3, 20), |engine| {
             let condition_on_clean_values = sizes.condition_on_clean_values && architecture.is_native();
             let features = ConditioningFeatures { spec: spec(), schedule: SCHEDULE, condition_on_clean_values };
             denoiser(&network, engine, features, Objective(ObjectiveKind::V), &sizes).unwrap()
@@ -156,7 +157,7 @@ impl ModuleVisitor for Collect<'_> {
 fn step(network: &Network, device: &Device) -> (f32, Vec<Vec<f32>>) {
     let network = network.clone().to_device(device).train();
     let device = device.clone().autodiff();
-    let (x, levels, target) = question(&spec(), 8, 16);
+    let (x, levels, target) = inputs(&spec(), 8, 16);
     let tensor = |of: &Tokens| {
         Tensor::<3>::from_data(TensorData::new(of.data.clone(), [of.batch, of.tokens, of.channels]), &device)
     };
@@ -180,10 +181,10 @@ fn a_training_step_has_the_same_gradients_on_every_device() {
     let (loss, expected) = step(&network, &Device::flex());
     // Three layers and the position, two norms and four layers in each block, a norm and a layer: 7 + 6 * 12 + 4.
     assert_eq!(expected.len(), 83);
-    if others().is_empty() {
-        skipped("`flex` is the only device that trains here; the features tch, cuda and wgpu build others");
+    if devices_beside_flex().is_empty() {
+        skipped("`flex` is the only available device that trains; the features tch, cuda and wgpu add others");
     }
-    for (name, device) in others() {
+    for (name, device) in devices_beside_flex() {
         let (on_device, got) = step(&network, &device);
         agree(&format!("{name}, loss"), &[on_device], &[loss]);
         for (i, (got, expected)) in got.iter().zip(&expected).enumerate() {

@@ -1,10 +1,10 @@
-"""Writes and reads bags with the PyPI package `rosbags`: someone else's code, for tests/foreign_bag.rs.
+"""Writes and reads bags with the third-party PyPI package `rosbags`, for tests/foreign_bag.rs.
 
     foreign_bag.py write BAG [STORAGE [MODE]]    writes a bag of random messages, and its numbers as JSON to standard output;
                                                  STORAGE: mcap or sqlite3; MODE of compression: none, file, message, storage
     foreign_bag.py read BAG                      reads a bag, and writes its numbers as JSON to standard output
 
-Numbers travel as text in Python's shortest exact form: JSON readers may round.
+Numbers are written as text in Python's shortest exact form, because JSON readers may round.
 """
 
 import json
@@ -89,7 +89,7 @@ def write(path, storage="mcap", mode="none"):
 
 
 def flat(value):
-    """Every number of a message, in the order of its fields; the header left out."""
+    """Every number of a message, in the order of its fields; without the header."""
     if isinstance(value, np.ndarray):
         return [float(v) for v in value]
     if isinstance(value, (int, float)):
@@ -107,7 +107,7 @@ def read(path):
             "topics": {name: [info.msgtype, info.msgcount] for name, info in reader.topics.items()},
         }
     dump = []
-    # No type store of its own: the types come from the definitions in the bag.
+    # Without a type store: the types come from the definitions in the bag.
     with AnyReader([Path(path)]) as reader:
         for connection, log, data in reader.messages():
             message = reader.deserialize(data, connection.msgtype)

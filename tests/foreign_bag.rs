@@ -1,5 +1,5 @@
-//! Bags between this project and the PyPI package `rosbags`. Needs no ROS, but a Python with that package: `make setup-tests`
-//! installs it.
+//! Exchange of bags with the PyPI package `rosbags`, in both directions. Needs no ROS, but a Python with that package:
+//! `make setup-tests` installs it.
 
 mod support;
 
@@ -28,7 +28,7 @@ fn vector(path: &str) -> Vec<String> {
     ["x", "y", "z"].map(|axis| format!("{path}.{axis}")).into()
 }
 
-/// The fields whose numbers the script dumps, per topic, in its order.
+/// The fields that the script dumps, per topic, in its order.
 fn fields(topic: &str) -> (&'static str, Vec<String>) {
     let one = |field: &str| vec![field.to_string()];
     match topic {
@@ -121,7 +121,7 @@ fn every_number_is_read(python: &Path, how: &[&str]) {
 fn rosbags_reads_every_number_of_a_bag_that_was_written_here() {
     let Some(python) = require_tool(&ROSBAGS) else { return };
     let folder = tempfile::tempdir().unwrap();
-    // The definitions come from a bag of theirs, so that this test needs no ROS installation.
+    // The definitions come from a bag of `rosbags`, so that this test needs no ROS installation.
     run(&python, "write", &folder.path().join("theirs"), &[]);
     let definitions = open(&folder.path().join("theirs")).unwrap().definitions();
 
@@ -130,7 +130,7 @@ fn rosbags_reads_every_number_of_a_bag_that_was_written_here() {
         let whole = |f: &String| f.strip_suffix(".covariance").map_or(vec![f.clone()], covariance);
         fields.iter().flat_map(whole).collect()
     };
-    // The arrays of a scan cannot be written: they stay empty.
+    // The encoder cannot write arrays of dynamic length: those of a scan are empty.
     let scan = fields("/scan").1[..7].to_vec();
     let written = [
         ("/odom", ODOMETRY, expand(fields("/odom").1)),

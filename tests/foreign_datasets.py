@@ -1,4 +1,4 @@
-"""Writes datasets with pyarrow and h5py: someone else's code, for tests/foreign_datasets.rs.
+"""Writes datasets with pyarrow and h5py, for tests/foreign_datasets.rs.
 
     foreign_datasets.py DIR    writes DIR/v2.1, DIR/v3.0 (LeRobot), DIR/d4rl.hdf5 and DIR/minari; the rows as JSON to standard
                                output: by episode, [state of 4, action of 2]

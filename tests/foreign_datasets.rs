@@ -1,5 +1,5 @@
-//! Datasets that pyarrow and h5py wrote. `make setup-tests` installs these packages, or `DF_DATASET_PYTHON` names a Python that has
-//! them.
+//! Datasets that pyarrow and h5py wrote. `make setup-tests` installs these packages, or `DF_DATASET_PYTHON` names a
+//! Python that has them.
 #![cfg(feature = "formats")]
 
 #[path = "recordings/mod.rs"]
@@ -29,7 +29,7 @@ fn every_row_of_datasets_that_pyarrow_and_h5py_wrote_is_read() {
         let source = open_source(&folder.path().join(name)).unwrap();
         let (episodes, report) = contract.episodes(&*source).unwrap();
         assert_eq!((report.messages as usize, report.refused), (lengths.iter().sum(), 0), "{name}: {report:?}");
-        // Observations, and where they have one the last command, stay fresh for 100 ms: two frames more.
+        // Observations, and the last command where there is one, are valid for 100 ms: two more frames.
         let expected: Vec<usize> = lengths.iter().map(|rows| rows + 2).collect();
         assert_eq!(episodes.iter().map(|episode| episode.frames.len()).collect::<Vec<_>>(), expected, "{name}");
         for (episode, rows) in episodes.iter().zip(&written) {

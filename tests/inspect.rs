@@ -1,5 +1,5 @@
-//! `df_train inspect` and `df_train init` on recordings of many kinds, sound and not: what is said, and that what `init` writes
-//! trains.
+//! `df_train inspect` and `df_train init` on valid and invalid recordings of many kinds: the reports, and that the
+//! configuration of `init` trains.
 
 mod recordings;
 mod support;
@@ -30,7 +30,7 @@ fn looked_at(path: &Path, config: Option<&DataConfig>) -> Report {
     inspect(&[Input { path: path.into(), weight: 1.0 }], config).unwrap()
 }
 
-/// The shipped contract without its goal, of which the bags here know nothing.
+/// The shipped contract without its goal, because the bags here hold no goal.
 fn contract() -> DataConfig {
     let yaml = point_maze().without("goal").without("costs");
     DataConfig::parse(yaml.text(), Path::new("c.yaml")).unwrap()
@@ -40,19 +40,20 @@ fn kinds(report: &Report) -> Vec<Kind> {
     report.warnings.iter().map(|warning| warning.kind).collect()
 }
 
-/// Writes what `init` says, makes it small, and trains two steps on it. Gives the configuration.
-fn begins(folder: &Path, bag: &Path) -> String {
-    let begun = df_train(&["init", "--bag", text(bag)]);
-    assert!(begun.status.success(), "{}", String::from_utf8_lossy(&begun.stderr));
-    let yaml = String::from_utf8(begun.stdout).unwrap();
+/// Runs `init`, shrinks the model of its configuration, and trains two steps. Returns the configuration.
+fn init_and_train(folder: &Path, bag: &Path) -> String {
+    let init = df_train(&["init", "--bag", text(bag)]);
+    assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
+    let yaml = String::from_utf8(init.stdout).unwrap();
     let sizes = [("model.width", "16"), ("model.layers", "1"), ("model.heads", "2"), ("training.batch", "4")];
     let config = ContractYaml::from_text(yaml.clone()).with_all(&sizes).write_as(folder, "mine.yaml");
     let model = folder.join("model");
     Config::load(&config).unwrap_or_else(|error| panic!("{error}\n{yaml}"));
     let trained = df_train(&["--config", text(&config), "--bag", text(bag), "--out", text(&model), "--steps", "2"]);
-    let said = [trained.stdout, trained.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
-    assert!(trained.status.success(), "{said}\n{yaml}");
-    assert!(model.join("checkpoint.json").is_file(), "{said}");
+    let printed =
+        [trained.stdout, trained.stderr].map(|printed| String::from_utf8_lossy(&printed).into_owned()).concat();
+    assert!(trained.status.success(), "{printed}\n{yaml}");
+    assert!(model.join("checkpoint.json").is_file(), "{printed}");
     yaml
 }
 
@@ -65,17 +66,18 @@ fn init_writes_a_configuration_for_the_maze_recording_that_trains() {
         .output()
         .unwrap();
     assert!(recorded.status.success());
-    let yaml = begins(folder.path(), &bag);
+    let yaml = init_and_train(folder.path(), &bag);
     for line in ["period_s: 0.02", "topic: /force", "fields: [wrench.force.x, wrench.force.y]", "units: [N, N]"] {
         assert!(yaml.contains(line), "{line} is not in\n{yaml}");
     }
     assert!(yaml.contains("#   /goal: it "), "{yaml}");
 
-    // What a person sees, what a machine reads, and the pictures.
+    // The text, the JSON file and the pictures.
     let out = folder.path().join("look");
-    let said = df_train(&["inspect", "--bag", text(&bag), "--config", "config/point_maze.yaml", "--out", text(&out)]);
-    let said = String::from_utf8(said.stdout).unwrap();
-    assert!(said.contains("episodes  1: 15") && said.contains("wrench.force.x [N]"), "{said}");
+    let printed =
+        df_train(&["inspect", "--bag", text(&bag), "--config", "config/point_maze.yaml", "--out", text(&out)]);
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    assert!(printed.contains("episodes  1: 15") && printed.contains("wrench.force.x [N]"), "{printed}");
     let json: serde_json::Value = serde_json::from_slice(&fs::read(out.join("inspect.json")).unwrap()).unwrap();
     assert_eq!(json["contract"]["coverage"]["episodes"], 1);
     for picture in ["distributions.png", "episodes.png"] {
@@ -87,7 +89,7 @@ fn init_writes_a_configuration_for_the_maze_recording_that_trains() {
 fn the_coverage_map_is_free_where_the_demonstrations_have_been() {
     let folder = tempfile::tempdir().unwrap();
     let bag = folder.path().join("demos");
-    // From (0, 0) to (2, -2), both odometry and commands at every frame.
+    // From (0, 0) to (2, -2), with odometry and commands at every frame.
     write(&bag, &drive(100));
     let inputs = [Input { path: bag.clone(), weight: 1.0 }];
     let map = ground(&inputs, &contract(), "position", 0.5).unwrap();
@@ -116,12 +118,12 @@ fn df_train_map_writes_a_map_that_costs_can_read() {
     assert!(recorded.status.success());
     let drawn =
         |out: &Path| df_train(&["map", "--bag", text(&bag), "--config", "config/point_maze.yaml", "--out", text(out)]);
-    let said = drawn(&file);
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let printed = drawn(&file);
+    assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
     let map = OccupancyGrid::load(&file).unwrap();
-    let said = String::from_utf8(said.stdout).unwrap();
+    let printed = String::from_utf8(printed.stdout).unwrap();
     let free = map.cells.iter().filter(|cell| **cell == 0).count();
-    assert!(free > 20 && said.contains(&format!("{free} of them free")), "{said}");
+    assert!(free > 20 && printed.contains(&format!("{free} of them free")), "{printed}");
     let refused = drawn(&folder.path().join("there.pgm"));
     assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("must end in .yaml"));
 }
@@ -179,14 +181,14 @@ fn robot_bag(folder: &Path) -> PathBuf {
 #[test]
 fn init_writes_a_configuration_for_a_robot_with_joints_and_a_scan_that_trains() {
     let folder = tempfile::tempdir().unwrap();
-    let yaml = begins(folder.path(), &robot_bag(folder.path()));
+    let yaml = init_and_train(folder.path(), &robot_bag(folder.path()));
     for line in [
         "period_s: 0.05",
         "topic: /cmd_vel",
         "units: [m/s, rad/s]",
         "fields: ['position[0]', 'position[1]', 'position[2]']",
         "fields: ['velocity[0]', 'velocity[1]', 'velocity[2]']",
-        // 40 rays, every second one: 40 / 36 rounded up.
+        // Of 40 rays every second one: 40 / 36 rounded up is 2.
         "fields: ['ranges[0:40:2]']",
         "slower than the ticks: 2.0 of them see the same message",
     ] {
@@ -201,14 +203,14 @@ fn init_writes_a_configuration_for_a_lerobot_dataset_that_trains() {
     let set = folder.path().join("set");
     let rows = [200, 150].map(|count| recordings::rows(count, 0.5));
     recordings::lerobot::write_dataset(&set, "v2.1", &rows);
-    let yaml = begins(folder.path(), &set);
+    let yaml = init_and_train(folder.path(), &set);
     assert!(yaml.contains("lerobot: {state: [observation.state], action: [action]}"), "{yaml}");
     // fps 20.
     assert!(yaml.contains("period_s: 0.05") && yaml.contains("the dataset calls them x, y, vx, vy"), "{yaml}");
-    let said = df_train(&["inspect", "--bag", text(&set)]);
-    let said = String::from_utf8(said.stdout).unwrap();
-    assert!(said.contains("LeRobot, 3 columns, 350 rows, 2 episodes, rows every 50 ms"), "{said}");
-    assert!(said.contains("observation.state[name=vx]"), "{said}");
+    let printed = df_train(&["inspect", "--bag", text(&set)]);
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    assert!(printed.contains("LeRobot, 3 columns, 350 rows, 2 episodes, rows every 50 ms"), "{printed}");
+    assert!(printed.contains("observation.state[name=vx]"), "{printed}");
 }
 
 #[cfg(feature = "formats")]
@@ -218,7 +220,7 @@ fn init_writes_a_configuration_for_a_d4rl_file_that_trains() {
     let file = folder.path().join("d4rl.hdf5");
     let rows = [200, 150].map(|count| recordings::rows(count, 0.5));
     recordings::hdf5::write_d4rl(&file, &rows, Some(64));
-    let yaml = begins(folder.path(), &file);
+    let yaml = init_and_train(folder.path(), &file);
     assert!(yaml.contains("hdf5: {observations: [observations], action: [actions]}"), "{yaml}");
     assert!(yaml.contains("50 ms is a guess, set what is true") && yaml.contains("#   rewards: "), "{yaml}");
 }
@@ -229,10 +231,13 @@ fn init_refuses_a_bag_without_commands() {
     let bag = folder.path().join("bag");
     let only_odometry: Vec<_> = drive(50).into_iter().filter(|(topic, ..)| *topic == ODOM).collect();
     write(&bag, &only_odometry);
-    let begun = df_train(&["init", "--bag", text(&bag)]);
-    let said = String::from_utf8(begun.stderr).unwrap();
-    assert!(!begun.status.success() && begun.stdout.is_empty());
-    assert!(said.contains("no topic can be the action") && said.contains("/odom (nav_msgs/msg/Odometry)"), "{said}");
+    let init = df_train(&["init", "--bag", text(&bag)]);
+    let printed = String::from_utf8(init.stderr).unwrap();
+    assert!(!init.status.success() && init.stdout.is_empty());
+    assert!(
+        printed.contains("no topic can be the action") && printed.contains("/odom (nav_msgs/msg/Odometry)"),
+        "{printed}"
+    );
 }
 
 #[test]
@@ -286,7 +291,7 @@ fn inspect_reports_a_cut_or_damaged_bag_as_far_as_it_can_be_read() {
 fn inspect_warns_of_a_clock_that_jumps_and_a_channel_that_never_changes() {
     let folder = tempfile::tempdir().unwrap();
     let bag = folder.path().join("bag");
-    // 20 s; then the same stamps again, recorded later. The force's y is 1 throughout, as is the velocity's y 0.5.
+    // 20 s; then the same stamps again, recorded later. The force's y is always 1 and the velocity's y always 0.5.
     let first = drive(1000).into_iter().filter(|(_, log_ns, _)| *log_ns < START + 20_000 * MS);
     let first: Vec<_> = first.collect();
     let again = first.iter().map(|(topic, log_ns, bytes)| (*topic, log_ns + 20_000 * MS, bytes.clone()));
@@ -307,7 +312,7 @@ fn inspect_warns_of_a_clock_that_jumps_and_a_channel_that_never_changes() {
 fn inspect_counts_silence_refused_messages_and_slow_topics() {
     let folder = tempfile::tempdir().unwrap();
     let bag = folder.path().join("bag");
-    // Odometry every 120 ms with 3 s of silence at 30 s, of 60 s; every tenth message is torn; a command every 50 ms.
+    // 60 s: odometry every 120 ms with 3 s of silence at 30 s; each tenth message is truncated; a command every 50 ms.
     let mut messages = Vec::new();
     for k in 0..500i64 {
         let stamp = START + 120 * MS * k + if k >= 250 { 3000 * MS } else { 0 };
@@ -321,17 +326,17 @@ fn inspect_counts_silence_refused_messages_and_slow_topics() {
     messages.sort_by_key(|(_, log_ns, _)| *log_ns);
     write(&bag, &messages);
     let report = looked_at(&bag, Some(&contract()));
-    let said = |kind| {
+    let printed = |kind| {
         report.warnings.iter().find(|w| w.kind == kind).unwrap_or_else(|| panic!("{:?}", report.warnings)).text.clone()
     };
     // 50 of 500 + 1,260 messages.
-    assert!(said(Kind::Refused).starts_with("50 messages or rows (2.8 %)"), "{}", said(Kind::Refused));
-    assert!(said(Kind::SlowTopic).contains("every 120 ms, 2.4 ticks"));
-    assert!(said(Kind::MaximumAge).contains("max_age_s is 100 ms, its messages come every 120 ms"));
+    assert!(printed(Kind::Refused).starts_with("50 messages or rows (2.8 %)"), "{}", printed(Kind::Refused));
+    assert!(printed(Kind::SlowTopic).contains("every 120 ms, 2.4 ticks"));
+    assert!(printed(Kind::MaximumAge).contains("max_age_s is 100 ms, its messages come every 120 ms"));
     assert!(
-        said(Kind::WindowsLost).contains("because of silence of all required groups"),
+        printed(Kind::WindowsLost).contains("because of silence of all required groups"),
         "{}",
-        said(Kind::WindowsLost)
+        printed(Kind::WindowsLost)
     );
     let coverage = &report.contract.as_ref().unwrap().coverage;
     let lost: u64 = coverage.lost_to_silence.iter().map(|(_, lost)| lost).sum();

@@ -1,6 +1,6 @@
-//! The launch files. Their arguments are described and stand in the README. Where Python can import launch and launch_ros, they
-//! are run: the demo drives to its end; a replay plans on what a player plays and leaves the command to it. The wheels of
-//! `make setup` lack these packages; a ROS installation has them.
+//! The launch files. The book lists their arguments. Where Python can import launch and launch_ros, the tests run them:
+//! the demo reaches its goal, and a replay plans on played data without publishing commands. The wheels of `make setup`
+//! lack these packages; a ROS installation has them.
 #![cfg(feature = "ros")]
 
 mod support;
@@ -13,7 +13,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use support::tools::{LAUNCH, require_tool};
 
-/// What `ros2 launch` does with a file of the installed package, without ros2cli: `FILE name:=value...`, or `FILE --show-args`.
+/// Does what `ros2 launch` does with a file of the installed package, without ros2cli: `FILE name:=value...`, or
+/// `FILE --show-args`.
 const LAUNCH_FILE: &str = "
 import sys
 from launch import LaunchContext, LaunchDescription, LaunchService
@@ -30,8 +31,8 @@ service.include_launch_description(LaunchDescription([IncludeLaunchDescription(s
 sys.exit(service.run())
 ";
 
-/// What only makes sense for the planner alone: the demo's world has no clock of its own and needs a driver, a replay says itself
-/// what of these it is.
+/// Arguments that only the planner's launch file has. The demo's world has no clock and needs an active node; a replay
+/// sets these itself.
 const NOT_PASSED_ON: [&str; 4] = ["mode", "use_sim_time", "autostart", "respawn"];
 
 fn root() -> &'static Path {
@@ -42,7 +43,7 @@ fn text(file: &str) -> String {
     fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-/// The part of a text between two marks.
+/// The part of a text between two markers.
 fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
     let (_, rest) = text.split_once(from).unwrap_or_else(|| panic!("no `{from}`"));
     rest.split_once(to).unwrap_or_else(|| panic!("no `{to}` after `{from}`")).0
@@ -57,7 +58,7 @@ fn literal(text: &str) -> String {
 fn declared(file: &str) -> Vec<String> {
     let text = text(file);
     let declared: Vec<&str> = text.split("DeclareLaunchArgument(").skip(1).collect();
-    // A list comprehension over a dictionary declares those of `passed_on`.
+    // A list comprehension over the dictionary `passed_on` declares further ones.
     let declared = declared.into_iter().filter(|after| !after.starts_with("name,"));
     declared
         .map(|declaration| {
@@ -79,7 +80,7 @@ fn the_book_lists_the_planner_launch_arguments_and_the_other_launch_files_pass_t
     let expected: Vec<_> = names.iter().filter(|name| !NOT_PASSED_ON.contains(&name.as_str())).collect();
     for file in ["launch/demo.launch.py", "launch/replay.launch.py"] {
         let text = text(file);
-        // The keys of a dictionary stand at the starts of lines, eight spaces in.
+        // Each key of the dictionary starts a line, indented by eight spaces.
         let passed_on = between(&text, "passed_on = {\n", "\n    }\n");
         let passed_on: Vec<String> =
             passed_on.lines().filter(|line| line.starts_with("        \"")).map(literal).collect();
@@ -89,10 +90,10 @@ fn the_book_lists_the_planner_launch_arguments_and_the_other_launch_files_pass_t
     assert_eq!(declared("launch/replay.launch.py"), ["bag", "rate", "start_offset", "delay", "mode", "use_sim_time"]);
 }
 
-/// One test at a time: they measure time, and share a DDS domain.
+/// Serialises the tests: they measure time and share a DDS domain.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// A workspace as colcon installs it, made of links, and a Python that can launch.
+/// A workspace as colcon installs it, made of symbolic links, and a Python with launch.
 struct Installed {
     python: PathBuf,
     folder: tempfile::TempDir,
@@ -124,7 +125,7 @@ impl Installed {
         self.folder.path().join(name)
     }
 
-    /// Launches a file and waits for its end: what was said.
+    /// Launches a file and waits for its end. Returns the output, and stdout and stderr as text.
     fn launch(&self, file: &str, arguments: &[&str]) -> (Output, String) {
         let inherited = |name: &str| std::env::var(name).unwrap_or_default();
         let file = self.path("install/share/df_planner/launch").join(file);
@@ -140,8 +141,8 @@ impl Installed {
             .env_remove("RMW_IMPLEMENTATION")
             .output()
             .unwrap();
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        (output, said)
+        let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output, printed)
     }
 }
 
@@ -156,11 +157,12 @@ fn show_args_lists_and_describes_every_launch_argument() {
         ("demo.launch.py", [passed_on.clone(), declared("launch/demo.launch.py")].concat()),
         ("replay.launch.py", [declared("launch/replay.launch.py"), passed_on].concat()),
     ] {
-        let (output, said) = installed.launch(file, &["--show-args"]);
-        assert!(output.status.success(), "{said}");
-        let told: Vec<(&str, &str)> = said.lines().map(|line| line.split_once(" | ").unwrap()).collect();
+        let (output, printed) = installed.launch(file, &["--show-args"]);
+        assert!(output.status.success(), "{printed}");
+        let report: Vec<(&str, &str)> = printed.lines().map(|line| line.split_once(" | ").unwrap()).collect();
         for name in own {
-            let description = told.iter().find(|(told, _)| *told == name).unwrap_or_else(|| panic!("{name}: {said}")).1;
+            let description =
+                report.iter().find(|(report, _)| *report == name).unwrap_or_else(|| panic!("{name}: {printed}")).1;
             assert!(description.len() > 20, "{file}: {name}: {description}");
         }
     }
@@ -169,33 +171,33 @@ fn show_args_lists_and_describes_every_launch_argument() {
 #[test]
 fn the_demo_launch_file_drives_the_robot_to_the_goal_and_exits_with_0() {
     let Some(installed) = Installed::new() else { return };
-    // A name that YAML takes for a date.
+    // A name that YAML parses as a date.
     symlink(root().join("models/point_maze"), installed.path("2026-11-24")).unwrap();
     let arguments = ["seed:=3", "namespace:=robot_1", "model:=2026-11-24", "picture:=drive.png"];
-    let (output, said) = installed.launch("demo.launch.py", &arguments);
-    assert!(output.status.success(), "{:?}: {said}", output.status);
-    assert!(said.contains("goal reached"), "{said}");
-    assert_eq!(said.matches("process has finished cleanly").count(), 2, "both with exit code 0: {said}");
-    assert!(installed.path("drive.png").is_file(), "{said}");
+    let (output, printed) = installed.launch("demo.launch.py", &arguments);
+    assert!(output.status.success(), "{:?}: {printed}", output.status);
+    assert!(printed.contains("goal reached"), "{printed}");
+    assert_eq!(printed.matches("process has finished cleanly").count(), 2, "both with exit code 0: {printed}");
+    assert!(installed.path("drive.png").is_file(), "{printed}");
 }
 
 #[test]
 fn the_replay_launch_file_plans_on_played_data_and_publishes_no_command() {
     let Some(installed) = Installed::new() else { return };
-    // A stand-in for `ros2 bag play`, which plays what a bag of the demo holds.
+    // Replaces `ros2 bag play` by a script that publishes the messages of a demo bag.
     fs::create_dir(installed.path("bin")).unwrap();
     let player = text("tests/ros/player.py").replacen("#!python", &format!("#!{}", installed.python.display()), 1);
     fs::write(installed.path("bin/ros2"), player).unwrap();
     let made = Command::new("chmod").arg("+x").arg(installed.path("bin/ros2")).status().unwrap();
     assert!(made.success());
-    let (output, said) = installed.launch("replay.launch.py", &["bag:=drive", "rate:=2.0", "delay:=3.0"]);
-    assert!(output.status.success(), "{:?}: {said}", output.status);
-    assert_eq!(said.matches("process has finished cleanly").count(), 2, "both with exit code 0: {said}");
-    let told = between(&said, "player: ", "\n");
-    let numbers: Vec<u32> = told.split(", ").map(|part| part.split(' ').next().unwrap().parse().unwrap()).collect();
-    let [plans, publishers, compared] = numbers[..] else { panic!("{told}") };
-    assert!(plans >= 10, "{told}: {said}");
-    assert_eq!(publishers, 1, "the player alone publishes commands: {told}");
-    // The player ends once it has heard of so many, or after a time limit.
-    assert!(compared >= 10, "compared with what is played: {told}");
+    let (output, printed) = installed.launch("replay.launch.py", &["bag:=drive", "rate:=2.0", "delay:=3.0"]);
+    assert!(output.status.success(), "{:?}: {printed}", output.status);
+    assert_eq!(printed.matches("process has finished cleanly").count(), 2, "both with exit code 0: {printed}");
+    let report = between(&printed, "player: ", "\n");
+    let numbers: Vec<u32> = report.split(", ").map(|part| part.split(' ').next().unwrap().parse().unwrap()).collect();
+    let [plans, publishers, compared] = numbers[..] else { panic!("{report}") };
+    assert!(plans >= 10, "{report}: {printed}");
+    assert_eq!(publishers, 1, "the player alone publishes commands: {report}");
+    // The player ends after this many comparisons, or after a time limit.
+    assert!(compared >= 10, "compared with what is played: {report}");
 }

@@ -1,5 +1,5 @@
-//! The Maze2D world beside MuJoCo: the same controls give the same states. MuJoCo is asked through Python: `make setup-tests`
-//! installs it, or `DF_MUJOCO_PYTHON` names a Python that has it.
+//! Compares the Maze2D world with MuJoCo: the same controls give the same states. MuJoCo runs in Python: `make
+//! setup-tests` installs it, or `DF_MUJOCO_PYTHON` names a Python that has it.
 
 mod support;
 
@@ -19,7 +19,7 @@ const FREE: f64 = 2e-12;
 /// Largest difference at walls, m and m/s. 1.2e-13 m and 1.7e-11 m/s were measured; a thousand times that is allowed.
 const AT_WALLS: (f64, f64) = (1.2e-10, 1.7e-8);
 
-/// A start and the controls from there.
+/// A start state and the controls applied from there.
 struct Run {
     maze: Maze2d,
     start: RobotState,
@@ -32,7 +32,7 @@ impl Run {
         self.controls.iter().map(|control| world.step(*control)).collect()
     }
 
-    fn question(&self, rows: &[String]) -> Value {
+    fn request(&self, rows: &[String]) -> Value {
         let pair = |v: Vector2<f64>| [v.x, v.y];
         let controls: Vec<_> = self.controls.iter().map(|c| pair(*c)).collect();
         let (position, velocity) = (pair(self.start.position), pair(self.start.velocity));
@@ -40,7 +40,7 @@ impl Run {
     }
 }
 
-/// The states that MuJoCo gives; `None` without it.
+/// The states that MuJoCo computes; `None` without MuJoCo.
 fn mujoco(runs: &[Run]) -> Option<Vec<Vec<RobotState>>> {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = require_tool(&MUJOCO)?;
@@ -49,14 +49,14 @@ fn mujoco(runs: &[Run]) -> Option<Vec<Vec<RobotState>>> {
         let symbol = |r, c| if cells.is_wall(r as i64, c as i64) { '#' } else { 'O' };
         (0..cells.rows()).map(|r| (0..cells.columns()).map(|c| symbol(r, c)).collect()).collect::<Vec<String>>()
     };
-    let questions: Vec<Value> = runs.iter().map(|run| run.question(&rows(run.maze))).collect();
+    let requests: Vec<Value> = runs.iter().map(|run| run.request(&rows(run.maze))).collect();
     let mut child = Command::new(&python)
         .arg(root.join("benches/maze2d_ros/world.py"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(&serde_json::to_vec(&questions).unwrap()).unwrap();
+    child.stdin.take().unwrap().write_all(&serde_json::to_vec(&requests).unwrap()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
     let states: Vec<Vec<[f64; 4]>> = serde_json::from_slice(&output.stdout).unwrap();
@@ -78,7 +78,8 @@ fn apart(run: &Run, theirs: &[RobotState]) -> (f64, f64) {
 #[test]
 fn the_maze2d_world_gives_the_states_of_mujoco_in_free_space_and_at_walls() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    // Free: a cell with free neighbours, small controls to and fro. At walls: full controls, held for a while, into walls and corners.
+    // Free: a cell with free neighbours, small controls to and fro. At walls: full controls, held for a while, into
+    // walls and corners.
     let mut runs: Vec<Run> = (0..20)
         .map(|_| Run {
             maze: Maze2d::Medium,
@@ -116,7 +117,7 @@ fn the_maze2d_world_gives_the_states_of_mujoco_in_free_space_and_at_walls() {
     assert!(touched.count() > 40);
 }
 
-/// A whole expert's demonstration, fed to MuJoCo step by step from the same state: no difference adds up.
+/// Applies a whole demonstration to MuJoCo, step by step from the same state: differences do not accumulate.
 #[test]
 fn an_expert_demonstration_replayed_in_mujoco_gives_the_same_states() {
     let mut runs = Vec::new();

@@ -1,4 +1,4 @@
-//! Ten thousand ticks take no more memory than a thousand: control loop, planner and network, both planner modes.
+//! Memory does not grow with ticks: ten thousand take no more than a thousand, in both planner modes.
 
 mod support;
 
@@ -14,12 +14,12 @@ use df_planning::{Budget, ControlLoop, Planner, PlanningConfig};
 use df_training::{Device, InitNetwork, named_tensors};
 use support::contract::ContractYaml;
 
-/// Counts the bytes that are taken and not given back, by all threads.
+/// Counts the allocated bytes of all threads.
 struct Counting;
 
 static LIVE: AtomicIsize = AtomicIsize::new(0);
 
-// SAFETY: hands everything on to the system's allocator.
+// SAFETY: forwards every call to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, block: Block) -> *mut u8 {
         LIVE.fetch_add(block.size() as isize, Ordering::Relaxed);
@@ -36,7 +36,7 @@ unsafe impl GlobalAlloc for Counting {
 static COUNTING: Counting = Counting;
 
 const PERIOD_NS: i64 = 50_000_000;
-/// What may differ between two ticks: capacities of buffers that breathe.
+/// The allowed difference between two ticks, bytes: buffers keep spare capacity.
 const SLACK_BYTES: isize = 16 << 10;
 
 #[test]
@@ -66,7 +66,7 @@ fn memory_of_the_control_loop_does_not_grow_over_ten_thousand_ticks() {
         let mut planned = 0;
         for k in 0..10_000i64 {
             let tick_ns = k * PERIOD_NS;
-            // Four samples a tick, the goal moved now and then.
+            // Four samples per tick; the goal moves now and then.
             (1..=4).for_each(|i| control.observe(0, tick_ns - PERIOD_NS + i * PERIOD_NS / 4, &[(k as f64).sin(), 0.1]));
             if k % 500 == 0 {
                 control.set_goal(&[(k as f64).cos(), 0.0]);

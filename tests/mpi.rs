@@ -1,5 +1,6 @@
-//! `df_train` as the ranks of an MPI program: the same course as one process, a rank that dies, hangs or is told to stop, and
-//! going on with another number of ranks. Needs the feature `mpi` and an `mpirun` (OpenMPI): `make test-mpi`.
+//! `df_train` as the ranks of an MPI program: the losses equal those of one process; a rank dies, hangs or receives a
+//! signal; training resumes with another number of ranks. Needs the feature `mpi` and an `mpirun` (OpenMPI): `make
+//! test-mpi`.
 
 mod demonstrations;
 mod support;
@@ -18,11 +19,11 @@ use rand_chacha::ChaCha8Rng;
 use demonstrations::{configure, record};
 use support::contract::ContractYaml;
 
-/// How long a run may take to end once a rank has died, or it was told to stop.
+/// The longest time that a run takes to end after a rank dies or receives a signal.
 const SOON: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(120);
 const STEPS: usize = 200;
-/// Of a run that does not end by itself.
+/// The steps of a run that does not end by itself.
 const FOREVER: usize = 100_000;
 
 /// More processes than cores: one test at a time.
@@ -119,8 +120,8 @@ impl Place {
         child
     }
 
-    /// Every step's loss, bit for bit, which is more than was asked for: 1e-5 of each.
-    fn assert_same_course(&self, one: &str, other: &str) {
+    /// Compares the loss of every step bit for bit.
+    fn assert_same_losses(&self, one: &str, other: &str) {
         let (one, other) = (self.losses(one), self.losses(other));
         assert_eq!(one.iter().map(|(step, _)| *step).collect::<Vec<_>>(), (1..=STEPS).collect::<Vec<_>>());
         assert_eq!(one, other);
@@ -147,7 +148,7 @@ fn process_of(mpirun: &Child, rank: usize) -> u32 {
     children.split_whitespace().map(|id| id.parse().unwrap()).find(is_rank).unwrap()
 }
 
-/// What the run said, once it has ended, which must be soon.
+/// Waits for the end of the run, at most [`SOON`]. Returns its output.
 fn ended(mut child: Child) -> Output {
     let deadline = Instant::now() + SOON;
     while child.try_wait().unwrap().is_none() {
@@ -167,9 +168,9 @@ fn several_ranks_train_to_the_same_weights_as_one_process() {
     place.trained(1, "one", STEPS, &[]);
     for ranks in [2, 4] {
         let out = format!("of_{ranks}");
-        let said = place.trained(ranks, &out, STEPS, &[]);
-        assert_eq!(said.matches("training windows").count(), 1, "one rank speaks: {said}");
-        place.assert_same_course("one", &out);
+        let printed = place.trained(ranks, &out, STEPS, &[]);
+        assert_eq!(printed.matches("training windows").count(), 1, "more than one rank prints: {printed}");
+        place.assert_same_losses("one", &out);
         let weights = |out: &str| fs::read(place.at(&format!("{out}.run/last/weights.bpk"))).unwrap();
         assert!(weights("one") == weights(&out), "the averaged weights of {ranks} ranks");
     }
@@ -188,16 +189,17 @@ fn a_rank_that_dies_ends_the_run_and_another_number_of_ranks_resumes_it() {
         let output = ended(child);
         let message = stderr(&output);
         assert!(!output.status.success(), "{message}");
-        // OpenMPI names the rank.
+        // The message of OpenMPI names the rank.
         assert!(message.contains(&format!("process rank {victim} ")), "{message}");
         let saved = place.saved_step(&out);
         let logged = place.losses(&out).last().unwrap().0 as u64;
-        // Rank 0, if it lives and OpenMPI leaves it the time, saves the last whole step and says so; else there is the last save.
+        // Rank 0 saves the last whole step and reports it, if it is alive and OpenMPI leaves it the time. Otherwise the
+        // last regular save remains.
         let rescued = message.contains("continue with --resume, with any number of ranks");
         assert!(saved <= logged && (!rescued || saved == logged), "saved after step {saved} of {logged}: {message}");
-        let said = place.trained(then, &out, STEPS, &["--resume"]);
-        assert!(said.contains(&format!("resumed after step {saved}")), "{said}");
-        place.assert_same_course("one", &out);
+        let printed = place.trained(then, &out, STEPS, &["--resume"]);
+        assert!(printed.contains(&format!("resumed after step {saved}")), "{printed}");
+        place.assert_same_losses("one", &out);
     }
 }
 
@@ -205,22 +207,22 @@ fn a_rank_that_dies_ends_the_run_and_another_number_of_ranks_resumes_it() {
 fn a_run_that_is_stopped_or_whose_rank_hangs_is_saved() {
     let _turn = turn();
     let place = Place::new("0.05");
-    // One rank is told, all stop.
-    let child = place.started(2, "told", FOREVER, 20, &[]);
+    // A signal to one rank stops all ranks.
+    let child = place.started(2, "one_rank", FOREVER, 20, &[]);
     signal(process_of(&child, 1), "-TERM");
     let output = ended(child);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(String::from_utf8_lossy(&output.stdout).contains("stopped, --resume goes on"));
-    assert_eq!(place.saved_step("told") as usize, place.losses("told").last().unwrap().0);
+    assert_eq!(place.saved_step("one_rank") as usize, place.losses("one_rank").last().unwrap().0);
 
-    // The launcher is told: it tells all, and kills those that take too long.
+    // The launcher forwards a signal to all ranks and kills those that take too long.
     let child = place.started(2, "all", FOREVER, 20, &[]);
     signal(child.id(), "-TERM");
     let output = ended(child);
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let (saved, logged) = (place.saved_step("all") as usize, place.losses("all").last().unwrap().0);
-    let in_time = said.contains("stopped, --resume goes on");
-    assert!(saved <= logged && (!in_time || saved == logged), "saved after step {saved} of {logged}: {said}");
+    let in_time = printed.contains("stopped, --resume goes on");
+    assert!(saved <= logged && (!in_time || saved == logged), "saved after step {saved} of {logged}: {printed}");
 
     // One rank hangs.
     let child = place.started(2, "hangs", FOREVER, 20, &["--wait-s", "1"]);

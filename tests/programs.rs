@@ -1,4 +1,4 @@
-//! `df_sim record`, `df_train` and `df_replay` as programs, one after the other, without ROS: what a user does offline.
+//! `df_sim record`, `df_train` and `df_replay` as programs, one after the other: the offline workflow, without ROS.
 
 #[path = "programs/cache.rs"]
 mod cache;
@@ -31,17 +31,17 @@ const TINY: [(&str, &str); 5] = [
 fn train(config: &Path, bag: &Path, out: &Path, steps: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_df_train"));
     command.arg("--config").arg(config).arg("--bag").arg(bag).arg("--out").arg(out).args(["--steps", steps]);
-    // Not that of whoever runs the tests.
+    // Not the cache of the user who runs the tests.
     command.env("XDG_CACHE_HOME", out.with_file_name("cache"));
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
 fn replay(config: &Path, model: &Path, bag: &Path, out: &Path, seed: &str) -> Output {
-    ask(config, model, bag, out, &["--ticks", "12", "--seed", seed])
+    query(config, model, bag, out, &["--ticks", "12", "--seed", seed])
 }
 
-fn ask(config: &Path, model: &Path, bag: &Path, out: &Path, more: &[&str]) -> Output {
+fn query(config: &Path, model: &Path, bag: &Path, out: &Path, more: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_df_replay"))
         .arg("--config")
         .arg(config)
@@ -70,7 +70,8 @@ fn replay_repeats_itself_stays_close_to_the_expert_and_refuses_another_contract(
     let first = run("a", "7");
     assert_eq!(first, run("b", "7"), "the same seed");
     assert_ne!(first, run("c", "8"), "another seed");
-    // The shipped model knows this expert: its forces lie within 4 N, a constant 0 would be off by some 2.5 N.
+    // The shipped model was trained on this expert, whose forces lie within 4 N. A constant 0 has an error of some 2.5
+    // N.
     let rows: Vec<serde_json::Value> =
         String::from_utf8(first).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(rows.len(), 12);
@@ -92,13 +93,13 @@ fn a_missing_file_is_named_with_its_cause_once() {
     let (config, model) = (root().join("config/point_maze.yaml"), root().join("models/point_maze"));
     let missing = folder.path().join("missing");
     let out = folder.path().join("out");
-    let asked = [
+    let outputs = [
         train(&missing, &missing, &out, "1").output().unwrap(),
         train(&config, &missing, &out, "1").output().unwrap(),
         replay(&missing, &model, &missing, &out, "1"),
         replay(&config, &model, &missing, &out, "1"),
     ];
-    for output in asked {
+    for output in outputs {
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && message.contains(missing.to_str().unwrap()), "{message}");
         assert_eq!(message.matches("os error 2").count(), 1, "{message}");
@@ -119,7 +120,7 @@ fn training_is_reproducible_and_ctrl_c_leaves_a_usable_checkpoint() {
         assert!(replay(&config, &folder.path().join(name), bag, out, "1").status.success());
         fs::read(folder.path().join(name).join("weights.bpk")).unwrap()
     };
-    // Not assert_eq: it would print the bytes.
+    // `assert_eq` would print the bytes.
     assert!(weights("a") == weights("b"));
 
     let out = folder.path().join("interrupted");
@@ -143,7 +144,7 @@ fn training_is_reproducible_and_ctrl_c_leaves_a_usable_checkpoint() {
     assert!(status.success(), "{status}");
     assert!(replay(&config, &out, &bag, &folder.path().join("rows"), "1").status.success());
 
-    // A checkpoint that is cut short is refused by name.
+    // A truncated checkpoint is refused by name.
     let file = out.join("weights.bpk");
     let whole = fs::read(&file).unwrap();
     fs::write(&file, &whole[..whole.len() / 2]).unwrap();
@@ -153,14 +154,15 @@ fn training_is_reproducible_and_ctrl_c_leaves_a_usable_checkpoint() {
 }
 
 #[test]
-fn a_query_to_a_recording_gives_the_same_answer_twice() {
+fn a_query_of_a_recording_gives_the_same_output_twice() {
     let folder = tempfile::tempdir().unwrap();
     let (bag, config, model) =
         (record(folder.path(), QUARTER), configure(folder.path(), &TINY), folder.path().join("tiny"));
     assert!(train(&config, &bag, &model, "8").output().unwrap().status.success());
     let (force, pose) = (["wrench.force.x", "wrench.force.y"], ["pose.pose.position.x", "pose.pose.position.y"]);
     let speed = ["twist.twist.linear.x", "twist.twist.linear.y"];
-    // 1 + 13 tokens of 8 frames: 112, the first 8 of which are history; 0.5 s at 0.05 s a tick are 10 frames, from (112 - 10) / 2.
+    // 1 + 13 tokens of 8 frames are 112 frames; the first 8 are history. A gap of 0.5 s at 0.05 s per tick is 10 frames
+    // from (112 - 10) / 2 = 51 on.
     let cases = [
         ("observations", [pose, speed].concat(), (8..112).collect::<Vec<u64>>()),
         ("actions", force.to_vec(), (8..112).collect()),
@@ -169,7 +171,7 @@ fn a_query_to_a_recording_gives_the_same_answer_twice() {
     for (name, channels, frames) in cases {
         let run = |file: &str, seed| {
             let out = folder.path().join(file);
-            let output = ask(&config, &model, &bag, &out, &["--query", name, "--samples", "3", "--seed", seed]);
+            let output = query(&config, &model, &bag, &out, &["--query", name, "--samples", "3", "--seed", seed]);
             assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
             (fs::read_to_string(out).unwrap(), String::from_utf8(output.stdout).unwrap())
         };
@@ -179,16 +181,17 @@ fn a_query_to_a_recording_gives_the_same_answer_twice() {
         for channel in &channels {
             assert_eq!(printed.matches(channel).count(), 1, "{printed}");
         }
-        // 15 s are 301 ticks, the last of which may be one too late: windows from 0, 56, 112 and 168.
+        // 15 s are 300 or 301 ticks: windows start at 0, 56, 112 and 168.
         let rows: Vec<serde_json::Value> = first.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(rows.len(), 4, "{name}");
         for row in &rows {
-            let answers = row["channels"].as_array().unwrap();
-            let named: Vec<&str> = answers.iter().map(|answer| answer["channel"].as_str().unwrap()).collect();
+            let channels_of_row = row["channels"].as_array().unwrap();
+            let named: Vec<&str> =
+                channels_of_row.iter().map(|channel_row| channel_row["channel"].as_str().unwrap()).collect();
             assert_eq!(named, channels, "{name}");
-            for answer in answers {
+            for channel_row in channels_of_row {
                 let of = |key: &str| -> Vec<f64> {
-                    answer[key].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
+                    channel_row[key].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
                 };
                 assert_eq!(of("frames"), frames.iter().map(|&k| k as f64).collect::<Vec<_>>(), "{name}");
                 for key in ["recorded", "mean", "deviation", "low", "high", "naive"] {
@@ -198,37 +201,38 @@ fn a_query_to_a_recording_gives_the_same_answer_twice() {
         }
     }
     let out = folder.path().join("d");
-    let refused = ask(&config, &model, &bag, &out, &["--query", "gaps", "--gap-s", "5.6"]);
+    let refused = query(&config, &model, &bag, &out, &["--query", "gaps", "--gap-s", "5.6"]);
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && message.contains("5.6 s is 112 frames; it must be 1 to 110"), "{message}");
-    let refused = ask(&config, &model, &bag, &out, &["--query", "actions", "--samples", "1"]);
+    let refused = query(&config, &model, &bag, &out, &["--query", "actions", "--samples", "1"]);
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && message.contains("1 samples"), "{message}");
 }
 
 #[test]
-fn the_shipped_model_predicts_observations_and_infers_actions_better_than_a_naive_answer() {
+fn the_shipped_model_predicts_observations_and_infers_actions_better_than_the_naive_prediction() {
     let folder = tempfile::tempdir().unwrap();
     let (bag, model, config) =
         (record(folder.path(), QUARTER), root().join("models/point_maze"), configure(folder.path(), &[]));
     for name in ["observations", "actions"] {
         let out = folder.path().join(name);
-        let output = ask(&config, &model, &bag, &out, &["--query", name]);
+        let output = query(&config, &model, &bag, &out, &["--query", name]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let rows: Vec<serde_json::Value> =
             fs::read_to_string(out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         for channel in 0..rows[0]["channels"].as_array().unwrap().len() {
             let squares = |key: &str| -> f64 {
                 let of_row = |row: &serde_json::Value| -> f64 {
-                    let answer = &row["channels"][channel];
-                    let value = |key: &str, i: usize| answer[key][i].as_f64().unwrap();
-                    (0..answer["frames"].as_array().unwrap().len())
+                    let channel_row = &row["channels"][channel];
+                    let value = |key: &str, i: usize| channel_row[key][i].as_f64().unwrap();
+                    (0..channel_row["frames"].as_array().unwrap().len())
                         .map(|i| (value(key, i) - value("recorded", i)).powi(2))
                         .sum()
                 };
                 rows.iter().map(of_row).sum()
             };
-            // Over five minutes the errors are a quarter or less (docs/src/reference/results/queries.md); here are 15 s.
+            // Over five minutes the errors are a quarter or less (docs/src/reference/results/queries.md); here are 15
+            // s.
             let share = (squares("mean") / squares("naive")).sqrt();
             assert!(share < 0.6, "{name}, channel {channel}: {share}");
         }
@@ -241,7 +245,7 @@ fn a_query_longer_than_the_recording_is_refused_with_both_lengths() {
     // 3 s: some 60 frames.
     let (bag, config) = (record(folder.path(), "0.05"), configure(folder.path(), &[]));
     let out = folder.path().join("rows");
-    let refused = ask(&config, &root().join("models/point_maze"), &bag, &out, &["--query", "observations"]);
+    let refused = query(&config, &root().join("models/point_maze"), &bag, &out, &["--query", "observations"]);
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && message.contains("a query needs 112"), "{message}");
     assert!(message.contains("the longest episode has 6"), "{message}");

@@ -1,9 +1,9 @@
-"""Serializes and deserializes messages with ROS itself (rclpy), for tests/ros_bytes.rs.
+"""Serializes and deserializes messages with rclpy, for tests/ros_bytes.rs.
 
     ros_bytes.py serialize      random messages of many layouts: type, bytes, fields and their numbers, as JSON
     ros_bytes.py deserialize    reads [[type, hex], ...] from standard input, and writes stamp, frame id and numbers
 
-Numbers travel as text in Python's shortest exact form: JSON readers may round.
+Numbers are written as text in Python's shortest exact form, because JSON readers may round.
 """
 
 import json
@@ -30,7 +30,7 @@ def serialize():
         values = [repr(float(n)) for n in numbers]
         dump.append({"type": kind, "hex": serialize_message(message).hex(), "fields": fields, "values": values})
 
-    for k in range(30):  # Strings and arrays of growing lengths, so that what follows them meets every alignment.
+    for k in range(30):  # Strings and arrays of growing lengths, so that the fields after them have every alignment.
         m = Odometry(child_frame_id="y" * (k % 7))
         m.header.frame_id = "x" * k
         m.pose.pose.position.x, m.twist.twist.angular.z = number(), number()
@@ -88,7 +88,7 @@ def serialize():
 
 
 def flat(value):
-    """Every number of a message, in the order of its fields; the header left out."""
+    """Every number of a message, in the order of its fields; without the header."""
     if isinstance(value, (bool, int, float)):
         return [float(value)]
     if isinstance(value, str):

@@ -1,5 +1,5 @@
-//! The decoder and the encoder against ROS itself: bytes that rclpy serialized, and bytes that it deserializes.
-//! Needs a sourced ROS 2 (`make test` provisions one): its `.msg` files, and a `python3` that has rclpy.
+//! Tests the decoder and the encoder against ROS: rclpy serializes messages for one and deserializes those of the
+//! other. Needs a sourced ROS 2 (`make test` provisions one): its `.msg` files, and a `python3` that has rclpy.
 #![cfg(feature = "ros")]
 
 use std::io::Write;

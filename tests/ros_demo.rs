@@ -1,12 +1,12 @@
-//! The demo as a user starts it: `df_sim run` and `df_planner_node` as two processes over DDS on the loopback, with the shipped
-//! model, to the goal.
+//! The demo as a user starts it: `df_sim run` and `df_planner_node` are two processes over DDS on the loopback. The
+//! shipped model reaches the goal.
 #![cfg(feature = "ros")]
 
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// The script gives up by itself after 40 s of driving; this is for a script that hangs.
+/// The limit for a script that hangs. The script itself ends after 40 s of driving.
 const LONGEST: Duration = Duration::from_secs(90);
 
 #[test]
@@ -37,14 +37,14 @@ fn the_shipped_model_drives_the_robot_to_its_goal_over_topics() {
         }
         std::thread::sleep(Duration::from_millis(100));
     };
-    let said = std::fs::read_to_string(out.path().join("log")).unwrap();
-    assert!(status.success(), "{said}");
+    let printed = std::fs::read_to_string(out.path().join("log")).unwrap();
+    assert!(status.success(), "{printed}");
     let report = std::fs::read_to_string(out.path().join("report_0.json")).unwrap();
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     let number = |key: &str| report[key].as_f64().unwrap_or_else(|| panic!("{key} in {report}"));
     assert_eq!(report["reached"], true, "{report}");
     assert!((number("received_rate_hz") / 20.0 - 1.0).abs() < 0.02, "{report}");
-    // Ticks without a fresh plan are rare, and there were plans at all.
+    // There are plans, and few ticks lack a current one.
     assert!(number("deadline_misses") <= 0.1 * number("actions"), "{report}");
     assert!(number("planning_latency_ms_p50") > 0.0, "{report}");
 }

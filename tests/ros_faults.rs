@@ -1,16 +1,16 @@
-//! Faults of sensors, disk, planner and other processes, each with the fallback level and the reason
-//! that it leads to. Against rclpy. tests/ros_node.rs has signals, silence and invalid bytes alone.
+//! Faults of sensors, disk, planner and other processes, each with the fallback level and the reason that it leads to.
+//! The robot is an rclpy process. `tests/ros_node.rs` tests signals, silence and invalid bytes alone.
 #![cfg(feature = "ros")]
 
-#[path = "ros/stage.rs"]
-mod stage;
+#[path = "ros/harness.rs"]
+mod harness;
 mod support;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use harness::{Harness, Node, Robot, config_file, model};
 use serde_json::Value;
-use stage::{Node, Robot, Stage, config_file, model};
 use support::point_maze;
 
 const PLACE: &str = "3.5 3.5";
@@ -21,13 +21,13 @@ const PANIC: &str = "a test made the planner panic";
 /// The number of plans before the injected panic: 3 s, so that diagnostics report plans before it.
 const PLANS_BEFORE_PANIC: u64 = 60;
 const LIMIT_N: f64 = 4.0;
-/// Reports come once a second.
+/// The longest wait for a report; reports arrive once a second.
 const REPORTED_WITHIN: Duration = Duration::from_secs(10);
 
-fn driving(stage: &Stage, node: &mut Node) -> Robot {
-    let mut robot = stage.robot(&[]);
-    robot.ask(&format!("odom {PLACE}"));
-    robot.ask(&format!("goal {GOAL}"));
+fn driving(harness: &Harness, node: &mut Node) -> Robot {
+    let mut robot = harness.robot(&[]);
+    robot.request(&format!("odom {PLACE}"));
+    robot.request(&format!("goal {GOAL}"));
     await_level(&mut robot, node, "plan", "");
     robot
 }
@@ -36,8 +36,8 @@ fn driving(stage: &Stage, node: &mut Node) -> Robot {
 fn await_level(robot: &mut Robot, node: &mut Node, level: &str, reason: &str) -> Value {
     let until = Instant::now() + REPORTED_WITHIN;
     loop {
-        let report = robot.ask("diagnostics");
-        if report["fallback_level"] == level && report["reason"].as_str().is_some_and(|told| told.contains(reason)) {
+        let report = robot.request("diagnostics");
+        if report["fallback_level"] == level && report["reason"].as_str().is_some_and(|text| text.contains(reason)) {
             return report;
         }
         assert!(Instant::now() < until, "no `{level}` because of `{reason}`, but {report}; {}", node.stderr());
@@ -46,7 +46,7 @@ fn await_level(robot: &mut Robot, node: &mut Node, level: &str, reason: &str) ->
     }
 }
 
-/// What becomes of a file of a checkpoint, by its name.
+/// The changed content of a file of a checkpoint, by the file's name; `None` removes it.
 type Change<'a> = &'a dyn Fn(&str, Vec<u8>) -> Option<Vec<u8>>;
 
 fn assert_sound(robot: &mut Robot) -> Vec<[f64; 2]> {
@@ -56,27 +56,27 @@ fn assert_sound(robot: &mut Robot) -> Vec<[f64; 2]> {
 }
 
 #[test]
-fn silence_infinite_covariance_and_nan_bring_the_safe_action_and_the_node_recovers() {
-    let stage = Stage::new();
+fn silence_infinite_covariance_and_nan_lead_to_the_safe_action_and_the_node_recovers() {
+    let harness = Harness::new();
     // A contract that reads the covariance.
     let variances = "['pose.covariance[0]', 'pose.covariance[7]']";
     let yaml = point_maze().with("observations.position.uncertainty.variances", variances);
-    let mut node = stage.node(&["--config", &stage.file("c.yaml", yaml.text()), "--model", &model()]);
-    let mut robot = driving(&stage, &mut node);
+    let mut node = harness.node(&["--config", &harness.file("c.yaml", yaml.text()), "--model", &model()]);
+    let mut robot = driving(&harness, &mut node);
     let stale = "`position` is";
-    for (fault, told) in
+    for (fault, logged) in
         [("silent", None), ("covariance inf", Some("pose.covariance[0]")), ("nan 100", Some("pose.pose.position.x"))]
     {
         if fault.starts_with("nan") {
-            robot.ask("silent");
+            robot.request("silent");
         }
-        robot.ask(fault);
+        robot.request(fault);
         await_level(&mut robot, &mut node, "safe", stale);
-        if let Some(told) = told {
-            node.says(told);
+        if let Some(logged) = logged {
+            node.wait_for_log(logged);
         }
-        robot.ask("covariance 0");
-        robot.ask(&format!("odom {PLACE}"));
+        robot.request("covariance 0");
+        robot.request(&format!("odom {PLACE}"));
         await_level(&mut robot, &mut node, "plan", "");
         assert_sound(&mut robot);
     }
@@ -84,12 +84,12 @@ fn silence_infinite_covariance_and_nan_bring_the_safe_action_and_the_node_recove
 
 #[test]
 fn the_node_keeps_its_rate_in_a_burst_of_five_thousand_messages_a_second() {
-    let stage = Stage::new();
-    let mut node = stage.node(&[]);
-    let mut robot = driving(&stage, &mut node);
-    robot.ask("actions");
-    let sent_hz = robot.ask("burst 3").as_f64().unwrap();
-    let report = robot.ask("diagnostics");
+    let harness = Harness::new();
+    let mut node = harness.node(&[]);
+    let mut robot = driving(&harness, &mut node);
+    robot.request("actions");
+    let sent_hz = robot.request("burst 3").as_f64().unwrap();
+    let report = robot.request("diagnostics");
     let actions = robot.take_actions();
     let rate = (actions.stamps.len() - 1) as f64 / (actions.stamps[actions.stamps.len() - 1] - actions.stamps[0]);
     println!("{sent_hz:.0} messages a second: {rate:.3} actions a second; {report}");
@@ -100,34 +100,34 @@ fn the_node_keeps_its_rate_in_a_burst_of_five_thousand_messages_a_second() {
 }
 
 #[test]
-fn stamps_that_jump_by_seconds_are_warned_of_and_never_driven_by() {
-    let stage = Stage::new();
-    let mut node = stage.node(&[]);
-    let mut robot = driving(&stage, &mut node);
-    robot.ask("jump 2");
-    let unsafe_ones = assert_sound(&mut robot).iter().rev().take(20).filter(|force| **force != [0.0, 0.0]).count();
-    assert_eq!(unsafe_ones, 0, "driven by stamps that are no use");
-    // What is stamped 6 s ahead is refused, what is 6 s old is too old: nothing is left until it is over.
-    node.says("before its arrival; do the clocks agree?");
-    node.says("after its arrival; do the clocks agree?");
+fn the_node_warns_of_stamps_that_jump_by_seconds_and_does_not_use_them() {
+    let harness = Harness::new();
+    let mut node = harness.node(&[]);
+    let mut robot = driving(&harness, &mut node);
+    robot.request("jump 2");
+    let unsafe_actions = assert_sound(&mut robot).iter().rev().take(20).filter(|force| **force != [0.0, 0.0]).count();
+    assert_eq!(unsafe_actions, 0, "the node drives on observations with invalid stamps");
+    // Samples stamped 6 s ahead are refused and samples 6 s old are too old, so none is usable until the jumps end.
+    node.wait_for_log("before its arrival; do the clocks agree?");
+    node.wait_for_log("after its arrival; do the clocks agree?");
     await_level(&mut robot, &mut node, "plan", "");
     assert_sound(&mut robot);
 }
 
 #[test]
-fn a_robot_that_vanishes_brings_the_safe_action_and_drives_again_when_it_returns() {
-    let stage = Stage::new();
-    let mut node = stage.node(&[]);
-    let robot = driving(&stage, &mut node);
-    // A second listener sees what the node does meanwhile.
-    let mut watcher = stage.robot(&[]);
+fn a_lost_robot_leads_to_the_safe_action_and_a_returning_robot_is_driven_again() {
+    let harness = Harness::new();
+    let mut node = harness.node(&[]);
+    let robot = driving(&harness, &mut node);
+    // A second subscriber observes the node meanwhile.
+    let mut watcher = harness.robot(&[]);
     robot.kill();
     await_level(&mut watcher, &mut node, "safe", "`position` is");
-    let mut robot = driving(&stage, &mut node);
+    let mut robot = driving(&harness, &mut node);
     assert_sound(&mut robot);
 }
 
-/// Not a test: the node of the next test, which starts it as a process of its own.
+/// Not a test: the next test starts this function as the process of its node.
 #[test]
 #[ignore = "the node's process in a_panic_of_the_planner_leads_through_error_processing_..."]
 fn node_with_a_planner_that_panics() {
@@ -143,22 +143,22 @@ fn node_with_a_planner_that_panics() {
 
 #[test]
 fn a_panic_of_the_planner_leads_through_error_processing_and_the_node_can_be_configured_again() {
-    let stage = Stage::new();
-    // This file's own test program runs the library's node with the hook that panics.
+    let harness = Harness::new();
+    // This test binary runs the library's node with a hook that panics.
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "node_with_a_planner_that_panics", "--ignored", "--nocapture"]);
-    let mut node = stage.node_from(&mut command);
-    let mut robot = stage.robot(&[]);
-    let mut operator = stage.peer("lifecycle.py", &[]);
-    robot.ask(&format!("odom {PLACE}"));
-    robot.ask(&format!("goal {GOAL}"));
-    node.says(&format!("the planning thread died: {PANIC}"));
+    let mut node = harness.node_from(&mut command);
+    let mut robot = harness.robot(&[]);
+    let mut operator = harness.peer("lifecycle.py", &[]);
+    robot.request(&format!("odom {PLACE}"));
+    robot.request(&format!("goal {GOAL}"));
+    node.wait_for_log(&format!("the planning thread died: {PANIC}"));
     let until = Instant::now() + REPORTED_WITHIN;
-    while operator.ask("state") != "unconfigured" {
+    while operator.request("state") != "unconfigured" {
         assert!(Instant::now() < until, "{}", node.stderr());
         std::thread::sleep(Duration::from_millis(20));
     }
-    let events = operator.ask("events");
+    let events = operator.request("events");
     let expected = ["active > errorprocessing", "errorprocessing > unconfigured"].map(Value::from);
     assert!(events.as_array().unwrap().ends_with(&expected), "{events}");
     std::thread::sleep(Duration::from_millis(200));
@@ -166,18 +166,18 @@ fn a_panic_of_the_planner_leads_through_error_processing_and_the_node_can_be_con
     assert!(actions.iter().any(|force| *force != [0.0, 0.0]), "it drove before");
     assert_eq!(actions.last(), Some(&[0.0, 0.0]), "the last command is the safe one");
     assert!(robot.record(0.3).values.is_empty());
-    // Error processing has cleaned up: what is configured and activated drives again.
+    // Error processing has cleaned up: the node can be configured and activated again, and drives.
     for (id, state) in [(1, "inactive"), (3, "active")] {
-        assert_eq!(operator.ask(&format!("change {id} -")), true, "{}", node.stderr());
-        assert_eq!(operator.ask("state"), state);
+        assert_eq!(operator.request(&format!("change {id} -")), true, "{}", node.stderr());
+        assert_eq!(operator.request("state"), state);
     }
-    robot.ask(&format!("goal {GOAL}"));
+    robot.request(&format!("goal {GOAL}"));
     await_level(&mut robot, &mut node, "plan", "");
 }
 
 #[test]
 fn a_missing_truncated_or_unsuitable_model_is_refused_by_name() {
-    let stage = Stage::new();
+    let harness = Harness::new();
     let folder = tempfile::tempdir().unwrap();
     let copy = |name: &str, change: Change| {
         let to = folder.path().join(name);
@@ -197,7 +197,7 @@ fn a_missing_truncated_or_unsuitable_model_is_refused_by_name() {
         }
         Some(bytes)
     });
-    let other = stage.file("c.yaml", point_maze().with("frame_stack", 4).text());
+    let other = harness.file("c.yaml", point_maze().with("frame_stack", 4).text());
     let (config, shipped) = (config_file(), model());
     for (config, model, named) in [
         (&config, &missing, &["missing", "weights.bpk"][..]),
@@ -205,33 +205,33 @@ fn a_missing_truncated_or_unsuitable_model_is_refused_by_name() {
         (&config, &"/no/such/model".to_string(), &["/no/such/model"]),
         (&other, &shipped, &["frame_stack"]),
     ] {
-        // At start it is an exit code, later a transition that fails.
-        let mut node = stage.node(&["--config", config, "--model", model]);
+        // At start the error is an exit code; later it is a failed transition.
+        let mut node = harness.node(&["--config", config, "--model", model]);
         assert_eq!(node.exit_code(), Some(1), "{}", node.stderr());
-        let mut node = stage.node(&["--config", config, "--model", model, "--ros-args", "-p", "autostart:=false"]);
-        let mut operator = stage.peer("lifecycle.py", &[]);
-        assert_eq!(operator.ask("change 1 -"), false, "{model}");
-        assert_eq!(operator.ask("state"), "unconfigured");
-        named.iter().for_each(|name| node.says(name));
+        let mut node = harness.node(&["--config", config, "--model", model, "--ros-args", "-p", "autostart:=false"]);
+        let mut operator = harness.peer("lifecycle.py", &[]);
+        assert_eq!(operator.request("change 1 -"), false, "{model}");
+        assert_eq!(operator.request("state"), "unconfigured");
+        named.iter().for_each(|name| node.wait_for_log(name));
         assert!(node.is_running());
     }
 }
 
 #[test]
 fn sigterm_during_a_long_plan_ends_the_node_with_the_safe_action() {
-    let stage = Stage::new();
-    // A plan fills the whole share of the period that it is given.
+    let harness = Harness::new();
+    // A plan uses its whole time budget.
     let yaml = point_maze().with("planner.mode", "full").with("planner.denoising_steps", 400);
-    let mut node = stage.node(&["--config", &stage.file("c.yaml", yaml.text()), "--model", &model()]);
-    let mut robot = driving(&stage, &mut node);
-    let report = robot.ask("diagnostics");
+    let mut node = harness.node(&["--config", &harness.file("c.yaml", yaml.text()), "--model", &model()]);
+    let mut robot = driving(&harness, &mut node);
+    let report = robot.request("diagnostics");
     let latency_ms: f64 = report["planning_latency_ms_p50"].as_str().unwrap().parse().unwrap();
     assert!(latency_ms > 0.6 * PERIOD_S * 1e3, "planning does not fill the period: {report}");
-    robot.ask("actions");
+    robot.request("actions");
     node.signal("TERM");
-    let asked = Instant::now();
+    let stopped = Instant::now();
     assert_eq!(node.exit_code(), Some(0), "{}", node.stderr());
-    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert!(stopped.elapsed() < Duration::from_secs(2), "{:?}", stopped.elapsed());
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(assert_sound(&mut robot).last(), Some(&[0.0, 0.0]));
 }

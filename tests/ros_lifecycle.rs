@@ -1,22 +1,22 @@
-//! The life cycle against rclpy's own types and clients: every transition, legal and illegal, by service calls, and what each
-//! state means for the robot.
+//! The life cycle against the types and clients of rclpy: every legal and illegal transition by service calls, and the
+//! behaviour of the node in each state.
 #![cfg(feature = "ros")]
 
-#[path = "ros/stage.rs"]
-mod stage;
+#[path = "ros/harness.rs"]
+mod harness;
 mod support;
 
 use std::time::Duration;
 
+use harness::{Harness, Robot};
 use serde_json::{Value, json};
-use stage::{Robot, Stage};
 use support::point_maze;
 
 const PLACE: &str = "3.5 3.5";
 const GOAL: &str = "5.5 3.5";
 
-/// Requests of `lifecycle_msgs/msg/Transition` by id, with the states in which the managed-node design allows them and where
-/// they lead.
+/// Requests of `lifecycle_msgs/msg/Transition` by id, with the states in which the managed-node design allows them and
+/// where they lead.
 const REQUESTS: [(u8, &str, &str, &str); 7] = [
     (1, "configure", "unconfigured", "inactive"),
     (2, "cleanup", "inactive", "unconfigured"),
@@ -28,14 +28,14 @@ const REQUESTS: [(u8, &str, &str, &str); 7] = [
 ];
 
 fn change(operator: &mut Robot, id: u8, label: &str) -> bool {
-    operator.ask(&format!("change {id} {label}")).as_bool().unwrap()
+    operator.request(&format!("change {id} {label}")).as_bool().unwrap()
 }
 
 fn assert_state(operator: &mut Robot, expected: &str) {
-    assert_eq!(operator.ask("state"), expected);
+    assert_eq!(operator.request("state"), expected);
 }
 
-/// Asks for every transition that `state` does not allow, those of a transition state and unknown ones included.
+/// Requests every transition that `state` does not allow, including those of transition states and unknown ones.
 fn refuse_all_others(operator: &mut Robot, state: &str) {
     for id in (0..=12).chain([20, 30, 41, 50, 60, 99, 255]) {
         if !REQUESTS.iter().any(|r| r.0 == id && r.2 == state) {
@@ -58,13 +58,13 @@ fn commands(robot: &mut Robot) -> Vec<[f64; 2]> {
 
 #[test]
 fn each_state_allows_its_own_transitions_and_refuses_all_others() {
-    let stage = Stage::new();
-    let mut node = stage.node_given(&["autostart:=false"]);
-    let mut operator = stage.peer("lifecycle.py", &[]);
-    let mut robot = stage.robot(&[]);
-    robot.ask(&format!("odom {PLACE}"));
+    let harness = Harness::new();
+    let mut node = harness.node_given(&["autostart:=false"]);
+    let mut operator = harness.peer("lifecycle.py", &[]);
+    let mut robot = harness.robot(&[]);
+    robot.request(&format!("odom {PLACE}"));
 
-    let states = operator.ask("states");
+    let states = operator.request("states");
     let expected = [
         (0, "unknown"),
         (1, "unconfigured"),
@@ -79,31 +79,31 @@ fn each_state_allows_its_own_transitions_and_refuses_all_others() {
         (15, "errorprocessing"),
     ];
     assert_eq!(states, json!(expected.map(|(id, label)| json!([id, label]))));
-    assert_eq!(operator.ask("graph").as_array().unwrap().len(), 25);
+    assert_eq!(operator.request("graph").as_array().unwrap().len(), 25);
 
     assert_state(&mut operator, "unconfigured");
     assert_eq!(
-        operator.ask("transitions"),
+        operator.request("transitions"),
         json!([[1, "configure", "unconfigured", "configuring"], [5, "shutdown", "unconfigured", "shuttingdown"]])
     );
     refuse_all_others(&mut operator, "unconfigured");
-    operator.ask("events");
+    operator.request("events");
 
     assert!(change(&mut operator, 1, "-"), "configure: {}", node.stderr());
     assert_state(&mut operator, "inactive");
     refuse_all_others(&mut operator, "inactive");
-    // Not a single command before `activate`, the goal given or not.
-    robot.ask(&format!("goal {GOAL}"));
+    // No command leaves before `activate`, with a goal or without one.
+    robot.request(&format!("goal {GOAL}"));
     assert!(commands(&mut robot).is_empty());
 
-    // Twice around: what is activated again drives again.
+    // Two rounds: the node drives again after the second activation.
     for round in 0..2 {
         assert!(change(&mut operator, 0, "activate"));
         assert_state(&mut operator, "active");
         if round == 0 {
             refuse_all_others(&mut operator, "active");
         }
-        // A token of history is 0.4 s; then plans.
+        // The history of one token takes 0.4 s; plans follow.
         let driven = (0..50).any(|_| commands(&mut robot).iter().filter(|force| **force != [0.0, 0.0]).count() >= 3);
         assert!(driven, "round {round}: {}", node.stderr());
         assert!(change(&mut operator, 4, "deactivate"));
@@ -116,13 +116,13 @@ fn each_state_allows_its_own_transitions_and_refuses_all_others() {
 
     assert!(change(&mut operator, 2, "-"));
     assert_state(&mut operator, "unconfigured");
-    // All over, and to the end out of the active state.
+    // Once more, up to a shutdown from the active state.
     assert!(change(&mut operator, 1, "-") && change(&mut operator, 3, "-"));
     assert!(change(&mut operator, 0, "shutdown"));
     assert_state(&mut operator, "finalized");
     assert!(commands(&mut robot).is_empty());
     refuse_all_others(&mut operator, "finalized");
-    assert_eq!(operator.ask("transitions"), json!([]));
+    assert_eq!(operator.request("transitions"), json!([]));
 
     let through = |from: &str, by: &str, to: &str| [format!("{from} > {by}"), format!("{by} > {to}")];
     let around = [through("inactive", "activating", "active"), through("active", "deactivating", "inactive")];
@@ -139,53 +139,54 @@ fn each_state_allows_its_own_transitions_and_refuses_all_others() {
     ]
     .concat()
     .concat();
-    assert_eq!(operator.ask("events"), json!(expected));
-    node.says("is refused: finalized allows");
+    assert_eq!(operator.request("events"), json!(expected));
+    node.wait_for_log("is refused: finalized allows");
     node.signal("TERM");
     assert_eq!(node.exit_code(), Some(0), "{}", node.stderr());
 }
 
 #[test]
 fn a_node_whose_configuration_is_invalid_stays_unconfigured_and_logs_the_reason() {
-    let stage = Stage::new();
-    let node = stage.bare_node(&[
+    let harness = Harness::new();
+    let node = harness.bare_node(&[
         "--config",
-        &stage.file("c.yaml", point_maze().with("period_s", 0).text()),
+        &harness.file("c.yaml", point_maze().with("period_s", 0).text()),
         "--model",
-        &stage::model(),
+        &harness::model(),
         "--ros-args",
         "-p",
         "autostart:=false",
     ]);
-    let mut operator = stage.peer("lifecycle.py", &[]);
+    let mut operator = harness.peer("lifecycle.py", &[]);
     assert!(!change(&mut operator, 1, "-"));
     assert_state(&mut operator, "unconfigured");
     let expected: Value = json!(["unconfigured > configuring", "configuring > unconfigured"]);
-    assert_eq!(operator.ask("events"), expected);
-    node.says("period_s: 0: must be a finite number above 0");
+    assert_eq!(operator.request("events"), expected);
+    node.wait_for_log("period_s: 0: must be a finite number above 0");
     assert!(change(&mut operator, 5, "-"));
     assert_state(&mut operator, "finalized");
 }
 
-/// A topic that rcl refuses when others have been made already: they are taken back.
+/// rcl refuses a topic after others were created: `configure` removes those.
 #[test]
 fn a_configure_that_fails_half_way_leaves_no_publishers_behind() {
-    let stage = Stage::new();
-    let file = stage.file("c.yaml", point_maze().with("goal.topic", "9goal").text());
+    let harness = Harness::new();
+    let file = harness.file("c.yaml", point_maze().with("goal.topic", "9goal").text());
     let node =
-        stage.bare_node(&["--config", &file, "--model", &stage::model(), "--ros-args", "-p", "autostart:=false"]);
-    let mut operator = stage.peer("lifecycle.py", &[]);
+        harness.bare_node(&["--config", &file, "--model", &harness::model(), "--ros-args", "-p", "autostart:=false"]);
+    let mut operator = harness.peer("lifecycle.py", &[]);
     let published = |operator: &mut Robot| {
-        ["force", "df_planner/plan", "df_planner/rollouts"].map(|topic| operator.ask(&format!("publishers {topic}")))
+        ["force", "df_planner/plan", "df_planner/rollouts"]
+            .map(|topic| operator.request(&format!("publishers {topic}")))
     };
     assert!(!change(&mut operator, 1, "-"));
     assert_state(&mut operator, "unconfigured");
-    node.says("9goal");
-    // The graph is told a moment later.
+    node.wait_for_log("9goal");
+    // The graph is updated a moment later.
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(published(&mut operator), [0, 0, 0].map(Value::from));
-    // And what is right the next time is there: the count above can see it.
-    std::fs::write(&file, stage::shipped_config()).unwrap();
+    // With a valid topic the publishers exist, so the count above can see them.
+    std::fs::write(&file, harness::shipped_config()).unwrap();
     assert!(change(&mut operator, 1, "-"), "{}", node.stderr());
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(published(&mut operator), [1, 1, 1].map(Value::from));

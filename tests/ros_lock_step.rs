@@ -1,42 +1,42 @@
-//! A simulator in lock step: it publishes odometry and `/clock`, and goes on when the action of the tick has come. Every tick
-//! gets exactly one action, stamped with the tick, however fast or slow that goes; and nothing grows with time.
+//! A simulator in lock step: it publishes odometry and `/clock`, and continues when the action of the tick arrives.
+//! Every tick gets exactly one action, stamped with the tick, at any simulation speed. Memory does not grow with time.
 //!
-//! DF_SOAK_S: simulated time in seconds (60). `make soak` drives an hour: then the slope of memory is judged, too.
+//! `DF_SOAK_S` is the simulated time in seconds (60). `make soak` drives an hour and also checks the slope of memory.
 #![cfg(feature = "ros")]
 
-#[path = "ros/stage.rs"]
-mod stage;
+#[path = "ros/harness.rs"]
+mod harness;
 
 use std::time::{Duration, Instant};
 
 use df_planner::sim::{MAP_FRAME, Maze, ROBOT_FRAME, STEP_S, Topics, Trial, WorldLink, WorldNames};
-use stage::{Node, Stage};
+use harness::{Harness, Node};
 
 const PERIOD_NS: i64 = 50_000_000;
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A goal that has not been reached by then is given up, seconds.
+/// The time limit of a goal, seconds.
 const TRIAL_S: f64 = 30.0;
-/// From this much simulated time on the slope of memory says something.
+/// The least simulated time for which the slope of memory is meaningful.
 const JUDGED_FROM_S: f64 = 1800.0;
-/// The first part of the drive does not count: caches fill, threads start.
+/// The warm-up, which is not measured: caches fill and threads start.
 const WARM_UP: f64 = 0.2;
 const SAMPLES: usize = 500;
-/// Bytes.
+/// A mebibyte, bytes.
 const MIB: f64 = 1048576.0;
 /// Parts of the drive after the warm-up whose memory is compared.
 const PARTS: usize = 8;
-/// What memory may grow by after the warm-up, MiB, if every part grew as the middle one does. 0.00 to 0.14 were measured in 60 s; a
-/// leak of half a kilobyte a tick is beyond it.
+/// The largest steady growth after the warm-up, MiB: the number of parts times the growth of the median part. Measured
+/// in 60 s: 0.00 to 0.14. A leak of half a kilobyte per tick exceeds it.
 const MAX_STEADY_MIB: f64 = 0.375;
-/// The same with single steps: 0.06 to 0.58 were measured, because an allocator takes half a MiB once in some runs.
+/// The largest total growth, MiB. Measured: 0.06 to 0.58, because the allocator takes half a MiB once in some runs.
 const MAX_GROWTH_MIB: f64 = 2.0;
 
 #[test]
 fn every_tick_gets_one_action_and_memory_stays_flat() {
     let seconds: f64 = std::env::var("DF_SOAK_S").map_or(60.0, |text| text.parse().expect("DF_SOAK_S in seconds"));
-    let stage = Stage::new();
-    let mut node = stage.node_given(&["use_sim_time:=true"]);
-    let mut drive = Drive::new(&stage);
+    let harness = Harness::new();
+    let mut node = harness.node_given(&["use_sim_time:=true"]);
+    let mut drive = Drive::new(&harness);
     drive.until_it_answers(&mut node);
 
     let (start, start_ns, before) = (Instant::now(), drive.now_ns, drive.world.inbox.forces());
@@ -61,25 +61,25 @@ fn every_tick_gets_one_action_and_memory_stays_flat() {
         memory[memory.len() - 1].1 / MIB
     );
     assert_eq!(got, ticks as u64, "one action per tick");
-    // What it drives, it drives well enough: a start out of nowhere and a goal, again and again.
+    // The drive is good enough: repeatedly a start at a random place and a goal.
     assert!(3 * drive.reached >= 2 * drive.seed as usize, "{} goals reached of {}", drive.reached, drive.seed);
     assert!(memory[0].1 > MIB, "no memory was measured");
     assert!(steady < MAX_STEADY_MIB, "memory grows steadily, by {steady} MiB after the warm-up");
     assert!(growth < MAX_GROWTH_MIB, "memory grows by {growth} MiB after the warm-up");
     assert!(seconds < JUDGED_FROM_S || slope < 1.0, "memory grows by {slope} MiB an hour");
 
-    // A backward jump: the clock starts anew, and so does the node.
+    // After a backward jump of the clock the node starts again.
     drive.now_ns = 0;
     drive.until_it_answers(&mut node);
     drive.one_tick(&mut node);
 }
 
-/// The action of a tick is planned from the tick's own observation: the simulator waits a plan's time for each.
+/// The action of a tick is planned from the observation of that tick, so the simulator waits for one plan per tick.
 #[test]
 fn with_immediate_latency_every_tick_gets_one_action_too() {
-    let stage = Stage::new();
-    let mut node = stage.node_given(&["use_sim_time:=true", "planner.latency:=immediate"]);
-    let mut drive = Drive::new(&stage);
+    let harness = Harness::new();
+    let mut node = harness.node_given(&["use_sim_time:=true", "planner.latency:=immediate"]);
+    let mut drive = Drive::new(&harness);
     drive.until_it_answers(&mut node);
     let before = drive.world.inbox.forces();
     let ticks = 400;
@@ -89,12 +89,13 @@ fn with_immediate_latency_every_tick_gets_one_action_too() {
     assert!(drive.reached >= 1, "no goal was reached");
 }
 
-/// Ticks follow the clock, not the machine: a simulator at half of real time, which does not wait, gets half the actions.
+/// Ticks follow the simulated clock: a simulator at half of real time, which does not wait, receives half of the
+/// actions.
 #[test]
 fn a_simulated_clock_at_half_speed_halves_the_rate_of_actions() {
-    let stage = Stage::new();
-    let mut node = stage.node_given(&["use_sim_time:=true"]);
-    let mut drive = Drive::new(&stage);
+    let harness = Harness::new();
+    let mut node = harness.node_given(&["use_sim_time:=true"]);
+    let mut drive = Drive::new(&harness);
     drive.until_it_answers(&mut node);
     let (start, before) = (Instant::now(), drive.world.inbox.forces());
     for k in 1..=200u32 {
@@ -120,16 +121,16 @@ struct Drive {
 }
 
 impl Drive {
-    fn new(stage: &Stage) -> Self {
+    fn new(harness: &Harness) -> Self {
         let Topics { odometry, force, goal } = Topics::default();
         let (map_frame, robot_frame) = (MAP_FRAME.into(), ROBOT_FRAME.into());
         let rollouts = "df_planner/rollouts".into();
         let names = WorldNames { odometry, force, goal, rollouts, clock: true, map_frame, robot_frame };
-        let world = stage.enter(|| WorldLink::open(names)).unwrap();
+        let world = harness.enter(|| WorldLink::open(names)).unwrap();
         Self { world, trial: Trial::draw(Maze::demo(), 0), seed: 0, reached: 0, now_ns: 0, force: [0.0; 2] }
     }
 
-    /// Goes on without waiting until an action comes.
+    /// Continues without waiting for actions.
     fn until_it_answers(&mut self, node: &mut Node) {
         let until = Instant::now() + Duration::from_secs(60);
         let before = self.world.inbox.forces();
@@ -140,7 +141,7 @@ impl Drive {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        // To the next tick, and its action.
+        // Advances to the next tick and its action.
         let tick_ns = self.now_ns.div_euclid(PERIOD_NS) * PERIOD_NS;
         while self.now_ns < tick_ns + PERIOD_NS {
             self.step();
@@ -182,7 +183,8 @@ impl Drive {
     }
 }
 
-/// How much memory grows, MiB: as if every part grew as the middle one does, which single steps do not change; and in all.
+/// The growth of memory, MiB. First the number of parts times the growth of the median part, which single steps do not
+/// change; second the total growth.
 fn growth(samples: &[(f64, f64)]) -> (f64, f64) {
     let parts = samples.chunks(samples.len().div_ceil(PARTS));
     let peaks: Vec<f64> = parts.map(|part| part.iter().map(|sample| sample.1 / MIB).fold(0.0, f64::max)).collect();
@@ -201,7 +203,7 @@ fn growth_of_memory_sees_a_leak_and_no_single_step() {
     assert!(steady == 0.0 && (all - 0.5).abs() < 1e-9, "{steady} {all}");
 }
 
-/// Of the straight line that fits best.
+/// The slope of the least-squares line.
 fn slope(points: &[(f64, f64)]) -> f64 {
     let count = points.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;

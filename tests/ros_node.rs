@@ -2,13 +2,13 @@
 //! signals, moved goals. Run by `make test`, which provides DF_TEST_PYTHON.
 #![cfg(feature = "ros")]
 
-#[path = "ros/stage.rs"]
-mod stage;
+#[path = "ros/harness.rs"]
+mod harness;
 mod support;
 
 use std::time::{Duration, Instant};
 
-use stage::{Actions, Robot, Stage};
+use harness::{Actions, Harness, Robot};
 use support::contract::ContractYaml;
 use support::point_maze;
 
@@ -22,8 +22,8 @@ const LIMIT_N: f64 = 4.0;
 /// A planner that takes a few milliseconds, so that its deadlines hold on a busy machine too.
 const LIGHT: [&str; 3] =
     ["planner.candidates:=1", "planner.guidance.gradient:=cheap", "planner.streaming.steps_per_tick:=1"];
-/// Share of safe actions that the light planner may give while all observations arrive. 0 of 200 were measured, also at a load of
-/// 10 on two cores; 10 of 200 are allowed.
+/// The largest share of safe actions of the light planner while all observations arrive. Measured: 0 of 200, also at a
+/// load of 10 on two cores. Allowed: 10 of 200.
 const MAX_SAFE_SHARE: f64 = 0.05;
 /// Clock granularity of stamps as f64 seconds since 1970.
 const ROUNDING_S: f64 = 1e-5;
@@ -32,10 +32,10 @@ fn is_safe(force: &[f64; 2]) -> bool {
     *force == [0.0, 0.0]
 }
 
-/// Puts the robot at [`PLACE`], gives a goal and waits until the node drives.
+/// Places the robot at [`PLACE`], sends a goal and waits until the node drives.
 fn drive(robot: &mut Robot) {
-    robot.ask(&format!("odom {PLACE}"));
-    robot.ask(&format!("goal {RIGHT}"));
+    robot.request(&format!("odom {PLACE}"));
+    robot.request(&format!("goal {RIGHT}"));
     await_driving(robot);
 }
 
@@ -47,7 +47,7 @@ fn await_driving(robot: &mut Robot) {
             return;
         }
     }
-    panic!("the node does not drive within 20 s: {}", robot.ask("diagnostics"));
+    panic!("the node does not drive within 20 s: {}", robot.request("diagnostics"));
 }
 
 fn assert_in_limits(actions: &Actions) {
@@ -58,12 +58,12 @@ fn assert_in_limits(actions: &Actions) {
 
 #[test]
 fn actions_leave_at_the_configured_rate_and_few_of_them_are_the_safe_one() {
-    let stage = Stage::new();
-    let _node = stage.node_given(&LIGHT);
-    let mut robot = stage.robot(&[]);
+    let harness = Harness::new();
+    let _node = harness.node_given(&LIGHT);
+    let mut robot = harness.robot(&[]);
     drive(&mut robot);
     let actions = robot.record(10.0);
-    let report = robot.ask("diagnostics");
+    let report = robot.request("diagnostics");
 
     let received = actions.arrivals.len();
     let span = actions.arrivals[received - 1] - actions.arrivals[0];
@@ -78,7 +78,7 @@ fn actions_leave_at_the_configured_rate_and_few_of_them_are_the_safe_one() {
         let periods = (stamp - actions.stamps[0]) / PERIOD_S;
         assert!((periods - periods.round()).abs() * PERIOD_S < 0.005, "off the grid: {periods} periods");
     }
-    // It drove before, so the history is full: an action is the safe one now only where plans are missing.
+    // The node drove before, so its history is full. An action is the safe one only where a plan is missing.
     let safe = actions.values.iter().filter(|force| is_safe(force)).count();
     println!("{safe} of {received} actions are the safe one");
     assert!(safe as f64 <= MAX_SAFE_SHARE * received as f64, "{safe} of {received} actions are the safe one; {report}");
@@ -86,20 +86,21 @@ fn actions_leave_at_the_configured_rate_and_few_of_them_are_the_safe_one() {
 
 #[test]
 fn an_immediate_action_leaves_when_it_is_planned_and_a_compensated_one_on_the_tick() {
-    // From the tick that an action is stamped with until it arrives, ms: the middle one of two seconds.
+    // The delay from an action's stamp until its arrival, ms: the median of two seconds.
     let delay_ms = |latency: &str| {
-        let stage = Stage::new();
-        let _node = stage.node_given(&[&format!("planner.latency:={latency}")]);
-        let mut robot = stage.robot(&[]);
+        let harness = Harness::new();
+        let _node = harness.node_given(&[&format!("planner.latency:={latency}")]);
+        let mut robot = harness.robot(&[]);
         drive(&mut robot);
         let actions = robot.record(2.0);
         assert_in_limits(&actions);
-        // The shipped planner, which misses deadlines on a busy machine: that delays are those of actions that are planned.
+        // The shipped planner misses deadlines on a busy machine. This check makes sure that the delays are those of
+        // planned actions.
         let driven = actions.values.iter().filter(|force| !is_safe(force)).count();
         assert!(driven * 2 > actions.values.len(), "{latency}: {actions:?}");
         let mut delays: Vec<f64> = actions.arrivals.iter().zip(&actions.stamps).map(|(a, s)| (a - s) * 1e3).collect();
         delays.sort_by(f64::total_cmp);
-        let report = robot.ask("diagnostics");
+        let report = robot.request("diagnostics");
         let planning_ms: f64 = report["planning_latency_ms_p50"].as_str().unwrap().parse().unwrap();
         (delays[delays.len() / 2], planning_ms)
     };
@@ -113,12 +114,12 @@ fn an_immediate_action_leaves_when_it_is_planned_and_a_compensated_one_on_the_ti
 
 #[test]
 fn silence_brings_the_safe_action_within_the_configured_age() {
-    let stage = Stage::new();
-    let node = stage.node(&[]);
-    let mut robot = stage.robot(&[]);
+    let harness = Harness::new();
+    let node = harness.node(&[]);
+    let mut robot = harness.robot(&[]);
     drive(&mut robot);
-    robot.ask("actions");
-    let last_odometry = robot.ask("silent").as_f64().unwrap();
+    robot.request("actions");
+    let last_odometry = robot.request("silent").as_f64().unwrap();
     std::thread::sleep(Duration::from_secs(1));
     let actions = robot.take_actions();
     let unsafe_until = actions.values.iter().rposition(|force| !is_safe(force)).expect("it drove before the silence");
@@ -128,22 +129,22 @@ fn silence_brings_the_safe_action_within_the_configured_age() {
     let tick_after = actions.stamps[first_safe] - last_odometry;
     assert!(tick_after <= MAX_AGE_S + PERIOD_S + ROUNDING_S, "safe only {tick_after} s after the last odometry");
     assert!(tick_after > MAX_AGE_S - ROUNDING_S, "safe already {tick_after} s after the last odometry");
-    // On its way through the middleware, on a loaded machine.
+    // An allowance for the middleware on a loaded machine.
     let arrival_after = actions.arrivals[first_safe] - last_odometry;
     assert!(arrival_after <= MAX_AGE_S + 2.0 * PERIOD_S, "received only after {arrival_after} s");
-    node.says(&format!("s old, more than its max_age_s of {MAX_AGE_S}"));
+    node.wait_for_log(&format!("s old, more than its max_age_s of {MAX_AGE_S}"));
 
-    robot.ask(&format!("odom {PLACE}"));
+    robot.request(&format!("odom {PLACE}"));
     await_driving(&mut robot);
 }
 
 #[test]
 fn bad_data_is_named_and_brings_the_safe_action_until_good_data_return() {
-    let stage = Stage::new();
-    let mut node = stage.node(&[]);
-    let mut robot = stage.robot(&[]);
+    let harness = Harness::new();
+    let mut node = harness.node(&[]);
+    let mut robot = harness.robot(&[]);
     drive(&mut robot);
-    robot.ask("actions");
+    robot.request("actions");
     let mut all = Vec::new();
     for (command, named) in [
         ("nan 30", "odom: message refused: nav_msgs/msg/Odometry, byte"),
@@ -151,10 +152,10 @@ fn bad_data_is_named_and_brings_the_safe_action_until_good_data_return() {
         ("wrong_type 30", "publishes std_msgs/msg/String, but the contract says nav_msgs/msg/Odometry"),
         ("nan_goal", "goal: message refused: geometry_msgs/msg/PoseStamped, byte"),
     ] {
-        // Bad data alone: nothing but the safe action, as soon as the last good sample is too old.
-        robot.ask("actions");
-        let last_good = robot.ask("silent").as_f64().unwrap();
-        robot.ask(command);
+        // Only bad data arrive: every action is the safe one as soon as the last good sample is too old.
+        robot.request("actions");
+        let last_good = robot.request("silent").as_f64().unwrap();
+        robot.request(command);
         std::thread::sleep(Duration::from_millis(600));
         let actions = robot.take_actions();
         assert_in_limits(&actions);
@@ -165,10 +166,10 @@ fn bad_data_is_named_and_brings_the_safe_action_until_good_data_return() {
             assert!(is_safe(force), "{command}: {force:?} N {} s after the last good sample", stamp - last_good);
         }
         all.extend(actions.values);
-        node.says(named);
+        node.wait_for_log(named);
         // Bad data among good data.
-        robot.ask(&format!("odom {PLACE}"));
-        robot.ask(command);
+        robot.request(&format!("odom {PLACE}"));
+        robot.request(command);
         std::thread::sleep(Duration::from_millis(300));
         let actions = robot.take_actions();
         assert!(!actions.values.is_empty(), "{command}: no actions any more");
@@ -177,7 +178,7 @@ fn bad_data_is_named_and_brings_the_safe_action_until_good_data_return() {
         assert!(node.is_running(), "{command}: the node died: {}", node.stderr());
         await_driving(&mut robot);
     }
-    node.says("pose.pose.position.x");
+    node.wait_for_log("pose.pose.position.x");
     println!("{} actions through bad data, all finite", all.len());
 }
 
@@ -185,9 +186,9 @@ fn bad_data_is_named_and_brings_the_safe_action_until_good_data_return() {
 fn sigterm_and_sigint_end_the_node_with_the_safe_action_and_exit_code_0() {
     // Ctrl-C under `ros2 launch` without a terminal reaches the node twice: from the group, and from launch.
     for signals in [&["TERM"][..], &["INT"], &["INT", "INT"]] {
-        let stage = Stage::new();
-        let mut node = stage.node(&[]);
-        let mut robot = stage.robot(&[]);
+        let harness = Harness::new();
+        let mut node = harness.node(&[]);
+        let mut robot = harness.robot(&[]);
         drive(&mut robot);
         let driven = robot.record(0.5);
         assert!(driven.values.iter().any(|force| !is_safe(force)), "{signals:?}: it drove before the end");
@@ -205,17 +206,17 @@ fn sigterm_and_sigint_end_the_node_with_the_safe_action_and_exit_code_0() {
 
 #[test]
 fn the_plan_follows_a_moved_goal_in_a_namespace_configured_by_ros_parameters() {
-    let stage = Stage::new();
-    let _node = stage.node_with_parameters("/robot_1");
-    let mut robot = stage.robot(&["--ros-args", "-r", "__ns:=/robot_1"]);
+    let harness = Harness::new();
+    let _node = harness.node_with_parameters("/robot_1");
+    let mut robot = harness.robot(&["--ros-args", "-r", "__ns:=/robot_1"]);
     drive(&mut robot);
-    // How near plans come to both places on the average (single ones are samples). What a plan does after its stay at the
-    // goal is left open, so its end says nothing.
+    // The mean of the smallest distances between plans and both places; a single plan is a sample. A plan may leave the
+    // goal after its hold time, so its end is not compared.
     let nearest = |robot: &mut Robot| {
         let mut sums = [0.0; 2];
         for _ in 0..20 {
             std::thread::sleep(Duration::from_millis(60));
-            let plan = robot.ask("plan");
+            let plan = robot.request("plan");
             let points: Vec<(f64, f64)> = plan
                 .as_array()
                 .expect("a plan")
@@ -230,29 +231,29 @@ fn the_plan_follows_a_moved_goal_in_a_namespace_configured_by_ros_parameters() {
     };
     std::thread::sleep(Duration::from_millis(500));
     let right = nearest(&mut robot);
-    robot.ask(&format!("goal {LEFT}"));
+    robot.request(&format!("goal {LEFT}"));
     std::thread::sleep(Duration::from_millis(500));
     let left = nearest(&mut robot);
     println!("nearest to {LEFT} and {RIGHT}: {right:.2?} m with the goal right, {left:.2?} m with it left");
     assert!(right[1] < 0.5 && left[0] < 0.5, "plans pass their goal: {right:?}, {left:?}");
     assert!(left[0] < right[0] - 0.3 && right[1] < left[1] - 0.3, "the plan follows the goal: {right:?}, {left:?}");
-    let report = robot.ask("diagnostics");
+    let report = robot.request("diagnostics");
     assert!(report["plans"].as_str().unwrap().parse::<u64>().unwrap() > 10, "{report}");
     assert!(report["planning_latency_ms_p99"].as_str().unwrap().parse::<f64>().unwrap() > 0.0);
 }
 
 #[test]
 fn a_driving_robot_turns_round_when_its_goal_moves_behind_it() {
-    let stage = Stage::new();
-    let node = stage.node(&[]);
-    let mut robot = stage.robot(&[]);
+    let harness = Harness::new();
+    let node = harness.node(&[]);
+    let mut robot = harness.robot(&[]);
     drive(&mut robot);
-    robot.ask("move");
+    robot.request("move");
     let mut drive_to = |goal: &str, is_there: &dyn Fn(f64) -> bool| {
-        robot.ask(&format!("goal {goal}"));
+        robot.request(&format!("goal {goal}"));
         let until = Instant::now() + Duration::from_secs(15);
         loop {
-            let x = robot.ask("where")[0].as_f64().unwrap();
+            let x = robot.request("where")[0].as_f64().unwrap();
             if is_there(x) {
                 return x;
             }
@@ -260,18 +261,18 @@ fn a_driving_robot_turns_round_when_its_goal_moves_behind_it() {
             std::thread::sleep(Duration::from_millis(20));
         }
     };
-    // Half way to the right it is called to the left, and from there back.
+    // Half way to the right the goal moves to the left, and from there back.
     let turned = [drive_to(RIGHT, &|x| x > 4.3), drive_to(LEFT, &|x| x < 2.0), drive_to(RIGHT, &|x| x > 5.0)];
     println!("x at the turns: {turned:.2?} m");
 }
 
 #[test]
 fn an_invalid_configuration_is_refused_at_start_with_file_and_line() {
-    let stage = Stage::new();
-    let (shipped, model) = (point_maze(), stage::model());
+    let harness = Harness::new();
+    let (shipped, model) = (point_maze(), harness::model());
     let refused = |yaml: ContractYaml, named: &[&str]| {
-        let file = stage.file("changed.yaml", yaml.text());
-        let mut node = stage.node(&["--config", &file, "--model", &model]);
+        let file = harness.file("changed.yaml", yaml.text());
+        let mut node = harness.node(&["--config", &file, "--model", &model]);
         assert_eq!(node.exit_code(), Some(1), "{}", node.stderr());
         for name in named {
             assert!(node.stderr().contains(name), "`{name}` is not in: {}", node.stderr());
@@ -287,9 +288,9 @@ fn an_invalid_configuration_is_refused_at_start_with_file_and_line() {
     // The checkpoint was trained at another period.
     refused(shipped.with("period_s", 0.1), &["period_s"]);
 
-    let mut nothing = stage.bare_node(&[]);
+    let mut nothing = harness.bare_node(&[]);
     assert_eq!(nothing.exit_code(), Some(1));
     assert!(nothing.stderr().contains("no configuration: give --config"), "{}", nothing.stderr());
-    let mut no_file = stage.bare_node(&["--ros-args", "--params-file", "/does/not/exist.yaml"]);
+    let mut no_file = harness.bare_node(&["--ros-args", "--params-file", "/does/not/exist.yaml"]);
     assert_eq!(no_file.exit_code(), Some(1), "{}", no_file.stderr());
 }

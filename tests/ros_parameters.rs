@@ -1,9 +1,10 @@
-//! The node's parameters against rclpy's parameter client (`tests/ros/parameters.py`): every one listed, described, set and
-//! refused; given at start; changed while the robot drives; in two namespaces. Run by `make test`.
+//! The node's parameters against rclpy's parameter client (`tests/ros/parameters.py`). The client lists, describes and
+//! sets each one; values are given at start, changed while the robot drives, and set in two namespaces. Run by `make
+//! test`.
 #![cfg(feature = "ros")]
 
-#[path = "ros/stage.rs"]
-mod stage;
+#[path = "ros/harness.rs"]
+mod harness;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,19 +13,19 @@ use std::time::Duration;
 use df_core::settings::{Range, Setting};
 use df_planner::config::Config;
 use df_planning::description;
+use harness::{Harness, Robot};
 use serde_json::{Value, json};
-use stage::{Robot, Stage};
 
 const NODE: &str = "/df_planner";
 const PERIOD_S: f64 = 0.05;
-/// rcl_interfaces/msg/ParameterType.
+/// `PARAMETER_DOUBLE` of rcl_interfaces/msg/ParameterType.
 const DOUBLE: i64 = 3;
-/// For settings whose range has no upper end: far beyond what anybody sets.
+/// A value for settings whose range has no upper end: far beyond practical values.
 const LARGE: f64 = 1e9;
-/// `planner.goal_hold_s` has no upper end either, but the time that a plan takes grows with it: 1e9 takes half a minute a plan, and
-/// from 1e13 on a plan never ends. An hour is handled. Once the setting has an upper bound, this exception goes.
+/// `planner.goal_hold_s` has no upper end either, but the planning time grows with it: a plan takes half a minute at
+/// 1e9 and does not end from 1e13 on. An hour is handled.
 const LARGE_HOLD_S: f64 = 3600.0;
-/// A light planner: what is tested here must not fail because the machine is busy.
+/// A light planner, so that a busy machine does not fail the tests.
 const LIGHT: &str = "
 /**:
   ros__parameters:
@@ -32,33 +33,33 @@ const LIGHT: &str = "
 ";
 
 fn settings() -> Vec<(String, Setting)> {
-    Config::parse(&stage::shipped_config(), Path::new("c.yaml")).unwrap().settings()
+    Config::parse(&harness::shipped_config(), Path::new("c.yaml")).unwrap().settings()
 }
 
-fn client(stage: &Stage, node: &str) -> Robot {
-    let mut client = stage.peer("parameters.py", &[]);
-    assert_eq!(ask(&mut client, "at", json!(node)), true, "{node} serves no parameters");
+fn client(harness: &Harness, node: &str) -> Robot {
+    let mut client = harness.peer("parameters.py", &[]);
+    assert_eq!(request(&mut client, "at", json!(node)), true, "{node} serves no parameters");
     client
 }
 
-fn ask(client: &mut Robot, command: &str, value: Value) -> Value {
-    client.ask(&format!("{command} {value}"))
+fn request(client: &mut Robot, command: &str, value: Value) -> Value {
+    client.request(&format!("{command} {value}"))
 }
 
 fn get(client: &mut Robot, name: &str) -> Value {
-    ask(client, "get", json!([name]))[0][1].clone()
+    request(client, "get", json!([name]))[0][1].clone()
 }
 
 fn set(client: &mut Robot, values: Value) {
-    let results = ask(client, "set", values.clone());
+    let results = request(client, "set", values.clone());
     for result in results.as_array().unwrap() {
         assert_eq!(result[0], true, "{values} was refused: {result}");
     }
 }
 
-/// Why the one value is refused.
+/// The reason with which a single value is refused.
 fn refusal(client: &mut Robot, name: &str, value: Value) -> String {
-    let result = ask(client, "set", json!({name: value}))[0].clone();
+    let result = request(client, "set", json!({name: value}))[0].clone();
     assert_eq!(result[0], false, "{name} was set to {value}");
     result[1].as_str().unwrap().into()
 }
@@ -69,10 +70,10 @@ fn strings(value: &Value) -> Vec<String> {
 
 #[test]
 fn every_parameter_is_listed_and_described_and_both_ends_of_its_range_are_kept() {
-    let stage = Stage::new();
-    let _node = stage.node(&[]);
-    let mut client = client(&stage, NODE);
-    let names = strings(&ask(&mut client, "list", json!([[], 0]))["names"]);
+    let harness = Harness::new();
+    let _node = harness.node(&[]);
+    let mut client = client(&harness, NODE);
+    let names = strings(&request(&mut client, "list", json!([[], 0]))["names"]);
     let settings = settings();
     let expected: BTreeSet<&str> = settings
         .iter()
@@ -82,9 +83,9 @@ fn every_parameter_is_listed_and_described_and_both_ends_of_its_range_are_kept()
     let missing: Vec<_> = expected.iter().filter(|name| !names.contains(&name.to_string())).collect();
     assert!(missing.is_empty(), "not listed: {missing:?}");
 
-    let descriptors = ask(&mut client, "describe", json!(names));
-    let types = ask(&mut client, "types", json!(names));
-    let values = ask(&mut client, "get", json!(names));
+    let descriptors = request(&mut client, "describe", json!(names));
+    let types = request(&mut client, "types", json!(names));
+    let values = request(&mut client, "get", json!(names));
     let (mut set_to_itself, mut out_of_range, mut without_upper_end) = (0, 0, 0);
     let (mut switches, mut read_only, mut read_by_configure) = (0, 0, 0);
     for (i, name) in names.iter().enumerate() {
@@ -114,7 +115,7 @@ fn every_parameter_is_listed_and_described_and_both_ends_of_its_range_are_kept()
         let Some((_, setting)) = settings.iter().find(|(key, _)| key == name) else { continue };
         let range = description(name).unwrap().range;
         let beyond = match (range, setting) {
-            // No integer lies above the largest one: a seed may be that large.
+            // A seed may be the largest integer, which no integer exceeds.
             (Range::Integers(from, i64::MAX), _) => vec![json!(from - 1)],
             (Range::Integers(from, to), _) => vec![json!(from - 1), json!(to + 1), json!(i64::MAX)],
             (Range::Numbers(from, f64::INFINITY), Setting::Number(_)) => vec![json!(from - 1.0)],
@@ -131,7 +132,7 @@ fn every_parameter_is_listed_and_described_and_both_ends_of_its_range_are_kept()
             assert!(refused.starts_with(&format!("{name}: ")) && refused.contains("must"), "{beyond}: {refused}");
         }
         out_of_range += usize::from(!beyond.is_empty());
-        // Where a range has no upper end, a large value is taken.
+        // A range without an upper end accepts a large value.
         if let (Range::Numbers(_, f64::INFINITY), Setting::Number(_)) = (range, setting) {
             let large = if name == "planner.goal_hold_s" { LARGE_HOLD_S } else { LARGE };
             if name == "safety.out_of_distribution.leave" {
@@ -157,20 +158,20 @@ fn every_parameter_is_listed_and_described_and_both_ends_of_its_range_are_kept()
          `configure`",
         names.len()
     );
-    // Nothing was changed by all that.
-    assert_eq!(ask(&mut client, "get", json!(names)), values);
+    // The refused values changed nothing.
+    assert_eq!(request(&mut client, "get", json!(names)), values);
     assert_eq!(read_by_configure, 4);
     assert!(without_upper_end >= 10, "{without_upper_end} settings without an upper end");
     assert!(set_to_itself + read_only >= settings.len());
-    // Only what is on or off has no range to be beyond.
+    // Only booleans have no range.
     assert_eq!(out_of_range + switches, set_to_itself);
 
-    // The corners, as rclcpp has them.
+    // Edge cases, as in rclcpp.
     for command in ["get", "describe", "types"] {
-        assert_eq!(ask(&mut client, command, json!(["planner.eta", "planner.etta"])), json!([]), "{command}");
+        assert_eq!(request(&mut client, command, json!(["planner.eta", "planner.etta"])), json!([]), "{command}");
     }
     assert!(refusal(&mut client, "planner.etta", json!(0.5)).contains("not declared"));
-    let listed = ask(&mut client, "list", json!([["planner.streaming"], 1]));
+    let listed = request(&mut client, "list", json!([["planner.streaming"], 1]));
     assert_eq!(
         listed["names"],
         json!(["planner.streaming.num_fresh", "planner.streaming.renoise_level", "planner.streaming.steps_per_tick"])
@@ -185,19 +186,19 @@ fn every_parameter_is_listed_and_described_and_both_ends_of_its_range_are_kept()
 
 #[test]
 fn parameters_set_atomically_change_all_together_or_are_all_refused_with_the_rule() {
-    let stage = Stage::new();
-    let _node = stage.node(&[]);
-    let mut client = client(&stage, NODE);
-    ask(&mut client, "events", Value::Null);
+    let harness = Harness::new();
+    let _node = harness.node(&[]);
+    let mut client = client(&harness, NODE);
+    request(&mut client, "events", Value::Null);
     let atomically = |client: &mut Robot, values: Value| {
-        let result = ask(client, "set_atomically", values);
+        let result = request(client, "set_atomically", values);
         (result[0].as_bool().unwrap(), result[1].as_str().unwrap().to_string())
     };
     for (values, why) in [
         (json!({"planner.temperature": 0.5, "planner.eta": 2.0}), "planner.eta: 2: must lie in [0, 1]"),
-        // What only the planner knows: the checkpoint was trained on 16 tokens.
+        // Only the planner knows this bound: the checkpoint was trained on 16 tokens.
         (json!({"planner.temperature": 0.5, "planner.horizon": 16}), "do not fit into the 16 tokens"),
-        // Each alone would do.
+        // Each value alone is valid.
         (
             json!({"planner.temperature": 0.5, "planner.solver": "dpm_solver", "planner.eta": 0.5}),
             "must be 0 with dpm_solver",
@@ -214,7 +215,7 @@ fn parameters_set_atomically_change_all_together_or_are_all_refused_with_the_rul
         assert!(!successful && reason.contains(why), "{values}: {reason}");
     }
     assert_eq!(get(&mut client, "planner.temperature"), 1.0);
-    assert_eq!(ask(&mut client, "events", Value::Null), json!([]));
+    assert_eq!(request(&mut client, "events", Value::Null), json!([]));
 
     let values = json!({"planner.temperature": 0.5, "costs.goal.weight": 2.0, "planner.guidance.schedule": [0.0, 1.0, 0.5, 0.2]});
     assert_eq!(atomically(&mut client, values.clone()), (true, String::new()));
@@ -222,7 +223,7 @@ fn parameters_set_atomically_change_all_together_or_are_all_refused_with_the_rul
         assert_eq!(get(&mut client, name), *value);
     }
     std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(ask(&mut client, "events", Value::Null), json!([[NODE, {}, values]]));
+    assert_eq!(request(&mut client, "events", Value::Null), json!([[NODE, {}, values]]));
     // `ros2 param set NODE planner.guidance.schedule []` sends an array of no booleans.
     set(&mut client, json!({"planner.guidance.schedule": []}));
     assert_eq!(get(&mut client, "planner.guidance.schedule"), json!([]));
@@ -230,10 +231,10 @@ fn parameters_set_atomically_change_all_together_or_are_all_refused_with_the_rul
 
 #[test]
 fn parameters_given_at_start_override_the_configuration_file() {
-    let stage = Stage::new();
-    let (config, model) = (stage::config_file(), stage::model());
+    let harness = Harness::new();
+    let (config, model) = (harness::config_file(), harness::model());
     let own = ["--config", &config, "--model", &model, "--ros-args", "-r", "__ns:=/robot_1"];
-    let file = stage.file(
+    let file = harness.file(
         "robot_1.yaml",
         "
 /**:
@@ -248,8 +249,8 @@ fn parameters_given_at_start_override_the_configuration_file() {
     );
     {
         let more = ["--params-file", &file, "-p", "planner.temperature:=0.75", "-p", "costs.goal.weight:=3.0"];
-        let node = stage.node(&[&own[..], &more[..]].concat());
-        let mut client = client(&stage, "/robot_1/df_planner");
+        let node = harness.node(&[&own[..], &more[..]].concat());
+        let mut client = client(&harness, "/robot_1/df_planner");
         for (name, value) in [
             ("planner.horizon", json!(9)),
             ("planner.guidance.scale", json!(0.05)),
@@ -257,12 +258,12 @@ fn parameters_given_at_start_override_the_configuration_file() {
             ("planner.temperature", json!(0.75)),
             ("costs.goal.weight", json!(3.0)),
             ("goal", json!([5.5, 3.5])),
-            // Meant for another node.
+            // A parameter of another node.
             ("planner.eta", json!(0.0)),
         ] {
             assert_eq!(get(&mut client, name), value, "{name}");
         }
-        node.says("parameter `planner.horison` was given, but the node has no such parameter; did you mean `planner.horizon`?");
+        node.wait_for_log("parameter `planner.horison` was given, but the node has no such parameter; did you mean `planner.horizon`?");
     }
     for (given, named) in [
         ("planner.horizon:=9.0", "parameter planner.horizon: 9: must be of type integer, got double"),
@@ -271,33 +272,33 @@ fn parameters_given_at_start_override_the_configuration_file() {
         ("planner.mode:=best", "parameter planner.mode: best: must be one of full, streaming"),
         ("goal:=[1.0]", "parameter goal: [1.0]: must have 2 values, one for each channel of position, or none"),
     ] {
-        let mut node = stage.node(&[&own[..], &["-p", given][..]].concat());
+        let mut node = harness.node(&[&own[..], &["-p", given][..]].concat());
         assert_eq!(node.exit_code(), Some(1), "{given}: {}", node.stderr());
         assert!(node.stderr().contains(named), "{given}: {}", node.stderr());
     }
 }
 
-/// A node that drives with what a parameter file gives, the robot and the client.
-fn driving(stage: &Stage, given: &str) -> (stage::Node, Robot, Robot) {
-    let (config, model, given) = (stage::config_file(), stage::model(), stage.file("given.yaml", given));
-    let node = stage.node(&["--config", &config, "--model", &model, "--ros-args", "--params-file", &given]);
-    let mut robot = stage.robot(&[]);
-    let mut client = client(stage, NODE);
-    robot.ask("odom 3.5 3.5");
+/// A driving node with the settings of a parameter file, its robot, and a parameter client.
+fn driving(harness: &Harness, given: &str) -> (harness::Node, Robot, Robot) {
+    let (config, model, given) = (harness::config_file(), harness::model(), harness.file("given.yaml", given));
+    let node = harness.node(&["--config", &config, "--model", &model, "--ros-args", "--params-file", &given]);
+    let mut robot = harness.robot(&[]);
+    let mut client = client(harness, NODE);
+    robot.request("odom 3.5 3.5");
     set(&mut client, json!({"goal": [5.5, 3.5]}));
     for _ in 0..60 {
         if robot.record(0.3).values.iter().filter(|force| **force != [0.0, 0.0]).count() >= 5 {
             return (node, robot, client);
         }
     }
-    panic!("the node does not drive: {}", robot.ask("diagnostics"));
+    panic!("the node does not drive: {}", robot.request("diagnostics"));
 }
 
 #[test]
 fn parameters_change_while_the_robot_drives_without_a_zero_command() {
-    let stage = Stage::new();
-    let (_node, mut robot, mut client) = driving(&stage, LIGHT);
-    robot.ask("actions");
+    let harness = Harness::new();
+    let (_node, mut robot, mut client) = driving(&harness, LIGHT);
+    robot.request("actions");
     let changes = [
         json!({"planner.horizon": 8}),
         json!({"planner.candidates": 3}),
@@ -313,12 +314,12 @@ fn parameters_change_while_the_robot_drives_without_a_zero_command() {
         json!({"planner.mode": "streaming", "planner.eta": 0.5}),
     ];
     for change in &changes {
-        let result = ask(&mut client, "set_atomically", change.clone());
+        let result = request(&mut client, "set_atomically", change.clone());
         assert_eq!(result[0], true, "{change}: {result}");
         std::thread::sleep(Duration::from_millis(300));
     }
     let actions = robot.take_actions();
-    let report = robot.ask("diagnostics");
+    let report = robot.request("diagnostics");
     let (first, last) = (actions.stamps[0], actions.stamps[actions.stamps.len() - 1]);
     let rate = (actions.stamps.len() - 1) as f64 / (last - first);
     let zeroed = actions.values.iter().filter(|force| **force == [0.0, 0.0]).count();
@@ -330,8 +331,9 @@ fn parameters_change_while_the_robot_drives_without_a_zero_command() {
     assert!(actions.stamps.len() > 50);
     assert!((rate * PERIOD_S - 1.0).abs() < 0.02, "{rate} Hz; {report}");
     assert_eq!(zeroed, 0, "{report}");
-    // And it is the new settings that plan: a horizon of one token is 8 frames (a plan is shown to the end of its stay).
-    let frames = |robot: &mut Robot| robot.ask("plan").as_array().unwrap().len();
+    // The planner uses the new settings: a horizon of one token is 8 frames. A plan is shown to the end of its hold
+    // time.
+    let frames = |robot: &mut Robot| robot.request("plan").as_array().unwrap().len();
     let before = frames(&mut robot);
     set(&mut client, json!({"planner.horizon": 1}));
     std::thread::sleep(Duration::from_millis(500));
@@ -341,15 +343,15 @@ fn parameters_change_while_the_robot_drives_without_a_zero_command() {
 
 #[test]
 fn a_goal_set_as_a_parameter_moves_the_plan_and_an_empty_one_stops_the_robot() {
-    let stage = Stage::new();
-    // All candidates: how near a plan comes to its goal is chance with few.
-    let (node, mut robot, mut client) = driving(&stage, "/**: {ros__parameters: {use_sim_time: false}}");
-    // How near plans come to a place on the average (single ones are samples).
+    let harness = Harness::new();
+    // Uses all candidates: with few, the distance between plan and goal varies.
+    let (node, mut robot, mut client) = driving(&harness, "/**: {ros__parameters: {use_sim_time: false}}");
+    // The mean of the smallest distances between plans and a place; a single plan is a sample.
     let nearest = |robot: &mut Robot, x: f64| {
         let mut sum = 0.0;
         for _ in 0..15 {
             std::thread::sleep(Duration::from_millis(60));
-            let plan = robot.ask("plan");
+            let plan = robot.request("plan");
             let points = plan.as_array().expect("a plan").iter();
             let apart = points.map(|p| (p[0].as_f64().unwrap() - x).hypot(p[1].as_f64().unwrap() - 3.5));
             sum += apart.fold(f64::INFINITY, f64::min);
@@ -368,24 +370,24 @@ fn a_goal_set_as_a_parameter_moves_the_plan_and_an_empty_one_stops_the_robot() {
     std::thread::sleep(Duration::from_millis(500));
     let actions = robot.record(0.5);
     assert!(actions.values.iter().all(|force| *force == [0.0, 0.0]), "{actions:?}");
-    node.says("no goal");
+    node.wait_for_log("no goal");
 }
 
 #[test]
-fn two_nodes_in_two_namespaces_are_set_and_driven_apart() {
-    let stage = Stage::new();
-    let nodes = ["/robot_1", "/robot_2"].map(|namespace| stage.node_with_parameters(namespace));
-    let mut client = client(&stage, "/robot_1/df_planner");
+fn two_nodes_in_two_namespaces_have_separate_parameters_and_robots() {
+    let harness = Harness::new();
+    let nodes = ["/robot_1", "/robot_2"].map(|namespace| harness.node_with_parameters(namespace));
+    let mut client = client(&harness, "/robot_1/df_planner");
     set(&mut client, json!({"planner.eta": 0.25, "goal": [5.5, 3.5]}));
     assert_eq!(get(&mut client, "planner.seed"), 7);
-    assert_eq!(ask(&mut client, "at", json!("/robot_2/df_planner")), true);
+    assert_eq!(request(&mut client, "at", json!("/robot_2/df_planner")), true);
     assert_eq!((get(&mut client, "planner.eta"), get(&mut client, "goal")), (json!(0.0), json!([])));
     for namespace in ["/robot_1", "/robot_2"] {
-        let mut robot = stage.robot(&["--ros-args", "-r", &format!("__ns:={namespace}")]);
-        // Until they have found each other.
+        let mut robot = harness.robot(&["--ros-args", "-r", &format!("__ns:={namespace}")]);
+        // Waits until they have discovered each other.
         let found = (0..20).any(|_| !robot.record(0.5).stamps.is_empty());
         assert!(found, "{namespace}: no action");
-        // By the actions' own time: how many a busy machine hands over within a second of ours says nothing.
+        // Measures by the stamps of the actions: a busy machine delivers them unevenly.
         let stamps = robot.record(2.0).stamps;
         assert!(stamps.len() > 5, "{namespace}: {stamps:?}");
         let rate = (stamps.len() - 1) as f64 / (stamps[stamps.len() - 1] - stamps[0]);
@@ -395,16 +397,16 @@ fn two_nodes_in_two_namespaces_are_set_and_driven_apart() {
 }
 
 #[test]
-fn parameters_outlive_a_cleanup_and_those_read_by_configure_are_set_before_it() {
-    let stage = Stage::new();
-    let node = stage.node_given(&["autostart:=false"]);
-    let mut client = client(&stage, NODE);
-    let mut operator = stage.peer("lifecycle.py", &[]);
-    let mut change = |label: &str| operator.ask(&format!("change 0 {label}")) == true;
+fn parameters_survive_a_cleanup_and_configure_reads_those_set_before_it() {
+    let harness = Harness::new();
+    let node = harness.node_given(&["autostart:=false"]);
+    let mut client = client(&harness, NODE);
+    let mut operator = harness.peer("lifecycle.py", &[]);
+    let mut change = |label: &str| operator.request(&format!("change 0 {label}")) == true;
     set(&mut client, json!({"model": "/no/such/model"}));
     assert!(!change("configure"), "there is no such model");
-    node.says("/no/such/model");
-    set(&mut client, json!({"model": stage::model()}));
+    node.wait_for_log("/no/such/model");
+    set(&mut client, json!({"model": harness::model()}));
     assert!(change("configure"), "{}", node.stderr());
     assert!(refusal(&mut client, "model", json!("other")).contains("while the node is unconfigured, not inactive"));
     set(&mut client, json!({"planner.horizon": 9, "goal": [5.5, 3.5]}));

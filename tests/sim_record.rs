@@ -1,4 +1,4 @@
-//! `df_sim record` as a program: it writes a rosbag2 recording that the PyPI package `rosbags` reads with the same numbers.
+//! `df_sim record` as a program. The PyPI package `rosbags` reads the same numbers from its rosbag2 recording.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! The helpers of the tests do what they say: contracts change where they are told to, and a missing tool is never silent.
+//! Tests of the test support: contracts change only at the given keys, and a missing tool is always reported.
 
 mod support;
 
@@ -73,7 +73,7 @@ fn the_shipped_configuration_changes_in_one_place_and_keeps_its_comments() {
     assert!(groups[1].required && config.costs.len() == 1);
     assert_eq!((config.model.width, config.planner.guidance.scale), (16, 0.0));
     assert_eq!((config.planner.guidance.max_norm, config.contract.action.qos.depth), (1.0, 3));
-    // All but what was changed is as it was: changed back, it is the same text.
+    // Changing the value back restores the same text.
     let back = changed
         .with("period_s", 0.05)
         .with("observations.position.max_age_s", 0.1)

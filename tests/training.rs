@@ -1,5 +1,5 @@
-//! A training run survives what happens to processes and disks: it is killed, stopped, out of module, out of numbers; nothing is lost,
-//! and going on gives the same weights, bit for bit.
+//! Faults during training: the process is killed or stopped, the disk is full, the loss is not finite. Resuming gives
+//! the same weights, bit for bit.
 
 mod demonstrations;
 mod support;
@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 
 use demonstrations::{configure, record};
 
-/// Kills without warning.
+/// The number of SIGKILLs.
 const KILLS: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -59,7 +59,7 @@ impl Place {
         assert!(output.status.success(), "{}", stderr(&output));
     }
 
-    /// Trains for a few steps and is stopped politely.
+    /// Trains for a few steps and stops with SIGINT.
     fn stopped(&self, out: &str, steps: usize, start: &str) {
         let before = self.logged(out);
         let child = self.train(out, steps, &[start]).spawn().unwrap();
@@ -73,7 +73,7 @@ impl Place {
         assert!(String::from_utf8_lossy(&stopped.stdout).contains("stopped, --resume goes on"));
     }
 
-    /// What must not differ: the best weights, the last ones, the raw ones, and the course.
+    /// The results to compare: the best weights, the last ones, the raw ones, and the log.
     fn result(&self, out: &str) -> (Vec<u8>, Vec<u8>, Vec<u8>, Vec<serde_json::Value>) {
         let read = |path: PathBuf| fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let (best, run) = (self.at(out), self.at(&format!("{out}.run")));
@@ -101,7 +101,7 @@ impl Place {
 
     fn assert_same(&self, a: &str, b: &str) {
         let (a, b) = (self.result(a), self.result(b));
-        // Not assert_eq on bytes: it would print them.
+        // `assert_eq` would print the bytes.
         assert!(a.0 == b.0, "the best weights differ");
         assert!(a.1 == b.1 && a.2 == b.2, "the last weights differ");
         assert_eq!(a.3, b.3);
@@ -117,8 +117,8 @@ fn signal(child: &Child, name: &str) {
 }
 
 #[test]
-fn a_run_that_is_killed_at_any_moment_goes_on_to_the_same_weights() {
-    // Saves with hardly a pause: kills fall into saves as well as between them.
+fn a_run_killed_at_any_moment_resumes_to_the_same_weights() {
+    // Saves are frequent, so that kills hit saves as well as steps.
     let place = Place::new(&[("training.checkpoint_every_s", "0.05")]);
     let steps = 400;
     place.trained("whole", steps, &[]);
@@ -128,7 +128,7 @@ fn a_run_that_is_killed_at_any_moment_goes_on_to_the_same_weights() {
         let start = if progress.exists() { "--resume" } else { "--restart" };
         let before = place.logged("torn");
         let mut child = place.train("torn", steps, &[start]).spawn().unwrap();
-        // Some of the kills come before the run has done anything.
+        // Some kills come before the first save.
         let further = rng.random_range(0..8);
         let deadline = Instant::now() + PATIENCE;
         while place.logged("torn") < before + further && child.try_wait().unwrap().is_none() {
@@ -142,14 +142,14 @@ fn a_run_that_is_killed_at_any_moment_goes_on_to_the_same_weights() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    // And stopped politely once.
+    // One stop with SIGINT.
     place.stopped("torn", steps, "--resume");
     place.trained("torn", steps, &["--resume"]);
     place.assert_same("whole", "torn");
 }
 
 #[test]
-fn a_run_with_muon_that_is_stopped_goes_on_to_the_same_weights() {
+fn a_stopped_run_with_muon_resumes_to_the_same_weights() {
     let place = Place::new(&[("training.optimizer", "muon")]);
     let steps = 200;
     place.trained("whole", steps, &[]);
@@ -159,7 +159,7 @@ fn a_run_with_muon_that_is_stopped_goes_on_to_the_same_weights() {
 }
 
 #[test]
-fn a_run_on_a_full_disk_keeps_its_last_save_and_goes_on_to_the_same_weights() {
+fn a_run_on_a_full_disk_keeps_its_last_save_and_resumes_to_the_same_weights() {
     let place = Place::new(&[("training.checkpoint_every_s", "0.05")]);
     place.trained("whole", 80, &[]);
     let child = place.train("cramped", 80, &[]).spawn().unwrap();
@@ -170,14 +170,15 @@ fn a_run_on_a_full_disk_keeps_its_last_save_and_goes_on_to_the_same_weights() {
     }
     signal(&child, "-KILL");
     child.wait_with_output().unwrap();
-    // Files of at most 16 blocks of 1024 bytes: weights do not fit. The signal that the kernel sends as well is ignored.
+    // Limits files to 16 blocks of 1024 bytes, so that weights do not fit. Ignores the SIGXFSZ that the kernel also
+    // sends.
     let mut shell = Command::new("bash");
     let run = place.train("cramped", 80, &["--resume"]);
     shell.args(["-c", "trap '' XFSZ; ulimit -f 16; exec \"$@\"", "bash"]).arg(run.get_program()).args(run.get_args());
     let refused = shell.env("XDG_CACHE_HOME", place.at("cache")).output().unwrap();
     let message = stderr(&refused);
     assert!(!refused.status.success() && message.contains("not saved") && message.contains("cramped"), "{message}");
-    // Every weight is as it was; and with module again the run ends as if there had always been.
+    // The last save is unchanged. With space again the run ends as if the disk had never been full.
     place.trained("cramped", 80, &["--resume"]);
     place.assert_same("whole", "cramped");
 }
@@ -220,7 +221,7 @@ fn a_run_that_cannot_start_or_resume_is_refused_before_the_data_are_read() {
     let unfinished = ["m.run: contains an unfinished run", "--resume", "--restart"];
     refused(&mut place.train("m", 100_000, &[]), &unfinished);
 
-    // What the weights depend on must not change; how long it goes on may.
+    // Settings that the weights depend on must not change; the number of steps may.
     let output = |place: &Place, steps| place.train("m", steps, &["--resume"]).output().unwrap();
     place.configure(&[("training.batch", "5")]);
     let other = output(&place, 100);
@@ -228,26 +229,26 @@ fn a_run_that_cannot_start_or_resume_is_refused_before_the_data_are_read() {
     place.configure(&[("training.learning_rate", "2.0e-3")]);
     let longer = output(&place, place.logged("m") + 5);
     assert!(longer.status.success(), "{}", stderr(&longer));
-    let said = String::from_utf8_lossy(&longer.stdout).into_owned();
-    assert!(said.contains("training.learning_rate was 0.001 and is 0.002"), "{said}");
+    let printed = String::from_utf8_lossy(&longer.stdout).into_owned();
+    assert!(printed.contains("training.learning_rate was 0.001 and is 0.002"), "{printed}");
     place.trained("m", 5, &["--restart"]);
     assert_eq!(place.result("m").3.iter().filter(|line| line.get("training").is_some()).count(), 5);
 }
 
 #[test]
 fn a_run_whose_validation_does_not_improve_ends_early() {
-    // Steps too short for f32: every validation is as the first.
+    // Steps are below the resolution of f32, so every validation equals the first.
     let changes = [("training.learning_rate", "1.0e-30"), ("training.patience", "2"), ("training.validate_every", "5")];
     let place = Place::new(&changes);
     let output = place.train("m", 1000, &[]).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     // The best after 5 steps, none better after 10 and 15.
     assert!(
         output.status.success()
-            && said.contains("early stopping (no better validation loss in 2 validations) after 15 steps"),
-        "{said}"
+            && printed.contains("early stopping (no better validation loss in 2 validations) after 15 steps"),
+        "{printed}"
     );
-    assert!(said.contains("of step 5"), "{said}");
+    assert!(printed.contains("of step 5"), "{printed}");
     let card = fs::read_to_string(place.at("m/model.md")).unwrap();
     assert!(card.contains("after step 5: loss") && card.contains("wrench.force.x"), "{card}");
     assert!(fs::read(place.at("m/training.png")).unwrap().starts_with(b"\x89PNG"));
@@ -259,14 +260,14 @@ fn the_noise_scale_is_saved_in_the_checkpoint_and_checked_on_resume() {
     place.trained("m", 5, &[]);
     let text = fs::read_to_string(place.at("m/checkpoint.json")).unwrap();
     let checkpoint: serde_json::Value = serde_json::from_str(&text).unwrap();
-    // A program that does not know of it refuses format 3.
+    // Format 3 makes programs refuse it that do not know the noise scale.
     assert_eq!(checkpoint["format"], 3, "{text}");
     let normaliser = &checkpoint["normaliser"];
     for (c, scaled) in [false, false, true, true, false, false].into_iter().enumerate() {
         let (scale, std) = (normaliser["noise_scale"][c].as_f64(), normaliser["std"][c].as_f64());
         assert!(if scaled { scale == Some(0.25) && std != scale } else { scale == std }, "{c}: {normaliser}");
     }
-    // What is loaded again has it too: another scale would be another checkpoint, which the run would not go on with.
+    // A loaded checkpoint keeps its scale: the run refuses to resume with another one.
     place.trained("m", 7, &["--resume"]);
     let again: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(place.at("m.run/last/checkpoint.json")).unwrap()).unwrap();

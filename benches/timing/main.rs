@@ -10,8 +10,8 @@
 //! | missing | ticks that the node skipped; messages that did not arrive |
 //! | plan | median time of a plan, ms |
 
-#[path = "../../tests/ros/stage.rs"]
-mod stage;
+#[path = "../../tests/ros/harness.rs"]
+mod harness;
 
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use df_planner::sim::{MAP_FRAME, ROBOT_FRAME, Topics, WorldInbox, WorldLink, WorldNames};
-use stage::Stage;
+use harness::Harness;
 
 const PERIOD: Duration = Duration::from_millis(20);
 const PLACE: [f64; 2] = [3.5, 3.5];
@@ -52,9 +52,9 @@ fn main() {
         return;
     }
     let seconds: f64 = std::env::var("DF_SECONDS").map_or(60.0, |text| text.parse().expect("DF_SECONDS in seconds"));
-    let stage = Stage::new();
-    let (config, model) = fifty_hertz(&stage);
-    let world = stage.enter(|| {
+    let harness = Harness::new();
+    let (config, model) = fifty_hertz(&harness);
+    let world = harness.enter(|| {
         let Topics { odometry, force, goal } = Topics::default();
         let (map_frame, robot_frame) = (MAP_FRAME.into(), ROBOT_FRAME.into());
         let rollouts = "df_planner/rollouts".into();
@@ -68,7 +68,7 @@ fn main() {
     println!("{cores} cores, {seconds} s each, period {PERIOD:?}; |interval - period| in ms");
     println!("{:<40} {:>8} {:>8} {:>8} {:>8} {:>8}", "", "p50", "p99", "max", "missing", "plan");
     for busy in [0, cores] {
-        let mut node = stage.node(&["--config", &config, "--model", &model]);
+        let mut node = harness.node(&["--config", &config, "--model", &model]);
         let deadline = Instant::now() + Duration::from_secs(30);
         let before = inbox.forces();
         while inbox.forces() < before + 100 {
@@ -76,7 +76,7 @@ fn main() {
             std::thread::sleep(Duration::from_millis(100));
         }
         let loads: Vec<Busy> = (0..busy).map(|_| Busy::start()).collect();
-        let python = stage.python(RCLPY, &[&seconds.to_string()]);
+        let python = harness.python(RCLPY, &[&seconds.to_string()]);
         let (errors, missing) = receive(&inbox, seconds);
         let with = if busy > 0 { format!(", {busy} busy processes") } else { String::new() };
         // As the node measures it, including the first two seconds.
@@ -97,14 +97,14 @@ fn main() {
 }
 
 /// The shipped configuration at 50 Hz with plans that fill the period, and a checkpoint for it.
-fn fifty_hertz(stage: &Stage) -> (String, String) {
-    let text = stage::shipped_config();
+fn fifty_hertz(harness: &Harness) -> (String, String) {
+    let text = harness::shipped_config();
     let (text, _) = text.split_once("\ntraining:").unwrap();
     let text = text
         .replace("period_s: 0.05", "period_s: 0.02")
         .replace("mode: streaming", "mode: full")
         .replace("denoising_steps: 4", "denoising_steps: 400");
-    let config = stage.file("fifty.yaml", &format!("{text}\n{TRAINING}"));
+    let config = harness.file("fifty.yaml", &format!("{text}\n{TRAINING}"));
     let folder = std::path::Path::new(&config).parent().unwrap().to_path_buf();
     let (bag, model) = (folder.join("bag").display().to_string(), folder.join("model").display().to_string());
     run(env!("CARGO_BIN_EXE_df_sim"), &["record", "--out", &bag, "--minutes", "1", "--episode-s", "10"]);

@@ -1,4 +1,4 @@
-//! What tests of the programs begin with: a recorded bag, and the shipped configuration with changes.
+//! Inputs for tests of the programs: a recorded bag, and the shipped configuration with changes.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,4 +1,5 @@
-//! Monte Carlo guidance against finite differences, against the known tilted distribution, and its variance over futures.
+//! Monte Carlo guidance against finite differences, against the known tilted distribution, and its variance over
+//! rollouts.
 
 use df_core::{Frame, History};
 use df_diffusion::NoiseScheduleKind;
@@ -28,7 +29,7 @@ fn guidance(config: &PlanningConfig) -> Guidance {
     Guidance::new(costs, normaliser(), &spec(), config.contract.period_s)
 }
 
-/// The gradient through the denoiser of the whole cost is that of finite differences of cost(denoise(x)).
+/// The gradient of the cost through the denoiser agrees with finite differences of cost(denoise(x)).
 #[test]
 fn the_exact_guidance_gradient_agrees_with_finite_differences() {
     let process = Process::draw(4, CHANNELS, 5);
@@ -63,7 +64,7 @@ fn the_exact_guidance_gradient_agrees_with_finite_differences() {
     }
 }
 
-/// Near tokens given, far tokens drawn given them: the variance of the mean gradient over `rollouts` falls as 1 / futures.
+/// Far tokens are sampled given the near tokens. The variance of the mean gradient falls as 1 / rollouts.
 #[test]
 fn the_variance_of_the_shared_gradient_falls_with_the_number_of_rollouts() {
     const TOKENS: usize = 5;
@@ -107,7 +108,7 @@ fn the_variance_of_the_shared_gradient_falls_with_the_number_of_rollouts() {
         let of_clean = &mut |clean: &Tokens| guidance.evaluate(clean, &span, &[0.5, 0.5]).1;
         let (_, mut gradient) = denoiser.denoise_with_gradient(&x, &levels, of_clean).unwrap();
         average_shared_tokens(&mut gradient, rollouts, 0, NEAR);
-        // One shared gradient a repeat; its variance over repeats, summed over the shared values.
+        // One shared gradient per repeat; its variance over repeats is summed over the shared values.
         let shared: Vec<DVector<f64>> = (0..REPEATS)
             .map(|r| DVector::from_fn(NEAR * CHANNELS, |i, _| f64::from(gradient.sequence(r * rollouts)[i])))
             .collect();
@@ -119,30 +120,31 @@ fn the_variance_of_the_shared_gradient_falls_with_the_number_of_rollouts() {
     let (mx, my) = (points.iter().map(|p| p.0).sum::<f64>() / n, points.iter().map(|p| p.1).sum::<f64>() / n);
     let slope = points.iter().map(|(x, y)| (x - mx) * (y - my)).sum::<f64>()
         / points.iter().map(|(x, _)| (x - mx).powi(2)).sum::<f64>();
-    println!("slope of log variance over log futures: {slope:.3}");
+    println!("slope of log variance over log rollouts: {slope:.3}");
     // Each variance has a relative error of about sqrt(2 / 400) = 7 %: over 4.2 e-folds some 0.03 in the slope.
     assert!((slope + 1.0).abs() < 0.1, "{slope}");
 }
 
-/// Samples under a quadratic cost, as plans: `p(x) exp(-scale cost(x))` is again normal, with a mean that is known.
+/// Plans under a quadratic cost: `p(x) exp(-scale cost(x))` is again normal with a known mean.
 #[test]
 fn the_guided_distribution_converges_to_the_tilted_one_as_steps_grow() {
     const SCALE: f64 = 4.0;
     const TARGET: f64 = 1.5;
-    // 2 history tokens, the committed action, 4 future tokens; the cost wants obs.0 of the third future frame at TARGET.
+    // 2 history tokens, the committed action, 4 future tokens; the cost has its minimum where obs.0 of the third future
+    // frame is TARGET.
     let process = Process::draw(6, CHANNELS, 11);
     let mut rng = ChaCha8Rng::seed_from_u64(4);
     let truth = process.sample(&mut rng);
     let known: Vec<(usize, f64, f64)> = (0..7).map(|i| (i, truth[i], 0.0)).collect();
     let wanted: Vec<usize> = (7..18).collect();
     let (mean, covariance) = process.given(&known, &wanted);
-    // cost = period (obs.0 - target)^2 = 0.1 (...)^2: a measurement of obs.0 with variance 1 / (2 scale 0.1). The third future
-    // frame is token 4; obs.0 its channel 1, value 13, wanted index 6.
-    let seen = 13 - 7;
+    // cost = period (obs.0 - target)^2 = 0.1 (...)^2: a measurement of obs.0 with variance 1 / (2 scale 0.1). The third
+    // future frame is token 4; obs.0 its channel 1, value 13, wanted index 6.
+    let measured = 13 - 7;
     let variance = 1.0 / (2.0 * SCALE * 0.1);
-    let gain = covariance.column(seen) / (covariance[(seen, seen)] + variance);
-    let tilted_mean = &mean + &gain * (TARGET - mean[seen]);
-    let tilted_covariance = &covariance - &gain * covariance.row(seen);
+    let gain = covariance.column(measured) / (covariance[(measured, measured)] + variance);
+    let tilted_mean = &mean + &gain * (TARGET - mean[measured]);
+    let tilted_covariance = &covariance - &gain * covariance.row(measured);
 
     let run = |steps: usize, step: &str| {
         let config = config(&format!(
@@ -159,7 +161,7 @@ costs: [{{kind: target, weight: 1.0, of: obs.0, value: {TARGET}, gate: {{from_s:
             .map(|f| DVector::from_iterator(11, f.iter().flatten().skip(1).map(|&v| f64::from(v))))
             .collect();
         let centre = samples.iter().sum::<DVector<f64>>() / samples.len() as f64;
-        let off = (centre[seen] - tilted_mean[seen]) / (tilted_mean[seen] - mean[seen]);
+        let off = (centre[measured] - tilted_mean[measured]) / (tilted_mean[measured] - mean[measured]);
         (off, against_normal(&samples, &tilted_mean, &tilted_covariance))
     };
     let coarse = run(4, "line_search");
@@ -171,16 +173,16 @@ costs: [{{kind: target, weight: 1.0, of: obs.0, value: {TARGET}, gate: {{from_s:
     );
     assert!(fine.1.0 < 1.0 && fine.1.1 < 1.0, "mean {:.2}, covariance {:.2}", fine.1.0, fine.1.1);
     assert!(fine.0.abs() < 0.03 && fine.0.abs() < coarse.0.abs());
-    // The gradient at the predicted mean alone, which is what the plain step follows, goes too far: it forgets that the mean is
-    // not certain. That is why there is a line search.
+    // The plain step follows the gradient at the predicted mean and overshoots, because it ignores the uncertainty of
+    // the mean. The line search corrects this.
     assert!(plain.0 > 0.05, "{}", plain.0);
 }
 
-/// Two ends are equally good: the far token may leave the middle to either side, and the near ones lie a little to the right. The
-/// gradient of one future points to whichever side that future is on, another one every tick: it dithers. The mean over many
-/// points to the right.
+/// Two goals are equally good: the far token may end on either side, and the near tokens lie a little to the right. The
+/// gradient of one rollout points to the side of that rollout, which changes with every tick. The mean over many points
+/// to the right.
 #[test]
-fn one_rollout_dithers_between_two_goals_and_many_do_not() {
+fn guidance_by_one_rollout_alternates_between_two_goals_and_by_many_does_not() {
     const TICKS: usize = 200;
     let process = Process { mean: DVector::zeros(2 * CHANNELS), ..Process::draw(2, CHANNELS, 5) };
     // obs.0 of the far token must leave [-1, 1].

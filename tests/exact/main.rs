@@ -1,5 +1,5 @@
-//! The method against exact answers: with the ideal denoiser of a Gaussian process in place of the network, samples must have
-//! the mean and covariance that are known in closed form. Nothing here is trained.
+//! Tests the method against exact results. The ideal denoiser of a Gaussian process replaces the network, so the mean
+//! and the covariance of samples are known in closed form. No network is trained.
 
 mod guidance;
 mod immediate;

@@ -1,5 +1,5 @@
-//! The planner with the ideal denoiser: plans, streamed plans, questions and long horizons have the exact distribution; it stops
-//! in time; settings change between ticks.
+//! The planner with the ideal denoiser: plans, streamed plans, queries and long horizons have the exact distribution.
+//! The planner keeps its time budget, and settings change between ticks.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use super::support::contract::ContractYaml;
 const SCHEDULE: NoiseSchedule = NoiseSchedule(NoiseScheduleKind::Cosine);
 const CHANNELS: usize = 3;
 
-/// One action, two observed channels, one frame a token, ten ticks a second.
+/// One action, two observed channels, one frame per token, ten ticks per second.
 pub fn config(settings: &str) -> PlanningConfig {
     let yaml = ContractYaml::point_robot().and(settings);
     PlanningConfig::parse(yaml.text(), Path::new("test.yaml")).unwrap_or_else(|error| panic!("{error}"))
@@ -39,7 +39,7 @@ pub fn normaliser() -> Normaliser {
     Normaliser::new(vec![0.0; CHANNELS], vec![1.0; CHANNELS])
 }
 
-/// Noise of other sizes than the data are wide, so that what should count the noise and counts the data shows.
+/// Noise scales that differ from the standard deviations of the data, so that a confusion of the two fails the tests.
 pub const NOISE_SCALE: [f32; CHANNELS] = [1.0, 0.5, 2.0];
 
 pub fn scaled() -> Normaliser {
@@ -90,7 +90,7 @@ fn hidden_actions_of_the_history_do_not_condition_the_plan() {
     };
     assert_eq!(rollouts(&truth, false), rollouts(&others, false));
     assert_ne!(rollouts(&truth, true), rollouts(&others, true));
-    // What was observed counts, and so does what is committed.
+    // Observations condition the plan, and so do committed actions.
     for i in [1, CHANNELS + 2, 2 * CHANNELS] {
         let moved = DVector::from_fn(truth.len(), |k, _| truth[k] + if k == i { 5.0 } else { 0.0 });
         assert_ne!(rollouts(&truth, false), rollouts(&moved, false), "value {i}");
@@ -99,10 +99,10 @@ fn hidden_actions_of_the_history_do_not_condition_the_plan() {
 
 const TICKS: usize = 4;
 const RUNS: usize = 1500;
-/// History tokens of the streaming test: room for all ticks, so that full planning forgets nothing either.
+/// History tokens of the streaming test: enough for all ticks, so that full planning uses all of them too.
 const MEMORY: usize = 1 + TICKS;
 
-/// Drives `TICKS` ticks in a world that does what each plan imagines: what was observed and what was done.
+/// Drives `TICKS` ticks in a world that follows each plan. Returns the observations and the actions.
 fn rollout(planner: &mut Planner, start: &Frame, committed: f64, run: i64) -> DVector<f64> {
     planner.reset();
     let mut request = PlanRequest {
@@ -139,7 +139,8 @@ fn streamed_plans_have_the_distribution_of_full_plans() {
         (0..RUNS as i64).map(|run| rollout(&mut planner, &start, truth[3], run)).collect()
     };
     let (full, streaming) = (sampled("full"), sampled("streaming"));
-    // Ancestral sampling, tick by tick, is sampling from the process: values 4 (obs of token 1) to 3 + 3 TICKS (action of the last).
+    // Ancestral sampling, tick by tick, is sampling from the process: values 4 (obs of token 1) to 3 + 3 TICKS (action
+    // of the last).
     let known: Vec<(usize, f64, f64)> = (0..4).map(|i| (i, truth[i], 0.0)).collect();
     let (mean, covariance) = process.given(&known, &(4..4 + 3 * TICKS).collect::<Vec<_>>());
     for (name, samples) in [("full", &full), ("streaming", &streaming)] {
@@ -154,18 +155,19 @@ fn streamed_plans_have_the_distribution_of_full_plans() {
     assert!(of_mean < 1.0 && of_covariance < 1.0, "actions: mean {of_mean:.2}, covariance {of_covariance:.2}");
 }
 
-/// A world that does not do what was imagined: how much of the news is in the streamed plan's next action.
+/// In a world that deviates from the plan, measures how far the next action of a streamed plan follows the new
+/// observation.
 #[test]
 fn a_streamed_plan_follows_new_observations_more_at_a_higher_renoise_level() {
     let process = Process::draw(MEMORY + 4, CHANNELS, 3);
     let mut followed = Vec::new();
-    for refresh in [0.05, 0.5, 0.7, 0.8, 0.9, 1.0] {
+    for renoise_level in [0.05, 0.5, 0.7, 0.8, 0.9, 1.0] {
         let settings = format!(
             "planner: {{mode: streaming, history: {MEMORY}, horizon: 4, matrix: pyramid, solver: dpm_solver, denoising_steps: 24,
-              uncertainty_scale: 8.0, candidates: 1, rollouts: 1, streaming: {{refresh: {refresh}, steps_per_tick: 12}}}}"
+              uncertainty_scale: 8.0, candidates: 1, rollouts: 1, streaming: {{renoise_level: {renoise_level}, steps_per_tick: 12}}}}"
         );
         let mut planner = planner(exact(&process), &settings);
-        // The mean action two ticks on, when the observation in between is pushed up and when it is pushed down.
+        // The mean action two ticks later, with the observation in between shifted up and shifted down.
         let mut mean_action = |push: f32| {
             (0..600)
                 .map(|run| {
@@ -179,7 +181,7 @@ fn a_streamed_plan_follows_new_observations_more_at_a_higher_renoise_level() {
                     let observed = [1, 2].map(|c| process.mean[c] as f32 + push);
                     let committed = request.committed.as_ref().unwrap()[0];
                     request.history.push(frame(vec![committed as f32, observed[0], observed[1]]));
-                    // What the plan would do is not the question: the same action either way.
+                    // Both cases take the same action, whatever the plan says.
                     request.committed = Some(vec![process.mean[0]]);
                     request.tick_ns += 100_000_000;
                     drop(plan);
@@ -197,16 +199,18 @@ fn a_streamed_plan_follows_new_observations_more_at_a_higher_renoise_level() {
         };
         followed.push(response / (mean(2.0) - mean(-2.0)));
     }
-    println!("share of the news followed at once, by refresh 0.05, 0.5, 0.7, 0.8, 0.9, 1: {followed:.2?}");
+    println!(
+        "share of the new observation followed at once, by renoise_level 0.05, 0.5, 0.7, 0.8, 0.9, 1: {followed:.2?}"
+    );
     // 600 runs leave an error of about 0.05.
     assert!(followed.is_sorted_by(|a, b| *a < b + 0.1) && followed[0] < 0.5, "{followed:?}");
-    assert!((followed[5] - 1.0).abs() < 0.15, "a refresh of 1 is planning anew: {followed:?}");
+    assert!((followed[5] - 1.0).abs() < 0.15, "a renoise_level of 1 is planning anew: {followed:?}");
 }
 
-/// What happens after each evaluation: to the clean tokens, and by its cost (a gradient is three times as dear).
+/// Called after each evaluation with the clean tokens and the cost of the evaluation: 1, or 3 with a gradient.
 type After = Box<dyn FnMut(&mut Tokens, u64) + Send>;
 
-/// The ideal denoiser, perhaps of a network with a window.
+/// The ideal denoiser with a hook, optionally with the window of a network.
 struct Watched {
     exact: Exact,
     window: Option<usize>,
@@ -248,7 +252,7 @@ impl Denoiser for Watched {
     }
 }
 
-const QUESTIONS: &str = "planner: {history: 2, horizon: 3, solver: dpm_solver, denoising_steps: 40}";
+const QUERY_SETTINGS: &str = "planner: {history: 2, horizon: 3, solver: dpm_solver, denoising_steps: 40}";
 
 fn frames(truth: &DVector<f64>) -> Vec<Frame> {
     let of = |k: usize| (0..CHANNELS).map(|c| truth[k * CHANNELS + c] as f32).collect();
@@ -259,27 +263,28 @@ fn frames(truth: &DVector<f64>) -> Vec<Frame> {
 fn one_denoiser_predicts_observations_infers_actions_and_fills_gaps() {
     let process = Process::draw(5, CHANNELS, 3);
     let truth = process.sample(&mut ChaCha8Rng::seed_from_u64(6));
-    type Asked = fn(usize, usize) -> bool;
-    let questions: [(&str, Asked); 3] = [
+    type IsQueried = fn(usize, usize) -> bool;
+    let queries: [(&str, IsQueried); 3] = [
         ("observations from actions", |k, m| k >= 1 && m == 1),
         ("actions from observations", |_, m| m == 0),
         ("a gap", |k, _| k == 2 || k == 3),
     ];
-    for (name, asked) in questions {
-        let mut planner = planner(exact(&process), QUESTIONS);
-        let answers = planner.sample_query(&Query { frames: &frames(&truth), is_queried: &asked }, 2000, 1).unwrap();
-        let wanted: Vec<usize> = (0..15).filter(|i| asked(i / 3, usize::from(i % 3 > 0))).collect();
+    for (name, is_queried) in queries {
+        let mut planner = planner(exact(&process), QUERY_SETTINGS);
+        let sampled =
+            planner.sample_query(&Query { frames: &frames(&truth), is_queried: &is_queried }, 2000, 1).unwrap();
+        let wanted: Vec<usize> = (0..15).filter(|i| is_queried(i / 3, usize::from(i % 3 > 0))).collect();
         let known: Vec<_> = (0..15).filter(|i| !wanted.contains(i)).map(|i| (i, truth[i], 0.0)).collect();
         let (mean, covariance) = process.given(&known, &wanted);
         let value = |frames: &[Frame], i: usize| f64::from(frames[i / 3].values[i % 3]);
-        let samples: Vec<DVector<f64>> = answers
+        let samples: Vec<DVector<f64>> = sampled
             .iter()
             .map(|frames| DVector::from_iterator(wanted.len(), wanted.iter().map(|&i| value(frames, i))))
             .collect();
         let (of_mean, of_covariance) = against_normal(&samples, &mean, &covariance);
         assert!(of_mean < 1.0 && of_covariance < 1.0, "{name}: mean {of_mean:.2}, covariance {of_covariance:.2}");
-        // What was given comes back as it was.
-        assert!(known.iter().all(|&(i, v, _)| (value(&answers[0], i) - v).abs() < 1e-6), "{name}");
+        // The known values are returned unchanged.
+        assert!(known.iter().all(|&(i, v, _)| (value(&sampled[0], i) - v).abs() < 1e-6), "{name}");
     }
 }
 
@@ -289,7 +294,7 @@ fn a_noisy_measurement_counts_by_its_standard_deviation() {
     let mut rng = ChaCha8Rng::seed_from_u64(8);
     let truth = process.sample(&mut rng);
     let mut frames = frames(&truth);
-    // obs of frame 1 measured with deviation 0.7; frame 2 wanted.
+    // obs of frame 1 is measured with a standard deviation of 0.7; frames 2 and 3 are queried.
     let noise: [f64; 2] = std::array::from_fn(|_| StandardNormal.sample(&mut rng));
     (0..2).for_each(|c| frames[1].values[1 + c] += 0.7 * noise[c] as f32);
     let known: Vec<_> =
@@ -297,35 +302,35 @@ fn a_noisy_measurement_counts_by_its_standard_deviation() {
     // The process is that of the normalised values.
     frames[1].std = vec![0.0, 0.7 * NOISE_SCALE[1], 0.7 * NOISE_SCALE[2]];
     frames.iter_mut().for_each(|frame| frame.values.iter_mut().zip(NOISE_SCALE).for_each(|(value, s)| *value *= s));
-    let asked = |k: usize, _: usize| k >= 2;
+    let is_queried = |k: usize, _: usize| k >= 2;
     let mut planner =
-        Planner::new(Box::new(exact(&process)), &config(QUESTIONS), layout(), scaled(), SCHEDULE).unwrap();
-    let answers = planner.sample_query(&Query { frames: &frames, is_queried: &asked }, 2000, 1).unwrap();
+        Planner::new(Box::new(exact(&process)), &config(QUERY_SETTINGS), layout(), scaled(), SCHEDULE).unwrap();
+    let sampled = planner.sample_query(&Query { frames: &frames, is_queried: &is_queried }, 2000, 1).unwrap();
     let (mean, covariance) = process.given(&known, &(6..12).collect::<Vec<_>>());
     let normalised = |frame: &Frame| frame.values.iter().zip(NOISE_SCALE).map(|(value, s)| value / s).collect();
     let flat = |frames: &[Frame]| flat(&frames[2..].iter().map(normalised).collect::<Vec<_>>());
-    let samples: Vec<DVector<f64>> = answers.iter().map(|f| flat(f)).collect();
+    let samples: Vec<DVector<f64>> = sampled.iter().map(|f| flat(f)).collect();
     let (of_mean, of_covariance) = against_normal(&samples, &mean, &covariance);
     assert!(of_mean < 1.0 && of_covariance < 1.0, "mean {of_mean:.2}, covariance {of_covariance:.2}");
 }
 
 #[test]
 fn sequences_longer_than_the_window_are_sampled_by_sliding_it() {
-    // 8 frames with a window of 5 tokens that slides on with 2 known: the last 5 are one window, so they are distributed as any
-    // 5 tokens of the stationary process.
+    // 8 frames with a window of 5 tokens that slides with 2 known tokens. The last 5 are one window, so they have the
+    // distribution of any 5 tokens of the stationary process.
     let process = Process::draw(5, CHANNELS, 3);
     let missing = vec![Frame::missing(&layout()); 8];
-    let mut planner = planner(Watched::windowed(exact(&process), 5), QUESTIONS);
-    let answers = planner.sample_query(&Query { frames: &missing, is_queried: &|_, _| true }, 2000, 1).unwrap();
+    let mut planner = planner(Watched::windowed(exact(&process), 5), QUERY_SETTINGS);
+    let sampled = planner.sample_query(&Query { frames: &missing, is_queried: &|_, _| true }, 2000, 1).unwrap();
     for range in [0..5, 3..8] {
-        let samples: Vec<DVector<f64>> = answers
+        let samples: Vec<DVector<f64>> = sampled
             .iter()
             .map(|frames| flat(&frames[range.clone()].iter().map(|f| f.values.clone()).collect::<Vec<_>>()))
             .collect();
         let (of_mean, of_covariance) = against_normal(&samples, &process.mean, &process.covariance);
         assert!(of_mean < 1.0 && of_covariance < 1.0, "{range:?}: mean {of_mean:.2}, covariance {of_covariance:.2}");
     }
-    // And a plan with a horizon beyond the window.
+    // A plan with a horizon beyond the window.
     let mut settings = planner.config().clone();
     settings.horizon = 9;
     planner.set_config(settings).unwrap();
@@ -335,7 +340,7 @@ fn sequences_longer_than_the_window_are_sampled_by_sliding_it() {
 }
 
 #[test]
-fn a_plan_under_a_time_budget_is_there_in_time_and_reports_what_it_skipped() {
+fn a_plan_keeps_its_time_budget_and_reports_what_it_skipped() {
     let process = Process::draw(6, CHANNELS, 3);
     let spent_ms = Arc::new(AtomicU64::new(0));
     let spent = spent_ms.clone();
@@ -354,12 +359,13 @@ costs: [{kind: goal, weight: 1.0}]";
         let before = spent_ms.load(Ordering::Relaxed);
         let clock = || Duration::from_millis(spent_ms.load(Ordering::Relaxed) - before);
         request.tick_ns += 100_000_000;
-        // A tenth more: the sums are of floating point.
+        // Allows a tenth more for rounding of the sums.
         let total = Duration::from_millis(total_ms) + Duration::from_micros(100);
         let plan = planner.plan(&request, &Budget::new(total, &clock));
         (plan, clock().as_millis() as u64)
     };
-    // Rows: 6 + 3 = 9. The action stands in token 1, noisy in rows 2 to 6: 5 guided steps of 3 ms and 4 plain ones, 19 ms.
+    // Rows: 6 + 3 = 9. The action is in token 1, which is noisy in rows 2 to 6: 5 guided steps of 3 ms and 4 plain
+    // ones, 19 ms.
     let (complete, took) = plan(100);
     let complete = complete.unwrap();
     assert_eq!((took, complete.skipped, complete.statistics.guided_steps), (19, Skipped::default(), 5));
@@ -374,13 +380,13 @@ costs: [{kind: goal, weight: 1.0}]";
     }
     let (none, _) = plan(0);
     assert!(matches!(none, Err(PlanError::Sampling(SamplingError::OutOfTime))));
-    // 9 ms: a plain step, a guided one of 3 ms, five plain ones, then the action is clean: two rows of the far tokens and four
-    // guidances are left out.
+    // 9 ms: a plain step, a guided one of 3 ms, five plain ones, then the action is clean: two rows of the far tokens
+    // and four guidances are left out.
     let (short, _) = plan(9);
     assert_eq!(short.unwrap().skipped, Skipped { denoising_steps: 2, guided_steps: 4, tokens: 0 });
 }
 
-/// What lives on of a plan must not be what made it fail.
+/// A failed plan must not warm-start the next one.
 #[test]
 fn a_plan_that_is_not_finite_is_refused_and_does_not_warm_start_the_next() {
     let process = Process::draw(5, CHANNELS, 3);
@@ -426,7 +432,7 @@ fn settings_change_between_ticks_and_bad_ones_are_refused_by_name() {
     let plan_streaming = |s: &mut PlannerConfig| s.mode = PlannerMode::Streaming;
     assert_eq!(sizes(&change(&mut planner, &plan_streaming).unwrap()), (2, 3));
     assert_eq!(change(&mut planner, &|_| ()).unwrap().denoising_steps, planner.config().streaming.steps_per_tick);
-    // Other sizes: the streamed plan starts anew.
+    // With other sizes the streamed plan starts from noise.
     assert_eq!(sizes(&change(&mut planner, &|s| (s.candidates, s.horizon) = (3, 2)).unwrap()), (3, 2));
     let mut refused =
         |planner: &mut Planner, c: &dyn Fn(&mut PlannerConfig)| change(planner, c).unwrap_err().to_string();
@@ -434,6 +440,6 @@ fn settings_change_between_ticks_and_bad_ones_are_refused_by_name() {
     assert!(refused(&mut planner, &|s| s.horizon = 65).contains("planner.horizon: 65: must be at most"));
     assert!(refused(&mut planner, &|s| s.horizon = 4).contains("do not fit into the 5 tokens"));
     assert!(refused(&mut planner, &|s| s.eta = 2.0).contains("planner.eta: 2: must lie in [0, 1]"));
-    // And it goes on as before.
+    // The planner still works.
     assert_eq!(planner.config().horizon, 2);
 }

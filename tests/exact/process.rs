@@ -8,7 +8,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-/// Tokens of a random stable linear system: `z' = F z + w`, `token = C z + v`, started in its stationary state and standardised.
+/// Tokens of a random stable linear system: `z' = F z + w`, `token = C z + v`, started in its stationary state and
+/// standardised.
 #[derive(Clone)]
 pub struct Process {
     pub mean: DVector<f64>,
@@ -19,7 +20,7 @@ pub struct Process {
 
 /// Hidden states of the system.
 const STATES: usize = 3;
-/// Spectral size of `F`: neighbouring tokens are clearly related, distant ones hardly.
+/// Bound of the spectral norm of `F`: neighbouring tokens correlate clearly, distant ones hardly.
 const STABILITY: f64 = 0.9;
 /// Variance of `v`: no value is fully determined by the others.
 const OWN_NOISE: f64 = 0.1;
@@ -32,7 +33,7 @@ impl Process {
         // Scaled by the largest singular value, which bounds every eigenvalue.
         let forward = raw.clone() * (STABILITY / raw.svd(false, false).singular_values.max());
         let read: DMatrix<f64> = normal(channels, STATES);
-        // Stationary covariance: P = F P F' + I, by iteration (0.9^400 is nothing).
+        // Stationary covariance: P = F P F' + I, by iteration (0.9^400 is below 1e-18).
         let mut state = DMatrix::identity(STATES, STATES);
         for _ in 0..400 {
             state = &forward * state * forward.transpose() + DMatrix::identity(STATES, STATES);
@@ -67,7 +68,8 @@ impl Process {
         &self.mean + self.covariance.clone().cholesky().expect("a covariance").l() * noise
     }
 
-    /// Mean and covariance of the values `wanted`, given measurements `value + normal noise of that variance` of others.
+    /// Mean and covariance of the values `wanted`, given measurements `value + normal noise of that variance` of
+    /// others.
     pub fn given(&self, known: &[(usize, f64, f64)], wanted: &[usize]) -> (DVector<f64>, DMatrix<f64>) {
         let at = |rows: &[usize], columns: &[usize]| {
             DMatrix::from_fn(rows.len(), columns.len(), |i, j| self.covariance[(rows[i], columns[j])])
@@ -91,12 +93,13 @@ impl Process {
     }
 }
 
-/// The ideal denoiser: `E[x0 | x]` with `x = alpha x0 + sigma noise` per value, for sequences up to the process's length.
+/// The ideal denoiser: `E[x0 | x]` with `x = alpha x0 + sigma noise` per value, for sequences up to the process's
+/// length.
 pub struct Exact {
     process: Process,
     schedule: NoiseSchedule,
     noise_group_of_channel: Vec<usize>,
-    /// By the bits of the levels: streaming comes by the same ones again and again.
+    /// Cached by the bits of the levels, because streaming repeats them.
     gains: HashMap<Vec<u32>, Gain>,
 }
 

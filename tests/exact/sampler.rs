@@ -1,4 +1,4 @@
-//! The sampler: every scheduling matrix, both solvers, what is known in several patterns.
+//! The sampler: every scheduling matrix, all solvers, and several patterns of known values.
 
 use df_diffusion::{
     ConditioningMask, Denoiser, DenoiserError, NoiseSchedule, SchedulingMatrix, Solver, SolverConfig, TokenSpec,
@@ -24,7 +24,7 @@ fn spec() -> TokenSpec {
     TokenSpec::new(&[0, 1, 1], 1)
 }
 
-/// What is known: token, modality, level.
+/// A known value: token, modality, level.
 type Pattern = &'static [(usize, usize, f32)];
 
 const PATTERNS: [(&str, Pattern); 5] = [
@@ -92,8 +92,8 @@ fn sampled(
     x
 }
 
-/// 4 matrices x 3 solvers x 5 patterns x 2 statistics at 1e-4 each: a correct sampler fails one of them with 1.2 %; the seeds are
-/// fixed.
+/// 4 matrices x 3 solvers x 5 patterns x 2 statistics at 1e-4 each: a correct sampler fails one of them with 1.2 %; the
+/// seeds are fixed.
 #[test]
 fn samples_have_the_exact_conditional_distribution() {
     assert_eq!(SIGNIFICANCE, 1e-4);
@@ -119,9 +119,9 @@ fn samples_have_the_exact_conditional_distribution() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The same test must find what is wrong: a sampler that ignores half of its last steps.
+/// The test of the distribution detects a wrong sampler: one that ignores half of its last steps.
 #[test]
-fn the_distribution_test_finds_a_wrong_sampler() {
+fn the_distribution_test_detects_a_wrong_sampler() {
     let process = Process::draw(TOKENS, CHANNELS, 7);
     // One step from pure noise gives the conditional mean: no covariance at all; three steps too little of it.
     let matrix = SchedulingMatrix::new(MatrixKind::FullSequence, TOKENS, 3, 0.0).unwrap();
@@ -129,7 +129,8 @@ fn the_distribution_test_finds_a_wrong_sampler() {
     assert!(of_covariance > 1.0, "{of_covariance}");
 }
 
-/// Error against the exact flow falls with the steps: order 1 for DDIM, order 2 for DPM-Solver++(2M), for mixed levels too.
+/// Error against the exact flow falls with the steps: order 1 for DDIM, order 2 for DPM-Solver++(2M), for mixed levels
+/// too.
 #[test]
 fn the_multistep_solver_is_of_second_order() {
     let process = Process::draw(TOKENS, CHANNELS, 7);
@@ -155,7 +156,7 @@ fn the_multistep_solver_is_of_second_order() {
         );
         assert!((0.8..1.3).contains(&first), "DDIM: {first}");
         assert!(second > 1.6, "DPM-Solver++: {second}");
-        // As exact in a third of the steps.
+        // The second-order solver has a smaller error with a third of the steps.
         assert!(error(SolverConfig::dpm_solver(), 16) < error(ddim, 48));
     }
 }

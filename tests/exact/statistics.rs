@@ -1,4 +1,4 @@
-//! Do samples come from a given normal distribution? Tests with a stated significance.
+//! Statistical tests whether samples come from a given normal distribution, at a stated significance.
 
 use nalgebra::{DMatrix, DVector};
 
@@ -12,10 +12,11 @@ pub fn chi_squared_quantile(k: f64) -> f64 {
     k * (1.0 - spread + NORMAL_QUANTILE * spread.sqrt()).powi(3)
 }
 
-/// Hotelling's statistic of the mean and the likelihood-ratio statistic of the covariance, each over its quantile: below 1 passes.
+/// Hotelling's statistic of the mean and the likelihood-ratio statistic of the covariance, each over its quantile:
+/// below 1 passes.
 ///
-/// With `n` samples of `d` values: `n (m - mean)' C^-1 (m - mean)` is chi-squared with `d` degrees of freedom, and
-/// `n (tr(C^-1 S) - log det(C^-1 S) - d)`, `S` about the true mean, nearly so with `d (d + 1) / 2` (Anderson 2003, 10.8).
+/// With `n` samples of `d` values: `n (m - mean)' C^-1 (m - mean)` is chi-squared with `d` degrees of freedom, and `n
+/// (tr(C^-1 S) - log det(C^-1 S) - d)`, `S` about the true mean, nearly so with `d (d + 1) / 2` (Anderson 2003, 10.8).
 pub fn against_normal(samples: &[DVector<f64>], mean: &DVector<f64>, covariance: &DMatrix<f64>) -> (f64, f64) {
     let (n, d) = (samples.len() as f64, mean.len() as f64);
     let centre = samples.iter().sum::<DVector<f64>>() / n;
@@ -28,9 +29,11 @@ pub fn against_normal(samples: &[DVector<f64>], mean: &DVector<f64>, covariance:
     (of_mean / chi_squared_quantile(d), of_covariance / chi_squared_quantile(d * (d + 1.0) / 2.0))
 }
 
-/// Do two sets of samples have one mean and one covariance? Both statistics over their quantiles: below 1 passes.
+/// Tests whether two sets of samples have the same mean and the same covariance. Both statistics over their quantiles:
+/// below 1 passes.
 ///
-/// Hotelling's two-sample statistic, and the likelihood ratio of equal covariances (Anderson 2003, 5.3 and 10.2), for many samples.
+/// Hotelling's two-sample statistic, and the likelihood ratio of equal covariances (Anderson 2003, 5.3 and 10.2), for
+/// many samples.
 pub fn two_samples(a: &[DVector<f64>], b: &[DVector<f64>]) -> (f64, f64) {
     let moments = |samples: &[DVector<f64>]| {
         let n = samples.len() as f64;
@@ -59,7 +62,7 @@ fn chi_squared_quantiles_agree_with_tables() {
 }
 
 #[test]
-fn the_statistics_find_a_wrong_mean_and_a_wrong_covariance() {
+fn the_statistics_detect_a_wrong_mean_and_a_wrong_covariance() {
     use rand::SeedableRng;
     use rand_distr::{Distribution, StandardNormal};
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);

@@ -1,6 +1,6 @@
-//! Weights of other programs. What PyTorch saved gives the same outputs here; damaged and unknown files are refused with the
-//! reason. `weights.py` made the files beside this test. With a Python that has torch (`DF_TEST_TORCH`) they are made anew, and
-//! safetensors files too.
+//! Import of weights from PyTorch. Imported weights give the same outputs as in PyTorch; damaged and unknown files are
+//! refused with the reason. `weights.py` made the files beside this test. With a Python that has torch
+//! (`DF_TEST_TORCH`) the test makes them again, and safetensors files too.
 #![cfg(feature = "formats")]
 
 mod program;
@@ -50,14 +50,14 @@ fn numbers(value: &Value) -> Vec<f32> {
     value.as_array().expect("an array").iter().map(|v| v.as_f64().expect("a number") as f32).collect()
 }
 
-/// The farthest value, relative to the largest.
+/// The largest allowed error, relative to the largest value.
 fn farthest(got: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(got.len(), expected.len());
     let largest = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
     got.iter().zip(expected).fold(0.0f32, |m, (a, b)| m.max((a - b).abs())) / largest
 }
 
-/// What a network predicts, beside what PyTorch gave.
+/// Compares the outputs of a network with those of PyTorch.
 fn compare(what: &str, network: &AnyNetwork, engine: &Engine, expected: &Value, key: &str) {
     let (spec, schedule) = (TokenSpec::new(&[0, 1, 1], 2), NoiseSchedule(NoiseScheduleKind::Cosine));
     let features = ConditioningFeatures { spec, schedule, condition_on_clean_values: false };
@@ -83,7 +83,7 @@ fn all_agree(directory: &Path, own: &[&str], reference: &[&str]) {
     for (file, causal) in reference.iter().flat_map(|file| [(file, false), (file, true)]) {
         let weights = ForeignWeights::open(&directory.join(file)).unwrap();
         let imported = import_reference(&weights, &options(causal), &layout(), &Device::flex()).unwrap();
-        // There: x, y, a. Here: a, x, y.
+        // The order of channels is x, y, a in PyTorch and a, x, y here.
         let normaliser = imported.normaliser.unwrap();
         assert_eq!((normaliser.mean, normaliser.std), (vec![0.5, 3.5, 3.25], vec![0.75, 1.5, 2.0]));
         assert!(imported.unseen.is_empty());

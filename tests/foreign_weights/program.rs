@@ -1,4 +1,4 @@
-//! `df_train import` as a program: the shipped model, written as PyTorch would name it, comes back as it was.
+//! `df_train import` as a program: the shipped model, written with the names of PyTorch, is imported unchanged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,10 +40,10 @@ fn the_shipped_model_written_with_pytorch_names_is_imported_byte_for_byte() {
     };
     let imported = import(&["--normaliser", &normaliser]);
     assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
-    let said = String::from_utf8_lossy(&imported.stdout).into_owned();
-    assert!(said.contains("638512 parameters, 3 layers of width 128, 4 heads"), "{said}");
+    let printed = String::from_utf8_lossy(&imported.stdout).into_owned();
+    assert!(printed.contains("638512 parameters, 3 layers of width 128, 4 heads"), "{printed}");
     let bytes = |folder: &Path| fs::read(folder.join("weights.bpk")).unwrap();
-    // Saved again, since the shipped file calls its tensors by their names of version 0.1.
+    // Saves the model again, because the shipped file has the tensor names of version 0.1.
     let saved_again = folder.path().join("saved_again");
     checkpoint.save::<CheckpointError>(&saved_again, |_| Ok(())).unwrap();
     assert!(bytes(Path::new(&out)) == bytes(&saved_again), "the weights differ");
@@ -54,7 +54,7 @@ fn the_shipped_model_written_with_pytorch_names_is_imported_byte_for_byte() {
     );
     assert_eq!(again.provenance.bags, [weights.clone(), bag.clone()]);
 
-    // Refused: nothing is written, and what was there stays.
+    // A refused import writes nothing and keeps the existing model.
     fs::write(&normaliser, r#"{"mean": [0, 1], "deviation": [1, 1]}"#).unwrap();
     for (more, expected) in [
         (vec!["--normaliser", normaliser.as_str()], "expected 6 values each"),

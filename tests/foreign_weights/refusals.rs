@@ -1,4 +1,4 @@
-//! Files that are damaged, foreign, or of another size; and names that take some finding.
+//! Refused weight files: damaged, of an unknown format, or of another size. Also the search for a common name prefix.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ fn write(path: &Path, tensors: &Tensors) {
     std::fs::write(path, [&length[..], header.as_bytes(), &data].concat()).unwrap();
 }
 
-/// The tensors of one of the files beside this test, for making others of them.
+/// The tensors of a file beside this test, as a basis for changed files.
 fn tensors(file: &str) -> Tensors {
     let weights = ForeignWeights::open(&beside().join(file)).unwrap();
     let names: Vec<String> = weights.shapes().map(|(name, _)| name.to_string()).collect();
@@ -45,7 +45,7 @@ fn saved(folder: &Path, tensors: &Tensors) -> PathBuf {
     path
 }
 
-/// Those of our network, each name with something before it.
+/// The tensors of `own.pt`, each name with a prefix.
 fn below(prefix: &'static str) -> impl Iterator<Item = (String, (Vec<usize>, Vec<f32>))> {
     tensors("own.pt").into_iter().map(move |(name, tensor)| (format!("{prefix}{name}"), tensor))
 }
@@ -76,7 +76,7 @@ fn tensors_of_the_wrong_shape_are_listed_with_both_shapes() {
 }
 
 #[test]
-fn a_common_name_prefix_is_found_and_an_ambiguous_one_is_asked_for() {
+fn a_common_name_prefix_is_found_and_an_ambiguous_one_must_be_given() {
     let folder = tempfile::tempdir().unwrap();
     let path = saved(folder.path(), &below("net.model.").collect());
     own(&path, &own_sizes(), None).unwrap();
@@ -111,7 +111,7 @@ fn weights_that_are_not_finite_are_refused() {
 }
 
 #[test]
-fn an_incomplete_reference_checkpoint_is_refused_with_what_it_lacks() {
+fn an_incomplete_reference_checkpoint_is_refused_with_the_missing_parts() {
     let folder = tempfile::tempdir().unwrap();
     let import = |tensors: &Tensors, layout: &Layout, options: &ReferenceOptions| {
         let weights = ForeignWeights::open(&saved(folder.path(), tensors)).unwrap();
@@ -137,7 +137,7 @@ fn an_incomplete_reference_checkpoint_is_refused_with_what_it_lacks() {
     let heads = ReferenceOptions { heads: 3, ..options(false) };
     let message = refused(&whole, &layout(), &heads);
     assert!(message.contains("model.heads 3 does not divide the width 16"), "{message}");
-    // 6 channels in a token, a contract with 3 a frame in tokens of 1 frame.
+    // A token has 6 channels; the contract has 3 channels per frame and 1 frame per token.
     let one = Layout { frame_stack: 1, ..layout() };
     let message = refused(&whole, &one, &options(false));
     assert!(message.contains("its tokens have 6 channels; seen, action are 3 channels a frame"), "{message}");
@@ -145,7 +145,7 @@ fn an_incomplete_reference_checkpoint_is_refused_with_what_it_lacks() {
     let message = refused(&whole, &layout(), &ReferenceOptions { channels: &names, ..options(false) });
     assert!(message.contains("no group is called `scan`; there are action, seen"), "{message}");
 
-    // Observations only, as in most of the published ones: the action is neither seen nor predicted.
+    // Observations only, as in most published networks: the action is neither an input nor an output.
     let labels = |labels: &[&str]| labels.iter().map(ToString::to_string).collect::<Vec<_>>();
     let wider = Layout::new(2, [("action".into(), labels(&["a"])), ("seen".into(), labels(&["x", "y", "z"]))]);
     assert_eq!(import(&whole, &wider, &options(false)).unwrap(), ["action"]);
@@ -169,7 +169,7 @@ fn damaged_weight_files_are_an_error_and_never_a_panic() {
         match i % 4 {
             0 | 1 => bytes.truncate(random(bytes.len())),
             _ => (0..4).for_each(|_| {
-                // Half of the hits in the first kilobyte, where headers are.
+                // Half of the changes are in the first kilobyte, which holds the headers.
                 let at = random(if i % 8 < 4 { 1024 } else { bytes.len() });
                 bytes[at] ^= 1 << random(8);
             }),
@@ -177,7 +177,8 @@ fn damaged_weight_files_are_an_error_and_never_a_panic() {
         std::fs::write(&path, bytes).unwrap();
         refused += usize::from(own(&path, &own_sizes(), None).is_err());
     }
-    // Every cut is refused; of flipped bits those in names, shapes and offsets are, and all within PyTorch's checksums.
+    // Every truncation is refused. Flipped bits are refused in names, shapes and offsets, and anywhere under PyTorch's
+    // checksums.
     println!("{refused} of 400 damaged files refused");
     assert!((200..400).contains(&refused), "{refused}");
     for (text, expected) in [("", "not a PyTorch checkpoint"), ("steps: 3\n", "not a PyTorch checkpoint")] {

@@ -1,4 +1,4 @@
-"""Weights as PyTorch saves them, and what the same modules give in PyTorch: what `tests/foreign_weights/main.rs` imports.
+"""Saves weights with PyTorch, and the outputs of the same modules. `tests/foreign_weights/main.rs` imports them.
 
     python tests/foreign_weights/weights.py DIRECTORY
 
@@ -21,7 +21,7 @@ import pytorch_model
 
 WIDTH, LAYERS, HEADS, TOKENS = 16, 2, 2, 8
 FRAME_STACK = 2
-# Ours: the action (1 channel), then the group `seen` (2 channels). There: `seen`, then the action.
+# Here: the action (1 channel), then the group `seen` (2 channels). In the reference code: `seen`, then the action.
 FRAME_CHANNELS, MODALITIES = 3, 2
 CHANNELS = FRAME_STACK * FRAME_CHANNELS
 HIDDEN, STEPS = 24, 40
@@ -42,7 +42,7 @@ class Waves(nn.Module):
 
 
 class Transformer(nn.Module):
-    """The reference code's transformer as its checkpoints name it; sequences first, as there."""
+    """The reference code's transformer as its checkpoints name it; sequences first, as in the reference code."""
 
     def __init__(self):
         super().__init__()

@@ -1,10 +1,10 @@
-//! `df_train` and its cache of frames: within bounds, killed, on a full disk.
+//! The frame cache of `df_train`: its memory, a killed process, and a full disk.
 
 use super::support::point_maze;
 use super::*;
 
-/// What a run said, as far as it is about inputs and the cache.
-fn said(output: &Output) -> Vec<String> {
+/// The lines of a run's output about inputs and the cache.
+fn printed(output: &Output) -> Vec<String> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.lines().take_while(|line| !line.contains("training windows")).map(String::from).collect()
 }
@@ -15,7 +15,7 @@ fn files(cache: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_run_killed_while_reading_leaves_no_cache_that_a_later_run_takes() {
+fn a_run_killed_while_reading_leaves_no_cache_that_a_later_run_uses() {
     let folder = tempfile::tempdir().unwrap();
     let (bag, config) = (record(folder.path(), "4"), configure(folder.path(), &TINY));
     let cache = folder.path().join("cache");
@@ -32,17 +32,17 @@ fn a_run_killed_while_reading_leaves_no_cache_that_a_later_run_takes() {
     let run = |name| {
         let output = train(&config, &bag, &folder.path().join(name), "1").output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        said(&output)
+        printed(&output)
     };
     let first = run("first");
     assert!(first.len() == 1 && first[0].contains("demos: "), "{first:?}");
-    // What was said when the bag was read is said again.
+    // Reading from the cache prints the same lines as reading the bag.
     assert_eq!(first, run("second"));
     assert_eq!(files(&cache).len(), 1);
 }
 
-/// 102 channels of 1 kHz are 0.4 GB: twice what the program may take for everything that is not a file; it needs a quarter,
-/// most of it for its threads.
+/// 102 channels at 1 kHz are 0.4 GB: twice the limit on the program's memory without mapped files. The program needs a
+/// quarter of the limit, mostly for its threads.
 #[test]
 fn memory_of_training_does_not_grow_with_the_recording() {
     let folder = tempfile::tempdir().unwrap();
@@ -63,7 +63,7 @@ fn memory_of_training_does_not_grow_with_the_recording() {
         command.args(plain.get_args()).envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?))));
         command.env("RAYON_NUM_THREADS", "2").output().unwrap()
     };
-    // Reading, then from the cache.
+    // First from the bag, then from the cache.
     for run in ["reading", "mapped"] {
         let output = limited(200_000, run);
         assert!(output.status.success(), "{run}: {}", String::from_utf8_lossy(&output.stderr));
@@ -77,7 +77,7 @@ fn a_full_disk_is_named_and_leaves_no_cache_file() {
     let folder = tempfile::tempdir().unwrap();
     let (bag, config) = (record(folder.path(), "1"), configure(folder.path(), &TINY));
     let plain = train(&config, &bag, &folder.path().join("model"), "1");
-    // No file may be longer than 16 blocks of 512 bytes: as on a full disk, a write is refused.
+    // Limits files to 16 blocks of 512 bytes: writes fail as on a full disk.
     let mut command = Command::new("sh");
     command.arg("-c").arg("trap '' XFSZ; ulimit -f 16 && exec \"$0\" \"$@\"").arg(plain.get_program());
     command.args(plain.get_args()).envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?))));

@@ -1,5 +1,5 @@
-//! Recordings for tests and benches: a small drive in every format, and the shipped contract with changes.
-#![allow(dead_code)] // Whoever includes this needs a part of it.
+//! Recordings for tests and benches: a short drive in every format, and the shipped contract with changes.
+#![allow(dead_code, reason = "each test file uses its own part")]
 
 #[cfg(feature = "formats")]
 pub mod hdf5;
@@ -15,14 +15,14 @@ use df_data::{BagError, BagWriter, DataConfig, Episode, EpisodeReport, Source, r
 use df_message::{Definitions, Encoder, SchemaDefinitions};
 
 pub const MS: i64 = 1_000_000;
-/// A time as recordings have it.
+/// A time as recordings store it.
 pub const START: i64 = 1_700_000_000_000 * MS;
 pub const POINT_MAZE: &str = include_str!("../../config/point_maze.yaml");
 
 pub const HEADER: &str = "===\nMSG: std_msgs/Header\nbuiltin_interfaces/Time stamp\nstring frame_id\n===\n\
     MSG: builtin_interfaces/Time\nint32 sec\nuint32 nanosec\n===\nMSG: p/V\nfloat64 x\nfloat64 y\nfloat64 z\n";
 
-/// The types of the shipped configuration, cut to what it needs.
+/// The message types of the shipped configuration, reduced to the fields that it uses.
 pub fn definitions() -> SchemaDefinitions {
     let odometry = "std_msgs/Header header\nstring child_frame_id\nPC pose\nTC twist\n===\nMSG: nav_msgs/PC\nPose pose\n===\n\
         MSG: nav_msgs/Pose\np/V position\n===\nMSG: nav_msgs/TC\nTwist twist\n===\nMSG: nav_msgs/Twist\np/V linear\n";
@@ -121,7 +121,7 @@ pub fn rows(count: usize, seed: f32) -> Vec<Row> {
     (0..count).map(row).collect()
 }
 
-/// Packs a file as rosbag2 does; the plain one is removed.
+/// Compresses a file as rosbag2 does and removes the original.
 pub fn pack(path: &Path) -> PathBuf {
     let packed = PathBuf::from(format!("{}.zstd", path.display()));
     std::fs::write(&packed, zstd::bulk::compress(&std::fs::read(path).unwrap(), 1).unwrap()).unwrap();

@@ -12,7 +12,7 @@ const TABLES: &str = "CREATE TABLE topics(id INTEGER PRIMARY KEY, name TEXT NOT 
     serialization_format TEXT NOT NULL, offered_qos_profiles TEXT NOT NULL);
     CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id INTEGER NOT NULL, timestamp INTEGER NOT NULL, data BLOB NOT NULL);
     CREATE INDEX timestamp_idx ON messages (timestamp ASC);";
-/// What was added with Iron.
+/// The columns that ROS 2 Iron added.
 const SINCE_IRON: &str = "ALTER TABLE topics ADD COLUMN type_description_hash TEXT NOT NULL DEFAULT '';
     CREATE TABLE message_definitions(id INTEGER PRIMARY KEY, topic_type TEXT NOT NULL, encoding TEXT NOT NULL,
     encoded_message_definition TEXT NOT NULL, type_description_hash TEXT NOT NULL);
@@ -51,7 +51,7 @@ impl SqliteWriter {
         Self { connection, messages: 0 }
     }
 
-    /// `topic`: its place among those given.
+    /// `topic`: its index in the given topics.
     pub fn write(&mut self, topic: usize, log_ns: i64, bytes: &[u8]) {
         let into = "INSERT INTO messages(topic_id, timestamp, data) VALUES (?1, ?2, ?3)";
         self.connection.prepare_cached(into).unwrap().execute((topic as i64 + 1, log_ns, bytes)).unwrap();
@@ -66,7 +66,7 @@ impl SqliteWriter {
     }
 }
 
-/// Writes the messages of a drive; `packed`: each of them.
+/// Writes the messages of a drive; `packed` compresses each of them.
 pub fn write_sqlite(path: &Path, messages: &[Written], with_definitions: bool, packed: bool) {
     let topic =
         |name, message_type| (name, message_type, with_definitions.then(|| definitions().text(message_type).unwrap()));

@@ -1,8 +1,8 @@
-"""A robot made of rclpy, steered by lines on stdin, for tests/ros_frames.rs: what it publishes lies in frames that the
-test names. Answers are JSON lines on stdout.
+"""A robot made with rclpy for tests/ros_frames.rs: it publishes in the coordinate frames that the test names. Reads commands
+as lines on stdin; answers with JSON lines on stdout.
 
     odom FRAME X Y                    publish nav_msgs/Odometry at 50 Hz, standing at X Y of FRAME ("-": no name)
-    tf_static PARENT CHILD X Y YAW    publish where CHILD lies in PARENT, once and for all
+    tf_static PARENT CHILD X Y YAW    publish the pose of CHILD in PARENT once, latched
     tf PARENT CHILD X Y YAW           the same at 20 Hz, stamped, from now on
     goal FRAME X Y                    publish a goal, stamp 0, once the node listens
     goal_now FRAME X Y                publish a goal, stamped with the time
@@ -32,8 +32,8 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def tf_message_class():
-    """tf2_msgs.msg.TFMessage. Where only its C type support is there (scripts/tf2_msgs.py), a class that rclpy takes for
-    it: serialized messages are all that is published."""
+    """tf2_msgs.msg.TFMessage. If only its C type support exists (scripts/tf2_msgs.py), returns a class that rclpy accepts
+    in its place: the script publishes serialized messages only."""
     try:
         from tf2_msgs.msg import TFMessage
         return TFMessage

@@ -1,13 +1,13 @@
-"""An operator made of rclpy, for tests/ros_lifecycle.rs: steers the node's life cycle by service calls.
+"""An operator made with rclpy for tests/ros_lifecycle.rs: drives the node's life cycle by service calls.
 
 Commands are lines on stdin, answers JSON lines on stdout; NODE is the node's full name.
 
     state                    the label of the current state
-    change ID LABEL          asks for a transition (LABEL `-`: by id); whether it succeeded
+    change ID LABEL          requests a transition (LABEL `-`: by id); answers whether it succeeded
     states                   labels and ids of the available states
     transitions              ids, labels, start and goal of the transitions that start in the current state
-    graph                    all of them
-    publishers TOPIC         how many there are
+    graph                    all transitions
+    publishers TOPIC         the number of publishers
     events                   the transition events since the last call, as `start > goal`
     quit
 """

@@ -1,7 +1,7 @@
-"""A client of parameters made of rclpy, steered by lines on stdin, for tests/ros_parameters.rs. A line is a command and one
-JSON value; answers are JSON lines on stdout.
+"""A parameter client made with rclpy for tests/ros_parameters.rs. Reads lines on stdin, each a command and one JSON value;
+answers with JSON lines on stdout.
 
-    at NODE                     talk to this node from now on; waits for its services
+    at NODE                     select this node; waits for its services
     list [PREFIXES, DEPTH]      answers with names and prefixes
     describe NAMES              answers with descriptors
     types NAMES                 answers with type numbers
@@ -11,8 +11,8 @@ JSON value; answers are JSON lines on stdout.
     events null                 [node, new, changed] for each event since the last call, names and values
     quit
 
-Whole numbers are integers, those with a point doubles; null is NOT_SET. {"yaml": TEXT} is sent as `ros2 param set NODE NAME TEXT`
-sends it: JSON has no infinity.
+Numbers without a point are integers, others doubles; null is NOT_SET. {"yaml": TEXT} is sent as `ros2 param set NODE NAME TEXT`
+sends it, because JSON has no infinity.
 """
 
 import json

@@ -1,5 +1,5 @@
-"""What the rclpy scripts of this folder share: a node that spins on its own, answers lines of stdin with JSON lines on stdout, and
-leaves DDS in order. tests/ros/stage.rs starts them.
+"""Shared by the rclpy scripts of this folder: a node that spins on its own thread, answers lines of stdin with JSON lines on
+stdout, and shuts DDS down in order. tests/ros/harness.rs starts them.
 """
 
 import json
@@ -30,7 +30,7 @@ class Peer:
         self.executor = SingleThreadedExecutor()
 
     def spin(self):
-        """From now on callbacks are called, on a thread of their own."""
+        """Starts calling callbacks, on a thread of their own."""
         self.executor.add_node(self.node)
         threading.Thread(target=self._spin, daemon=True).start()
 
@@ -55,7 +55,7 @@ class Peer:
         return rest.split()
 
     def leave(self):
-        """Leaves DDS in order, so that no shared memory stays behind; then ends without waiting for threads."""
+        """Shuts DDS down in order, so that it removes its shared memory; then ends without waiting for threads."""
         self.executor.shutdown(timeout_sec=1.0)
         self.node.destroy_node()
         rclpy.try_shutdown()
@@ -63,7 +63,7 @@ class Peer:
 
 
 class Robot(Peer):
-    """A node beside the planner: hears its actions, reports and plans, and makes what a robot says."""
+    """A node beside the planner: receives its actions, reports and plans, and makes the messages of a robot."""
 
     def __init__(self):
         super().__init__("robot")
@@ -98,7 +98,7 @@ class Robot(Peer):
         return message
 
     def publish_goal(self, publisher, frame, x, y, stamped=False):
-        """Waits until somebody listens."""
+        """Waits until there is a subscriber."""
         message = PoseStamped()
         message.header.frame_id = frame
         if stamped:

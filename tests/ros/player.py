@@ -1,8 +1,7 @@
 #!python
-"""A stand-in for `ros2 bag play`, for tests/launch.rs: takes the arguments that launch/replay.launch.py gives, and plays 6 s of a
-robot that stands still while its commands are 0. Then it waits until the planner reports that it has compared enough commands with
-its own: reports come once a second. At the end it tells how many plans it saw, how many publish commands, and how many commands
-were compared."""
+"""Replaces `ros2 bag play` in tests/launch.rs: takes the arguments of launch/replay.launch.py and plays 6 s of a robot that does
+not move while its commands are 0. Then it waits until the planner reports enough compared commands; reports come once a
+second. At the end it prints the numbers of plans, of publishers of commands, and of compared commands."""
 
 import argparse
 import os
@@ -20,7 +19,7 @@ from rosgraph_msgs.msg import Clock
 START_NS = 1_700_000_000 * 10**9
 DURATION_S = 6.0
 STEP_NS = 10**7
-# Compared commands that are waited for, and for how long.
+# The number of compared commands to wait for, and the longest wait.
 ENOUGH = 10
 PATIENCE_S = 10.0
 
@@ -93,7 +92,7 @@ def main():
     while compared[-1] < ENOUGH and time.monotonic() < until:
         time.sleep(0.05)
     print(f"player: {len(plans)} plans, {publishers} publishers, {compared[-1]} compared", flush=True)
-    # Leaves DDS in order, so that no shared memory stays behind; then ends without waiting for threads.
+    # Shuts DDS down in order, so that it removes its shared memory; then ends without waiting for threads.
     executor.shutdown(timeout_sec=1.0)
     node.destroy_node()
     rclpy.try_shutdown()

@@ -1,8 +1,8 @@
-"""A robot made of rclpy, steered by lines on stdin, for tests/ros_node.rs. Answers are JSON lines on stdout.
+"""A robot made with rclpy for tests/ros_node.rs. Reads commands as lines on stdin; answers with JSON lines on stdout.
 
     odom X Y        publish nav_msgs/Odometry at 50 Hz, standing at X Y
     move            from now on the robot moves by the forces that it receives, in the corridor of PLACE in the tests
-    where           where it is
+    where           the position of the robot
     silent          stop publishing odometry; answers with the stamp of the last one
     nan N           publish N odometry messages with NaN in the position, at 50 Hz
     truncated N     publish N odometry messages cut in the middle, at 50 Hz
@@ -70,7 +70,7 @@ class DemoRobot(Robot):
                     self.odom.publish(message)
 
     def step(self, force):
-        """One period under a force; what runs into a wall stops there."""
+        """One period under a force; a wall stops the robot."""
         position = list(self.position)
         for axis, (low, high) in enumerate(CORRIDOR):
             acceleration = (force[axis] - DAMPING_N_S_PER_M * self.velocity[axis]) / MASS_KG
@@ -99,7 +99,7 @@ class DemoRobot(Robot):
         return message
 
     def burst(self, seconds):
-        """At 5 kHz, if this machine can: bytes, because making messages takes longer. The stamp is renewed with every group."""
+        """Publishes at up to 5 kHz. Sends serialized bytes, because making messages takes longer. Each group has a new stamp."""
         start, total = time.monotonic(), int(seconds * BURST_HZ)
         for count in range(total):
             if count % BURST_GROUP == 0:
@@ -123,7 +123,7 @@ class DemoRobot(Robot):
             time.sleep(ODOMETRY_PERIOD_S)
 
     def publish_wrong_type(self, count):
-        """From a participant of its own: DDS allows one type per topic and participant. It stays once made."""
+        """Uses a participant of its own, because DDS allows one type per topic and participant. It lives until the end."""
         if self.stranger is None:
             context = rclpy.Context()
             rclpy.init(args=sys.argv, context=context)

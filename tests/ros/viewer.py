@@ -1,7 +1,8 @@
-"""Somebody who looks, for tests/ros_sight.rs: subscribes as RViz or Foxglove do. Steered by lines on stdin; answers are JSON lines.
+"""A viewer for tests/ros_display.rs: subscribes as RViz or Foxglove do. Reads commands as lines on stdin; answers with JSON
+lines on stdout.
 
     watch           subscribe to the planner's plan, rollouts, guidance and diagnostics
-    look S          collect for S seconds; answers with what came, per topic
+    look S          collect for S seconds; answers with the received messages, per topic
     topics          what the planner publishes and subscribes to: topic -> type
     services        the names of the planner's services
     field TYPE PATH whether messages of TYPE have the field

@@ -3,24 +3,24 @@
 //! ```text
 //! ContractYaml::point_robot().with("planner.horizon", 6).without("goal").write(folder)
 //! ```
-//! Reads the YAML of this project: block and flow mappings; lists and scalars as a whole. Not all of YAML. Uses nothing but the
-//! standard library, so that a crate of fixtures can take this file as it is.
+//! Reads the subset of YAML that this project uses: block and flow mappings, with lists and scalars as a whole. Depends
+//! on the standard library only, so that every crate can include this file.
 
 use std::fmt::Display;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// A configuration as text. Comments and the order of lines stay.
+/// A configuration as text. Changes keep comments and the order of lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContractYaml {
     text: String,
 }
 
-/// A mapping: where its text lies.
+/// The range of a mapping in the text.
 enum Mapping {
     /// Lines of one indentation.
     Block(Range<usize>, usize),
-    /// What lies between braces.
+    /// The text between braces.
     Flow(Range<usize>),
 }
 
@@ -28,13 +28,13 @@ enum Mapping {
 struct Entry {
     key: Range<usize>,
     value: Range<usize>,
-    /// Of a block mapping its lines; of a flow mapping key and value.
+    /// The lines in a block mapping; key and value in a flow mapping.
     whole: Range<usize>,
     in_block: bool,
 }
 
 impl ContractYaml {
-    /// Ten ticks a second, one frame a token; nothing is observed or acted on.
+    /// Ten ticks per second, one frame per token; no observations and no action yet.
     pub fn new() -> Self {
         Self::from_text("period_s: 0.1\nframe_stack: 1\n")
     }
@@ -47,19 +47,20 @@ impl ContractYaml {
         Self { text }
     }
 
-    /// A point that is pushed along x and seen as `obs` (x, y), with a goal for `obs`. Its message type `p/msg/X` does not exist.
+    /// A point with a force along x, observed as `obs` (x, y), with a goal for `obs`. Its message type `p/msg/X` does
+    /// not exist.
     pub fn point_robot() -> Self {
         Self::new().observing("obs", &["x", "y"]).acting(&["x"]).seeking("obs", &["x", "y"])
     }
 
-    /// Adds an observation group; samples count for 1 s.
+    /// Adds an observation group whose samples are valid for 1 s.
     pub fn observing(self, group: &str, fields: &[&str]) -> Self {
         let fields = fields.join(", ");
         let value = format!("{{topic: {group}, type: p/msg/X, fields: [{fields}], max_age_s: 1}}");
         self.with(&format!("observations.{group}"), value)
     }
 
-    /// Sets the action: each channel within 100 of 0, 0 is safe.
+    /// Sets the action: each channel is within -100 and 100, and the safe value is 0.
     pub fn acting(self, fields: &[&str]) -> Self {
         let of_each = |text: &str| vec![text; fields.len()].join(", ");
         let (min, max, safe) = (of_each("-100"), of_each("100"), of_each("0"));
@@ -107,7 +108,7 @@ impl ContractYaml {
         changes.iter().fold(self, |yaml, (path, value)| yaml.with(path, value))
     }
 
-    /// Puts an item at the head of a list.
+    /// Inserts an item at the head of a list.
     ///
     /// # Panics
     /// If there is no such list, or an empty one.
@@ -124,15 +125,15 @@ impl ContractYaml {
         self
     }
 
-    /// Removes a key with all that is below it.
+    /// Removes a key and its value.
     ///
     /// # Panics
-    /// If it is not there.
+    /// If the key does not exist.
     pub fn without(mut self, path: &str) -> Self {
         let entry = self.find(path);
         let mut range = entry.whole;
         if !entry.in_block {
-            // With one comma: that after it, or that before the last one.
+            // Removes one comma: the one after the entry, or before it for the last entry.
             let after = &self.text[range.end..];
             if let Some(rest) = after.trim_start().strip_prefix(',') {
                 range.end += after.len() - rest.trim_start().len();
@@ -145,17 +146,17 @@ impl ContractYaml {
         self
     }
 
-    /// Gives a key another name.
+    /// Renames a key.
     ///
     /// # Panics
-    /// If it is not there.
+    /// If the key does not exist.
     pub fn renamed(mut self, path: &str, key: &str) -> Self {
         let range = self.find(path).key;
         self.text.replace_range(range, key);
         self
     }
 
-    /// Appends lines as they are.
+    /// Appends lines unchanged.
     pub fn and(mut self, lines: &str) -> Self {
         self.text.push_str(lines);
         Self::from_text(self.text)
@@ -165,20 +166,20 @@ impl ContractYaml {
         &self.text
     }
 
-    /// The line of a key, from 1 on.
+    /// The line number of a key, counted from 1.
     ///
     /// # Panics
-    /// If it is not there.
+    /// If the key does not exist.
     pub fn line_of(&self, path: &str) -> usize {
         1 + self.text[..self.find(path).key.start].matches('\n').count()
     }
 
-    /// Writes `config.yaml` into a folder; its path.
+    /// Writes `config.yaml` into a folder. Returns its path.
     pub fn write(&self, folder: &Path) -> PathBuf {
         self.write_as(folder, "config.yaml")
     }
 
-    /// Writes a file into a folder; its path.
+    /// Writes a file into a folder. Returns its path.
     pub fn write_as(&self, folder: &Path, name: &str) -> PathBuf {
         let path = folder.join(name);
         std::fs::write(&path, &self.text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -268,7 +269,8 @@ impl ContractYaml {
         entries
     }
 
-    /// The value on the lines below a key, and the end of the last of them. Without any the value is empty and lies at `empty`.
+    /// The value on the lines below a key, and the end of the last of them. Without any the value is empty and lies at
+    /// `empty`.
     fn nested(&self, lines: Range<usize>, indent: usize, empty: usize) -> (Range<usize>, usize) {
         let (mut at, mut value) = (lines.start, None);
         let mut end = lines.start;
@@ -324,7 +326,8 @@ impl ContractYaml {
         at + self.text[at..].find(|c| c != ' ').unwrap_or(self.text.len() - at)
     }
 
-    /// Where a flow collection, a quoted or a plain scalar ends. A plain one `in_flow` ends at a comma or a bracket, too.
+    /// Where a flow collection, a quoted or a plain scalar ends. A plain one `in_flow` ends at a comma or a bracket,
+    /// too.
     fn end_of_value(&self, start: usize, in_flow: bool) -> usize {
         let (mut depth, mut quote, mut before) = (0, None, ' ');
         let mut comment = false;

@@ -1,4 +1,4 @@
-//! What several test files share: contracts as text, and tools of other people.
+//! Support that several test files share: contracts as text, and third-party tools.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub mod contract;

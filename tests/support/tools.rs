@@ -1,5 +1,5 @@
-//! Tools of other people that tests compare with: Python packages. A missing tool leaves a test out with a line that says so.
-//! With `DF_TEST_ALL=1` it fails the test, except for the tools of [`NOT_DEMANDED`].
+//! Third-party Python packages that tests compare with. Without its tool a test is skipped and prints a line. With
+//! `DF_TEST_ALL=1` the test fails instead, except for the tools of [`NOT_DEMANDED`].
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,11 +9,11 @@ use std::process::{Command, Stdio};
 #[derive(Debug)]
 pub struct Tool {
     pub name: &'static str,
-    /// What Python must be able to import.
+    /// The modules that Python must be able to import.
     pub modules: &'static str,
     /// The environment variable that names a Python with them.
     pub variable: &'static str,
-    /// How to get it.
+    /// How to install it.
     pub get: &'static str,
 }
 
@@ -45,14 +45,14 @@ pub const TORCH: Tool = Tool {
 pub const NOT_DEMANDED: [(&str, &str); 2] =
     [("launch and launch_ros", "no package registry has them"), ("torch", "it is a download of 0.9 GB")];
 
-/// What becomes of a test whose tool is missing.
+/// The result of a test whose tool is missing.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Missing {
     Skipped(String),
     Failure(String),
 }
 
-/// A Python that has the tool. None without one: the test is left out.
+/// A Python that has the tool. `None` without one: the test is skipped.
 ///
 /// # Panics
 /// With `DF_TEST_ALL=1`, if the tool is missing and is demanded. If the tool's variable names a Python without it.
@@ -79,14 +79,14 @@ pub fn missing(tool: &Tool, all_are_demanded: bool) -> Missing {
     }
 }
 
-/// Says that a test, or a part of it, is left out. The line shows although the test passes: it goes past what `cargo test`
-/// captures.
+/// Prints that a test, or a part of it, is left out. Writes to stderr directly, because `cargo test` captures the
+/// output of passing tests.
 pub fn skipped(what: &str) {
     let thread = std::thread::current();
     let _ = writeln!(std::io::stderr(), "left out: {}: {what}", thread.name().unwrap_or("a test"));
 }
 
-/// The Python that the tool's variable names, or else the first of the usual ones that has the tool.
+/// The Python that the tool's variable names, otherwise the first of the usual ones that has the tool.
 fn find(tool: &Tool) -> Option<PathBuf> {
     let own = std::env::var_os(tool.variable).map(PathBuf::from);
     if let Some(python) = own.filter(|_| tool.variable != "DF_TEST_PYTHON") {

@@ -1,4 +1,4 @@
-//! Several devices of one process: each works on its share of every batch, and together they learn what one device learns.
+//! Several devices of one process: each computes its share of every batch, and the losses equal those of one device.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::bench::{config, episode, turn};
+use super::fixture::{config, episode, turn};
 
 /// The losses of all steps.
 fn losses(out: &Path) -> Vec<f64> {
@@ -34,7 +34,7 @@ fn recording() -> Arc<Recording> {
     Recording::of(&Layout::new(2, [("action".into(), data()), ("seen".into(), data())]), episodes).unwrap()
 }
 
-fn course(config: &Config, recording: &Arc<Recording>, devices: &str, out: &Path) -> Result<Vec<f64>, TrainError> {
+fn train_on(config: &Config, recording: &Arc<Recording>, devices: &str, out: &Path) -> Result<Vec<f64>, TrainError> {
     let work = |ranks: &dyn Ranks| {
         let run = Run::open(out, Start::New, ranks)?;
         let (config, device) = (config.trainer(), Engine::Native.device());
@@ -58,14 +58,15 @@ fn devices_that_share_a_batch_have_the_losses_of_one_device() {
     config.training.log_every = 1;
     config.training.batch = 10;
     let recording = recording();
-    // Parts of 3, 3 and 4 windows; of 2, 3, 2 and 3, two for each device or one.
+    // Parts of 3, 3 and 4 windows, one per device. Parts of 2, 3, 2 and 3 windows, two per device or one.
     for (accumulate, groups) in [(3, &["flex,flex,flex"][..]), (4, &["flex,flex", "flex,flex,flex,flex"])] {
         config.training.accumulate = accumulate;
-        let alone = course(&config, &recording, "flex", &folder.path().join(format!("alone in {accumulate}"))).unwrap();
+        let alone =
+            train_on(&config, &recording, "flex", &folder.path().join(format!("alone in {accumulate}"))).unwrap();
         assert_eq!(alone.len(), 120);
         for devices in groups {
-            let together = course(&config, &recording, devices, &folder.path().join(devices)).unwrap();
-            // The same bits, which is more than was asked for: 1e-5 of each loss.
+            let together = train_on(&config, &recording, devices, &folder.path().join(devices)).unwrap();
+            // The losses are bitwise equal.
             assert_eq!(alone, together, "{devices}");
         }
     }
@@ -76,7 +77,7 @@ fn more_devices_than_windows_in_a_batch_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(5, 120, "{independent: 1}");
     config.training.batch = 1;
-    let refused = course(&config, &recording(), "flex,flex", &folder.path().join("out")).unwrap_err().to_string();
+    let refused = train_on(&config, &recording(), "flex,flex", &folder.path().join("out")).unwrap_err().to_string();
     let expected = "training.batch: 1: must be at least 2, because 2 ranks compute it in 2 parts";
     assert!(refused.contains(expected), "{refused}");
 }

@@ -1,12 +1,13 @@
-//! Trained networks on data whose answer is known: both modes of a fork in the right odds, a hidden channel filled in from
-//! its delayed copy, and what validation says. Trains with `train` on the backend `flex`, as `df_train` does.
+//! Trains networks on data with a known distribution: bimodal data, a delayed copy, and the metrics of validation. Also
+//! tests determinism, initialisation from a checkpoint, and several devices. Trains with `train` on the backend `flex`,
+//! as `df_train` does.
 
-mod bench;
-mod copy;
+mod bimodal;
+mod delayed_copy;
+mod determinism;
 mod devices;
-mod fork;
-mod from;
-mod measured;
-mod same;
+mod fixture;
+mod init_from;
 #[path = "../support/mod.rs"]
 mod support;
+mod validation_metrics;

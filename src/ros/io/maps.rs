@@ -163,7 +163,7 @@ impl Source {
             }
             Err(error) if now >= grid.log_at => {
                 grid.log_at = now + LOG_EVERY;
-                let what = if grid.shown.is_some() { "stays where it was" } else { "is not used yet" };
+                let what = if grid.shown.is_some() { "keeps its place" } else { "is not used yet" };
                 let since_s = now.duration_since(grid.since).as_secs_f64();
                 let text = format!("{topic}: the map in `{}`, {since_s:.1} s old, {what}: {error}", grid.frame_id);
                 self.log.warn(format!("{topic} place"), text);

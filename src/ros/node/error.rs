@@ -11,7 +11,7 @@ use df_planning::PlanError;
 /// An error of the node's start, of a transition, or of its end.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
-    /// The node does not know what to run with.
+    /// A setting of the start is missing or invalid.
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// The configuration is refused.
@@ -48,7 +48,7 @@ pub enum NodeError {
     /// A transition of the life cycle failed.
     #[error("the transition `{0}` failed")]
     TransitionFailed(&'static str),
-    /// The executor's thread has panicked. Nothing can be published any more.
-    #[error("the ROS thread panicked; its message stands above")]
+    /// The executor's thread has panicked. The node can no longer publish.
+    #[error("the ROS thread panicked; its message is printed above")]
     RosThreadDied,
 }

@@ -1,4 +1,4 @@
-//! What the node is started with: command-line options first, then ROS parameters.
+//! The settings of the node at start: command-line options first, then ROS parameters.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ pub struct Options {
     pub before_plan: Option<fn(u64)>,
 }
 
-/// What the node runs with.
+/// The settings of the node at start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The configuration file.
@@ -42,7 +42,7 @@ pub struct Settings {
     pub use_sim_time: bool,
 }
 
-/// Why the node does not know what to run with.
+/// Why the settings of the start are refused.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// A required setting is given neither as an option nor as a parameter.

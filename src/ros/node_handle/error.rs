@@ -9,7 +9,7 @@ pub enum RosError {
     /// rcl refuses the node, for example because of its name.
     #[error("the node `{name}` could not be created: {cause}")]
     Node {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
         /// The error of rcl.
         cause: r2r::Error,

@@ -138,7 +138,7 @@ impl NodeHandle {
         let stream = self.clock.as_mut()?;
         let mut newest = None;
         while let Some(Some(bytes)) = stream.next().now_or_never() {
-            // Ignore bytes that are no Clock message: the clock stands still, and ticks show that.
+            // Ignore bytes that are no Clock message: the clock stops, which diagnostics of ticks show.
             if let Ok(Clock { clock }) = Clock::from_serialized_bytes(&bytes) {
                 newest = Some(stamped_ns(&clock));
             }

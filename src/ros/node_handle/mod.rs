@@ -1,5 +1,5 @@
-//! A ROS 2 node that carries serialized messages. Knows topics, types and QoS; not the meaning of
-//! the bytes.
+//! A ROS 2 node that carries serialized messages. It handles topics, types and QoS; the
+//! meaning of the bytes is the caller's.
 //!
 //! ```text
 //! NodeHandle::open -> subscribe, publisher, service ... -> spin -> Executor, which owns the thread
@@ -146,7 +146,7 @@ impl NodeHandle {
         self.after_spin.truncate(checkpoint.after_spin);
     }
 
-    /// Serves `name`. Returns the requests; whoever takes one must respond to it.
+    /// Serves `name`. Returns the requests; the receiver must respond to each.
     ///
     /// # Errors
     /// rcl refuses the name.

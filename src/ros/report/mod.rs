@@ -1,4 +1,4 @@
-//! What people see of the node: its log, its diagnostics and drawings of its plans.
+//! The output for people: the node's log, its diagnostics and drawings of its plans.
 
 mod command_log;
 mod diagnostics;

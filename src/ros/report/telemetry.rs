@@ -15,9 +15,9 @@ pub struct Telemetry {
     pub skipped_ticks: u64,
     /// Ticks at which the requested plan was not ready.
     pub deadline_misses: u64,
-    /// Requests that were answered, by a plan or an error.
+    /// Requests that ended with a plan or an error.
     pub plans: u64,
-    /// Requests that were answered by an error.
+    /// Requests that ended with an error.
     pub plan_failures: u64,
     /// Plans that skipped work to be in time.
     pub plans_cut_short: u64,
@@ -25,7 +25,7 @@ pub struct Telemetry {
     pub tick_jitter: Histogram,
     /// The difference between the time from command to command and that from tick to tick.
     pub period_error: Histogram,
-    /// From taking a request until its plan is there.
+    /// From taking a request until its plan is ready.
     pub planning_latency: Histogram,
     /// The newest command, if there was one.
     pub last_command: Option<CommandState>,
@@ -67,7 +67,7 @@ impl Telemetry {
         self.last_tick = Some(published);
     }
 
-    /// Records the answer to a request: a plan, or None for an error.
+    /// Records the result of a request: a plan, or None for an error.
     pub fn record_plan(&mut self, latency: Duration, plan: Option<&Plan>) {
         self.plans += 1;
         self.plan_failures += u64::from(plan.is_none());

@@ -1,5 +1,5 @@
-//! The planning thread: answers the newest request, one at a time. It may take any time; the
-//! control thread does not wait for it.
+//! The planning thread: makes a plan for the newest request, one at a time. The control thread
+//! does not wait for it, however long a plan takes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;

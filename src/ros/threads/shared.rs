@@ -20,7 +20,7 @@ pub struct Shared {
     pub telemetry: Arc<Mutex<Telemetry>>,
     /// The newest request for a plan.
     pub requests: Arc<Mailbox<PlanRequest>>,
-    /// True while a request has no answer.
+    /// True while a request waits for its plan or is being planned.
     pub is_planning: Arc<AtomicBool>,
     /// The node's clock.
     pub time: Arc<RosTime>,

@@ -1,4 +1,4 @@
-//! The states and transitions of a managed node, as a table. Knows no ROS.
+//! The states and transitions of a managed node, as a table. Independent of ROS.
 //!
 //! The design: <https://design.ros2.org/articles/node_lifecycle.html>. Ids and labels are those of
 //! `lifecycle_msgs`. The table is that of `rcl_lifecycle/src/default_state_machine.c` with one more

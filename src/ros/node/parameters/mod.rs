@@ -1,6 +1,6 @@
-//! The node's parameters: the settings that may change while it runs, and what it was started with.
+//! The node's parameters: the settings that may change while it runs, and the settings of its start.
 //!
-//! [`Parameters`] is the table with its rules; it knows no ROS. [`ParameterServer`] serves it and
+//! [`Parameters`] is the table with its rules; it does not depend on ROS. [`ParameterServer`] serves it and
 //! responds as rclcpp does. A [`Target`] applies a change, or refuses it. [`ParameterUpdates`]
 //! hands a change to the planner, the control loop and the goal.
 

@@ -1,6 +1,6 @@
-//! The table of parameters: names, values and rules. Knows no ROS.
+//! The table of parameters: names, values and rules. Independent of ROS.
 //!
-//! Given values outlive a cleanup: the next `configure` applies them again.
+//! Given values survive a cleanup: the next `configure` applies them again.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
-//! The stage of tests/ros_node.rs: a node process and an rclpy process in a DDS domain of their own. What is started is
-//! ended by its id, also when a test fails.
+//! Test harness of the ROS tests: a node process and rclpy processes in a DDS domain of their own. Each started process
+//! is ended by its id, also when a test fails.
 
-#![allow(dead_code, reason = "each test file uses its own part of the stage")]
+#![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::UdpSocket;
@@ -14,19 +14,19 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The longest that anything is waited for.
+/// The longest wait.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a warning may take to appear: the graph is looked at every second, warnings are throttled to one in 2 s, a goal is
-/// refused when it has waited for 10 s.
+/// The longest wait for a warning. The graph is checked every second, warnings are throttled to one in 2 s, and a goal
+/// is refused after 10 s.
 const WARNING_WITHIN: Duration = Duration::from_secs(20);
-/// How long a process that was asked to end may take.
+/// The longest time that a process takes to end after a signal.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// One test at a time: they measure time, and there may be two cores only.
+/// Serialises the tests: they measure time, and a machine may have two cores only.
 static ALONE: Mutex<()> = Mutex::new(());
 
 /// A DDS domain and a folder for one test.
-pub struct Stage {
+pub struct Harness {
     domain: u16,
     folder: tempfile::TempDir,
     _alone: MutexGuard<'static, ()>,
@@ -59,7 +59,7 @@ pub fn model() -> String {
     root().join("models/point_maze").display().to_string()
 }
 
-impl Stage {
+impl Harness {
     pub fn new() -> Self {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         Self { domain: free_domain(), folder: tempfile::tempdir().unwrap(), _alone: alone }
@@ -112,25 +112,25 @@ impl Stage {
         self.peer("robot.py", arguments)
     }
 
-    /// Another rclpy process that answers lines with lines, ready: a script beside this file.
+    /// Another rclpy process, a script beside this file, which answers each line with a line. Waits until it is ready.
     pub fn peer(&self, script: &str, arguments: &[&str]) -> Robot {
         let python = std::env::var("DF_TEST_PYTHON")
             .expect("DF_TEST_PYTHON is not set: run these tests with `make test`, or `. .ros/env.sh` first");
         let mut command = Command::new(python);
         command.arg(root().join("tests/ros").join(script)).args(arguments);
         let mut child = self.start(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()));
-        let (sender, answers) = channel();
+        let (sender, responses) = channel();
         let stdout = child.stdout.take().unwrap();
         std::thread::spawn(move || {
             BufReader::new(stdout).lines().map_while(Result::ok).all(|line| sender.send(line).is_ok())
         });
         let input = child.stdin.take().unwrap();
-        let mut robot = Robot { child, input, answers };
-        assert_eq!(robot.answer(), "ready");
+        let mut robot = Robot { child, input, responses };
+        assert_eq!(robot.response(), "ready");
         robot
     }
 
-    /// Does something in this process that joins the stage's domain.
+    /// Runs `work` in this process with the environment of the harness's domain.
     pub fn enter<T>(&self, join: impl FnOnce() -> T) -> T {
         for (name, value) in
             [("ROS_DOMAIN_ID", self.domain.to_string()), ("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST".into())]
@@ -165,8 +165,8 @@ impl Stage {
     }
 }
 
-/// A domain in which nobody on this machine is: DDS takes UDP port 7400 + 250 * domain + 10 for its first participant.
-/// Domains above 101 would reach into the ports that the system hands out.
+/// A domain that is unused on this machine. DDS takes UDP port 7400 + 250 * domain + 10 for its first participant.
+/// Domains above 101 overlap the ephemeral ports of the system.
 fn free_domain() -> u16 {
     let start = std::process::id() % 101;
     (0..101)
@@ -182,13 +182,13 @@ pub struct Node {
 }
 
 impl Node {
-    /// What it has written to stderr so far.
+    /// The stderr of the process so far.
     pub fn stderr(&self) -> String {
         self.stderr.lock().unwrap().clone()
     }
 
-    /// Waits until it has written `text` to stderr.
-    pub fn says(&self, text: &str) {
+    /// Waits until the process has written `text` to stderr.
+    pub fn wait_for_log(&self, text: &str) {
         let until = Instant::now() + WARNING_WITHIN;
         while !self.stderr().contains(text) {
             assert!(Instant::now() < until, "the node did not say `{text}` but: {}", self.stderr());
@@ -196,7 +196,7 @@ impl Node {
         }
     }
 
-    /// Memory that is in RAM.
+    /// The resident memory of the process.
     pub fn resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
@@ -213,7 +213,7 @@ impl Node {
         assert!(sent.success(), "kill -{name}");
     }
 
-    /// Waits for its end: the exit code, none where a signal killed it.
+    /// Waits for the end of the process. Returns the exit code, or `None` if a signal killed it.
     pub fn exit_code(&mut self) -> Option<i32> {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
@@ -230,7 +230,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        // In order, so that DDS leaves no shared memory behind.
+        // Ends with SIGTERM, so that DDS removes its shared memory.
         if self.is_running() {
             self.signal("TERM");
         }
@@ -242,40 +242,43 @@ impl Drop for Node {
 pub struct Robot {
     child: Child,
     input: ChildStdin,
-    answers: Receiver<String>,
+    responses: Receiver<String>,
 }
 
 impl Robot {
-    /// Gives a command and waits for the answer.
-    pub fn ask(&mut self, command: &str) -> Value {
+    /// Sends a command and waits for the response.
+    pub fn request(&mut self, command: &str) -> Value {
         writeln!(self.input, "{command}").expect("the rclpy robot takes commands");
-        self.answer()
+        self.response()
     }
 
-    /// Ends the process at once, as a crash or a pulled cable would.
+    /// Kills the process, as a crash or an unplugged cable would.
     pub fn kill(mut self) {
         let _ = self.child.kill();
     }
 
     /// Actions that arrive during so many seconds.
     pub fn record(&mut self, seconds: f64) -> Actions {
-        actions(self.ask(&format!("record {seconds}")))
+        actions(self.request(&format!("record {seconds}")))
     }
 
-    /// Actions that arrived since the last question for actions.
+    /// Actions that arrived since the last request for actions.
     pub fn take_actions(&mut self) -> Actions {
-        actions(self.ask("actions"))
+        actions(self.request("actions"))
     }
 
-    fn answer(&mut self) -> Value {
-        let line = self.answers.recv_timeout(PATIENCE).expect("an answer of the rclpy robot; its errors stand above");
+    fn response(&mut self) -> Value {
+        let line = self
+            .responses
+            .recv_timeout(PATIENCE)
+            .expect("no response of the rclpy process; its errors are printed above");
         serde_json::from_str(&line).unwrap()
     }
 }
 
-fn actions(answer: Value) -> Actions {
-    serde_json::from_value(answer.clone())
-        .unwrap_or_else(|error| panic!("actions that are no numbers: {error}: {answer}"))
+fn actions(response: Value) -> Actions {
+    serde_json::from_value(response.clone())
+        .unwrap_or_else(|error| panic!("the actions are no numbers: {error}: {response}"))
 }
 
 impl Drop for Robot {
@@ -285,7 +288,7 @@ impl Drop for Robot {
     }
 }
 
-/// Gives a process that was asked to end some time, then ends it by its id.
+/// Waits for a process that received a signal; kills it by its id if it takes too long.
 fn end(child: &mut Child) {
     let until = Instant::now() + FAREWELL;
     while Instant::now() < until && child.try_wait().is_ok_and(|status| status.is_none()) {

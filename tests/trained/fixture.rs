@@ -1,4 +1,4 @@
-//! What the tests share: episodes to a checkpoint, and questions to it.
+//! Shared by the tests: training a checkpoint from episodes, and sampling queries of it.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -20,7 +20,7 @@ use super::support::contract::ContractYaml;
 /// Frames in a token.
 const FRAME_STACK: usize = 2;
 
-/// Burn's random generator is one for the process: trainings take turns.
+/// Serialises the trainings, because Burn has one random generator per process.
 pub fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -49,7 +49,7 @@ pub fn episode(frames: impl IntoIterator<Item = [f32; 2]>) -> Episode {
     Episode { start_ns: 0, frames: frames.into_iter().map(frame).collect() }
 }
 
-/// Trains on the backend `flex`, and reads the checkpoint that was written to `out`.
+/// Trains on the backend `flex` and loads the checkpoint from `out`.
 pub fn trained(config: &Config, episodes: Vec<Episode>, out: &Path) -> Checkpoint {
     trained_and_validated(config, episodes, out).0
 }
@@ -80,21 +80,22 @@ pub fn trained_and_validated(config: &Config, episodes: Vec<Episode>, out: &Path
     (Checkpoint::load(out, &device).unwrap(), newest)
 }
 
-/// One frame of a question, `[action, observation]`; `None` where it is asked for.
-pub type Given = [Option<f32>; 2];
+/// One frame of a query, `[action, observation]`; `None` marks a queried value.
+pub type QueryFrame = [Option<f32>; 2];
 
-/// Samples the answers to questions of one length: each question's frames with every value in place. `steps` rows per token.
-pub fn answers(
+/// Samples the queried values of queries of one length, with `steps` rows per token. Returns the completed frames of
+/// each query.
+pub fn sample_queries(
     checkpoint: &Checkpoint,
-    questions: &[Vec<Given>],
+    queries: &[Vec<QueryFrame>],
     (matrix, steps): (MatrixKind, usize),
     rng: &mut impl Rng,
 ) -> Vec<Vec<[f32; 2]>> {
     let (spec, schedule) = (checkpoint.description.spec(), checkpoint.description.schedule());
-    let (batch, tokens) = (questions.len(), questions[0].len() / FRAME_STACK);
+    let (batch, tokens) = (queries.len(), queries[0].len() / FRAME_STACK);
     let mut known = ConditioningMask::unconditioned(batch, tokens, &spec);
-    for (b, question) in questions.iter().enumerate() {
-        for (k, given) in question.iter().enumerate() {
+    for (b, query) in queries.iter().enumerate() {
+        for (k, given) in query.iter().enumerate() {
             for (c, value) in given.iter().enumerate().filter_map(|(c, value)| Some((c, (*value)?))) {
                 let noise_group = k % FRAME_STACK * given.len() + c;
                 known
@@ -107,8 +108,8 @@ pub fn answers(
             }
         }
     }
-    let asked = questions[0].iter().position(|given| given.contains(&None)).unwrap() / FRAME_STACK;
-    let matrix = SchedulingMatrix::new(matrix, tokens - asked, steps, 1.0).unwrap();
+    let first_queried = queries[0].iter().position(|given| given.contains(&None)).unwrap() / FRAME_STACK;
+    let matrix = SchedulingMatrix::new(matrix, tokens - first_queried, steps, 1.0).unwrap();
     let mut x = Tokens::zeros(batch, tokens, spec.channels());
     x.data.iter_mut().for_each(|value| *value = StandardNormal.sample(rng));
     known.apply(&mut x, schedule);
@@ -122,7 +123,7 @@ pub fn answers(
     (0..batch).map(|b| x.sequence(b).chunks(2).map(unit).collect()).collect()
 }
 
-/// Mean over all frames of both.
+/// The root mean square of all errors.
 pub fn root_mean_square(errors: impl IntoIterator<Item = f32>) -> f32 {
     let (sum, count) = errors.into_iter().fold((0.0, 0.0), |(sum, count), e| (sum + e * e, count + 1.0));
     (sum / count).sqrt()

@@ -1,4 +1,4 @@
-//! Training that begins with a model.
+//! Training that starts from the weights of another checkpoint.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -13,9 +13,9 @@ use df_training::parallel::Alone;
 use df_training::{Checkpoint, Engine};
 use df_training::{NamedDevice, Run, Start, TrainError, TrainingSetup, init_from, train};
 
-use super::bench::{config, episode, turn};
+use super::fixture::{config, episode, turn};
 
-const MIX: &str = "{independent: 1}";
+const NOISE_LEVELS: &str = "{independent: 1}";
 
 #[derive(Default)]
 struct Weights(Vec<f32>);
@@ -26,7 +26,7 @@ impl ModuleVisitor for Weights {
     }
 }
 
-/// A run on a wave around `mean`.
+/// Trains on a sine wave around `mean`.
 fn run(config: &Config, mean: f32, out: &Path, start: Start, from: Option<&Path>) -> Result<Checkpoint, TrainError> {
     let data = || vec!["data".to_string()];
     let layout = Layout::new(2, [("action".into(), data()), ("seen".into(), data())]);
@@ -62,25 +62,25 @@ fn a_run_initialised_from_a_model_starts_with_its_weights_and_normaliser() {
     let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (folder.path().join("first"), folder.path().join("second"));
-    let model = run(&config(3, 40, MIX), 5.0, &first, Start::New, None).unwrap();
-    // One step too small to be seen, on other data.
-    let mut still = config(3, 1, MIX);
-    still.training.learning_rate = 1e-12;
-    let begun = run(&still, 8.0, &second, Start::New, Some(&first)).unwrap();
-    let anew = run(&still, 8.0, &folder.path().join("third"), Start::New, None).unwrap();
-    let [model_weights, begun_weights, anew_weights] = [&model, &begun, &anew].map(weights);
-    assert!(distance(&model_weights, &begun_weights) < 1e-4, "{}", distance(&model_weights, &begun_weights));
-    assert!(distance(&model_weights, &anew_weights) > 1.0, "{}", distance(&model_weights, &anew_weights));
-    assert_eq!(begun.description.normaliser, model.description.normaliser);
-    assert_ne!(anew.description.normaliser, model.description.normaliser);
+    let model = run(&config(3, 40, NOISE_LEVELS), 5.0, &first, Start::New, None).unwrap();
+    // One step on other data, with a learning rate too small to change the weights.
+    let mut frozen = config(3, 1, NOISE_LEVELS);
+    frozen.training.learning_rate = 1e-12;
+    let child = run(&frozen, 8.0, &second, Start::New, Some(&first)).unwrap();
+    let scratch = run(&frozen, 8.0, &folder.path().join("third"), Start::New, None).unwrap();
+    let [model_weights, child_weights, scratch_weights] = [&model, &child, &scratch].map(weights);
+    assert!(distance(&model_weights, &child_weights) < 1e-4, "{}", distance(&model_weights, &child_weights));
+    assert!(distance(&model_weights, &scratch_weights) > 1.0, "{}", distance(&model_weights, &scratch_weights));
+    assert_eq!(child.description.normaliser, model.description.normaliser);
+    assert_ne!(scratch.description.normaliser, model.description.normaliser);
     let parent = ParentCheckpoint { model: first.display().to_string(), sha256: checkpoint_digest(&first).unwrap() };
-    assert_eq!(begun.description.provenance.from, Some(parent));
-    assert_eq!(begun.description.provenance.steps, 1);
-    // It goes on with the model that it began with, and no other.
-    let more = config(3, 3, MIX);
-    let begun = run(&more, 8.0, &second, Start::Resume, Some(&first)).unwrap();
-    assert_eq!((begun.description.provenance.steps, begun.description.normaliser), (3, model.description.normaliser));
-    let message = run(&more, 8.0, &second, Start::Resume, None).err().unwrap().to_string();
+    assert_eq!(child.description.provenance.from, Some(parent));
+    assert_eq!(child.description.provenance.steps, 1);
+    // Resuming requires the same initial model.
+    let longer = config(3, 3, NOISE_LEVELS);
+    let child = run(&longer, 8.0, &second, Start::Resume, Some(&first)).unwrap();
+    assert_eq!((child.description.provenance.steps, child.description.normaliser), (3, model.description.normaliser));
+    let message = run(&longer, 8.0, &second, Start::Resume, None).err().unwrap().to_string();
     assert!(message.contains("--from was") && message.contains("is none"), "{message}");
 }
 
@@ -89,9 +89,9 @@ fn initialising_from_a_model_of_another_contract_or_size_is_refused() {
     let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (folder.path().join("first"), folder.path().join("second"));
-    run(&config(3, 2, MIX), 5.0, &first, Start::New, None).unwrap();
+    run(&config(3, 2, NOISE_LEVELS), 5.0, &first, Start::New, None).unwrap();
     let refused = |change: &dyn Fn(&mut Config)| {
-        let mut config = config(3, 2, MIX);
+        let mut config = config(3, 2, NOISE_LEVELS);
         change(&mut config);
         run(&config, 5.0, &second, Start::Restart, Some(&first)).err().unwrap().to_string()
     };
@@ -108,10 +108,11 @@ fn initialising_from_a_model_of_another_contract_or_size_is_refused() {
     ] {
         assert!(message.contains(expected) && message.contains("first"), "{message}");
     }
-    let itself = run(&config(3, 2, MIX), 5.0, &first, Start::Restart, Some(&first)).err().unwrap().to_string();
+    let itself = run(&config(3, 2, NOISE_LEVELS), 5.0, &first, Start::Restart, Some(&first)).err().unwrap().to_string();
     assert!(itself.contains("overwrite"), "{itself}");
-    assert!(folder.path().join("first.run").exists(), "a refusal costs nothing");
+    assert!(folder.path().join("first.run").exists(), "a refused run deletes nothing");
     let missing = folder.path().join("missing");
-    let message = run(&config(3, 2, MIX), 5.0, &second, Start::Restart, Some(&missing)).err().unwrap().to_string();
+    let message =
+        run(&config(3, 2, NOISE_LEVELS), 5.0, &second, Start::Restart, Some(&missing)).err().unwrap().to_string();
     assert!(message.contains("missing"), "{message}");
 }

@@ -1,9 +1,9 @@
-//! What an operator sees, received by rclpy while the node drives: plan, rollouts, guidance and diagnostics; and that the shipped
-//! views (config/planner.rviz, config/foxglove_layout.json) show topics, fields and diagnostics that there are.
+//! The displays of the node, received by rclpy while it drives: plan, rollouts, guidance and diagnostics. The topics,
+//! fields and diagnostics that the shipped views (config/planner.rviz, config/foxglove_layout.json) show exist.
 #![cfg(feature = "ros")]
 
-#[path = "ros/stage.rs"]
-mod stage;
+#[path = "ros/harness.rs"]
+mod harness;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,16 +13,16 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::Value;
 
-use stage::{Node, Robot, Stage};
+use harness::{Harness, Node, Robot};
 
 /// A free place of the demo maze, and a goal in the same corridor. Metres.
 const PLACE: [f64; 2] = [3.5, 3.5];
 const GOAL: [f64; 2] = [5.5, 3.5];
 const PERIOD_S: f64 = 0.05;
-/// Of the shipped configuration.
+/// As in the shipped configuration.
 const CANDIDATES: usize = 4;
 const ROLLOUTS: usize = 8;
-/// Messages of each kind that are looked at, and how often more are waited for.
+/// The number of messages of each kind that are checked, and how often the test waits for more.
 const ENOUGH: usize = 20;
 const LOOKS: usize = 10;
 /// visualization_msgs/Marker.
@@ -31,7 +31,7 @@ const ADD: i64 = 0;
 const DELETEALL: i64 = 3;
 
 #[derive(Debug, Deserialize)]
-struct Seen {
+struct Received {
     plan: Vec<Plan>,
     rollouts: Vec<Vec<Marker>>,
     guidance: Vec<Vec<Status>>,
@@ -85,61 +85,61 @@ fn distance(a: [f64; 2], b: [f64; 2]) -> f64 {
     (a[0] - b[0]).hypot(a[1] - b[1])
 }
 
-/// A node that drives a robot which stands still, and somebody who looks.
-fn driving(stage: &Stage) -> (Node, Robot, Robot) {
-    let node = stage.node(&[]);
-    let mut robot = stage.robot(&[]);
-    let mut viewer = stage.peer("viewer.py", &[]);
-    viewer.ask("watch");
-    robot.ask(&format!("odom {} {}", PLACE[0], PLACE[1]));
-    robot.ask(&format!("goal {} {}", GOAL[0], GOAL[1]));
-    // It drives, and the two have found each other.
+/// A node that drives a robot which does not move, and a viewer.
+fn driving(harness: &Harness) -> (Node, Robot, Robot) {
+    let node = harness.node(&[]);
+    let mut robot = harness.robot(&[]);
+    let mut viewer = harness.peer("viewer.py", &[]);
+    viewer.request("watch");
+    robot.request(&format!("odom {} {}", PLACE[0], PLACE[1]));
+    robot.request(&format!("goal {} {}", GOAL[0], GOAL[1]));
+    // The node drives, and node and viewer have discovered each other.
     let until = Instant::now() + Duration::from_secs(20);
-    while look(&mut viewer, 0.2).guidance.is_empty() {
+    while receive(&mut viewer, 0.2).guidance.is_empty() {
         assert!(Instant::now() < until, "the node does not drive: {}", node.stderr());
     }
     (node, robot, viewer)
 }
 
-fn look(viewer: &mut Robot, seconds: f64) -> Seen {
-    serde_json::from_value(viewer.ask(&format!("look {seconds}"))).unwrap()
+fn receive(viewer: &mut Robot, seconds: f64) -> Received {
+    serde_json::from_value(viewer.request(&format!("look {seconds}"))).unwrap()
 }
 
 #[test]
 fn plan_rollouts_guidance_and_diagnostics_show_what_the_node_does() {
-    let stage = Stage::new();
-    let (_node, _robot, mut viewer) = driving(&stage);
-    // 3.5 s of 20 Hz are 70 plans. A busy machine misses some: then it takes longer.
-    let mut seen = look(&mut viewer, 3.5);
+    let harness = Harness::new();
+    let (_node, _robot, mut viewer) = driving(&harness);
+    // 3.5 s at 20 Hz are 70 plans. A busy machine misses some and takes longer.
+    let mut received = receive(&mut viewer, 3.5);
     for _ in 0..LOOKS {
-        if [seen.plan.len(), seen.rollouts.len(), seen.guidance.len()].into_iter().min() >= Some(ENOUGH) {
+        if [received.plan.len(), received.rollouts.len(), received.guidance.len()].into_iter().min() >= Some(ENOUGH) {
             break;
         }
-        let more = look(&mut viewer, 3.5);
-        seen.plan.extend(more.plan);
-        seen.rollouts.extend(more.rollouts);
-        seen.guidance.extend(more.guidance);
-        seen.diagnostics.extend(more.diagnostics);
+        let more = receive(&mut viewer, 3.5);
+        received.plan.extend(more.plan);
+        received.rollouts.extend(more.rollouts);
+        received.guidance.extend(more.guidance);
+        received.diagnostics.extend(more.diagnostics);
     }
 
-    assert!(seen.plan.len() >= ENOUGH, "{} plans", seen.plan.len());
-    for plan in &seen.plan {
+    assert!(received.plan.len() >= ENOUGH, "{} plans", received.plan.len());
+    for plan in &received.plan {
         assert_eq!((plan.frame.as_str(), plan.stamp), ("odom", plan.stamps[0]));
         let step = |pair: &[f64]| (pair[1] - pair[0] - PERIOD_S).abs();
         // f64 seconds since 1970 resolve 0.2 us.
         assert!(plan.stamps.windows(2).all(|pair| step(pair) < 1e-5), "one pose per tick: {:?}", plan.stamps);
-        assert!(distance(plan.points[0], PLACE) < 0.5, "it begins at {:?}", plan.points[0]);
+        assert!(distance(plan.points[0], PLACE) < 0.5, "the plan starts at {:?}", plan.points[0]);
     }
-    // As a rule they begin nearer by far.
-    let mut begins: Vec<f64> = seen.plan.iter().map(|plan| distance(plan.points[0], PLACE)).collect();
-    begins.sort_by(f64::total_cmp);
-    assert!(begins[begins.len() / 2] < 0.3, "plans begin so far from the robot: {begins:?}");
-    // A plan that knows its goal ends with the stay there, not with what may come after it.
-    let at_goal = seen.plan.iter().filter(|plan| distance(*plan.points.last().unwrap(), GOAL) < 0.05).count();
-    assert!(at_goal * 2 > seen.plan.len(), "{at_goal} of {} plans end at the goal", seen.plan.len());
+    // The median starts much nearer.
+    let mut distances: Vec<f64> = received.plan.iter().map(|plan| distance(plan.points[0], PLACE)).collect();
+    distances.sort_by(f64::total_cmp);
+    assert!(distances[distances.len() / 2] < 0.3, "plans begin so far from the robot: {distances:?}");
+    // A plan with a goal is shown up to the end of its hold time there.
+    let at_goal = received.plan.iter().filter(|plan| distance(*plan.points.last().unwrap(), GOAL) < 0.05).count();
+    assert!(at_goal * 2 > received.plan.len(), "{at_goal} of {} plans end at the goal", received.plan.len());
 
-    assert!(seen.rollouts.len() >= ENOUGH, "{} drawings", seen.rollouts.len());
-    for markers in &seen.rollouts {
+    assert!(received.rollouts.len() >= ENOUGH, "{} drawings", received.rollouts.len());
+    for markers in &received.rollouts {
         let (clear, lines) = markers.split_first().unwrap();
         assert_eq!((clear.action, lines.len()), (DELETEALL, ROLLOUTS));
         let candidate = |line: &Marker| line.id as usize / (ROLLOUTS / CANDIDATES);
@@ -150,17 +150,17 @@ fn plan_rollouts_guidance_and_diagnostics_show_what_the_node_does() {
             assert_eq!((line.r#type, line.action, line.frame.as_str()), (LINE_STRIP, ADD, "odom"));
             assert_eq!(line.lifetime, 0.5);
             assert!((2..=48).contains(&line.points.len()), "{} points", line.points.len());
-            // The cheapest candidate is the one that is driven.
+            // The chosen candidate has the lowest cost.
             assert_eq!(line.width > green.width - 1e-9, candidate(line) == candidate(green), "{line:?}");
         }
     }
 
-    assert!(seen.guidance.len() >= ENOUGH, "{} statistics", seen.guidance.len());
-    for statuses in &seen.guidance {
+    assert!(received.guidance.len() >= ENOUGH, "{} statistics", received.guidance.len());
+    for statuses in &received.guidance {
         let names: Vec<&str> = statuses.iter().map(|status| status.name.as_str()).collect();
         assert_eq!(names, ["cost goal", "cost consistency", "guidance"].map(|part| format!("/df_planner: {part}")));
         let (costs, whole) = (&statuses[..2], &statuses[2]);
-        // Shares have four digits.
+        // Fractions are printed with four digits.
         assert!((costs.iter().map(|cost| cost.number("share")).sum::<f64>() - 1.0).abs() < 2e-4, "{costs:?}");
         let total = costs.iter().map(|cost| cost.number("mean")).sum::<f64>();
         assert!((total - whole.number("chosen_cost")).abs() < 1e-4, "{statuses:?}");
@@ -171,17 +171,17 @@ fn plan_rollouts_guidance_and_diagnostics_show_what_the_node_does() {
         assert_eq!(whole.level, u8::from(skipped > 0.0), "{whole:?}");
     }
     let guided = |status: &Status| status.number("guided_steps") > 0.0 && status.number("gradient_norm") > 0.0;
-    assert!(seen.guidance.iter().any(|statuses| guided(&statuses[2])), "no plan was guided");
+    assert!(received.guidance.iter().any(|statuses| guided(&statuses[2])), "no plan was guided");
 
     // 1 Hz, or a little more or less on a busy machine.
-    assert!((2..=5).contains(&seen.diagnostics.len()), "{} reports in 3.5 s", seen.diagnostics.len());
-    let status = &seen.diagnostics.last().unwrap()[0];
+    assert!((2..=5).contains(&received.diagnostics.len()), "{} reports in 3.5 s", received.diagnostics.len());
+    let status = &received.diagnostics.last().unwrap()[0];
     println!("{status:#?}");
     assert_eq!((status.name.as_str(), status.hardware_id.as_str()), ("/df_planner: planner", "df_planner"));
     assert!(status.message.starts_with(status.text("state")), "{status:?}");
     assert_eq!((status.text("lifecycle"), status.text("device")), ("active", "cpu"));
     assert_eq!(status.number("configured_rate_hz"), 20.0);
-    // From the first tick to the last one, a busy machine may have skipped some.
+    // Ticks from the first to the last one; a busy machine may skip some.
     let (ticks, skipped) = (status.number("ticks"), status.number("skipped_ticks"));
     let expected_hz = 20.0 * (ticks - 1.0) / (ticks - 1.0 + skipped);
     assert!((status.number("achieved_rate_hz") - expected_hz).abs() < 0.2, "{expected_hz} Hz: {status:?}");
@@ -193,7 +193,7 @@ fn plan_rollouts_guidance_and_diagnostics_show_what_the_node_does() {
         assert!((0.0..1.0).contains(&status.number(&format!("age_s.{group}"))), "{status:?}");
     }
     assert!(["plan", "rest_of_plan", "hold", "ramp", "safe"].contains(&status.text("fallback_level")), "{status:?}");
-    // What the documentation says a user can compare it with.
+    // The documented command that gives the same digest.
     let model = root().join("models/point_maze");
     let script = "cat checkpoint.json contract.yaml weights.bpk | sha256sum";
     let output = Command::new("sh").args(["-c", script]).current_dir(model).output().unwrap();
@@ -203,16 +203,16 @@ fn plan_rollouts_guidance_and_diagnostics_show_what_the_node_does() {
 
 #[test]
 fn the_node_uses_no_topic_or_service_outside_its_namespace() {
-    let stage = Stage::new();
-    let _node = stage.node_with_parameters("/robot_1");
-    let mut viewer = stage.peer("viewer.py", &["--ros-args", "-r", "__ns:=/robot_1"]);
-    // What every ROS 2 system has one of; docs/src/how-to/deploy.md lists them.
+    let harness = Harness::new();
+    let _node = harness.node_with_parameters("/robot_1");
+    let mut viewer = harness.peer("viewer.py", &["--ros-args", "-r", "__ns:=/robot_1"]);
+    // The topics of every ROS 2 system; docs/src/how-to/deploy.md lists them.
     let conventions =
         ["/diagnostics", "/rosout", "/parameter_events", "/tf", "/tf_static", "/clock"].map(ToString::to_string);
-    // Its entities are advertised one after the other.
+    // The node advertises its entities one after the other.
     let until = Instant::now() + Duration::from_secs(20);
     let topics = loop {
-        let topics: BTreeMap<String, String> = serde_json::from_value(viewer.ask("topics")).unwrap();
+        let topics: BTreeMap<String, String> = serde_json::from_value(viewer.request("topics")).unwrap();
         if ["/robot_1/odom", "/robot_1/force", "/robot_1/goal", "/robot_1/df_planner/plan"]
             .iter()
             .all(|t| topics.contains_key(*t))
@@ -224,12 +224,12 @@ fn the_node_uses_no_topic_or_service_outside_its_namespace() {
     };
     let outside = |name: &&String| !name.starts_with("/robot_1/") && !conventions.contains(name);
     assert_eq!(topics.keys().find(outside), None);
-    let services: Vec<String> = serde_json::from_value(viewer.ask("services")).unwrap();
+    let services: Vec<String> = serde_json::from_value(viewer.request("services")).unwrap();
     assert!(services.contains(&"/robot_1/df_planner/get_state".to_string()), "{services:?}");
     assert_eq!(services.iter().find(|name| !name.starts_with("/robot_1/df_planner/")), None);
 }
 
-/// What a view shows: topic, and what it must be.
+/// An item of a view: a topic and what it must hold.
 struct Shown {
     topic: String,
     what: What,
@@ -244,12 +244,17 @@ enum What {
 
 #[test]
 fn the_shipped_rviz_and_foxglove_views_name_topics_and_fields_that_exist() {
-    let stage = Stage::new();
-    let (_node, _robot, mut viewer) = driving(&stage);
-    let seen = look(&mut viewer, 1.5);
-    let statuses: BTreeMap<&str, &Status> =
-        seen.guidance.iter().chain(&seen.diagnostics).flatten().map(|status| (status.name.as_str(), status)).collect();
-    let topics: BTreeMap<String, String> = serde_json::from_value(viewer.ask("topics")).unwrap();
+    let harness = Harness::new();
+    let (_node, _robot, mut viewer) = driving(&harness);
+    let received = receive(&mut viewer, 1.5);
+    let statuses: BTreeMap<&str, &Status> = received
+        .guidance
+        .iter()
+        .chain(&received.diagnostics)
+        .flatten()
+        .map(|status| (status.name.as_str(), status))
+        .collect();
+    let topics: BTreeMap<String, String> = serde_json::from_value(viewer.request("topics")).unwrap();
 
     let shown: Vec<Shown> = rviz().into_iter().chain(foxglove()).collect();
     assert!(shown.len() >= 15, "{} things are shown", shown.len());
@@ -265,7 +270,9 @@ fn the_shipped_rviz_and_foxglove_views_name_topics_and_fields_that_exist() {
                         statuses.get(name).unwrap_or_else(|| panic!("no status {name}: {:?}", statuses.keys()));
                     status.number(key);
                 }
-                None => assert_eq!(viewer.ask(&format!("field {kind} {path}")), Value::Bool(true), "{topic}: {path}"),
+                None => {
+                    assert_eq!(viewer.request(&format!("field {kind} {path}")), Value::Bool(true), "{topic}: {path}")
+                }
             },
         }
     }
@@ -296,7 +303,7 @@ fn rviz() -> Vec<Shown> {
     shown
 }
 
-/// The topics and message paths of Foxglove's panels; every panel has its place.
+/// The topics and message paths of Foxglove's panels. Checks that the layout holds every panel.
 fn foxglove() -> Vec<Shown> {
     let text = std::fs::read_to_string(root().join("config/foxglove_layout.json")).unwrap();
     let layout: Value = serde_json::from_str(&text).unwrap();
