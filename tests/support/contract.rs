@@ -226,7 +226,7 @@ impl ContractYaml {
         let line_start = self.text[..entry.value.start].rfind('\n').map_or(0, |end| end + 1);
         let on_a_line_of_its_own = entry.in_block && line_start > entry.key.start && !value.starts_with(['-', '[']);
         let indent = entry.value.start - line_start;
-        on_a_line_of_its_own.then(|| Mapping::Block(line_start..entry.whole.end, indent))
+        on_a_line_of_its_own.then_some(Mapping::Block(line_start..entry.whole.end, indent))
     }
 
     fn insert(&mut self, mapping: &Mapping, key: &str, value: &str) {

@@ -9,12 +9,11 @@
 //!
 //! 1. [`Dataset::split`] splits the episodes and fits the normaliser. A shuffled sampler maps positions to windows.
 //! 2. [`BatchMaker`] turns windows into a [`Batch`]: noise levels, noisy values `[batch, token, channel]`, targets,
-//! weights.
-//!    The dwell augmentation may replace parts of a window by a simulated robot at rest.
+//!    weights. The dwell augmentation may replace parts of a window by a simulated robot at rest.
 //! 3. [`Network`] predicts the target. Its gradient is summed over parts and ranks and clipped; the optimizer takes a
-//! step.
+//!    step.
 //! 4. An exponential moving average of the weights is validated ([`Validation`]). The best one becomes the
-//! [`Checkpoint`].
+//!    [`Checkpoint`].
 //! 5. [`Run`] saves what a resume needs. A resumed run gives the same weights, bit for bit.
 //!
 //! Tensors are batch first: `[batch, token, channel]`.

@@ -29,7 +29,7 @@ pub enum NodeError {
         /// The checkpoint's directory.
         checkpoint: String,
         /// Why not.
-        cause: LoadPlannerError,
+        cause: Box<LoadPlannerError>,
     },
     /// The planner cannot plan with the checkpoint.
     #[error("{checkpoint}: {cause}")]

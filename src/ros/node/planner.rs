@@ -20,7 +20,7 @@ pub fn load_planner(settings: &Settings, config: &Config, layout: &Layout) -> Re
     let name = || settings.model.display().to_string();
     let checkpoint: &Path = &settings.model;
     let mut planner = crate::load_planner(checkpoint, config, layout, &settings.device)
-        .map_err(|cause| NodeError::LoadPlanner { checkpoint: name(), cause })?;
+        .map_err(|cause| NodeError::LoadPlanner { checkpoint: name(), cause: Box::new(cause) })?;
     let goal = config.contract.goal.as_ref().and_then(|goal| layout.modality(&goal.group));
     let request = PlanRequest {
         tick_ns: 0,
