@@ -7,7 +7,7 @@
 //!                  frames  -> episodes, windows ------------/
 //!                          -> ground: a map of where they have been
 //! ```
-//! Everything is counted in one pass in bounded memory; percentiles are those of [`sketch`].
+//! Everything is counted in one pass in bounded memory; percentiles are those of `quantile_sketch`.
 
 mod channel;
 mod rate_stats;
