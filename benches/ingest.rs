@@ -15,7 +15,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use df_data::inspect::inspect;
-use df_data::{BagWriter, DataConfig, Input, open, open_bound, read_frames};
+use df_data::{BagWriter, DataConfig, Input, open_bag, open_bound, read_frames};
 use df_message::{AmentDefinitions, Definitions, Encoder};
 use df_planner::config::Config;
 use rand::{RngExt, SeedableRng};
@@ -192,7 +192,7 @@ fn compare(config: &DataConfig, path: &Path) {
     let ours = [
         fastest(|| {
             let mut count = 0;
-            open(path).expect("a bag").read(&["/odom", "/force"], &mut |_| count += 1).expect("a whole bag");
+            open_bag(path).expect("a bag").read(&["/odom", "/force"], &mut |_| count += 1).expect("a whole bag");
             count
         }),
         fastest(|| {

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use df_data::{CachePlace, Input, Recording, load};
+use df_data::{CachePlace, Input, Recording, load_recording};
 use df_diffusion::{TokenSpec, Tokens};
 use df_engine::NetworkConfig;
 use df_planner::config::Config;
@@ -58,7 +58,7 @@ fn opening(config: &Config, bag: &Path, cache: &Path) -> Arc<Recording> {
     let inputs = [Input { path: bag.into(), weight: 1.0 }];
     let open = || {
         let start = Instant::now();
-        let recording = load(&config.data(), &inputs, &CachePlace::At(cache.into())).expect("the bag");
+        let recording = load_recording(&config.data(), &inputs, &CachePlace::At(cache.into())).expect("the bag");
         (recording, start.elapsed().as_secs_f64())
     };
     let (recording, first_s) = open();

@@ -6,7 +6,7 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
-use df_data::{Bag, BagMessage, BagWriter, open};
+use df_data::{Bag, BagMessage, BagWriter, open_bag};
 use df_message::{Definitions, Encoder, Extractor};
 use serde_json::Value;
 use support::tools::{ROSBAGS, require_tool};
@@ -90,7 +90,7 @@ fn every_number_is_read(python: &Path, how: &[&str]) {
     let path = folder.path().join("theirs");
     let dumped = run(python, "write", &path, how);
     let dumped = dumped.as_array().expect("an array");
-    let bag = open(&path).unwrap();
+    let bag = open_bag(&path).unwrap();
     let read = messages(&*bag);
     assert_eq!((read.len(), dumped.len()), (100, 100));
     let definitions = bag.definitions();
@@ -123,7 +123,7 @@ fn rosbags_reads_every_number_of_a_bag_that_was_written_here() {
     let folder = tempfile::tempdir().unwrap();
     // The definitions come from a bag of `rosbags`, so that this test needs no ROS installation.
     run(&python, "write", &folder.path().join("theirs"), &[]);
-    let definitions = open(&folder.path().join("theirs")).unwrap().definitions();
+    let definitions = open_bag(&folder.path().join("theirs")).unwrap().definitions();
 
     let covariance = |owner: &str| (0..36).map(|i| format!("{owner}.covariance[{i}]")).collect::<Vec<_>>();
     let expand = |fields: Vec<String>| -> Vec<String> {

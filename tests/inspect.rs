@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 
 use df_core::map::OccupancyGrid;
 use df_data::DataConfig;
-use df_data::inspect::{Kind, Report, ground, inspect};
+use df_data::inspect::{Report, WarningKind, coverage_map, inspect};
 use df_data::{BagWriter, Input};
 use df_message::{Definitions, Encoder, SchemaDefinitions};
 use df_planner::config::Config;
@@ -36,7 +36,7 @@ fn contract() -> DataConfig {
     DataConfig::parse(yaml.text(), Path::new("c.yaml")).unwrap()
 }
 
-fn kinds(report: &Report) -> Vec<Kind> {
+fn kinds(report: &Report) -> Vec<WarningKind> {
     report.warnings.iter().map(|warning| warning.kind).collect()
 }
 
@@ -92,7 +92,7 @@ fn the_coverage_map_is_free_where_the_demonstrations_have_been() {
     // From (0, 0) to (2, -2), with odometry and commands at every frame.
     write(&bag, &drive(100));
     let inputs = [Input { path: bag.clone(), weight: 1.0 }];
-    let map = ground(&inputs, &contract(), "position", 0.5).unwrap();
+    let map = coverage_map(&inputs, &contract(), "position", 0.5).unwrap();
     // Frames lie in the cells (0, 0), (0, -1), (1, -1), (1, -2) and so on up to (3, -4); around them is one more.
     assert_eq!((map.width, map.height, map.origin_m), (6, 7, [-0.5, -2.5]));
     let rows: Vec<String> =
@@ -101,7 +101,7 @@ fn the_coverage_map_is_free_where_the_demonstrations_have_been() {
     assert!(map.cells.iter().all(|cell| [0, -1].contains(cell)));
 
     let refusal =
-        |group: &str, resolution: f64| ground(&inputs, &contract(), group, resolution).unwrap_err().to_string();
+        |group: &str, resolution: f64| coverage_map(&inputs, &contract(), group, resolution).unwrap_err().to_string();
     assert_eq!(refusal("place", 0.5), "group: place: must be one of [\"action\", \"position\", \"velocity\"]");
     assert_eq!(refusal("position", 0.0), "resolution: 0: must be a finite number above 0");
     assert!(refusal("position", 1e-5).contains("cells, more than 268435456"));
@@ -268,7 +268,7 @@ fn inspect_reports_a_cut_or_damaged_bag_as_far_as_it_can_be_read() {
         for config in [None, Some(&contract)] {
             let part = looked_at(&bag, config);
             assert!(
-                part.warnings.iter().any(|w| w.kind == Kind::CutOff && w.text.contains(what)),
+                part.warnings.iter().any(|w| w.kind == WarningKind::CutOff && w.text.contains(what)),
                 "{:?}",
                 part.warnings
             );
@@ -297,11 +297,14 @@ fn inspect_warns_of_a_clock_that_jumps_and_a_channel_that_never_changes() {
     let again = first.iter().map(|(topic, log_ns, bytes)| (*topic, log_ns + 20_000 * MS, bytes.clone()));
     write(&bag, &first.iter().cloned().chain(again).collect::<Vec<_>>());
     let raw = looked_at(&bag, None);
-    assert_eq!(kinds(&raw).iter().filter(|kind| **kind == Kind::ClockJump).count(), 4, "{:?}", raw.warnings);
+    assert_eq!(kinds(&raw).iter().filter(|kind| **kind == WarningKind::ClockJump).count(), 4, "{:?}", raw.warnings);
     let report = looked_at(&bag, Some(&contract()));
     let warned = |kind, about: &str| report.warnings.iter().any(|w| w.kind == kind && w.about.contains(about));
-    assert!(warned(Kind::ClockJump, "bag"), "{:?}", report.warnings);
-    assert!(warned(Kind::Constant, "action wrench.force.y") && warned(Kind::Constant, "velocity twist.twist.linear.y"));
+    assert!(warned(WarningKind::ClockJump, "bag"), "{:?}", report.warnings);
+    assert!(
+        warned(WarningKind::Constant, "action wrench.force.y")
+            && warned(WarningKind::Constant, "velocity twist.twist.linear.y")
+    );
     let coverage = &report.contract.as_ref().unwrap().coverage;
     // Two stretches of 20 s and the last sample's maximum age.
     assert_eq!((coverage.stretches, coverage.episodes), (2, 2));
@@ -330,13 +333,13 @@ fn inspect_counts_silence_refused_messages_and_slow_topics() {
         report.warnings.iter().find(|w| w.kind == kind).unwrap_or_else(|| panic!("{:?}", report.warnings)).text.clone()
     };
     // 50 of 500 + 1,260 messages.
-    assert!(printed(Kind::Refused).starts_with("50 messages or rows (2.8 %)"), "{}", printed(Kind::Refused));
-    assert!(printed(Kind::SlowTopic).contains("every 120 ms, 2.4 ticks"));
-    assert!(printed(Kind::MaximumAge).contains("max_age_s is 100 ms, its messages come every 120 ms"));
+    assert!(printed(WarningKind::Refused).starts_with("50 messages or rows (2.8 %)"), "{}", printed(WarningKind::Refused));
+    assert!(printed(WarningKind::SlowTopic).contains("every 120 ms, 2.4 ticks"));
+    assert!(printed(WarningKind::MaximumAge).contains("max_age_s is 100 ms, its messages come every 120 ms"));
     assert!(
-        printed(Kind::WindowsLost).contains("because of silence of all required groups"),
+        printed(WarningKind::WindowsLost).contains("because of silence of all required groups"),
         "{}",
-        printed(Kind::WindowsLost)
+        printed(WarningKind::WindowsLost)
     );
     let coverage = &report.contract.as_ref().unwrap().coverage;
     let lost: u64 = coverage.lost_to_silence.iter().map(|(_, lost)| lost).sum();
@@ -361,7 +364,7 @@ fn inspect_warns_of_recordings_whose_ranges_differ() {
     let inputs = [bag("near", 0.0), bag("far", 500.0)];
     let report = inspect(&inputs, Some(&contract())).unwrap();
     let disagree: Vec<&str> =
-        report.warnings.iter().filter(|w| w.kind == Kind::InputsDisagree).map(|w| w.about.as_str()).collect();
+        report.warnings.iter().filter(|w| w.kind == WarningKind::InputsDisagree).map(|w| w.about.as_str()).collect();
     assert!(disagree.contains(&"position pose.pose.position.x"), "{:?}", report.warnings);
     assert!(!disagree.contains(&"action wrench.force.y"), "{disagree:?}");
 }

@@ -5,7 +5,7 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
-use df_data::open;
+use df_data::open_bag;
 use df_message::{Definitions, Extractor};
 use support::tools::{ROSBAGS, require_tool};
 
@@ -55,7 +55,7 @@ fn the_package_rosbags_reads_the_same_numbers_from_a_recording_of_df_sim() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let theirs: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
 
-    let bag = open(&directory).unwrap();
+    let bag = open_bag(&directory).unwrap();
     let definitions = bag.definitions();
     let cases: [(&str, &str, &[&str]); 3] = [
         (

@@ -156,7 +156,7 @@ mod tests {
     use super::super::demonstration::Demonstration;
     use super::super::maze::Maze;
     use super::*;
-    use df_data::open;
+    use df_data::open_bag;
     use df_message::Extractor;
 
     fn recording(seed: u64) -> Recording {
@@ -182,7 +182,7 @@ mod tests {
         let odometry = extractor(ODOMETRY.0, ["pose.pose.position.x", "twist.twist.linear.y"]);
         let force = extractor(WRENCH.0, ["wrench.force.x", "wrench.force.y"]);
         let mut seen = [Vec::new(), Vec::new()];
-        let bag = open(&directory).unwrap();
+        let bag = open_bag(&directory).unwrap();
         bag.read(&["/odom", "/force"], &mut |message| {
             let i = usize::from(message.topic == "/force");
             let sample = [&odometry, &force][i].extract(&message.bytes).unwrap();
@@ -208,7 +208,7 @@ mod tests {
             let directory = folder.path().join(name);
             recording(seed).write(&directory, of_the_demo, |_| ()).unwrap();
             let mut messages = Vec::new();
-            let bag = open(&directory).unwrap();
+            let bag = open_bag(&directory).unwrap();
             bag.read(&["/odom", "/force", "/goal"], &mut |message| messages.push(message.clone())).unwrap();
             messages
         };

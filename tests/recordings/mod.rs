@@ -11,7 +11,7 @@ pub mod sqlite;
 use std::path::{Path, PathBuf};
 
 use df_core::{Bound, Layout, bind};
-use df_data::{BagError, BagWriter, DataConfig, Episode, EpisodeReport, Source, read_episodes};
+use df_data::{BagError, BagWriter, DataConfig, Episode, EpisodeReport, SampleSource, read_episodes};
 use df_message::{Definitions, Encoder, SchemaDefinitions};
 
 pub const MS: i64 = 1_000_000;
@@ -56,7 +56,7 @@ impl Contract {
         Self { config, bound, layout }
     }
 
-    pub fn episodes<S: Source + ?Sized>(&self, source: &S) -> Result<(Vec<Episode>, EpisodeReport), BagError> {
+    pub fn episodes<S: SampleSource + ?Sized>(&self, source: &S) -> Result<(Vec<Episode>, EpisodeReport), BagError> {
         read_episodes(source, &self.config, &self.bound, &self.layout)
     }
 }

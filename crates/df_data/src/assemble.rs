@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 
 use super::queue::Queue;
-use super::{BagError, Event, Stream};
+use super::{BagError, SourceEvent, StreamId};
 use crate::DataConfig;
 use df_core::{Aligner, Frame, Layout};
 
@@ -26,7 +26,7 @@ const STRIDE: u32 = 256;
 
 /// A frame of an episode.
 #[derive(Debug)]
-pub struct Step {
+pub struct TickFrame {
     /// Nanoseconds.
     pub tick_ns: i64,
     /// The first frame of its episode; the others follow one tick after the other.
@@ -53,7 +53,7 @@ struct Live {
 }
 
 /// How far samples and what they say about time are settled.
-struct Clock {
+struct Watermark {
     /// All samples stamped before this have come.
     complete_ns: i64,
     /// Newest stamp of all.
@@ -61,12 +61,12 @@ struct Clock {
     until_look: u32,
 }
 
-impl Clock {
+impl Watermark {
     const START: Self = Self { complete_ns: i64::MIN, newest_ns: i64::MIN, until_look: STRIDE };
 }
 
 /// Builds frames from samples and hands them on.
-pub struct Assembler<'a> {
+pub(crate) struct Assembler<'a> {
     period_ns: i64,
     max_gap_ns: i64,
     max_skew_ns: i64,
@@ -77,11 +77,11 @@ pub struct Assembler<'a> {
     /// The action, then the observation groups.
     queues: Vec<Queue>,
     runs: Vec<VecDeque<Run>>,
-    clock: Clock,
+    clock: Watermark,
     live: Option<Live>,
     fresh: Aligner,
     aligner: Aligner,
-    to: &'a mut dyn FnMut(Step),
+    to: &'a mut dyn FnMut(TickFrame),
     episodes_of_epoch: u64,
     /// Stretches between jumps of time that had samples.
     epochs: u64,
@@ -92,7 +92,7 @@ pub struct Assembler<'a> {
 
 impl<'a> Assembler<'a> {
     /// Frames go to `to`, in order.
-    pub fn new(config: &DataConfig, layout: &Layout, to: &'a mut dyn FnMut(Step)) -> Self {
+    pub(crate) fn new(config: &DataConfig, layout: &Layout, to: &'a mut dyn FnMut(TickFrame)) -> Self {
         let groups = &config.contract.observations;
         let required: Vec<usize> = (0..groups.len()).filter(|&group| groups[group].required).collect();
         // Where no group is required, any group counts.
@@ -111,7 +111,7 @@ impl<'a> Assembler<'a> {
             runs_of,
             required,
             queues: vec![Queue::default(); groups.len() + 1],
-            clock: Clock::START,
+            clock: Watermark::START,
             live: None,
             aligner: fresh.clone(),
             fresh,
@@ -125,11 +125,11 @@ impl<'a> Assembler<'a> {
     }
 
     /// Takes what a recording says next.
-    pub fn add(&mut self, event: Event) {
+    pub(crate) fn add(&mut self, event: SourceEvent) {
         match event {
-            Event::Break => self.end_epoch(),
-            Event::Sample { .. } if self.too_long.is_some() => {}
-            Event::Sample { stream, stamp_ns, values } => {
+            SourceEvent::Break => self.end_epoch(),
+            SourceEvent::Sample { .. } if self.too_long.is_some() => {}
+            SourceEvent::Sample { stream, stamp_ns, values } => {
                 if stamp_ns < self.clock.complete_ns {
                     self.late += 1;
                     return;
@@ -153,7 +153,7 @@ impl<'a> Assembler<'a> {
     ///
     /// # Errors
     /// An episode that is absurdly long.
-    pub fn finish(mut self) -> Result<Finished, BagError> {
+    pub(crate) fn finish(mut self) -> Result<Finished, BagError> {
         self.end_epoch();
         match self.too_long {
             Some(error) => Err(error),
@@ -175,7 +175,7 @@ impl<'a> Assembler<'a> {
         self.episodes_of_epoch = 0;
         self.queues.fill(Queue::default());
         self.runs.iter_mut().for_each(VecDeque::clear);
-        self.clock = Clock::START;
+        self.clock = Watermark::START;
         self.live = None;
         self.aligner = self.fresh.clone();
     }
@@ -310,24 +310,24 @@ impl<'a> Assembler<'a> {
             return;
         }
         for (tick_ns, frame) in live.held.drain(..) {
-            (self.to)(Step { tick_ns, starts_episode: false, frame });
+            (self.to)(TickFrame { tick_ns, starts_episode: false, frame });
         }
         self.episodes_of_epoch += u64::from(!live.begun);
-        (self.to)(Step { tick_ns, starts_episode: !live.begun, frame });
+        (self.to)(TickFrame { tick_ns, starts_episode: !live.begun, frame });
         live.begun = true;
     }
 
     /// Drops the samples that no tick from `tick_ns` on can need.
     fn forget_before(&mut self, tick_ns: i64) {
         for (i, queue) in self.queues.iter_mut().enumerate() {
-            let action = Stream::Action.index() == i;
+            let action = StreamId::Action.index() == i;
             queue.forget_before(if action { tick_ns.saturating_sub(self.period_ns) } else { tick_ns });
         }
     }
 }
 
 /// What was left out and where time was cut.
-pub struct Finished {
+pub(crate) struct Finished {
     /// Samples that came too late.
     pub late: u64,
     pub splits_at_gaps: u64,

@@ -48,7 +48,7 @@ pub trait Bag {
 
 /// Where in a file something is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// Bytes from the start of the file.
     Byte(u64),
     /// After the message of this number, as the storage counts them.
@@ -57,7 +57,7 @@ pub enum Place {
     Row(u64),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Byte(offset) => write!(f, "byte {offset}"),
@@ -77,9 +77,9 @@ pub enum BagError {
     #[error("{}: is {what}; this program was built without it: build it with `--features {feature}`", path.display())]
     NotBuilt { path: PathBuf, what: &'static str, feature: &'static str },
     #[error("{}, {at}: damaged: {reason}", path.display())]
-    Damaged { path: PathBuf, at: Place, reason: String },
+    Damaged { path: PathBuf, at: Location, reason: String },
     #[error("{}, {at}: the recording was cut off here", path.display())]
-    Unfinished { path: PathBuf, at: Place },
+    Unfinished { path: PathBuf, at: Location },
     /// The configuration does not fit the recording.
     #[error(transparent)]
     Config(Box<ConfigError>),

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use mcap::sans_io::{LinearReadEvent, LinearReader, LinearReaderOptions};
 
-use super::records::{Body, ValidationError, CHUNK, MAX_CHUNK, Each, PREFIX_LENGTH, give};
+use super::record::{Body, CHUNK, MAX_CHUNK, OnRecord, PREFIX_LENGTH, RecordError, give};
 
 /// What the chunks on their way may take together, packed and unpacked, bytes; a larger one goes alone. Recorders write chunks
 /// of up to 4 MiB.
@@ -20,7 +20,7 @@ const AHEAD_COUNT: usize = 4;
 
 /// A chunk, whose memory is used again for later ones.
 #[derive(Default)]
-pub struct Chunk {
+pub(crate) struct Chunk {
     /// Its first byte in the file.
     offset: u64,
     /// The record's body.
@@ -30,7 +30,7 @@ pub struct Chunk {
 }
 
 /// Where the records of a chunk are.
-enum Place {
+enum RecordsAt {
     Body(Range<usize>),
     Unpacked,
     /// In a compression that is left to the `mcap` crate.
@@ -62,7 +62,7 @@ fn short() -> String {
 
 impl Chunk {
     /// Finds the records; unpacks and checks them. `whole`: all of the chunk is there.
-    fn unpack(&mut self, whole: bool) -> Result<Place, String> {
+    fn unpack(&mut self, whole: bool) -> Result<RecordsAt, String> {
         let Head { size, checksum, compression, packed, start } = Head::parse(&self.body).ok_or_else(short)?;
         if size > MAX_CHUNK {
             return Err(format!("expected a chunk of at most {MAX_CHUNK} bytes, got {size}"));
@@ -73,12 +73,12 @@ impl Chunk {
         }
         let range = start..start + if whole { packed as usize } else { there as usize };
         let (place, records) = match compression {
-            "" => (Place::Body(range.clone()), &self.body[range]),
+            "" => (RecordsAt::Body(range.clone()), &self.body[range]),
             "zstd" => {
                 decompress(&self.body[range], size as usize, whole, &mut self.decoder, &mut self.unpacked)?;
-                (Place::Unpacked, &self.unpacked[..])
+                (RecordsAt::Unpacked, &self.unpacked[..])
             }
-            _ => return Ok(Place::Foreign),
+            _ => return Ok(RecordsAt::Foreign),
         };
         let got = if whole && checksum != 0 { crc32fast::hash(records) } else { checksum };
         if got != checksum {
@@ -88,11 +88,11 @@ impl Chunk {
     }
 
     /// Gives the records. `length`: what the prefix of the chunk's record says.
-    fn give(&self, place: Place, length: u64, whole: bool, each: Each) -> Result<(), String> {
+    fn give(&self, place: RecordsAt, length: u64, whole: bool, each: OnRecord) -> Result<(), String> {
         let records = match place {
-            Place::Body(range) => &self.body[range],
-            Place::Unpacked => &self.unpacked[..],
-            Place::Foreign => return foreign(&self.body, length, whole, each),
+            RecordsAt::Body(range) => &self.body[range],
+            RecordsAt::Unpacked => &self.unpacked[..],
+            RecordsAt::Foreign => return foreign(&self.body, length, whole, each),
         };
         let mut records = Body(records);
         while !records.0.is_empty() {
@@ -104,26 +104,26 @@ impl Chunk {
     }
 
     /// Gives what is there of a chunk that was cut off. `length`: what it should have had.
-    pub fn give_cut(&mut self, length: u64, each: Each) -> Result<(), String> {
+    pub(crate) fn give_cut(&mut self, length: u64, each: OnRecord) -> Result<(), String> {
         let place = self.unpack(false)?;
         self.give(place, length, false, each)
     }
 }
 
 /// A chunk and where its records are, or why it makes no sense.
-type Unpacked = (Chunk, Result<Place, String>);
+type Unpacked = (Chunk, Result<RecordsAt, String>);
 
 /// Chunks on their way, in the order of the file.
 #[derive(Default)]
-pub struct Ahead {
+pub(crate) struct UnpackPipeline {
     /// What each takes, bytes, and where it comes back.
     chunks: VecDeque<(u64, Receiver<Unpacked>)>,
     spare: Vec<Chunk>,
 }
 
-impl Ahead {
+impl UnpackPipeline {
     /// A chunk to be filled.
-    pub fn spare(&mut self) -> Chunk {
+    pub(crate) fn spare(&mut self) -> Chunk {
         self.spare.pop().unwrap_or_default()
     }
 
@@ -131,7 +131,7 @@ impl Ahead {
     ///
     /// # Errors
     /// The first chunk that makes no sense; later ones are dropped.
-    pub fn push(&mut self, mut chunk: Chunk, offset: u64, each: Each) -> Result<(), ValidationError> {
+    pub(crate) fn push(&mut self, mut chunk: Chunk, offset: u64, each: OnRecord) -> Result<(), RecordError> {
         chunk.offset = offset;
         let size = Head::parse(&chunk.body).map_or(0, |head| head.size.min(MAX_CHUNK));
         let takes = chunk.body.capacity() as u64 + size;
@@ -157,8 +157,8 @@ impl Ahead {
     /// Gives all that is on its way.
     ///
     /// # Errors
-    /// As [`Ahead::push`].
-    pub fn give_all(&mut self, each: Each) -> Result<(), ValidationError> {
+    /// As [`UnpackPipeline::push`].
+    pub(crate) fn give_all(&mut self, each: OnRecord) -> Result<(), RecordError> {
         while !self.chunks.is_empty() {
             self.give_first(each)?;
         }
@@ -169,9 +169,9 @@ impl Ahead {
         self.chunks.iter().map(|(takes, _)| takes).sum()
     }
 
-    fn give_first(&mut self, each: Each) -> Result<(), ValidationError> {
+    fn give_first(&mut self, each: OnRecord) -> Result<(), RecordError> {
         let Some((_, first)) = self.chunks.pop_front() else { return Ok(()) };
-        let lost = |_| ValidationError::Io(std::io::Error::other("a thread that unpacked a chunk has ended"));
+        let lost = |_| RecordError::Io(std::io::Error::other("a thread that unpacked a chunk has ended"));
         let (chunk, place) = first.recv().map_err(lost)?;
         let outcome = place.and_then(|place| chunk.give(place, chunk.body.len() as u64, true, each));
         let offset = chunk.offset;
@@ -179,7 +179,7 @@ impl Ahead {
         outcome.map_err(|reason| {
             // What lies behind damage is not given.
             self.chunks.clear();
-            ValidationError::Damaged { offset, reason }
+            RecordError::Damaged { offset, reason }
         })
     }
 }
@@ -210,7 +210,7 @@ fn decompress(
 }
 
 /// Gives the records of a chunk in another compression (lz4). The `mcap` crate's reader is shown a file that is this one chunk.
-fn foreign(body: &[u8], length: u64, whole: bool, each: Each) -> Result<(), String> {
+fn foreign(body: &[u8], length: u64, whole: bool, each: OnRecord) -> Result<(), String> {
     let options = LinearReaderOptions::default()
         .with_skip_start_magic(true)
         .with_skip_end_magic(true)

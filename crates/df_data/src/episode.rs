@@ -1,15 +1,10 @@
 //! Demonstrations to episodes: decoded, aligned to ticks, split at gaps and at backward jumps of time.
 
-use serde::Serialize;
-
-use super::assemble::{Assembler, Step};
-use super::{BagError, Source};
+use super::assemble::{Assembler, TickFrame};
+use super::{BagError, EpisodeReport, SampleSource};
 use crate::DataConfig;
 use df_core::Bound;
 use df_core::{Frame, Layout};
-
-/// Reasons of refused samples that are kept for people.
-const MAX_REASONS: usize = 5;
 
 /// Consecutive frames, one per tick, without a gap.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,35 +14,11 @@ pub struct Episode {
     pub frames: Vec<Frame>,
 }
 
-/// What was read and what was left out, for people.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct EpisodeReport {
-    /// Messages of the contract's topics; rows of a dataset.
-    pub messages: u64,
-    /// Messages or rows that could not be used; the first few reasons.
-    pub refused: u64,
-    pub reasons: Vec<String>,
-    pub splits_at_gaps: u64,
-    pub splits_at_jumps: u64,
-    /// What else people should know: a recording that was cut off, an optional topic that it lacks.
-    pub notices: Vec<String>,
-}
-
-impl EpisodeReport {
-    /// Counts a message or row that could not be used.
-    pub fn refuse(&mut self, reason: String) {
-        self.refused += 1;
-        if self.reasons.len() < MAX_REASONS {
-            self.reasons.push(reason);
-        }
-    }
-}
-
 /// Reads every episode of a source.
 ///
 /// # Errors
 /// As [`read_frames`].
-pub fn read_episodes<S: Source + ?Sized>(
+pub fn read_episodes<S: SampleSource + ?Sized>(
     source: &S,
     config: &DataConfig,
     bound: &Bound,
@@ -73,12 +44,12 @@ pub fn read_episodes<S: Source + ?Sized>(
 /// # Errors
 /// Damage of the source (one that was merely cut off gives a notice), a topic of the contract that it lacks (unless its
 /// group is not required) or that has another type there, a topic of which not one message can be decoded.
-pub fn read_frames<S: Source + ?Sized>(
+pub fn read_frames<S: SampleSource + ?Sized>(
     source: &S,
     config: &DataConfig,
     bound: &Bound,
     layout: &Layout,
-    to: &mut dyn FnMut(Step),
+    to: &mut dyn FnMut(TickFrame),
 ) -> Result<EpisodeReport, BagError> {
     let mut report = EpisodeReport::default();
     let mut assembler = Assembler::new(config, layout, to);

@@ -1,18 +1,18 @@
 //! HDF5 datasets of D4RL (one table, episodes end where `terminals` or `timeouts` say so) and Minari (one group `episode_N` each).
 //!
-//! TableRow k holds the observation of its time and the action that was taken then. The files do not say how far rows are apart:
+//! Row k holds the observation of its time and the action that was taken then. The files do not say how far rows are apart:
 //! they are taken to be one tick of the contract apart. Columns are dataset names below the table, such as `infos/qpos`.
 
 use std::path::{Path, PathBuf};
 
 use hdf5_pure::{DType, Error, File, Group};
 
-use super::bag::Place;
-use super::columns::{Dataset, Selection};
-use super::source::MINARI_FILE;
-use super::storage::natural;
+use super::bag::Location;
+use super::column_map::{ColumnMap, DatasetColumns};
+use super::dataset_files::MINARI_FILE;
+use super::natural_order::natural;
 use super::table::{Column, Table, TableRow};
-use super::{BagError, EpisodeReport, Event, Source};
+use super::{BagError, EpisodeReport, SampleSource, SourceEvent};
 use crate::DataConfig;
 use df_core::Bound;
 
@@ -30,7 +30,7 @@ const MAX_NUMBER: u64 = 8;
 const MAX_CHUNK: u64 = 64 << 20;
 
 /// A D4RL or Minari file.
-pub struct Hdf5 {
+pub(crate) struct Hdf5 {
     path: PathBuf,
     /// Of the file, bytes.
     length: u64,
@@ -46,7 +46,7 @@ impl Hdf5 {
     ///
     /// # Errors
     /// No HDF5 file, or one without a table.
-    pub fn open(path: &Path) -> Result<Self, BagError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, BagError> {
         let path = if path.is_dir() { path.join(MINARI_FILE) } else { path.into() };
         let unreadable = |cause| BagError::Unreadable { path: path.clone(), cause };
         let length = std::fs::File::open(&path).and_then(|file| file.metadata()).map_err(unreadable)?.len();
@@ -69,7 +69,7 @@ impl Hdf5 {
     }
 
     fn damaged(&self, row: u64, reason: impl ToString) -> BagError {
-        BagError::Damaged { path: self.path.clone(), at: Place::Row(row), reason: reason.to_string() }
+        BagError::Damaged { path: self.path.clone(), at: Location::Row(row), reason: reason.to_string() }
     }
 
     /// Reads one table. `row`: rows of earlier ones.
@@ -79,7 +79,8 @@ impl Hdf5 {
         (wanted, step_ns, row): (&[Column], i64, u64),
         each: &mut dyn FnMut(Result<TableRow, String>),
     ) -> Result<u64, BagError> {
-        let open = |name: &str| Numbers::open((table, self.length), name).map_err(|reason| self.damaged(row, reason));
+        let open =
+            |name: &str| NumberDataset::open((table, self.length), name).map_err(|reason| self.damaged(row, reason));
         let columns = wanted.iter().map(|column| open(&column.name)).collect::<Result<Vec<_>, _>>()?;
         // By name, not by column: one that cannot be read would otherwise join all episodes without a word.
         let there = if self.episodes.is_empty() { table.datasets() } else { Ok(Vec::new()) };
@@ -90,7 +91,8 @@ impl Hdf5 {
         let widest = columns.iter().map(|column| column.width as u64).max().unwrap_or(1).max(1);
         let (step, mut in_episode) = ((BATCH / widest).max(1), 0);
         for start in (0..rows).step_by(step as usize) {
-            let read = |column: &Numbers| column.read(start, step).map_err(|reason| self.damaged(row + start, reason));
+            let read =
+                |column: &NumberDataset| column.read(start, step).map_err(|reason| self.damaged(row + start, reason));
             let values = columns.iter().map(read).collect::<Result<Vec<_>, _>>()?;
             let over = ends.iter().map(read).collect::<Result<Vec<_>, _>>()?;
             for i in 0..step.min(rows - start) as usize {
@@ -114,7 +116,7 @@ impl Hdf5 {
     }
 }
 
-impl Source for Hdf5 {
+impl SampleSource for Hdf5 {
     fn has_episodes(&self) -> bool {
         true
     }
@@ -124,11 +126,11 @@ impl Source for Hdf5 {
         config: &DataConfig,
         bound: &Bound,
         report: &mut EpisodeReport,
-        to: &mut dyn FnMut(Event),
+        to: &mut dyn FnMut(SourceEvent),
     ) -> Result<(), BagError> {
         let (columns, unreadable) = (&config.columns.hdf5, &self.unreadable);
-        let dataset = Dataset { kind: "hdf5", columns, has: &self.columns, unreadable };
-        let selection = Selection::new(config, bound, &dataset, report)?;
+        let dataset = DatasetColumns { kind: "hdf5", columns, has: &self.columns, unreadable };
+        let selection = ColumnMap::new(config, bound, &dataset, report)?;
         report.notices.push(format!(
             "HDF5 rows carry no time: taken to be one tick of the contract apart ({} s)",
             config.contract.period_s
@@ -141,7 +143,7 @@ impl Source for Hdf5 {
                 Err(reason) => return report.refuse(reason),
             };
             if row.starts_episode {
-                to(Event::Break);
+                to(SourceEvent::Break);
             }
             if let Err(reason) = selection.give(&row, &mut sample, to) {
                 report.refuse(format!("{}: {reason}", row.place()));
@@ -191,7 +193,7 @@ fn columns_of(
 ) -> Result<(), Error> {
     for name in group.datasets()? {
         let path = format!("{prefix}{name}");
-        match Numbers::open((group, length), &name) {
+        match NumberDataset::open((group, length), &name) {
             Ok(numbers) => columns.push(Column { name: path, width: numbers.width, labels: Vec::new() }),
             Err(reason) => unreadable.push((path, reason)),
         }
@@ -206,14 +208,14 @@ fn columns_of(
 }
 
 /// A dataset of numbers: rows, each of so many values.
-struct Numbers {
+struct NumberDataset {
     dataset: hdf5_pure::Dataset,
     rows: u64,
     width: usize,
     is_flag: bool,
 }
 
-impl Numbers {
+impl NumberDataset {
     /// `length`: of the file.
     fn open((group, length): (&Group, u64), name: &str) -> Result<Self, String> {
         let text = |error: Error| format!("`{name}`: {error}");

@@ -3,8 +3,23 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::RecordingError;
-use super::storage::natural;
+use super::natural_order::natural;
+
+/// Why a list of inputs is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// A pattern or weight that breaks a rule.
+    #[error("`{text}`: {rule}")]
+    Invalid {
+        /// The input as it was given.
+        text: String,
+        /// The rule that it breaks.
+        rule: String,
+    },
+    /// The list is empty.
+    #[error("no recording was given")]
+    None,
+}
 
 /// Demonstrations to read.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,10 +41,10 @@ impl fmt::Display for Input {
 ///
 /// # Errors
 /// A pattern that is none or matches nothing; a weight that is not above 0; no input at all.
-pub fn inputs(texts: &[String]) -> Result<Vec<Input>, RecordingError> {
+pub fn parse_inputs(texts: &[String]) -> Result<Vec<Input>, InputError> {
     let mut inputs = Vec::new();
     for text in texts {
-        let refuse = |rule: String| RecordingError::Input { text: text.clone(), rule };
+        let refuse = |rule: String| InputError::Invalid { text: text.clone(), rule };
         let exists = |text: &str| std::fs::symlink_metadata(text).is_ok();
         let (pattern, weight) = match text.rsplit_once('@') {
             Some((pattern, weight)) if !exists(text) => match weight.parse::<f64>() {
@@ -52,7 +67,7 @@ pub fn inputs(texts: &[String]) -> Result<Vec<Input>, RecordingError> {
         found.sort_by_key(|path| natural(&path.to_string_lossy()));
         inputs.extend(found.into_iter().map(|path| Input { path, weight }));
     }
-    if inputs.is_empty() { Err(RecordingError::None) } else { Ok(inputs) }
+    if inputs.is_empty() { Err(InputError::None) } else { Ok(inputs) }
 }
 
 #[cfg(test)]
@@ -68,7 +83,7 @@ mod tests {
         let root = folder.path().display();
         let read = |texts: &[&str]| -> Result<Vec<(String, f64)>, String> {
             let texts: Vec<String> = texts.iter().map(|text| format!("{root}/{text}")).collect();
-            let read = inputs(&texts).map_err(|error| error.to_string())?;
+            let read = parse_inputs(&texts).map_err(|error| error.to_string())?;
             let name = |input: &Input| input.path.strip_prefix(folder.path()).unwrap().display().to_string();
             Ok(read.iter().map(|input| (name(input), input.weight)).collect())
         };
@@ -85,6 +100,6 @@ mod tests {
                 && refused("a@-1").contains("above 0")
                 && refused("a@inf").contains("above 0")
         );
-        assert!(matches!(inputs(&[]), Err(RecordingError::None)));
+        assert!(matches!(parse_inputs(&[]), Err(InputError::None)));
     }
 }

@@ -1,7 +1,7 @@
 //! LeRobot datasets, versions 2.0 to 3.0: a directory with `meta/info.json` and rows in `data/**/*.parquet`.
 //! <https://github.com/huggingface/lerobot>
 //!
-//! TableRow k of an episode holds the observation of its time and the action that was taken then: it becomes a sample of every
+//! Row k of an episode holds the observation of its time and the action that was taken then: it becomes a sample of every
 //! group and a command, stamped alike, as a bag has them. Videos and images are left out.
 
 use std::collections::BTreeMap;
@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::columns::{Dataset, Selection};
+use super::column_map::{ColumnMap, DatasetColumns};
+use super::dataset_files::LEROBOT_INFO;
+use super::natural_order::natural;
 use super::parquet_rows::read_rows;
-use super::source::INFO;
-use super::storage::natural;
 use super::table::{Column, Table, TableRow};
-use super::{BagError, EpisodeReport, Event, Source};
+use super::{BagError, EpisodeReport, SampleSource, SourceEvent};
 use crate::DataConfig;
 use df_core::Bound;
 
@@ -27,7 +27,7 @@ const TIMESTAMP: &str = "timestamp";
 const TOLERANCE_S: f64 = 1e-4;
 
 /// A LeRobot dataset.
-pub struct LeRobot {
+pub(crate) struct LeRobot {
     info: Info,
     columns: Vec<Column>,
     files: Vec<PathBuf>,
@@ -79,8 +79,8 @@ impl LeRobot {
     ///
     /// # Errors
     /// No dataset, or one of another version.
-    pub fn open(path: &Path) -> Result<Self, BagError> {
-        let place = path.join(INFO);
+    pub(crate) fn open(path: &Path) -> Result<Self, BagError> {
+        let place = path.join(LEROBOT_INFO);
         let refuse = |reason: String| BagError::NotABag { path: place.clone(), reason };
         let text = std::fs::read(&place).map_err(|cause| BagError::Unreadable { path: place.clone(), cause })?;
         let info: Info = serde_json::from_slice(&text).map_err(|error| refuse(error.to_string()))?;
@@ -143,7 +143,7 @@ fn parquet_files(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()>
     Ok(())
 }
 
-impl Source for LeRobot {
+impl SampleSource for LeRobot {
     fn has_episodes(&self) -> bool {
         true
     }
@@ -153,11 +153,11 @@ impl Source for LeRobot {
         config: &DataConfig,
         bound: &Bound,
         report: &mut EpisodeReport,
-        to: &mut dyn FnMut(Event),
+        to: &mut dyn FnMut(SourceEvent),
     ) -> Result<(), BagError> {
         let dataset =
-            Dataset { kind: "lerobot", columns: &config.columns.lerobot, has: &self.columns, unreadable: &[] };
-        let selection = Selection::new(config, bound, &dataset, report)?;
+            DatasetColumns { kind: "lerobot", columns: &config.columns.lerobot, has: &self.columns, unreadable: &[] };
+        let selection = ColumnMap::new(config, bound, &dataset, report)?;
         report.notices.extend(self.notices(config));
         let (mut episodes, mut rows, mut off_grid, mut sample) = (0, 0, 0, Vec::new());
         self.rows(&selection.columns, 0, &mut |row| {
@@ -170,7 +170,7 @@ impl Source for LeRobot {
             off_grid += u64::from(row.off_grid);
             if row.starts_episode {
                 episodes += 1;
-                to(Event::Break);
+                to(SourceEvent::Break);
             }
             if let Err(reason) = selection.give(&row, &mut sample, to) {
                 report.refuse(format!("{}: {reason}", row.place()));
@@ -180,7 +180,7 @@ impl Source for LeRobot {
             [("episodes", self.info.total_episodes, episodes), ("frames", self.info.total_frames, rows)]
         {
             if stated.is_some_and(|stated| stated != read) {
-                report.notices.push(format!("{INFO} states {} {what}, {read} were read", stated.unwrap_or(0)));
+                report.notices.push(format!("{LEROBOT_INFO} states {} {what}, {read} were read", stated.unwrap_or(0)));
             }
         }
         if off_grid > 0 {

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::bag::Place;
+use super::bag::Location;
 use super::packed::Unpacker;
-use super::records::{ValidationError, Record, Records};
+use super::record::{Record, RecordError};
+use super::record_reader::Records;
 use super::{Bag, BagError, BagMessage, BagTopic};
 
 /// The message encoding of ROS 2. Topics of another one are left out.
@@ -15,7 +16,7 @@ const ROS2_MSG: &str = "ros2msg";
 
 /// One MCAP file, packed or not.
 #[derive(Debug)]
-pub struct McapFile {
+pub(crate) struct McapFile {
     path: PathBuf,
     topics: Vec<BagTopic>,
 }
@@ -25,7 +26,7 @@ impl McapFile {
     ///
     /// # Errors
     /// A file that cannot be read, or of which not one topic can; one topic of two types.
-    pub fn open(path: PathBuf) -> Result<Self, BagError> {
+    pub(crate) fn open(path: PathBuf) -> Result<Self, BagError> {
         let topics = topics_of(&path)?;
         Ok(Self { path, topics })
     }
@@ -41,11 +42,13 @@ impl Bag for McapFile {
     }
 }
 
-fn located(path: &Path) -> impl Fn(ValidationError) -> BagError + '_ {
-    |broken| match broken {
-        ValidationError::Io(cause) => BagError::Unreadable { path: path.into(), cause },
-        ValidationError::Cut { offset } => BagError::Unfinished { path: path.into(), at: Place::Byte(offset) },
-        ValidationError::Damaged { offset, reason } => BagError::Damaged { path: path.into(), at: Place::Byte(offset), reason },
+fn located(path: &Path) -> impl Fn(RecordError) -> BagError + '_ {
+    |error| match error {
+        RecordError::Io(cause) => BagError::Unreadable { path: path.into(), cause },
+        RecordError::Cut { offset } => BagError::Unfinished { path: path.into(), at: Location::Byte(offset) },
+        RecordError::Damaged { offset, reason } => {
+            BagError::Damaged { path: path.into(), at: Location::Byte(offset), reason }
+        }
     }
 }
 
@@ -84,7 +87,7 @@ fn read_file(path: &Path, topics: &[&str], each: &mut dyn FnMut(&BagMessage)) ->
 
 /// What is known of a file's channels.
 #[derive(Default)]
-struct Contents {
+struct ChannelTable {
     /// Type and definition by schema.
     schemas: HashMap<u16, (String, Option<String>)>,
     /// Schema and topic by channel; in ROS 2's encoding.
@@ -93,7 +96,7 @@ struct Contents {
     has_statistics: bool,
 }
 
-impl Contents {
+impl ChannelTable {
     fn add(&mut self, record: Record) -> Result<(), String> {
         match record {
             Record::Schema(schema) => {
@@ -124,15 +127,15 @@ impl Contents {
 
 fn topics_of(path: &Path) -> Result<Vec<BagTopic>, BagError> {
     let mut records = Records::open(path).map_err(located(path))?;
-    let mut contents = Contents::default();
+    let mut contents = ChannelTable::default();
     let summary = records.summary(&mut |record| contents.add(record));
     let complete = matches!(summary, Ok(true)) && contents.has_statistics;
     if !complete || contents.counts.keys().any(|id| !contents.channels.contains_key(id)) {
         // Unfinished, damaged, or written without a summary: look through all of it.
-        contents = Contents::default();
+        contents = ChannelTable::default();
         let outcome = Records::open(path).and_then(|mut records| records.data(&mut |record| contents.add(record)));
-        if let (Err(broken), true) = (outcome, contents.channels.is_empty()) {
-            return Err(located(path)(broken));
+        if let (Err(error), true) = (outcome, contents.channels.is_empty()) {
+            return Err(located(path)(error));
         }
     }
     let mut topics: Vec<BagTopic> = Vec::new();

@@ -6,28 +6,28 @@ use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 /// A larger message is refused: images and point clouds stay far below.
-pub const MAX_MESSAGE: usize = 64 << 20;
+pub(crate) const MAX_MESSAGE: usize = 64 << 20;
 /// The first bytes of what zstd packed. A serialized message starts with 00.
 const ZSTD: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 /// What a file is read in.
 const BUFFER: usize = 1 << 16;
 
 /// Is this file packed as a whole?
-pub fn is_packed(path: &Path) -> io::Result<bool> {
+pub(crate) fn is_packed(path: &Path) -> io::Result<bool> {
     let mut first = Vec::with_capacity(ZSTD.len());
     File::open(path)?.take(ZSTD.len() as u64).read_to_end(&mut first)?;
     Ok(first == ZSTD)
 }
 
 /// Unpacks a file while it is read.
-pub fn unpacking(file: File) -> io::Result<impl Read> {
+pub(crate) fn unpacking(file: File) -> io::Result<impl Read> {
     let decoder = zstd::Decoder::with_buffer(BufReader::with_capacity(BUFFER, file))?;
     Ok(BufReader::with_capacity(BUFFER, decoder))
 }
 
 /// Unpacks messages, into memory that is used again.
 #[derive(Default)]
-pub struct Unpacker {
+pub(crate) struct Unpacker {
     decoder: Option<zstd::bulk::Decompressor<'static>>,
 }
 
@@ -36,7 +36,7 @@ impl Unpacker {
     ///
     /// # Errors
     /// Damage; more than [`MAX_MESSAGE`].
-    pub fn unpack(&mut self, data: &[u8], into: &mut Vec<u8>) -> Result<(), String> {
+    pub(crate) fn unpack(&mut self, data: &[u8], into: &mut Vec<u8>) -> Result<(), String> {
         into.clear();
         if !data.starts_with(&ZSTD) {
             into.extend_from_slice(data);

@@ -11,7 +11,7 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, FileReader, Length, RowGroupReader, SerializedFileReader};
 use parquet::schema::types::SchemaDescriptor;
 
-use super::bag::Place;
+use super::bag::Location;
 use super::{BagError, table::Column};
 
 /// Rows that are read at a time.
@@ -21,11 +21,11 @@ const BATCH: usize = 1024;
 ///
 /// # Errors
 /// No Parquet file, a column that is not there or not of numbers, damage; what came before it has been given.
-pub fn read_rows(path: &Path, columns: &[Column], each: &mut dyn FnMut(u64, &[&[f64]])) -> Result<(), BagError> {
+pub(crate) fn read_rows(path: &Path, columns: &[Column], each: &mut dyn FnMut(u64, &[&[f64]])) -> Result<(), BagError> {
     let source = File::open(path).map_err(|cause| BagError::Unreadable { path: path.into(), cause })?;
     let length = source.metadata().map_err(|cause| BagError::Unreadable { path: path.into(), cause })?.len();
     let mut row = 0;
-    let damaged = |row: u64, reason: String| BagError::Damaged { path: path.into(), at: Place::Row(row), reason };
+    let damaged = |row: u64, reason: String| BagError::Damaged { path: path.into(), at: Location::Row(row), reason };
     let broken = |row: u64, error: ParquetError| damaged(row, error.to_string());
     let reader = contained(|| SerializedFileReader::new(Ending(source))).map_err(|error| broken(0, error))?;
     let schema = reader.metadata().file_metadata().schema_descr();

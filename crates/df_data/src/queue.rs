@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 /// Samples by ascending stamp; of equal stamps, in the order of arrival.
 #[derive(Clone, Debug, Default)]
-pub struct Queue {
+pub(crate) struct Queue {
     width: usize,
     stamps: VecDeque<i64>,
     values: VecDeque<f64>,
@@ -15,11 +15,11 @@ pub struct Queue {
 
 impl Queue {
     /// The newest stamp that was ever put in; the least number if there was none.
-    pub fn newest_ns(&self) -> i64 {
+    pub(crate) fn newest_ns(&self) -> i64 {
         self.newest_ns.unwrap_or(i64::MIN)
     }
 
-    pub fn insert(&mut self, stamp_ns: i64, values: &[f64]) {
+    pub(crate) fn insert(&mut self, stamp_ns: i64, values: &[f64]) {
         self.width = values.len();
         self.newest_ns = self.newest_ns.max(Some(stamp_ns));
         // Nearly always the newest; else found by bisection.
@@ -35,14 +35,14 @@ impl Queue {
     }
 
     /// The stamps before `complete_ns` that were not given yet.
-    pub fn take_settled(&mut self, complete_ns: i64) -> impl Iterator<Item = i64> + '_ {
+    pub(crate) fn take_settled(&mut self, complete_ns: i64) -> impl Iterator<Item = i64> + '_ {
         let from = self.settled;
         self.settled = self.stamps.partition_point(|&stamp| stamp < complete_ns).max(from);
         self.stamps.range(from..self.settled).copied()
     }
 
     /// Takes every sample stamped up to `tick_ns` out.
-    pub fn hand_on(&mut self, tick_ns: i64, mut to: impl FnMut(i64, &[f64])) {
+    pub(crate) fn hand_on(&mut self, tick_ns: i64, mut to: impl FnMut(i64, &[f64])) {
         let count = self.stamps.partition_point(|&stamp| stamp <= tick_ns);
         if count == 0 {
             return;
@@ -55,7 +55,7 @@ impl Queue {
     }
 
     /// Drops what no tick from `tick_ns` on can need: all before the newest sample not after it.
-    pub fn forget_before(&mut self, tick_ns: i64) {
+    pub(crate) fn forget_before(&mut self, tick_ns: i64) {
         let count = self.stamps.partition_point(|&stamp| stamp <= tick_ns).saturating_sub(1);
         self.drop_first(count);
     }

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::cache::{Cache, CacheError, CachePlace, FrameFile, FrameWriter, Keys, Stretch};
-use super::{BagError, EpisodeReport, Input, Source, open_source, read_frames};
+use super::cache::{Cache, CacheError, CachePlace, EpisodeRecord, FrameFile, FrameWriter, Keys};
+use super::{BagError, EpisodeReport, Input, InputError, SampleSource, open_source, read_frames};
 use crate::DataConfig;
 use df_core::ConfigError;
 use df_core::{Bound, bind};
-use df_message::{AmentDefinitions, Definitions, FirstKnown, SchemaDefinitions, built_in};
 use df_core::{Frame, Layout};
+use df_message::{AmentDefinitions, Definitions, FirstKnown, SchemaDefinitions, built_in};
 
 /// Why recordings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -20,19 +20,17 @@ pub enum RecordingError {
     Config(#[from] ConfigError),
     #[error("{}: the channels differ from those of {}", path.display(), first.display())]
     Layout { path: PathBuf, first: PathBuf },
-    #[error("`{text}`: {rule}")]
-    Input { text: String, rule: String },
+    #[error(transparent)]
+    Input(#[from] InputError),
     #[error(transparent)]
     Cache(#[from] CacheError),
-    #[error("no recording was given")]
-    None,
 }
 
 /// Frames of all recordings together, mapped: in memory is what was used lately.
 #[derive(Debug)]
 pub struct Recording {
     pub layout: Layout,
-    pub episodes: Vec<Span>,
+    pub episodes: Vec<EpisodeSpan>,
     /// The inputs as people name them.
     pub inputs: Vec<String>,
     /// What was read and what was left out, line by line.
@@ -43,7 +41,7 @@ pub struct Recording {
 
 /// An episode of a recording: consecutive frames, one per tick, without a gap.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Span {
+pub struct EpisodeSpan {
     /// The number of its input.
     pub input: usize,
     /// Its first frame among those of its input.
@@ -58,12 +56,12 @@ pub struct Span {
 impl Recording {
     /// Frame `k` of an episode: a value per channel, in the units of the contract, 0 where missing; a byte per modality, 0 where
     /// missing.
-    pub fn frame(&self, episode: &Span, k: usize) -> (&[f32], &[u8]) {
+    pub fn frame(&self, episode: &EpisodeSpan, k: usize) -> (&[f32], &[u8]) {
         self.files[episode.input].frame(episode.first + k)
     }
 
     /// Has frames of an episode, from `k` on, read from the disk without waiting for them.
-    pub fn fetch(&self, episode: &Span, k: usize, count: usize) {
+    pub fn fetch(&self, episode: &EpisodeSpan, k: usize, count: usize) {
         self.files[episode.input].fetch(episode.first + k, count);
     }
 
@@ -75,9 +73,9 @@ impl Recording {
         let (mut spans, mut files) = (Vec::new(), Vec::new());
         for (input, (frames, weight)) in episodes.into_iter().enumerate() {
             let mut writer = FrameWriter::new(tempfile::tempfile()?, "", &layout.modalities, &layout.labels);
-            spans.push(Span { input, first: 0, frames: frames.len(), start_ns: 0, weight });
+            spans.push(EpisodeSpan { input, first: 0, frames: frames.len(), start_ns: 0, weight });
             for (k, frame) in frames.into_iter().enumerate() {
-                writer.add(&super::Step { tick_ns: k as i64, starts_episode: k == 0, frame });
+                writer.add(&super::TickFrame { tick_ns: k as i64, starts_episode: k == 0, frame });
             }
             files.push(writer.finish(Vec::new())?);
         }
@@ -92,7 +90,7 @@ impl Recording {
 
 /// Demonstrations with the contract bound to their message definitions.
 pub struct BoundSource {
-    pub source: Box<dyn Source>,
+    pub source: Box<dyn SampleSource>,
     pub bound: Bound,
     pub layout: Layout,
 }
@@ -111,23 +109,24 @@ pub fn open_bound(config: &DataConfig, path: &Path) -> Result<BoundSource, Recor
 ///
 /// # Errors
 /// [`RecordingError::Config`].
-pub fn layout(config: &DataConfig) -> Result<Layout, RecordingError> {
+pub fn contract_layout(config: &DataConfig) -> Result<Layout, RecordingError> {
     let bound = bind(&config.contract, &AmentDefinitions::from_env())?;
     Ok(Layout::new(config.contract.frame_stack, bound.modalities(&config.contract)))
 }
 
-fn opened(path: &Path) -> Result<Box<dyn Source>, RecordingError> {
+fn opened(path: &Path) -> Result<Box<dyn SampleSource>, RecordingError> {
     open_source(path).map_err(|cause| RecordingError::Bag { path: path.into(), cause })
 }
 
 fn bound(
     config: &DataConfig,
-    source: Box<dyn Source>,
+    source: Box<dyn SampleSource>,
     recorded: &[&SchemaDefinitions],
 ) -> Result<BoundSource, RecordingError> {
     let (installed, built_in) = (AmentDefinitions::from_env(), built_in());
     let recorded = recorded.iter().map(|definitions| *definitions as &dyn Definitions);
-    let bound = bind(&config.contract, &FirstKnown(recorded.chain([&installed as &dyn Definitions, &built_in]).collect()))?;
+    let bound =
+        bind(&config.contract, &FirstKnown(recorded.chain([&installed as &dyn Definitions, &built_in]).collect()))?;
     let layout = Layout::new(config.contract.frame_stack, bound.modalities(&config.contract));
     Ok(BoundSource { source, bound, layout })
 }
@@ -158,7 +157,7 @@ pub fn open_all(config: &DataConfig, inputs: &[Input]) -> Result<Vec<BoundSource
 ///
 /// # Errors
 /// [`RecordingError`].
-pub fn load(config: &DataConfig, inputs: &[Input], place: &CachePlace) -> Result<Recording, RecordingError> {
+pub fn load_recording(config: &DataConfig, inputs: &[Input], place: &CachePlace) -> Result<Recording, RecordingError> {
     let mut cache = Cache::open(place)?;
     let unreadable = |(path, cause): (PathBuf, _)| RecordingError::Bag {
         path: path.clone(),
@@ -177,7 +176,7 @@ pub fn load(config: &DataConfig, inputs: &[Input], place: &CachePlace) -> Result
         if (&first.footer.modalities, &first.footer.labels) != (&own.modalities, &own.labels) {
             return Err(RecordingError::Layout { path: path.clone(), first: inputs[0].path.clone() });
         }
-        episodes.extend(own.episodes.iter().map(|&Stretch { start_ns, first, frames }| Span {
+        episodes.extend(own.episodes.iter().map(|&EpisodeRecord { start_ns, first, frames }| EpisodeSpan {
             input,
             first,
             frames,
@@ -189,7 +188,7 @@ pub fn load(config: &DataConfig, inputs: &[Input], place: &CachePlace) -> Result
     }
     cache.limit((config.cache_gb * 1e9) as u64, &keys)?;
     report.append(&mut cache.notices);
-    let footer = files.first().map(|file| &file.footer).ok_or(RecordingError::None)?;
+    let footer = files.first().map(|file| &file.footer).ok_or(InputError::None)?;
     let (modalities, labels) = (footer.modalities.clone(), footer.labels.clone());
     let layout = Layout { modalities, labels, frame_stack: config.contract.frame_stack };
     let inputs = inputs.iter().map(Input::to_string).collect();

@@ -9,7 +9,7 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tempfile::NamedTempFile;
 
-use super::bag::Place;
+use super::bag::Location;
 use super::packed::{MAX_MESSAGE, Unpacker, is_packed, unpacking};
 use super::{Bag, BagError, BagMessage, BagTopic};
 
@@ -26,7 +26,7 @@ const PAGES_AFTER_AT: usize = 92;
 const HEADER_LENGTH: usize = 100;
 
 /// One sqlite3 file, packed or not.
-pub struct SqliteFile {
+pub(crate) struct SqliteFile {
     path: PathBuf,
     topics: Vec<BagTopic>,
 }
@@ -36,7 +36,7 @@ impl SqliteFile {
     ///
     /// # Errors
     /// A file that cannot be read or is none of rosbag2's.
-    pub fn open(path: PathBuf) -> Result<Self, BagError> {
+    pub(crate) fn open(path: PathBuf) -> Result<Self, BagError> {
         let topics = Database::open(&path)?.topics()?.into_iter().map(|(_, topic)| topic).collect();
         Ok(Self { path, topics })
     }
@@ -76,7 +76,7 @@ impl<'a> Database<'a> {
                 let reason = format!(
                     "expected {stated} bytes by its header; sqlite3's command .recover can save what is there into a new file"
                 );
-                Err(BagError::Damaged { path: path.into(), at: Place::Byte(length), reason })
+                Err(BagError::Damaged { path: path.into(), at: Location::Byte(length), reason })
             }
             _ => {
                 let connection = connect(plain).map_err(|error| not_a_bag(path, &error))?;
@@ -154,7 +154,7 @@ impl<'a> Database<'a> {
     }
 
     fn damaged(&self, last: i64, reason: String) -> BagError {
-        BagError::Damaged { path: self.path.into(), at: Place::AfterMessage(last), reason }
+        BagError::Damaged { path: self.path.into(), at: Location::AfterMessage(last), reason }
     }
 
     fn broken(&self, last: i64, error: &rusqlite::Error) -> BagError {
@@ -179,7 +179,7 @@ fn unpack(path: &Path) -> Result<NamedTempFile, BagError> {
     std::io::copy(&mut from, &mut unpacked).map_err(|error| {
         let length = unpacked.as_file().metadata().map_or(0, |metadata| metadata.len());
         let reason = format!("a packed file: {error}");
-        BagError::Damaged { path: path.into(), at: Place::Byte(length), reason }
+        BagError::Damaged { path: path.into(), at: Location::Byte(length), reason }
     })?;
     Ok(unpacked)
 }

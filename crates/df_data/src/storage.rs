@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::mcap_bag::McapFile;
 use super::metadata::file_names;
+use super::natural_order::natural;
 use super::{Bag, BagError, BagMessage, BagTopic};
 
 /// The extension of a file that is packed as a whole.
@@ -15,19 +16,25 @@ const PACKED: &str = "zstd";
 ///
 /// # Errors
 /// No such path, no known storage, a file of which nothing can be read.
-pub fn open(path: &Path) -> Result<Box<dyn Bag>, BagError> {
+pub fn open_bag(path: &Path) -> Result<Box<dyn Bag>, BagError> {
     Ok(Box::new(split_bag(path)?))
 }
 
-/// As [`open`].
-pub fn split_bag(path: &Path) -> Result<SplitBag, BagError> {
+/// As [`open_bag`].
+pub(crate) fn split_bag(path: &Path) -> Result<SplitBag, BagError> {
     let unreadable = |cause| BagError::Unreadable { path: path.into(), cause };
     if !std::fs::metadata(path).map_err(unreadable)?.is_dir() {
         return SplitBag::open(vec![path.into()]);
     }
     let metadata = path.join("metadata.yaml");
     let mut files: Vec<PathBuf> = match std::fs::read(&metadata) {
-        Ok(text) => file_names(&String::from_utf8_lossy(&text)).iter().map(|name| path.join(name)).collect(),
+        Ok(text) => {
+            let names = file_names(&String::from_utf8_lossy(&text)).map_err(|error| BagError::NotABag {
+                path: metadata.clone(),
+                reason: format!("{error}; without this file, every bag file of the directory is read"),
+            })?;
+            names.iter().map(|name| path.join(name)).collect()
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(cause) => return Err(BagError::Unreadable { path: metadata, cause }),
     };
@@ -48,7 +55,7 @@ fn files_of(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let file = entry?.path();
-        if Kind::of(&file).is_some() {
+        if StorageFormat::of(&file).is_some() {
             files.push(file);
         }
     }
@@ -59,12 +66,12 @@ fn files_of(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+enum StorageFormat {
     Mcap,
     Sqlite,
 }
 
-impl Kind {
+impl StorageFormat {
     fn of(file: &Path) -> Option<Self> {
         let name = file.file_name()?.to_str()?;
         match name.strip_suffix(&format!(".{PACKED}")).unwrap_or(name).rsplit_once('.')?.1 {
@@ -75,22 +82,8 @@ impl Kind {
     }
 }
 
-/// A key for which `a_2` comes before `a_10`, as rosbag2 numbers its files.
-pub fn natural(name: &str) -> Vec<(String, u64)> {
-    let mut parts = Vec::new();
-    let mut rest = name;
-    while !rest.is_empty() {
-        let text = &rest[..rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len())];
-        rest = &rest[text.len()..];
-        let digits = &rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())];
-        rest = &rest[digits.len()..];
-        parts.push((text.to_string(), digits.parse().unwrap_or(u64::MAX)));
-    }
-    parts
-}
-
 /// Files that follow each other.
-pub struct SplitBag {
+pub(crate) struct SplitBag {
     files: Vec<Box<dyn Bag>>,
     topics: Vec<BagTopic>,
 }
@@ -122,12 +115,14 @@ impl SplitBag {
 }
 
 fn open_file(path: PathBuf) -> Result<Box<dyn Bag>, BagError> {
-    match Kind::of(&path) {
-        Some(Kind::Mcap) => Ok(Box::new(McapFile::open(path)?)),
+    match StorageFormat::of(&path) {
+        Some(StorageFormat::Mcap) => Ok(Box::new(McapFile::open(path)?)),
         #[cfg(feature = "formats")]
-        Some(Kind::Sqlite) => Ok(Box::new(super::sqlite_bag::SqliteFile::open(path)?)),
+        Some(StorageFormat::Sqlite) => Ok(Box::new(super::sqlite_bag::SqliteFile::open(path)?)),
         #[cfg(not(feature = "formats"))]
-        Some(Kind::Sqlite) => Err(BagError::NotBuilt { path, what: "a bag in sqlite3 storage", feature: "sqlite" }),
+        Some(StorageFormat::Sqlite) => {
+            Err(BagError::NotBuilt { path, what: "a bag in sqlite3 storage", feature: "sqlite" })
+        }
         None => {
             Err(BagError::NotABag { path, reason: "expected a .mcap or .db3 file, packed (.zstd) or not".to_string() })
         }
@@ -173,7 +168,7 @@ mod tests {
     #[test]
     fn what_is_no_bag_is_refused_with_its_path() {
         let folder = tempfile::tempdir().unwrap();
-        let refusal = |path: &Path| open(path).err().unwrap().to_string();
+        let refusal = |path: &Path| open_bag(path).err().unwrap().to_string();
         assert!(refusal(&folder.path().join("none")).contains("none: cannot be read"));
         assert!(refusal(folder.path()).contains("holds no .mcap or .db3 file"));
         let write = |name: &str, text: &str| {
@@ -186,7 +181,10 @@ mod tests {
         let expected = if cfg!(feature = "formats") { "not a database" } else { "--features sqlite" };
         assert!(sqlite.contains("text.db3") && sqlite.contains(expected), "{sqlite}");
         // A file that metadata.yaml names but that is not there.
-        write("metadata.yaml", "  relative_file_paths:\n    - lost.mcap\n");
+        write("metadata.yaml", "rosbag2_bagfile_information:\n  relative_file_paths:\n    - lost.mcap\n");
         assert!(refusal(folder.path()).contains("lost.mcap: cannot be read"));
+        write("metadata.yaml", "rosbag2_bagfile_information:\n  relative_file_paths: 5\n");
+        let wrong = refusal(folder.path());
+        assert!(wrong.contains("metadata.yaml") && wrong.contains("relative_file_paths: invalid type"), "{wrong}");
     }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::{BagError, BagMessage, BagTopic, EpisodeReport, Event, Stream};
+use super::{BagError, BagMessage, BagTopic, EpisodeReport, SourceEvent, StreamId};
 use crate::DataConfig;
 use df_core::Bound;
 use df_message::{Extractor, Sample};
 
-struct Topic<'a> {
-    streams: Vec<(Stream, &'a Extractor)>,
+struct TopicState<'a> {
+    streams: Vec<(StreamId, &'a Extractor)>,
     /// The newest stamp of the topic since time last jumped back.
     newest_ns: Option<i64>,
     messages: u64,
@@ -17,8 +17,8 @@ struct Topic<'a> {
 }
 
 /// Decodes messages into samples.
-pub struct Streams<'a> {
-    topics: HashMap<String, Topic<'a>>,
+pub(crate) struct Streams<'a> {
+    topics: HashMap<String, TopicState<'a>>,
     period_ns: i64,
     sample: Sample,
 }
@@ -28,45 +28,46 @@ impl<'a> Streams<'a> {
     ///
     /// # Errors
     /// A topic that the bag lacks or that has another type there.
-    pub fn new(
+    pub(crate) fn new(
         has: &[BagTopic],
         config: &DataConfig,
         bound: &'a Bound,
         report: &mut EpisodeReport,
     ) -> Result<Self, BagError> {
         let contract = &config.contract;
-        let mut topics: HashMap<String, Topic> = HashMap::new();
+        let mut topics: HashMap<String, TopicState> = HashMap::new();
         let mut add = |name: &str, message_type: &str, target, extractor| {
             let found = find_topic(has, name)?;
             if found.message_type != message_type {
                 let (topic, got) = (found.name.clone(), found.message_type.clone());
                 return Err(BagError::TopicType { topic, expected: message_type.into(), got });
             }
-            let new = || Topic { streams: Vec::new(), newest_ns: None, messages: 0, refused: 0, first_reason: None };
+            let new =
+                || TopicState { streams: Vec::new(), newest_ns: None, messages: 0, refused: 0, first_reason: None };
             topics.entry(found.name.clone()).or_insert_with(new).streams.push((target, extractor));
             Ok(())
         };
         for (group, (wanted, extractor)) in contract.observations.iter().zip(&bound.observations).enumerate() {
-            match add(&wanted.topic, &wanted.message_type, Stream::Observation(group), extractor) {
+            match add(&wanted.topic, &wanted.message_type, StreamId::Observation(group), extractor) {
                 Err(error @ BagError::Topic { .. }) if !wanted.required => {
                     report.notices.push(format!("group `{}` is missing throughout: {error}", wanted.name));
                 }
                 other => other?,
             }
         }
-        add(&contract.action.topic, &contract.action.message_type, Stream::Action, &bound.action)?;
+        add(&contract.action.topic, &contract.action.message_type, StreamId::Action, &bound.action)?;
         Ok(Self { topics, period_ns: contract.period_ns(), sample: Sample::default() })
     }
 
     /// The names that the contract's topics have in the bag.
-    pub fn topics(&self) -> Vec<String> {
+    pub(crate) fn topics(&self) -> Vec<String> {
         let mut names: Vec<String> = self.topics.keys().cloned().collect();
         names.sort();
         names
     }
 
     /// Decodes a message. One that cannot be decoded is counted.
-    pub fn add(&mut self, message: &BagMessage, report: &mut EpisodeReport, to: &mut dyn FnMut(Event)) {
+    pub(crate) fn add(&mut self, message: &BagMessage, report: &mut EpisodeReport, to: &mut dyn FnMut(SourceEvent)) {
         let Some(topic) = self.topics.get_mut(&message.topic) else { return };
         topic.messages += 1;
         report.messages += 1;
@@ -80,10 +81,10 @@ impl<'a> Streams<'a> {
             if is_jump(topic.newest_ns, stamp_ns, self.period_ns) {
                 jumped = true;
                 topic.newest_ns = None;
-                to(Event::Break);
+                to(SourceEvent::Break);
             }
             topic.newest_ns = topic.newest_ns.max(Some(stamp_ns));
-            to(Event::Sample { stream: *stream, stamp_ns, values: &self.sample.values });
+            to(SourceEvent::Sample { stream: *stream, stamp_ns, values: &self.sample.values });
         }
         if let Some(error) = error {
             let reason = format!("{}: {error}", message.topic);
@@ -100,8 +101,8 @@ impl<'a> Streams<'a> {
 
     /// # Errors
     /// A topic of which not one message could be decoded.
-    pub fn finish(self) -> Result<(), BagError> {
-        for (topic, Topic { messages, refused, first_reason, .. }) in self.topics {
+    pub(crate) fn finish(self) -> Result<(), BagError> {
+        for (topic, TopicState { messages, refused, first_reason, .. }) in self.topics {
             if messages > 0 && refused == messages {
                 return Err(BagError::Undecodable { topic, messages, reason: first_reason.unwrap_or_default() });
             }
@@ -117,7 +118,7 @@ fn is_jump(newest_ns: Option<i64>, stamp_ns: i64, period_ns: i64) -> bool {
 
 /// The topic of the bag that the contract's `name` means: the same name, or with `/` before it, or the only one that ends
 /// with it.
-pub fn find_topic<'b>(has: &'b [BagTopic], name: &str) -> Result<&'b BagTopic, BagError> {
+pub(crate) fn find_topic<'b>(has: &'b [BagTopic], name: &str) -> Result<&'b BagTopic, BagError> {
     let bare = name.trim_start_matches('/');
     let is = |wanted: String| has.iter().find(move |topic| topic.name == wanted);
     if let Some(found) = is(name.into()).or_else(|| is(format!("/{bare}"))) {

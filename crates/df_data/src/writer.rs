@@ -22,12 +22,12 @@ pub struct BagWriter {
     partial: PathBuf,
     file_name: String,
     writer: Writer<BufWriter<File>>,
-    topics: Vec<Topic>,
+    topics: Vec<WrittenTopic>,
     /// First and last log time.
     times: Option<(i64, i64)>,
 }
 
-struct Topic {
+struct WrittenTopic {
     name: String,
     message_type: String,
     channel: u16,
@@ -71,7 +71,7 @@ impl BagWriter {
         let schema = self.writer.add_schema(message_type, "ros2msg", definition.as_bytes());
         let channel = schema.and_then(|schema| self.writer.add_channel(schema, name, "cdr", &BTreeMap::new()));
         let channel = channel.map_err(|error| self.unwritable(error))?;
-        self.topics.push(Topic { name: name.into(), message_type: message_type.into(), channel, messages: 0 });
+        self.topics.push(WrittenTopic { name: name.into(), message_type: message_type.into(), channel, messages: 0 });
         Ok(self.topics.len() - 1)
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rand::seq::SliceRandom;
 
 use df_core::Normaliser;
-use df_data::{Recording, Span};
+use df_data::{EpisodeSpan, Recording};
 
 use crate::rng::RngStream;
 use crate::shuffled_sampler::ShuffledSampler;
@@ -29,7 +29,7 @@ pub struct Dataset {
 
 #[derive(Clone, Debug)]
 struct Episode {
-    span: Span,
+    span: EpisodeSpan,
     /// The number of windows of the group in this episode and the episodes before it.
     windows_until: u64,
 }
@@ -59,7 +59,7 @@ pub enum DatasetError {
 pub struct Window<'a> {
     recording: &'a Recording,
     /// The episode of the window.
-    pub episode: &'a Span,
+    pub episode: &'a EpisodeSpan,
     /// The first frame of the window, as an index into the episode.
     pub first: usize,
     /// The number of frames.

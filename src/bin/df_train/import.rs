@@ -140,9 +140,9 @@ fn renames(texts: &[String]) -> anyhow::Result<Vec<(String, String)>> {
 
 /// The layout of the contract, and the normaliser that is given or computed from the recordings.
 fn normaliser(arguments: &Import, config: &Config) -> anyhow::Result<(Layout, Option<Normaliser>)> {
-    let inputs = if arguments.bag.is_empty() { Vec::new() } else { df_data::inputs(&arguments.bag)? };
+    let inputs = if arguments.bag.is_empty() { Vec::new() } else { df_data::parse_inputs(&arguments.bag)? };
     if !inputs.is_empty() && arguments.normaliser.is_none() {
-        let recording = df_data::load(&config.data(), &inputs, &arguments.cache.place())?;
+        let recording = df_data::load_recording(&config.data(), &inputs, &arguments.cache.place())?;
         recording.report.iter().for_each(|line| println!("{line}"));
         if recording.episodes.is_empty() {
             bail!("no episode could be read from {:?}", arguments.bag);
@@ -155,7 +155,7 @@ fn normaliser(arguments: &Import, config: &Config) -> anyhow::Result<(Layout, Op
     }
     let layout = match inputs.first() {
         Some(input) => df_data::open_bound(&config.data(), &input.path)?.layout,
-        None => df_data::layout(&config.data())?,
+        None => df_data::contract_layout(&config.data())?,
     };
     let Some(file) = &arguments.normaliser else { return Ok((layout, None)) };
     let normaliser: Normaliser = read_yaml(file)?;

@@ -11,7 +11,7 @@ pub struct Init {
 }
 
 pub fn run(arguments: &Init) -> anyhow::Result<()> {
-    let scaffold = scaffold(&df_data::inputs(&arguments.bag)?)?;
+    let scaffold = scaffold(&df_data::parse_inputs(&arguments.bag)?)?;
     print!("{}", scaffold.yaml);
     for note in &scaffold.notes {
         eprintln!("{note}");

@@ -25,7 +25,7 @@ pub struct Inspect {
 
 pub fn run(arguments: &Inspect) -> anyhow::Result<()> {
     let config = arguments.config.as_deref().map(Config::load_and_warn).transpose()?;
-    let report = inspect(&df_data::inputs(&arguments.bag)?, config.map(|config| config.data()).as_ref())?;
+    let report = inspect(&df_data::parse_inputs(&arguments.bag)?, config.map(|config| config.data()).as_ref())?;
     print!("{}", report.text());
     if let Some(folder) = &arguments.out {
         std::fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;

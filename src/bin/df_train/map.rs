@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
-use df_data::inspect::ground;
+use df_data::inspect::coverage_map;
 use df_planner::config::Config;
 
 /// Draws a map of the places that demonstrations visited, in the format of Nav2's map_server, for a cost of kind
@@ -41,7 +41,7 @@ pub fn run(arguments: &Map) -> anyhow::Result<()> {
         .as_ref()
         .or(of_goal)
         .context("the contract has no goal: name the group of the position with --group")?;
-    let map = ground(&df_data::inputs(&arguments.bag)?, &config.data(), group, arguments.resolution)?;
+    let map = coverage_map(&df_data::parse_inputs(&arguments.bag)?, &config.data(), group, arguments.resolution)?;
     map.save(file).with_context(|| file.display().to_string())?;
     let free = map.cells.iter().filter(|&&cell| cell == 0).count();
     println!("{}: {} x {} cells, {free} of them free", file.display(), map.width, map.height);

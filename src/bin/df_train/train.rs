@@ -129,7 +129,8 @@ impl Work<'_> {
             if let Some(recording) = &*kept {
                 return Ok(recording.clone());
             }
-            let recording = Arc::new(df_data::load(&self.config.data(), inputs, &self.arguments.cache.place())?);
+            let recording =
+                Arc::new(df_data::load_recording(&self.config.data(), inputs, &self.arguments.cache.place())?);
             *kept = Some(recording.clone());
             Ok(recording)
         };
@@ -154,7 +155,7 @@ impl Work<'_> {
         let init_from = |from| df_training::init_from(from, &arguments.out);
         let parent = arguments.from.as_deref().map(init_from).transpose()?;
         let run = Run::open(&arguments.out, start, ranks)?.initialised_from(parent);
-        let inputs = df_data::inputs(&arguments.bag)?;
+        let inputs = df_data::parse_inputs(&arguments.bag)?;
         let recording = self.recording(&inputs, ranks)?;
         let bar = ProgressBar::new(self.config.training.steps as u64).with_style(
             ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}  ETA {eta}  elapsed {elapsed}")

@@ -15,7 +15,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use memmap2::{Advice, Mmap};
 use serde::{Deserialize, Serialize};
 
-use crate::Step;
+use crate::TickFrame;
 use df_core::{Frame, Modality};
 
 /// The end of a whole file; the number is that of the format.
@@ -26,13 +26,13 @@ const BLOCK_BYTES: usize = 1 << 20;
 
 /// What a file says about its frames.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Footer {
+pub(crate) struct Footer {
     /// Decides the frames, see `key`.
     pub key: String,
     pub modalities: Vec<Modality>,
     /// One per channel.
     pub labels: Vec<String>,
-    pub episodes: Vec<Stretch>,
+    pub episodes: Vec<EpisodeRecord>,
     /// What was read and what was left out, line by line.
     pub report: Vec<String>,
     checksums: Vec<u32>,
@@ -40,7 +40,7 @@ pub struct Footer {
 
 /// An episode: consecutive frames of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stretch {
+pub(crate) struct EpisodeRecord {
     /// The tick of the first frame, nanoseconds.
     pub start_ns: i64,
     /// Its first frame in the file.
@@ -72,7 +72,7 @@ impl Shape {
 }
 
 /// Writes the frames of an input as they come.
-pub struct FrameWriter {
+pub(crate) struct FrameWriter {
     file: File,
     footer: Footer,
     shape: Shape,
@@ -84,14 +84,14 @@ pub struct FrameWriter {
 
 impl FrameWriter {
     /// `file`: empty.
-    pub fn new(file: File, key: &str, modalities: &[Modality], labels: &[String]) -> Self {
+    pub(crate) fn new(file: File, key: &str, modalities: &[Modality], labels: &[String]) -> Self {
         let footer =
             Footer { key: key.into(), modalities: modalities.into(), labels: labels.into(), ..Footer::default() };
         let shape = Shape::of(&footer);
         Self { file, footer, shape, block: Vec::with_capacity(shape.block_bytes()), frames: 0, written: Ok(()) }
     }
 
-    pub fn add(&mut self, step: &Step) {
+    pub(crate) fn add(&mut self, step: &TickFrame) {
         if self.written.is_ok() {
             self.written = self.try_add(step.tick_ns, step.starts_episode, &step.frame);
         }
@@ -100,7 +100,7 @@ impl FrameWriter {
     fn try_add(&mut self, tick_ns: i64, starts_episode: bool, frame: &Frame) -> io::Result<()> {
         match self.footer.episodes.last_mut() {
             Some(episode) if !starts_episode => episode.frames += 1,
-            _ => self.footer.episodes.push(Stretch { start_ns: tick_ns, first: self.frames, frames: 1 }),
+            _ => self.footer.episodes.push(EpisodeRecord { start_ns: tick_ns, first: self.frames, frames: 1 }),
         }
         self.frames += 1;
         let end = self.block.len() + self.shape.record_bytes();
@@ -118,7 +118,7 @@ impl FrameWriter {
     }
 
     /// How many episodes and frames were written.
-    pub fn counts(&self) -> (usize, usize) {
+    pub(crate) fn counts(&self) -> (usize, usize) {
         (self.footer.episodes.len(), self.frames)
     }
 
@@ -126,7 +126,7 @@ impl FrameWriter {
     ///
     /// # Errors
     /// It could not be written, now or before.
-    pub fn finish(mut self, report: Vec<String>) -> io::Result<FrameFile> {
+    pub(crate) fn finish(mut self, report: Vec<String>) -> io::Result<FrameFile> {
         self.written?;
         self.written = Ok(());
         if !self.block.is_empty() {
@@ -144,7 +144,7 @@ impl FrameWriter {
 
 /// The frames of an input, mapped.
 #[derive(Debug)]
-pub struct FrameFile {
+pub(crate) struct FrameFile {
     /// None without frames.
     map: Option<Mmap>,
     shape: Shape,
@@ -156,7 +156,7 @@ impl FrameFile {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn open(mut file: File, key: &str) -> io::Result<Option<Self>> {
+    pub(crate) fn open(mut file: File, key: &str) -> io::Result<Option<Self>> {
         let size = file.metadata()?.len();
         let Some(footer) = read_footer(&mut file, size)? else { return Ok(None) };
         let shape = Shape::of(&footer);
@@ -180,7 +180,7 @@ impl FrameFile {
     }
 
     /// Frame `k` of the file: a value per channel in units, 0 where missing; a byte per modality, 0 where missing.
-    pub fn frame(&self, k: usize) -> (&[f32], &[u8]) {
+    pub(crate) fn frame(&self, k: usize) -> (&[f32], &[u8]) {
         let record = self.records(k, 1);
         let (values, present) = record.split_at(4 * self.shape.channels);
         // Pages and records are whole words, so a record is aligned and this cannot fail.
@@ -193,13 +193,13 @@ impl FrameFile {
     }
 
     /// From now on frames are read here and there: pages beside those that are asked for are not read from the disk.
-    pub fn read_at_random(&self) {
+    pub(crate) fn read_at_random(&self) {
         // Advice changes speed only: whether it was taken does not matter.
         let _ = self.map.as_ref().map(|map| map.advise(Advice::Random));
     }
 
     /// Has these frames read from the disk, if they are not in memory, without waiting for them.
-    pub fn fetch(&self, k: usize, count: usize) {
+    pub(crate) fn fetch(&self, k: usize, count: usize) {
         let bytes = self.shape.record_bytes();
         let _ = self.map.as_ref().map(|map| map.advise_range(Advice::WillNeed, k * bytes, count * bytes));
     }
@@ -263,7 +263,7 @@ mod tests {
         let labels: Vec<String> = (0..7).map(|c| c.to_string()).collect();
         let mut writer = FrameWriter::new(tempfile::tempfile().unwrap(), "key", &modalities, &labels);
         for k in 0..frames {
-            writer.add(&Step { tick_ns: 100 * k as i64, starts_episode: starts.contains(&k), frame: frame(k) });
+            writer.add(&TickFrame { tick_ns: 100 * k as i64, starts_episode: starts.contains(&k), frame: frame(k) });
         }
         writer
     }
@@ -294,7 +294,7 @@ mod tests {
         // 7 values and 5 bytes, in whole words: 36 bytes; a block is 29,127 of them, so there are four blocks.
         let frames = 100_000;
         let file = write(frames, &[0, 3, 70_000]).finish(vec!["a line".into()]).unwrap();
-        let stretch = |start_ns, first, frames| Stretch { start_ns, first, frames };
+        let stretch = |start_ns, first, frames| EpisodeRecord { start_ns, first, frames };
         assert_eq!(
             file.footer.episodes,
             [stretch(0, 0, 3), stretch(300, 3, 69_997), stretch(7_000_000, 70_000, 30_000)]

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use df_core::{Action, Contract, Goal, ObservationGroup};
 use crate::DataConfig;
 use crate::Input;
+use df_core::{Action, Contract, Goal, ObservationGroup};
 use df_message::{AmentDefinitions, Definitions};
 
 /// Raised when the same recording gives other frames than before.
@@ -18,7 +18,7 @@ const READING: u32 = 1;
 
 /// The keys of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Keys {
+pub(crate) struct Keys {
     /// Of an input whose own message definitions say all that the contract needs.
     pub alone: String,
     /// Of one that needs those of the other inputs or of the sourced ROS installation.
@@ -30,7 +30,7 @@ impl Keys {
     ///
     /// # Errors
     /// The path that cannot be looked at.
-    pub fn of(config: &DataConfig, inputs: &[Input]) -> Result<Vec<Self>, (PathBuf, io::Error)> {
+    pub(crate) fn of(config: &DataConfig, inputs: &[Input]) -> Result<Vec<Self>, (PathBuf, io::Error)> {
         let files = |input: &Input| files(&input.path).map_err(|error| (input.path.clone(), error));
         let files = inputs.iter().map(files).collect::<Result<Vec<_>, _>>()?;
         let (contract, installed) = (contract(config), installed(config, &AmentDefinitions::from_env()));
@@ -96,7 +96,8 @@ fn contract(config: &DataConfig) -> String {
 /// The installed definitions of the contract's types.
 fn installed(config: &DataConfig, installed: &AmentDefinitions) -> String {
     let types = config.contract.observations.iter().map(|group| &group.message_type);
-    let types = types.chain([&config.contract.action.message_type]).chain(config.contract.goal.iter().map(|g| &g.message_type));
+    let types =
+        types.chain([&config.contract.action.message_type]).chain(config.contract.goal.iter().map(|g| &g.message_type));
     format!("{:?}", types.map(|message_type| installed.text(message_type).ok()).collect::<Vec<_>>())
 }
 

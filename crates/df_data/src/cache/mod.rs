@@ -13,8 +13,8 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-pub use file::{FrameFile, FrameWriter, Stretch};
-pub use key::Keys;
+pub(crate) use file::{EpisodeRecord, FrameFile, FrameWriter};
+pub(crate) use key::Keys;
 
 /// Of a file of frames, of one that is being written, of the lock of whoever writes it.
 const FRAMES: &str = "frames";
@@ -43,7 +43,7 @@ pub struct CacheError {
 }
 
 /// The files of frames of this user, or none.
-pub struct Cache {
+pub(crate) struct Cache {
     directory: Option<PathBuf>,
     /// What was done beside reading and writing, for people.
     pub notices: Vec<String>,
@@ -52,7 +52,7 @@ pub struct Cache {
 impl Cache {
     /// # Errors
     /// The directory cannot be made.
-    pub fn open(place: &CachePlace) -> Result<Self, CacheError> {
+    pub(crate) fn open(place: &CachePlace) -> Result<Self, CacheError> {
         let mut notices = Vec::new();
         let directory = match place {
             CachePlace::Temporary => None,
@@ -77,7 +77,7 @@ impl Cache {
     }
 
     /// The frames of a key, if they are there and whole.
-    pub fn find(&mut self, key: &str) -> Option<FrameFile> {
+    pub(crate) fn find(&mut self, key: &str) -> Option<FrameFile> {
         let path = self.directory.as_ref()?.join(key).with_extension(FRAMES);
         let file = match File::open(&path) {
             Ok(file) => file,
@@ -101,7 +101,7 @@ impl Cache {
     ///
     /// # Errors
     /// Of `fill`; or the file cannot be written.
-    pub fn write<E: From<CacheError>>(
+    pub(crate) fn write<E: From<CacheError>>(
         &mut self,
         key: &str,
         begin: impl FnOnce(File) -> FrameWriter,
@@ -140,7 +140,7 @@ impl Cache {
     ///
     /// # Errors
     /// The directory cannot be read. A file that cannot be removed stays.
-    pub fn limit(&mut self, bytes_max: u64, keys: &[Keys]) -> Result<(), CacheError> {
+    pub(crate) fn limit(&mut self, bytes_max: u64, keys: &[Keys]) -> Result<(), CacheError> {
         let Some(directory) = self.directory.clone() else { return Ok(()) };
         let (mut kept, mut total, mut own) = (Vec::new(), 0u64, 0u64);
         for entry in fs::read_dir(&directory).map_err(|cause| self.error(cause))?.flatten() {

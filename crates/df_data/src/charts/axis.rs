@@ -5,7 +5,7 @@ const ROUNDING: f64 = 1e-9;
 
 /// The range of an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Axis {
+pub(super) struct Axis {
     low: f64,
     high: f64,
     log: bool,
@@ -13,14 +13,14 @@ pub struct Axis {
 
 /// A value that is named on the axis.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tick {
+pub(super) struct Tick {
     pub value: f64,
     pub label: String,
 }
 
 impl Axis {
     /// The axis on which all values that can be shown lie, `margin` of its length away from the ends; none without such values.
-    pub fn around(values: impl Iterator<Item = f64>, log: bool, margin: f64) -> Option<Self> {
+    pub(super) fn around(values: impl Iterator<Item = f64>, log: bool, margin: f64) -> Option<Self> {
         let shown = values.filter(|value| value.is_finite() && (!log || *value > 0.0));
         let (low, high) = shown.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
         if low > high {
@@ -37,14 +37,14 @@ impl Axis {
     }
 
     /// Where a value lies: 0 at the lower end, 1 at the upper. `None` if it cannot be shown.
-    pub fn place(&self, value: f64) -> Option<f64> {
+    pub(super) fn place(&self, value: f64) -> Option<f64> {
         let on = |v: f64| if self.log { v.log10() } else { v };
         let place = (on(value) - on(self.low)) / (on(self.high) - on(self.low));
         place.is_finite().then_some(place)
     }
 
     /// At most about `wanted` ticks at round values.
-    pub fn ticks(&self, wanted: usize) -> Vec<Tick> {
+    pub(super) fn ticks(&self, wanted: usize) -> Vec<Tick> {
         if self.log {
             for digits in [&[1.0][..], &[1.0, 2.0, 5.0]] {
                 let ticks = self.log_ticks(digits, wanted);

@@ -33,12 +33,12 @@ const X_TICKS: usize = 8;
 const Y_TICKS: usize = 7;
 
 /// The colour of the line of this number, and whether it is dashed to tell it from those before.
-pub fn colour(number: usize) -> (RGBColor, bool) {
+pub(super) fn colour(number: usize) -> (RGBColor, bool) {
     (COLOURS[number % COLOURS.len()], (number / COLOURS.len()) % 2 == 1)
 }
 
 /// The words round a plot.
-pub struct Words<'a> {
+pub(super) struct Words<'a> {
     pub title: &'a str,
     pub x_label: &'a str,
     pub y_label: &'a str,
@@ -47,7 +47,7 @@ pub struct Words<'a> {
 }
 
 /// The area between the axes.
-pub struct Plot {
+pub(super) struct Plot {
     x: Axis,
     y: Axis,
     /// Left, top, right, bottom, fine pixels.
@@ -56,7 +56,12 @@ pub struct Plot {
 
 impl Plot {
     /// Draws everything but the data. `None` where there are no data: the chart says so.
-    pub fn begin(area: &Area, words: &Words, x: Option<Axis>, y: Option<Axis>) -> Result<Option<Self>, ChartError> {
+    pub(super) fn begin(
+        area: &Area,
+        words: &Words,
+        x: Option<Axis>,
+        y: Option<Axis>,
+    ) -> Result<Option<Self>, ChartError> {
         let width = SIZE.0 as f64;
         bold(
             area,
@@ -101,26 +106,26 @@ impl Plot {
     }
 
     /// Where a value of x lies, fine pixels; `None` if it cannot be shown.
-    pub fn x(&self, value: f64) -> Option<i32> {
+    pub(super) fn x(&self, value: f64) -> Option<i32> {
         let [left, _, right, _] = self.edges;
         Some(left + (self.x.place(value)? * f64::from(right - left)).round() as i32)
     }
 
     /// Where a value of y lies, fine pixels; `None` if it cannot be shown.
-    pub fn y(&self, value: f64) -> Option<i32> {
+    pub(super) fn y(&self, value: f64) -> Option<i32> {
         let [_, top, _, bottom] = self.edges;
         Some(bottom - (self.y.place(value)? * f64::from(bottom - top)).round() as i32)
     }
 
-    pub fn top(&self) -> i32 {
+    pub(super) fn top(&self) -> i32 {
         self.edges[1]
     }
 
-    pub fn bottom(&self) -> i32 {
+    pub(super) fn bottom(&self) -> i32 {
         self.edges[3]
     }
 
-    pub fn right(&self) -> i32 {
+    pub(super) fn right(&self) -> i32 {
         self.edges[2]
     }
 }
@@ -146,7 +151,7 @@ fn draw_legend(area: &Area, words: &Words) -> Result<i32, ChartError> {
 
 /// A line in the colour of its number, segment by segment: plotters mitres a path, and inside a sharp turn the mitre is a spike
 /// across the picture.
-pub fn stroke(area: &Area, points: &[(i32, i32)], number: usize) -> Drawn {
+pub(super) fn stroke(area: &Area, points: &[(i32, i32)], number: usize) -> Drawn {
     let (colour, dashed) = colour(number);
     let (dash, period) = (px(6.0), px(9.0));
     let mut way = 0.0;

@@ -5,11 +5,11 @@ use serde::Serialize;
 use super::quantile_sketch::Sketch;
 
 /// Percentiles that are told.
-pub const PERCENTILES: [f64; 5] = [0.01, 0.05, 0.5, 0.95, 0.99];
+pub(super) const PERCENTILES: [f64; 5] = [0.01, 0.05, 0.5, 0.95, 0.99];
 /// More different values than this are not counted.
 const MAX_DISTINCT: usize = 64;
 /// So many deviations from the mean are an outlier.
-pub const OUTLIER_DEVIATIONS: f64 = 10.0;
+pub(super) const OUTLIER_DEVIATIONS: f64 = 10.0;
 /// A value nearer to a limit than this share of the range between both is at the limit.
 const AT_LIMIT: f64 = 1e-3;
 /// A step is a wrap if it is a whole turn give or take this, in turns.
@@ -17,7 +17,7 @@ const WRAP_TOLERANCE: f64 = 0.08;
 
 /// The values of a channel, one after the other.
 #[derive(Clone, Debug, Default)]
-pub struct Channel {
+pub(super) struct Channel {
     /// Since the first value, so that a large offset costs no digits.
     sum: f64,
     squares: f64,
@@ -75,12 +75,12 @@ pub struct ChannelSummary {
 
 impl Channel {
     /// A channel whose values have limits.
-    pub fn within(limits: [f64; 2]) -> Self {
+    pub(super) fn within(limits: [f64; 2]) -> Self {
         Self { limits: Some(limits), ..Self::default() }
     }
 
     #[inline]
-    pub fn add(&mut self, value: f64) {
+    pub(super) fn add(&mut self, value: f64) {
         if !(value as f32).is_finite() {
             self.not_finite += 1;
             return;
@@ -125,20 +125,20 @@ impl Channel {
     }
 
     /// A value that is not there.
-    pub fn miss(&mut self) {
+    pub(super) fn miss(&mut self) {
         self.missing += 1;
     }
 
     /// What follows is not the next value of what came.
-    pub fn interrupt(&mut self) {
+    pub(super) fn interrupt(&mut self) {
         self.last = None;
     }
 
-    pub fn sketch(&self) -> &Sketch {
+    pub(super) fn sketch(&self) -> &Sketch {
         &self.sketch
     }
 
-    pub fn summary(&self, label: &str, unit: &str) -> ChannelSummary {
+    pub(super) fn summary(&self, label: &str, unit: &str) -> ChannelSummary {
         let count = self.sketch.count();
         let (n, all) = (count.max(1) as f64, count + self.not_finite);
         let mean = self.sum / n;

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::InspectError;
+use super::report::InspectError;
 use crate::DataConfig;
-use df_core::map::{OccupancyGrid, MAX_PIXELS};
 use crate::{BoundSource, Input, open_all, read_frames};
+use df_core::map::{MAX_PIXELS, OccupancyGrid};
 
 /// A map of the cells in which a frame's position lies, and those around them: these are free, all else is unknown. `group`: the
 /// position's group, x and y. `resolution_m`: the edge of a cell, in the group's unit.
@@ -13,7 +13,7 @@ use crate::{BoundSource, Input, open_all, read_frames};
 /// # Errors
 /// [`InspectError::Map`]: a group that is no position, a resolution that is none, no frame with a position, a map too large;
 /// inputs that cannot be read or do not fit the contract.
-pub fn ground(
+pub fn coverage_map(
     inputs: &[Input],
     config: &DataConfig,
     group: &str,

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Pictures;
 use super::channel::ChannelSummary;
+use super::format::number;
 use super::quantile_sketch::Sketch;
-use super::text::number;
+use super::report::Pictures;
 use crate::charts::{Bin, Chart, ChartError, Histogram, Mark, draw};
 
 const BINS: usize = 60;
@@ -15,7 +15,7 @@ const COLUMNS: usize = 3;
 
 /// How often the values of a channel occur. What lies far outside of its 1st to 99th percentile is left out, and the title
 /// says so. None of a channel without values or that never changes: there is nothing to see.
-pub fn distribution(topic: &str, channel: &ChannelSummary, sketch: &Sketch) -> Option<Chart> {
+pub(super) fn distribution(topic: &str, channel: &ChannelSummary, sketch: &Sketch) -> Option<Chart> {
     if channel.count == 0 || channel.is_constant() {
         return None;
     }

@@ -5,9 +5,9 @@
 //! an earth-wide frame) nor a single wild value costs accuracy. Up to [`EXACT`] values are kept as they are.
 
 /// Most that a percentile is off, relative to its distance from the centre: half a bucket.
-pub const ERROR: f64 = 1.0 / 256.0;
+pub(super) const ERROR: f64 = 1.0 / 256.0;
 /// So many values are kept as they are.
-pub const EXACT: usize = 1024;
+pub(super) const EXACT: usize = 1024;
 /// Buckets in an octave.
 const BUCKETS: usize = 128;
 /// The bits of a mantissa above those of the bucket.

@@ -10,7 +10,7 @@ const SILENCE_PERIODS: f64 = 10.0;
 
 /// The stamps of a topic, in the order of recording.
 #[derive(Clone, Debug, Default)]
-pub struct Clock {
+pub(super) struct RateStats {
     messages: u64,
     first_ns: Option<i64>,
     /// Greatest stamp.
@@ -29,7 +29,7 @@ pub struct Clock {
 
 /// The times of a topic in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct ClockSummary {
+pub struct RateSummary {
     pub messages: u64,
     /// Stamped by the messages themselves; else by the recorder.
     pub has_stamps: bool,
@@ -58,9 +58,9 @@ pub struct ClockSummary {
     pub duplicates: u64,
 }
 
-impl Clock {
+impl RateStats {
     /// Takes the next message's stamp, if it has one, and when it was recorded.
-    pub fn add(&mut self, stamp_ns: Option<i64>, log_ns: i64) {
+    pub(super) fn add(&mut self, stamp_ns: Option<i64>, log_ns: i64) {
         if self.last_log_ns.replace(log_ns).is_some_and(|last| log_ns < last) {
             self.log_backward += 1;
         }
@@ -72,7 +72,7 @@ impl Clock {
     }
 
     /// Takes the next stamp.
-    pub fn stamp(&mut self, stamp_ns: i64) {
+    pub(super) fn stamp(&mut self, stamp_ns: i64) {
         self.messages += 1;
         self.first_ns = Some(self.first_ns.map_or(stamp_ns, |first| first.min(stamp_ns)));
         match self.last_ns.replace(stamp_ns) {
@@ -94,11 +94,11 @@ impl Clock {
     }
 
     /// Time starts anew.
-    pub fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         self.last_ns = None;
     }
 
-    pub fn summary(&self) -> ClockSummary {
+    pub(super) fn summary(&self) -> RateSummary {
         let periods = &self.periods_s;
         let median = periods.quantile(0.5).unwrap_or(0.0);
         let ordinary = periods.share_up_to(SILENCE_PERIODS * median);
@@ -106,7 +106,7 @@ impl Clock {
         let first_ns = self.first_ns.unwrap_or(0);
         let (longest_ns, after_ns) = self.longest.unwrap_or((0, first_ns));
         let ages = |share| self.ages_s.quantile(share).unwrap_or(0.0);
-        ClockSummary {
+        RateSummary {
             messages: self.messages,
             has_stamps: self.has_stamps,
             first_ns,
@@ -128,7 +128,7 @@ impl Clock {
     }
 }
 
-impl ClockSummary {
+impl RateSummary {
     pub fn duration_s(&self) -> f64 {
         self.last_ns.saturating_sub(self.first_ns) as f64 / NS_PER_S
     }
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn rate_jitter_silences_and_ages_are_measured() {
-        let mut clock = Clock::default();
+        let mut clock = RateStats::default();
         // Every 20 ms give or take 2 ms by turns, so periods of 18 and 22 ms... and 3 s of silence after message 500.
         let stamp =
             |k: i64| START + 20 * MS * k + if k % 2 == 0 { 0 } else { 2 * MS } + if k > 500 { 3000 * MS } else { 0 };
@@ -166,14 +166,14 @@ mod tests {
 
     #[test]
     fn clocks_that_go_back_are_counted() {
-        let mut clock = Clock::default();
+        let mut clock = RateStats::default();
         for (stamp, log) in [(0, 0), (10, 10), (5, 20), (5, 15), (30, 30)] {
             clock.add(Some(START + stamp * MS), START + log * MS);
         }
         let got = clock.summary();
         assert_eq!((got.backward, got.farthest_back_s, got.log_backward, got.duplicates), (1, 0.005, 1, 1));
         // Without stamps the recorder's clock counts.
-        let mut clock = Clock::default();
+        let mut clock = RateStats::default();
         (0..3).for_each(|k| clock.add(None, START + 100 * MS * k));
         let got = clock.summary();
         assert_eq!((got.has_stamps, got.age_s, got.median_period_s, got.rate_hz), (false, None, 0.1, 10.0));

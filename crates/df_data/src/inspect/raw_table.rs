@@ -1,8 +1,8 @@
 //! The columns of a dataset.
 
 use super::channel::Channel;
-use super::rate_stats::Clock;
-use super::raw::{Details, RawReport, Topic};
+use super::rate_stats::RateStats;
+use super::report::{Details, RawReport, TopicReport};
 use super::traces::Traces;
 use crate::{Column, Table};
 
@@ -11,24 +11,24 @@ const MAX_WIDTH: usize = 64;
 /// Rows are counted so far apart where the dataset does not say: then times are numbers of rows.
 const ROW_NS: i64 = 1_000_000_000;
 
-struct Counter {
+struct ColumnCounter {
     channels: Vec<Channel>,
-    clock: Clock,
+    clock: RateStats,
     traces: Traces,
     refused: u64,
     reason: Option<String>,
 }
 
-pub fn inspect(table: &dyn Table) -> RawReport {
+pub(super) fn inspect(table: &dyn Table) -> RawReport {
     let columns = table.columns();
-    let counter = |column: &Column| Counter {
+    let counter = |column: &Column| ColumnCounter {
         channels: vec![Channel::default(); if column.width > MAX_WIDTH { 1 } else { column.width }],
-        clock: Clock::default(),
+        clock: RateStats::default(),
         traces: Traces::default(),
         refused: 0,
         reason: None,
     };
-    let mut counters: Vec<Counter> = columns.iter().map(counter).collect();
+    let mut counters: Vec<ColumnCounter> = columns.iter().map(counter).collect();
     let (mut episodes, mut rows, mut first_reason) = (0, 0u64, None);
     let read = table.rows(columns, ROW_NS, &mut |row| {
         let row = match row {
@@ -66,7 +66,7 @@ pub fn inspect(table: &dyn Table) -> RawReport {
             }
         }
     });
-    let topic = |(counter, column): (Counter, &Column)| {
+    let topic = |(counter, column): (ColumnCounter, &Column)| {
         let label = |i: usize| match column.labels.get(i) {
             Some(name) if column.labels.len() == column.width => format!("{}[name={name}]", column.name),
             _ if column.width == 1 => column.name.clone(),
@@ -77,7 +77,7 @@ pub fn inspect(table: &dyn Table) -> RawReport {
             let summary = channel.summary(&label(i), "");
             if column.width > MAX_WIDTH { summary.without_order() } else { summary }
         };
-        Topic {
+        TopicReport {
             name: column.name.clone(),
             clock: counter.clock.summary(),
             channels: counter.channels.iter().enumerate().map(summary).collect(),
@@ -90,10 +90,10 @@ pub fn inspect(table: &dyn Table) -> RawReport {
                 traces: counter.traces,
                 ..Details::default()
             },
-            ..Topic::default()
+            ..TopicReport::default()
         }
     };
-    let topics: Vec<Topic> = counters.into_iter().zip(columns).map(topic).collect();
+    let topics: Vec<TopicReport> = counters.into_iter().zip(columns).map(topic).collect();
     RawReport {
         kind: table.kind(),
         episodes: Some(episodes),

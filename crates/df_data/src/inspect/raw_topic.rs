@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::channel::Channel;
-use super::rate_stats::Clock;
-use super::raw::{Details, RawReport, Topic};
+use super::rate_stats::RateStats;
+use super::report::{Details, RawReport, TopicReport};
 use super::traces::Traces;
 use crate::{Bag, BagTopic};
 use df_message::{AmentDefinitions, Definitions, FirstKnown, Numbers, SchemaDefinitions};
@@ -18,13 +18,13 @@ const MAX_THREADS: usize = 4;
 
 /// Messages on their way.
 #[derive(Default)]
-struct Load {
+struct MessageBatch {
     bytes: Vec<u8>,
-    /// Topic, time of recording, end in `bytes`.
+    /// TopicReport, time of recording, end in `bytes`.
     messages: Vec<(usize, i64, usize)>,
 }
 
-pub fn inspect(bag: &dyn Bag) -> RawReport {
+pub(super) fn inspect(bag: &dyn Bag) -> RawReport {
     let own = bag.definitions();
     let topics = bag.topics();
     let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
@@ -32,13 +32,13 @@ pub fn inspect(bag: &dyn Bag) -> RawReport {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = cores.saturating_sub(1).clamp(1, MAX_THREADS).min(topics.len().max(1));
     let (mut counted_topics, cut) = std::thread::scope(|scope| {
-        let mut senders: Vec<(SyncSender<Load>, Load)> = Vec::new();
+        let mut senders: Vec<(SyncSender<MessageBatch>, MessageBatch)> = Vec::new();
         let mut workers = Vec::new();
         for worker in 0..threads {
             let (sender, receiver) = sync_channel(MAX_WAITING);
             let (own, topics) = (&own, topics);
             workers.push(scope.spawn(move || count(own, topics, (worker, threads), &receiver)));
-            senders.push((sender, Load::default()));
+            senders.push((sender, MessageBatch::default()));
         }
         let read = bag.read(&names, &mut |message| {
             let Some(&topic) = place.get(message.topic.as_str()) else { return };
@@ -53,7 +53,8 @@ pub fn inspect(bag: &dyn Bag) -> RawReport {
         for (sender, load) in senders {
             let _ = sender.send(load);
         }
-        let counted_topics: Vec<Topic> = workers.into_iter().filter_map(|worker| worker.join().ok()).flatten().collect();
+        let counted_topics: Vec<TopicReport> =
+            workers.into_iter().filter_map(|worker| worker.join().ok()).flatten().collect();
         (counted_topics, read.err())
     });
     counted_topics.sort_by(|a, b| a.name.cmp(&b.name));
@@ -69,10 +70,10 @@ pub fn inspect(bag: &dyn Bag) -> RawReport {
     }
 }
 
-struct Counter {
+struct TopicCounter {
     /// `Err`: why its messages cannot be decoded.
     numbers: Result<Numbers, String>,
-    clock: Clock,
+    clock: RateStats,
     channels: Vec<Channel>,
     traces: Traces,
     bytes: u64,
@@ -80,13 +81,13 @@ struct Counter {
     reason: Option<String>,
 }
 
-impl Counter {
+impl TopicCounter {
     fn new(own: &SchemaDefinitions, installed: &AmentDefinitions, topic: &BagTopic) -> Self {
         let known = FirstKnown(vec![own, installed]);
         let numbers = known.schema(&topic.message_type).and_then(|schema| Numbers::new(&schema));
         Self {
             numbers: numbers.map_err(|error| error.to_string()),
-            clock: Clock::default(),
+            clock: RateStats::default(),
             channels: Vec::new(),
             traces: Traces::default(),
             bytes: 0,
@@ -122,7 +123,7 @@ impl Counter {
         }
     }
 
-    fn finish(self, topic: &BagTopic) -> Topic {
+    fn finish(self, topic: &BagTopic) -> TopicReport {
         let (labels, arrays, frame_id) = match &self.numbers {
             Ok(numbers) => (numbers.labels(), numbers.arrays(), numbers.frame_id().map(String::from)),
             Err(_) => (Vec::new(), Vec::new(), None),
@@ -131,7 +132,7 @@ impl Counter {
             let summary = channel.summary(label, "");
             if label.contains("[]") { summary.without_order() } else { summary }
         };
-        Topic {
+        TopicReport {
             name: topic.name.clone(),
             message_type: topic.message_type.clone(),
             clock: self.clock.summary(),
@@ -156,11 +157,11 @@ fn count(
     own: &SchemaDefinitions,
     topics: &[BagTopic],
     (worker, threads): (usize, usize),
-    loads: &Receiver<Load>,
-) -> Vec<Topic> {
+    loads: &Receiver<MessageBatch>,
+) -> Vec<TopicReport> {
     let installed = AmentDefinitions::from_env();
     let mine = topics.iter().enumerate().filter(|(i, _)| i % threads == worker).map(|(_, topic)| topic);
-    let mut counters: Vec<Counter> = mine.clone().map(|topic| Counter::new(own, &installed, topic)).collect();
+    let mut counters: Vec<TopicCounter> = mine.clone().map(|topic| TopicCounter::new(own, &installed, topic)).collect();
     for load in loads {
         let mut start = 0;
         for (topic, log_ns, end) in load.messages {

@@ -1,11 +1,11 @@
 //! The report as text for a terminal: aligned tables, the warnings at the end.
 
 use super::channel::ChannelSummary;
-use super::rate_stats::ClockSummary;
-use super::contract::ContractReport;
-use super::raw::{RawReport, Topic};
+use super::format::{number, percent, seconds};
 use super::quantile_sketch::ERROR;
-use super::{Report, Warning};
+use super::rate_stats::RateSummary;
+use super::report::{ContractReport, RawReport, Report, TopicReport};
+use super::warning::Warning;
 
 /// Widest line of a list.
 const LINE: usize = 110;
@@ -62,7 +62,7 @@ fn raw(input: &RawReport) -> String {
     )
 }
 
-fn topic_text(topic: &Topic) -> String {
+fn topic_text(topic: &TopicReport) -> String {
     if topic.clock.messages == 0 || topic.channels.is_empty() {
         return String::new();
     }
@@ -81,9 +81,9 @@ fn topic_text(topic: &Topic) -> String {
 }
 
 /// Name, what it is, and its times.
-fn clocks<'a>(rows: impl Iterator<Item = (String, String, &'a ClockSummary)>) -> String {
+fn clocks<'a>(rows: impl Iterator<Item = (String, String, &'a RateSummary)>) -> String {
     let mut table =
-        Table::new(&["topic", "type", "messages", "rate", "period 5..95 %", "longest silence", "age 1..99 %"], 2);
+        TextTable::new(&["topic", "type", "messages", "rate", "period 5..95 %", "longest silence", "age 1..99 %"], 2);
     for (name, message_type, clock) in rows {
         let once = clock.messages < 2;
         let or_none = |text: String| if once { "-".into() } else { text };
@@ -108,7 +108,7 @@ fn channels(all: &[ChannelSummary]) -> String {
     if has_gaps {
         head.extend(["missing", "not finite"]);
     }
-    let mut table = Table::new(&head, 1);
+    let mut table = TextTable::new(&head, 1);
     for channel in others {
         let label = if channel.unit.is_empty() {
             channel.label.clone()
@@ -215,7 +215,7 @@ fn contract_text(report: &ContractReport) -> String {
     for (count, why) in silences.chain(others).filter(|(count, _)| *count > 0) {
         text += &format!("  lost    {count} ({}): {why}\n", of(count));
     }
-    let mut table = Table::new(
+    let mut table = TextTable::new(
         &["group", "topic", "samples", "rate", "period 5..95 %", "99.9 %", "max_age_s", "missing in frames"],
         2,
     );
@@ -245,13 +245,13 @@ fn contract_text(report: &ContractReport) -> String {
 }
 
 /// Columns as wide as they need, the first ones to the left, the others to the right.
-struct Table {
+struct TextTable {
     left: usize,
     head: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
-impl Table {
+impl TextTable {
     fn new(head: &[&str], left: usize) -> Self {
         Self { left, head: head.iter().map(ToString::to_string).collect(), rows: Vec::new() }
     }
@@ -295,23 +295,6 @@ fn wrapped(head: &str, items: impl Iterator<Item = String>) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Four digits that count, without needless zeros.
-pub fn number(value: f64) -> String {
-    let size = value.abs();
-    if size == 0.0 {
-        return "0".into();
-    }
-    if !(1e-3..1e6).contains(&size) {
-        return format!("{value:.2e}");
-    }
-    let decimals = (3 - size.log10().floor() as i32).clamp(0, 6) as usize;
-    let text = format!("{value:.decimals$}");
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').into(),
-        false => text,
-    }
-}
-
 /// As [`number`], but with the digits in which the values of a small range far from zero differ.
 fn number_within(value: f64, range: f64) -> String {
     let decimals = 3 - range.log10().floor() as i32;
@@ -322,51 +305,9 @@ fn number_within(value: f64, range: f64) -> String {
     }
 }
 
-/// A time in the unit that suits it.
-pub fn seconds(value: f64) -> String {
-    let size = value.abs();
-    if size == 0.0 {
-        "0 s".into()
-    } else if size < 1e-3 {
-        format!("{} us", number((value * 1e7).round() / 10.0))
-    } else if size < 1.0 {
-        format!("{} ms", number((value * 1e5).round() / 100.0))
-    } else if size < 600.0 {
-        format!("{} s", number(value))
-    } else {
-        format!("{} min", number(value / 60.0))
-    }
-}
-
-pub fn times(count: u64) -> String {
-    if count == 1 { "once".into() } else { format!("{count} times") }
-}
-
-pub fn percent(share: f64) -> String {
-    let percent = 100.0 * share;
-    if percent == 0.0 || percent >= 99.95 {
-        format!("{percent:.0} %")
-    } else if percent < 0.05 {
-        "< 0.1 %".into()
-    } else {
-        format!("{percent:.1} %")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_have_four_digits_that_count() {
-        let texts = [0.0, 1.0, -12.345678, 0.05, 123456.0, 1.5e7, 2.5e-4, 0.1 + 0.2].map(number);
-        assert_eq!(texts, ["0", "1", "-12.35", "0.05", "123456", "1.50e7", "2.50e-4", "0.3"]);
-        assert_eq!(
-            [0.0, 0.02, 1.5e-5, 3.0, 1200.0, -0.25].map(seconds),
-            ["0 s", "20 ms", "15 us", "3 s", "20 min", "-250 ms"]
-        );
-        assert_eq!([0.0, 0.0001, 0.051, 1.0].map(percent), ["0 %", "< 0.1 %", "5.1 %", "100 %"]);
-    }
 
     #[test]
     fn a_small_range_far_from_zero_keeps_its_digits() {
@@ -396,7 +337,7 @@ mod tests {
 
     #[test]
     fn columns_are_aligned() {
-        let mut table = Table::new(&["name", "n"], 1);
+        let mut table = TextTable::new(&["name", "n"], 1);
         table.add(vec!["a".into(), "1234".into()]);
         table.add(vec!["longer".into(), "5".into()]);
         assert_eq!(table.text(), "  name       n\n  a       1234\n  longer     5\n");

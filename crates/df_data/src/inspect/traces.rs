@@ -58,11 +58,12 @@ impl Traces {
 
 /// Lines over time in as few charts as show them: at most six in one, and none so small beside another that it looks flat. A line that
 /// stands alone has its name in the title, behind `alone`.
-pub fn over_time(title: &str, alone: &str, x_label: &str, lines: Vec<Line>) -> Vec<Chart> {
-    let mut groups: Vec<(Span, Vec<Line>)> = Vec::new();
+pub(super) fn over_time(title: &str, alone: &str, x_label: &str, lines: Vec<Line>) -> Vec<Chart> {
+    let mut groups: Vec<(ValueRange, Vec<Line>)> = Vec::new();
     for line in lines {
-        let span = Span::of(&line);
-        let fits = |(known, lines): &&mut (Span, Vec<Line>)| lines.len() < MAX_LINES && known.with(span).shows_all();
+        let span = ValueRange::of(&line);
+        let fits =
+            |(known, lines): &&mut (ValueRange, Vec<Line>)| lines.len() < MAX_LINES && known.with(span).shows_all();
         match groups.iter_mut().find(fits) {
             Some((known, lines)) => {
                 *known = known.with(span);
@@ -71,7 +72,7 @@ pub fn over_time(title: &str, alone: &str, x_label: &str, lines: Vec<Line>) -> V
             None => groups.push((span, vec![line])),
         }
     }
-    let panel = |(_, lines): (Span, Vec<Line>)| {
+    let panel = |(_, lines): (ValueRange, Vec<Line>)| {
         let title = match &lines[..] {
             [line] => format!("{alone} {}", line.name),
             _ => title.into(),
@@ -83,13 +84,13 @@ pub fn over_time(title: &str, alone: &str, x_label: &str, lines: Vec<Line>) -> V
 
 /// The values of lines: least, greatest, and how far those of the flattest one that changes reach.
 #[derive(Clone, Copy, Debug)]
-struct Span {
+struct ValueRange {
     low: f64,
     high: f64,
     min: f64,
 }
 
-impl Span {
+impl ValueRange {
     fn of(line: &Line) -> Self {
         let values = line.points.iter().map(|point| point.1).filter(|value| value.is_finite());
         let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));

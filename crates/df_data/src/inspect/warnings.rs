@@ -1,15 +1,13 @@
 //! What a person should know before training: plain sentences with numbers.
 
-use serde::Serialize;
-
 use super::channel::{ChannelSummary, OUTLIER_DEVIATIONS};
-use super::rate_stats::ClockSummary;
-use super::contract::{ContractReport, StreamReport};
-use super::coverage::Coverage;
-use super::raw::Topic;
-use super::text::{number, percent, seconds, times};
-use df_core::ACTION;
+use super::format::{number, percent, seconds, times};
+use super::rate_stats::RateSummary;
+use super::report::{ContractReport, StreamReport, TopicReport};
+use super::warning::{Warning, WarningKind};
+use super::window_coverage::WindowCoverage;
 use crate::DataConfig;
+use df_core::ACTION;
 
 /// A smaller share of the windows may be lost, of the frames be missing, of the commands be at a limit, without a word.
 const WINDOWS_LOST: f64 = 0.05;
@@ -27,54 +25,15 @@ const RANGE_FACTOR: f64 = 10.0;
 /// Steps of f32 of more than this share of the middle range are too coarse.
 const ROUNDED: f64 = 1e-3;
 
-/// What a warning is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    CutOff,
-    Refused,
-    ClockJump,
-    NotMonotone,
-    SlowTopic,
-    MaximumAge,
-    WindowsLost,
-    NothingLeft,
-    ShortEpisodes,
-    Constant,
-    Saturated,
-    BeyondLimits,
-    NotFinite,
-    Outliers,
-    AngleWrap,
-    Rounded,
-    Quantised,
-    Held,
-    InputsDisagree,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Warning {
-    pub kind: Kind,
-    /// The topic, channel or file.
-    pub about: String,
-    pub text: String,
-}
-
-impl Warning {
-    pub fn new(kind: Kind, about: &str, text: String) -> Self {
-        Self { kind, about: about.into(), text }
-    }
-}
-
 /// Of a topic that no contract has asked for: constant channels are common there and no fault.
-pub fn of_topic(topic: &Topic) -> Vec<Warning> {
+pub(super) fn of_topic(topic: &TopicReport) -> Vec<Warning> {
     let mut found = Vec::new();
     let messages = topic.clock.messages;
     if topic.refused > 0 {
         let reason = topic.reason.as_deref().unwrap_or_default();
         let share = percent(topic.refused as f64 / messages.max(1) as f64);
         let text = format!("{} ({share}) cannot be decoded: {reason}", topic.refused);
-        found.push(Warning::new(Kind::Refused, &topic.name, text));
+        found.push(Warning::new(WarningKind::Refused, &topic.name, text));
     }
     found.extend(of_clock(&topic.name, &topic.clock));
     for channel in topic.channels.iter().filter(|channel| !channel.label.contains("[]")) {
@@ -83,25 +42,25 @@ pub fn of_topic(topic: &Topic) -> Vec<Warning> {
         } else {
             format!("{} {}", topic.name, channel.label)
         };
-        found.extend(of_channel(&about, channel).into_iter().filter(|warning| warning.kind != Kind::Held));
+        found.extend(of_channel(&about, channel).into_iter().filter(|warning| warning.kind != WarningKind::Held));
     }
     found
 }
 
 /// Of what a contract would keep.
-pub fn of_contract(report: &ContractReport, config: &DataConfig) -> Vec<Warning> {
+pub(super) fn of_contract(report: &ContractReport, config: &DataConfig) -> Vec<Warning> {
     let mut found = Vec::new();
     for input in &report.inputs {
         let name = input.path.display().to_string();
         if let Some(damage) = &input.damage {
             found.push(Warning::new(
-                Kind::CutOff,
+                WarningKind::CutOff,
                 &name,
                 format!("{damage}; what came before it is counted, training refuses it"),
             ));
         }
         let cut = input.read.notices.iter().filter(|notice| notice.contains("cut off"));
-        found.extend(cut.map(|notice| Warning::new(Kind::CutOff, &name, notice.clone())));
+        found.extend(cut.map(|notice| Warning::new(WarningKind::CutOff, &name, notice.clone())));
         if input.read.refused > 0 {
             let share = percent(input.read.refused as f64 / input.read.messages.max(1) as f64);
             let text = format!(
@@ -109,11 +68,11 @@ pub fn of_contract(report: &ContractReport, config: &DataConfig) -> Vec<Warning>
                 input.read.refused,
                 input.read.reasons.join("; ")
             );
-            found.push(Warning::new(Kind::Refused, &name, text));
+            found.push(Warning::new(WarningKind::Refused, &name, text));
         }
         if input.read.splits_at_jumps > 0 && !input.has_episodes {
             let text = format!("time jumps back {}: each time an episode ends", times(input.read.splits_at_jumps));
-            found.push(Warning::new(Kind::ClockJump, &name, text));
+            found.push(Warning::new(WarningKind::ClockJump, &name, text));
         }
     }
     found.extend(of_coverage(&report.coverage, report.period_s));
@@ -123,7 +82,7 @@ pub fn of_contract(report: &ContractReport, config: &DataConfig) -> Vec<Warning>
             let about = format!("{} {}", stream.name, channel.label);
             if channel.is_constant() {
                 let text = format!("is {} throughout: nothing can be learnt from it", number(channel.min));
-                found.push(Warning::new(Kind::Constant, &about, text));
+                found.push(Warning::new(WarningKind::Constant, &about, text));
             }
             if stream.name == ACTION {
                 let limits = &config.contract.action;
@@ -136,10 +95,10 @@ pub fn of_contract(report: &ContractReport, config: &DataConfig) -> Vec<Warning>
     found
 }
 
-fn of_clock(about: &str, clock: &ClockSummary) -> Vec<Warning> {
+fn of_clock(about: &str, clock: &RateSummary) -> Vec<Warning> {
     let mut found = Vec::new();
     if clock.backward > 0 {
-        let kind = if clock.farthest_back_s > 1.0 { Kind::ClockJump } else { Kind::NotMonotone };
+        let kind = if clock.farthest_back_s > 1.0 { WarningKind::ClockJump } else { WarningKind::NotMonotone };
         let text = format!(
             "stamps go back {}, by up to {} ({} of {} messages)",
             times(clock.backward),
@@ -151,7 +110,7 @@ fn of_clock(about: &str, clock: &ClockSummary) -> Vec<Warning> {
     }
     if clock.log_backward > 0 && clock.has_stamps {
         let text = format!("the recorder's clock goes back {}", times(clock.log_backward));
-        found.push(Warning::new(Kind::ClockJump, about, text));
+        found.push(Warning::new(WarningKind::ClockJump, about, text));
     }
     if let Some([_, first, last]) = clock.age_s
         && last - first > 1.0
@@ -161,14 +120,14 @@ fn of_clock(about: &str, clock: &ClockSummary) -> Vec<Warning> {
             seconds(first),
             seconds(last)
         );
-        found.push(Warning::new(Kind::ClockJump, about, text));
+        found.push(Warning::new(WarningKind::ClockJump, about, text));
     }
     if clock.duplicates * 100 > clock.messages {
         let text = format!(
             "{} of the messages have the stamp of the one before",
             percent(clock.duplicates as f64 / clock.messages as f64)
         );
-        found.push(Warning::new(Kind::Held, about, text));
+        found.push(Warning::new(WarningKind::Held, about, text));
     }
     found
 }
@@ -183,7 +142,7 @@ fn of_stream(stream: &StreamReport, report: &ContractReport) -> Vec<Warning> {
             seconds(median_s),
             median_s / period_s
         );
-        found.push(Warning::new(Kind::SlowTopic, &stream.name, text));
+        found.push(Warning::new(WarningKind::SlowTopic, &stream.name, text));
     }
     if stream.missing_share > FRAMES_MISSING && clock.messages > 0 {
         let text = format!(
@@ -193,15 +152,15 @@ fn of_stream(stream: &StreamReport, report: &ContractReport) -> Vec<Warning> {
             seconds(median_s),
             seconds(clock.period_p999_s)
         );
-        found.push(Warning::new(Kind::MaximumAge, &stream.name, text));
+        found.push(Warning::new(WarningKind::MaximumAge, &stream.name, text));
     } else if stream.max_age_s < median_s {
         let text = format!("max_age_s is {}, its messages come every {}", seconds(stream.max_age_s), seconds(median_s));
-        found.push(Warning::new(Kind::MaximumAge, &stream.name, text));
+        found.push(Warning::new(WarningKind::MaximumAge, &stream.name, text));
     }
     found
 }
 
-fn of_coverage(coverage: &Coverage, period_s: f64) -> Vec<Warning> {
+fn of_coverage(coverage: &WindowCoverage, period_s: f64) -> Vec<Warning> {
     let mut found = Vec::new();
     let window_s = coverage.window as f64 * period_s;
     if coverage.windows == 0 {
@@ -212,7 +171,7 @@ fn of_coverage(coverage: &Coverage, period_s: f64) -> Vec<Warning> {
             coverage.episodes,
             coverage.lengths[4]
         );
-        found.push(Warning::new(Kind::NothingLeft, "windows", text));
+        found.push(Warning::new(WarningKind::NothingLeft, "windows", text));
     }
     let lost = coverage.possible_windows - coverage.windows;
     let share = lost as f64 / coverage.possible_windows.max(1) as f64;
@@ -229,7 +188,7 @@ fn of_coverage(coverage: &Coverage, period_s: f64) -> Vec<Warning> {
         let others = others.iter().filter(|(count, _)| *count > 0).map(|(count, why)| format!("{} {why}", of(*count)));
         let reasons: Vec<String> = silences.chain(others).collect();
         let text = format!("{} of the windows are lost: {}", percent(share), reasons.join(", "));
-        found.push(Warning::new(Kind::WindowsLost, "windows", text));
+        found.push(Warning::new(WarningKind::WindowsLost, "windows", text));
     }
     if coverage.short_episodes > 0 {
         let text = format!(
@@ -239,7 +198,7 @@ fn of_coverage(coverage: &Coverage, period_s: f64) -> Vec<Warning> {
             coverage.window,
             seconds(window_s)
         );
-        found.push(Warning::new(Kind::ShortEpisodes, "episodes", text));
+        found.push(Warning::new(WarningKind::ShortEpisodes, "episodes", text));
     }
     found
 }
@@ -250,13 +209,13 @@ fn of_limits(about: &str, channel: &ChannelSummary, [low, high]: [f64; 2]) -> Ve
     for (share, limit, name) in [(at_low, low, "action.min"), (at_high, high, "action.max")] {
         if share > SATURATED && !channel.is_constant() {
             let text = format!("is at its limit {name} = {} for {} of the time", number(limit), percent(share));
-            found.push(Warning::new(Kind::Saturated, about, text));
+            found.push(Warning::new(WarningKind::Saturated, about, text));
         }
     }
     let beyond = if channel.max > high { Some(channel.max) } else { (channel.min < low).then_some(channel.min) };
     if let Some(beyond) = beyond {
         let text = format!("reaches {}, beyond its limits {} to {}", number(beyond), number(low), number(high));
-        found.push(Warning::new(Kind::BeyondLimits, about, text));
+        found.push(Warning::new(WarningKind::BeyondLimits, about, text));
     }
     let [min, greatest] = channel.at_extremes;
     let few = channel.distinct.is_some_and(|distinct| distinct <= 3);
@@ -271,7 +230,7 @@ fn of_limits(about: &str, channel: &ChannelSummary, [low, high]: [f64; 2]) -> Ve
                 number(low),
                 number(high)
             );
-            found.push(Warning::new(Kind::Saturated, about, text));
+            found.push(Warning::new(WarningKind::Saturated, about, text));
         }
     }
     found
@@ -281,7 +240,7 @@ fn of_channel(about: &str, channel: &ChannelSummary) -> Vec<Warning> {
     let mut found = Vec::new();
     if channel.not_finite_share > 0.0 {
         let text = format!("{} of its values are not finite", percent(channel.not_finite_share));
-        found.push(Warning::new(Kind::NotFinite, about, text));
+        found.push(Warning::new(WarningKind::NotFinite, about, text));
     }
     if channel.farthest_deviations() > OUTLIER_DEVIATIONS {
         let farthest = if channel.max - channel.mean > channel.mean - channel.min { channel.max } else { channel.min };
@@ -293,7 +252,7 @@ fn of_channel(about: &str, channel: &ChannelSummary) -> Vec<Warning> {
             number(channel.percentiles[0]),
             number(channel.percentiles[4])
         );
-        found.push(Warning::new(Kind::Outliers, about, text));
+        found.push(Warning::new(WarningKind::Outliers, about, text));
     }
     let [low, .., high] = channel.percentiles;
     let step = f32_step(channel.min.abs().max(channel.max.abs()));
@@ -303,23 +262,23 @@ fn of_channel(about: &str, channel: &ChannelSummary) -> Vec<Warning> {
             number(step),
             number(high - low)
         );
-        found.push(Warning::new(Kind::Rounded, about, text));
+        found.push(Warning::new(WarningKind::Rounded, about, text));
     }
     if channel.wraps > 0 {
         let text = format!("wraps round {}, as angles do: sin_cos(...) of it does not", times(channel.wraps));
-        found.push(Warning::new(Kind::AngleWrap, about, text));
+        found.push(Warning::new(WarningKind::AngleWrap, about, text));
     }
     let grid =
         channel.distinct.zip(channel.quantum).filter(|(distinct, _)| channel.count >= PER_STEP * *distinct as u64);
     match grid {
         Some((distinct, quantum)) => {
             let text = format!("has only {distinct} different values, {} apart at least", number(quantum));
-            found.push(Warning::new(Kind::Quantised, about, text));
+            found.push(Warning::new(WarningKind::Quantised, about, text));
         }
         // What rests at an extreme is told of there.
         None if channel.repeated_share - channel.at_extremes.iter().sum::<f64>() > HELD && !channel.is_constant() => {
             let text = format!("{} of its values are those before again", percent(channel.repeated_share));
-            found.push(Warning::new(Kind::Held, about, text));
+            found.push(Warning::new(WarningKind::Held, about, text));
         }
         None => {}
     }
@@ -355,7 +314,7 @@ fn of_inputs(report: &ContractReport) -> Vec<Warning> {
         if let Some((a, b)) = disagree {
             let range = |r: &(f64, f64, std::path::Display)| format!("{} to {} in {}", number(r.0), number(r.1), r.2);
             let text = format!("inputs disagree (1 to 99 %): {}, {}", range(a), range(b));
-            found.push(Warning::new(Kind::InputsDisagree, &about, text));
+            found.push(Warning::new(WarningKind::InputsDisagree, &about, text));
         }
     }
     found

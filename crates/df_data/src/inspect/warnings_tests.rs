@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::contract::InputReport;
+use super::super::report::InputReport;
 use super::*;
-use crate::{BagError, EpisodeReport, Place};
+use crate::{BagError, EpisodeReport, Location};
 
 const POINT_MAZE: &str = include_str!("../../../../config/point_maze.yaml");
 
@@ -28,8 +28,8 @@ fn channel() -> ChannelSummary {
 }
 
 /// Every 50 ms, which is the period of the contract.
-fn clock() -> ClockSummary {
-    ClockSummary {
+fn clock() -> RateSummary {
+    RateSummary {
         messages: 1000,
         has_stamps: true,
         median_period_s: 0.05,
@@ -37,7 +37,7 @@ fn clock() -> ClockSummary {
         period_p95_s: 0.051,
         period_p999_s: 0.06,
         age_s: Some([0.001, 0.0, 0.002]),
-        ..ClockSummary::default()
+        ..RateSummary::default()
     }
 }
 
@@ -50,8 +50,13 @@ fn report() -> ContractReport {
         channels: vec![channel(), channel()],
         ..StreamReport::default()
     };
-    let coverage =
-        Coverage { window: 128, windows: 100, possible_windows: 104, lost_to_cuts: 4, ..Coverage::default() };
+    let coverage = WindowCoverage {
+        window: 128,
+        windows: 100,
+        possible_windows: 104,
+        lost_to_cuts: 4,
+        ..WindowCoverage::default()
+    };
     ContractReport {
         period_s: 0.05,
         coverage,
@@ -60,7 +65,7 @@ fn report() -> ContractReport {
     }
 }
 
-fn found(change: impl FnOnce(&mut ContractReport)) -> Vec<(Kind, String)> {
+fn found(change: impl FnOnce(&mut ContractReport)) -> Vec<(WarningKind, String)> {
     let mut report = report();
     change(&mut report);
     let warnings = of_contract(&report, &config());
@@ -68,7 +73,7 @@ fn found(change: impl FnOnce(&mut ContractReport)) -> Vec<(Kind, String)> {
 }
 
 /// The one warning that a change calls for.
-fn only(change: impl FnOnce(&mut ContractReport)) -> (Kind, String) {
+fn only(change: impl FnOnce(&mut ContractReport)) -> (WarningKind, String) {
     let all = found(change);
     assert_eq!(all.len(), 1, "{all:?}");
     all[0].clone()
@@ -85,13 +90,16 @@ fn constant_and_saturated_channels() {
     let (kind, text) = only(|r| {
         r.streams[1].channels[1] = ChannelSummary { min: 2.0, max: 2.0, deviation: 0.0, mean: 2.0, ..channel() }
     });
-    assert_eq!((kind, text.as_str()), (Kind::Constant, "position x: is 2 throughout: nothing can be learnt from it"));
+    assert_eq!(
+        (kind, text.as_str()),
+        (WarningKind::Constant, "position x: is 2 throughout: nothing can be learnt from it")
+    );
     let (kind, text) = only(|r| r.streams[0].channels[0].at_limits = Some([0.02, 0.123]));
-    assert_eq!(kind, Kind::Saturated);
+    assert_eq!(kind, WarningKind::Saturated);
     assert_eq!(text, "action x: is at its limit action.max = 4 for 12.3 % of the time");
     // At its own greatest value, within the limits.
     let (kind, text) = only(|r| r.streams[0].channels[0].at_extremes = [0.0, 0.3]);
-    assert_eq!(kind, Kind::Saturated);
+    assert_eq!(kind, WarningKind::Saturated);
     assert_eq!(
         text,
         "action x: is at its greatest value 1 for 30.0 % of the time, within its limits -4 to 4: what limits it?"
@@ -99,7 +107,7 @@ fn constant_and_saturated_channels() {
     // An observation may rest where it is.
     assert_eq!(found(|r| r.streams[1].channels[0].at_extremes = [0.0, 0.3]), []);
     let (kind, text) = only(|r| (r.streams[0].channels[0].min, r.streams[0].channels[0].deviation) = (-4.5, 1.0));
-    assert_eq!((kind, text.as_str()), (Kind::BeyondLimits, "action x: reaches -4.5, beyond its limits -4 to 4"));
+    assert_eq!((kind, text.as_str()), (WarningKind::BeyondLimits, "action x: reaches -4.5, beyond its limits -4 to 4"));
 }
 
 #[test]
@@ -113,21 +121,24 @@ fn clocks_that_jump_or_go_back() {
     let (kind, text) = only(back(0.02));
     assert_eq!(
         (kind, text.as_str()),
-        (Kind::NotMonotone, "position: stamps go back 20 times, by up to 20 ms (2.0 % of 1000 messages)")
+        (WarningKind::NotMonotone, "position: stamps go back 20 times, by up to 20 ms (2.0 % of 1000 messages)")
     );
-    assert_eq!(only(back(5.0)).0, Kind::ClockJump);
-    assert_eq!(only(|r| r.streams[1].clock.log_backward = 1).0, Kind::ClockJump);
+    assert_eq!(only(back(5.0)).0, WarningKind::ClockJump);
+    assert_eq!(only(|r| r.streams[1].clock.log_backward = 1).0, WarningKind::ClockJump);
     // Ages from 0 to 2 s: the clocks drift apart.
-    assert_eq!(only(|r| r.streams[1].clock.age_s = Some([1.0, 0.0, 2.0])).0, Kind::ClockJump);
+    assert_eq!(only(|r| r.streams[1].clock.age_s = Some([1.0, 0.0, 2.0])).0, WarningKind::ClockJump);
     let jumps = InputReport {
         path: PathBuf::from("bag"),
         read: EpisodeReport { splits_at_jumps: 2, ..EpisodeReport::default() },
         ..InputReport::default()
     };
     let (kind, text) = only(|r| r.inputs.push(jumps));
-    assert_eq!((kind, text.as_str()), (Kind::ClockJump, "bag: time jumps back 2 times: each time an episode ends"));
+    assert_eq!(
+        (kind, text.as_str()),
+        (WarningKind::ClockJump, "bag: time jumps back 2 times: each time an episode ends")
+    );
     // 1.1 % of the stamps are those before again.
-    assert_eq!(only(|r| r.streams[1].clock.duplicates = 11).0, Kind::Held);
+    assert_eq!(only(|r| r.streams[1].clock.duplicates = 11).0, WarningKind::Held);
 }
 
 #[test]
@@ -136,12 +147,16 @@ fn slow_topics_and_ages_that_are_too_small() {
     let slow = found(|r| (r.streams[1].clock.median_period_s, r.streams[1].max_age_s) = (0.2, 0.4));
     assert_eq!(
         slow,
-        [(Kind::SlowTopic, "position: comes every 200 ms, 4.0 ticks: most ticks see the sample before again".into())]
+        [(
+            WarningKind::SlowTopic,
+            "position: comes every 200 ms, 4.0 ticks: most ticks see the sample before again".into()
+        )]
     );
-    let both: Vec<Kind> = found(|r| r.streams[1].clock.median_period_s = 0.2).iter().map(|(kind, _)| *kind).collect();
-    assert_eq!(both, [Kind::SlowTopic, Kind::MaximumAge]);
+    let both: Vec<WarningKind> =
+        found(|r| r.streams[1].clock.median_period_s = 0.2).iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(both, [WarningKind::SlowTopic, WarningKind::MaximumAge]);
     let (kind, text) = only(|r| r.streams[2].missing_share = 0.07);
-    assert_eq!(kind, Kind::MaximumAge);
+    assert_eq!(kind, WarningKind::MaximumAge);
     assert_eq!(
         text,
         "velocity: 7.0 % of the frames miss it: max_age_s is 100 ms, its messages come every 50 ms, 99.9 % within 60 ms"
@@ -152,18 +167,18 @@ fn slow_topics_and_ages_that_are_too_small() {
 fn windows_that_are_lost_are_counted_by_reason() {
     // 20 of 100: 12 to the silence of the position, 5 at borders, 3 in short episodes.
     let lost = |r: &mut ContractReport| {
-        r.coverage = Coverage {
+        r.coverage = WindowCoverage {
             window: 128,
             windows: 80,
             possible_windows: 100,
             lost_to_silence: vec![("position".into(), 12)],
             lost_to_cuts: 5,
             lost_to_shortness: 3,
-            ..Coverage::default()
+            ..WindowCoverage::default()
         };
     };
     let (kind, text) = only(lost);
-    assert_eq!(kind, Kind::WindowsLost);
+    assert_eq!(kind, WarningKind::WindowsLost);
     assert_eq!(
         text,
         "windows: 20.0 % of the windows are lost: 12.0 % because of silence of position, 5.0 % at the borders of episodes, 3.0 % in episodes too short for one"
@@ -172,15 +187,16 @@ fn windows_that_are_lost_are_counted_by_reason() {
     // 128 frames of 50 ms are 6.4 s.
     assert_eq!(
         (kind, text.as_str()),
-        (Kind::ShortEpisodes, "episodes: 3 of 7 episodes are shorter than a window of 128 frames (6.4 s)")
+        (WarningKind::ShortEpisodes, "episodes: 3 of 7 episodes are shorter than a window of 128 frames (6.4 s)")
     );
     let nothing = found(|r| {
-        r.coverage = Coverage { window: 128, episodes: 2, lengths: [9, 9, 9, 10, 10], ..Coverage::default() }
+        r.coverage =
+            WindowCoverage { window: 128, episodes: 2, lengths: [9, 9, 9, 10, 10], ..WindowCoverage::default() }
     });
     assert_eq!(
         nothing,
         [(
-            Kind::NothingLeft,
+            WarningKind::NothingLeft,
             "windows: no window of 128 frames (6.4 s) fits: 2 episodes, the longest of 10 frames".into()
         )]
     );
@@ -192,10 +208,10 @@ fn odd_values() {
     let (kind, text) = only(|r| r.streams[1].channels[0].max = 20.0);
     assert_eq!(
         (kind, text.as_str()),
-        (Kind::Outliers, "position x: reaches 20, 40 deviations from its mean 0 (1 to 99 %: -0.9 to 0.9)")
+        (WarningKind::Outliers, "position x: reaches 20, 40 deviations from its mean 0 (1 to 99 %: -0.9 to 0.9)")
     );
-    assert_eq!(only(|r| r.streams[1].channels[0].wraps = 3).0, Kind::AngleWrap);
-    assert_eq!(only(|r| r.streams[1].channels[0].not_finite_share = 0.01).0, Kind::NotFinite);
+    assert_eq!(only(|r| r.streams[1].channels[0].wraps = 3).0, WarningKind::AngleWrap);
+    assert_eq!(only(|r| r.streams[1].channels[0].not_finite_share = 0.01).0, WarningKind::NotFinite);
     let grid = |count, distinct| {
         move |r: &mut ContractReport| {
             let channel = &mut r.streams[1].channels[0];
@@ -205,10 +221,10 @@ fn odd_values() {
     // 1,000 values of 50: 20 each. Of 51 it may be chance.
     assert_eq!(
         only(grid(1000, 50)),
-        (Kind::Quantised, "position x: has only 50 different values, 0.1 apart at least".into())
+        (WarningKind::Quantised, "position x: has only 50 different values, 0.1 apart at least".into())
     );
     assert_eq!(found(grid(1000, 51)), []);
-    assert_eq!(only(|r| r.streams[1].channels[0].repeated_share = 0.6).0, Kind::Held);
+    assert_eq!(only(|r| r.streams[1].channels[0].repeated_share = 0.6).0, WarningKind::Held);
 }
 
 #[test]
@@ -223,7 +239,7 @@ fn a_position_in_a_frame_of_the_earth_is_rounded() {
         }
     };
     let (kind, text) = only(at(5e6));
-    assert_eq!(kind, Kind::Rounded);
+    assert_eq!(kind, WarningKind::Rounded);
     assert!(text.ends_with("rounds it to steps of 0.5 (1 to 99 %: 6 wide)"), "{text}");
     // At 10 km: 2^(13 - 23), a thousandth of a metre, of six.
     assert_eq!(found(at(1e4)), []);
@@ -255,32 +271,38 @@ fn what_was_cut_off_damaged_or_refused() {
             ..input.clone()
         })
     });
-    assert_eq!((kind, text.as_str()), (Kind::Refused, "bag: 3 messages or rows (1.5 %) cannot be used, such as: odd"));
+    assert_eq!(
+        (kind, text.as_str()),
+        (WarningKind::Refused, "bag: 3 messages or rows (1.5 %) cannot be used, such as: odd")
+    );
     // The warning goes by what a bag says that was cut off.
-    let cut = BagError::Unfinished { path: "bag".into(), at: Place::Byte(5) }.to_string();
+    let cut = BagError::Unfinished { path: "bag".into(), at: Location::Byte(5) }.to_string();
     assert_eq!(
         only(|r| r
             .inputs
             .push(InputReport { read: EpisodeReport { notices: vec![cut], ..read.clone() }, ..input.clone() }))
         .0,
-        Kind::CutOff
+        WarningKind::CutOff
     );
-    assert_eq!(only(|r| r.inputs.push(InputReport { damage: Some("torn".into()), ..input.clone() })).0, Kind::CutOff);
+    assert_eq!(
+        only(|r| r.inputs.push(InputReport { damage: Some("torn".into()), ..input.clone() })).0,
+        WarningKind::CutOff
+    );
 }
 
 #[test]
 fn a_topic_without_a_contract() {
-    let topic = Topic {
+    let topic = TopicReport {
         name: "/odom".into(),
         message_type: "p/msg/A".into(),
         clock: clock(),
         channels: vec![channel()],
-        ..Topic::default()
+        ..TopicReport::default()
     };
     assert_eq!(of_topic(&topic), []);
     // Constant and held values are common there.
     let quiet = ChannelSummary { min: 1.0, max: 1.0, mean: 1.0, deviation: 0.0, repeated_share: 0.9, ..channel() };
-    assert_eq!(of_topic(&Topic { channels: vec![quiet], ..topic.clone() }), []);
-    let odd = Topic { refused: 10, reason: Some("torn".into()), ..topic };
+    assert_eq!(of_topic(&TopicReport { channels: vec![quiet], ..topic.clone() }), []);
+    let odd = TopicReport { refused: 10, reason: Some("torn".into()), ..topic };
     assert_eq!(of_topic(&odd)[0].text, "10 (1.0 %) cannot be decoded: torn");
 }

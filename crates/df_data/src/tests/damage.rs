@@ -34,7 +34,7 @@ fn damaged_files_never_panic() {
             }
             bytes.truncate(cut.map_or(bytes.len(), |cut| cut.index(bytes.len())));
             std::fs::write(&path, &bytes).unwrap();
-            if let Ok(bag) = open(&path) {
+            if let Ok(bag) = open_bag(&path) {
                 let (messages, _) = read(&*bag);
                 prop_assert!(messages.len() <= 80);
                 if let Ok((episodes, _)) = contract.episodes(&*bag) {
@@ -67,13 +67,13 @@ fn of_a_damaged_chunk_and_those_behind_it_nothing_is_given() {
         for (at, length) in chunks {
             std::fs::write(&path, &whole[..at]).unwrap();
             // Cut before the first chunk it is refused: it has not one topic.
-            let before = open(&path).map_or(Vec::new(), |bag| read(&*bag).0);
+            let before = open_bag(&path).map_or(Vec::new(), |bag| read(&*bag).0);
             let mut damaged = whole.clone();
             damaged[at + 9 + length / 2] ^= 0x55;
             std::fs::write(&path, damaged).unwrap();
-            let (got, outcome) = read(&*open(&path).unwrap());
+            let (got, outcome) = read(&*open_bag(&path).unwrap());
             assert!(
-                matches!(outcome, Err(BagError::Damaged { at: Place::Byte(place), .. }) if place == at as u64),
+                matches!(outcome, Err(BagError::Damaged { at: Location::Byte(place), .. }) if place == at as u64),
                 "{outcome:?}"
             );
             assert_eq!(got.len(), before.len());

@@ -1,11 +1,11 @@
 //! Writer, reader and episodes together, on bags written here: whole ones, cut ones, damaged ones.
 
-mod cache;
 mod damage;
 mod datasets;
+mod episode_definition;
+mod frame_cache;
 #[path = "../../../../tests/recordings/mod.rs"]
 mod recordings;
-mod reference;
 #[cfg(feature = "formats")]
 mod sqlite;
 
@@ -16,14 +16,14 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::DataConfig;
-use df_message::Definitions;
 use df_core::Layout;
+use df_message::Definitions;
 use recordings::*;
 
 fn bag_of(messages: &[Written]) -> (TempDir, Box<dyn Bag>) {
     let folder = tempfile::tempdir().unwrap();
     write(&folder.path().join("bag"), messages);
-    let bag = open(&folder.path().join("bag")).unwrap();
+    let bag = open_bag(&folder.path().join("bag")).unwrap();
     (folder, bag)
 }
 
@@ -62,14 +62,14 @@ fn what_is_written_is_read_as_directory_file_and_folder_of_files() {
     assert_eq!(count, 500);
 
     let file = folder.path().join("bag/bag_0.mcap");
-    same(&read(&*open(&file).unwrap()).0, &messages);
+    same(&read(&*open_bag(&file).unwrap()).0, &messages);
     // Two files without metadata.yaml are one recording.
     let several = folder.path().join("several");
     std::fs::create_dir(&*several).unwrap();
     for name in ["x_2.mcap", "x_10.mcap"] {
         std::fs::copy(&file, several.join(name)).unwrap();
     }
-    let several = open(&several).unwrap();
+    let several = open_bag(&several).unwrap();
     assert_eq!(several.topics()[0].messages, Some(1000));
     same(&read(&*several).0, &[messages.clone(), messages].concat());
 }
@@ -85,7 +85,7 @@ fn a_bag_in_the_making_has_another_name_and_nothing_is_written_over() {
     names.sort();
     assert_eq!(names, ["bag_0.mcap", "metadata.yaml"]);
     assert_eq!(std::fs::read_dir(folder.path().join("deep")).unwrap().count(), 1);
-    assert!(open(&place).unwrap().topics().is_empty());
+    assert!(open_bag(&place).unwrap().topics().is_empty());
     assert!(matches!(BagWriter::create(&place), Err(BagError::Exists { .. })));
 
     let mut writer = BagWriter::create(&folder.path().join("other")).unwrap();
@@ -131,7 +131,7 @@ fn every_layout_of_a_file_is_read() {
         ("no checksums", small().calculate_chunk_crcs(false)),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let bag = open(&bare(folder.path(), options, &messages)).unwrap();
+        let bag = open_bag(&bare(folder.path(), options, &messages)).unwrap();
         let topics: Vec<(&str, Option<u64>)> = bag.topics().iter().map(|t| (t.name.as_str(), t.messages)).collect();
         assert_eq!(topics, [(FORCE, Some(300)), (ODOM, Some(300))], "{name}");
         let (got, outcome) = read(&*bag);
@@ -150,11 +150,11 @@ fn a_recording_that_was_cut_off_gives_everything_up_to_the_cut() {
             bare(folder.path(), WriteOptions::new().chunk_size(Some(1 << 14)).compression(compression), &messages);
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-        let bag = open(&path).unwrap();
+        let bag = open_bag(&path).unwrap();
         assert_eq!(bag.topics().len(), 2);
         let (got, outcome) = read(&*bag);
         assert!(
-            matches!(&outcome, Err(BagError::Unfinished { path: p, at: Place::Byte(offset) }) if *p == path && *offset > 8),
+            matches!(&outcome, Err(BagError::Unfinished { path: p, at: Location::Byte(offset) }) if *p == path && *offset > 8),
             "{outcome:?}"
         );
         assert!(got.len() > 100 && got.len() < 500, "{}", got.len());
@@ -174,7 +174,7 @@ fn damage_is_an_error_with_file_and_offset() {
         let place = bytes.len() / 3;
         bytes[place] ^= 0x10;
         std::fs::write(&path, bytes).unwrap();
-        let (got, outcome) = read(&*open(&path).unwrap());
+        let (got, outcome) = read(&*open_bag(&path).unwrap());
         // The chunk's checksum is checked before its first message is given.
         assert!(got.is_empty());
         let error = outcome.unwrap_err().to_string();

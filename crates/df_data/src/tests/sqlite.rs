@@ -21,7 +21,7 @@ fn sqlite_bags_give_the_messages_and_frames_of_mcap_bags() {
         write_sqlite(&path, &messages, with_definitions, packed_messages);
         let path = if packed_file { pack(&path) } else { path };
         for place in [&path, folder.path()] {
-            let bag = open(place).unwrap();
+            let bag = open_bag(place).unwrap();
             let (got, outcome) = read(&*bag);
             outcome.unwrap();
             same(&got, &messages);
@@ -45,7 +45,7 @@ fn packed_mcap_files_are_read_and_their_cuts_said() {
     pack(&folder.path().join("bag/bag_0.mcap"));
     // metadata.yaml still names the plain file: the directory is looked at without it.
     std::fs::remove_file(folder.path().join("bag/metadata.yaml")).unwrap();
-    let bag = open(&folder.path().join("bag")).unwrap();
+    let bag = open_bag(&folder.path().join("bag")).unwrap();
     assert_eq!(bag.topics()[0].messages, Some(300));
     same(&read(&*bag).0, &messages);
 
@@ -55,7 +55,7 @@ fn packed_mcap_files_are_read_and_their_cuts_said() {
     let path = pack(&bare(folder.path(), options, &messages));
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() * 2 / 3]).unwrap();
-    let (got, outcome) = read(&*open(&path).unwrap());
+    let (got, outcome) = read(&*open_bag(&path).unwrap());
     assert!(matches!(outcome, Err(BagError::Unfinished { .. })), "{outcome:?}");
     assert!(got.len() > 1000 && got.len() < 6000, "{}", got.len());
     same(&got, &messages[..got.len()]);
@@ -69,7 +69,7 @@ fn a_sqlite_bag_without_its_end_is_refused() {
     let whole = std::fs::read(&path).unwrap();
     for length in [whole.len() - 1, whole.len() / 2, 4096] {
         std::fs::write(&path, &whole[..length]).unwrap();
-        let error = open(&path).err().unwrap().to_string();
+        let error = open_bag(&path).err().unwrap().to_string();
         let expected = format!("byte {length}: damaged: expected {} bytes by its header", whole.len());
         assert!(error.contains(&expected) && error.contains(".recover"), "{error}");
     }
@@ -86,7 +86,7 @@ fn what_a_killed_recorder_left_in_its_log_is_read() {
     let (topic, log_ns, bytes) = drive(51).pop().unwrap();
     assert_eq!(topic, FORCE);
     writer.execute("INSERT INTO messages(topic_id, timestamp, data) VALUES (2, ?1, ?2)", (log_ns, bytes)).unwrap();
-    let (got, outcome) = read(&*open(&path).unwrap());
+    let (got, outcome) = read(&*open_bag(&path).unwrap());
     outcome.unwrap();
     assert_eq!(got.len(), 101);
     // Split files of both storages are one recording.
@@ -94,5 +94,5 @@ fn what_a_killed_recorder_left_in_its_log_is_read() {
     write(&folder.path().join("more"), &messages);
     std::fs::rename(folder.path().join("more/more_0.mcap"), folder.path().join("bag_1.mcap")).unwrap();
     std::fs::remove_dir_all(folder.path().join("more")).unwrap();
-    assert_eq!(read(&*open(folder.path()).unwrap()).0.len(), 201);
+    assert_eq!(read(&*open_bag(folder.path()).unwrap()).0.len(), 201);
 }

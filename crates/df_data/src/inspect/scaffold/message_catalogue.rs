@@ -1,8 +1,8 @@
 //! What is known of message types: which may be commands, and which fields of them are worth observing.
 
-use super::Field;
+use super::choice::FieldChoice;
 use crate::inspect::ChannelSummary;
-use crate::inspect::raw::Topic;
+use crate::inspect::report::TopicReport;
 
 /// A smaller standard deviation of x and y of a quaternion is a robot on the floor.
 const TILT: f64 = 0.01;
@@ -10,7 +10,7 @@ const TILT: f64 = 0.01;
 const RAYS: u32 = 36;
 
 /// Types that may be the action, the likeliest first.
-pub const ACTIONS: [&str; 5] = [
+pub(super) const ACTIONS: [&str; 5] = [
     "geometry_msgs Twist, TwistStamped",
     "ackermann_msgs AckermannDrive, AckermannDriveStamped",
     "geometry_msgs Wrench, WrenchStamped",
@@ -19,7 +19,7 @@ pub const ACTIONS: [&str; 5] = [
 ];
 
 /// The place of a type in [`ACTIONS`].
-pub fn action_rank(message_type: &str) -> Option<usize> {
+pub(super) fn action_rank(message_type: &str) -> Option<usize> {
     Some(match message_type {
         "geometry_msgs/msg/Twist" | "geometry_msgs/msg/TwistStamped" => 0,
         "ackermann_msgs/msg/AckermannDrive" | "ackermann_msgs/msg/AckermannDriveStamped" => 1,
@@ -35,7 +35,7 @@ pub fn action_rank(message_type: &str) -> Option<usize> {
 }
 
 /// How much a name sounds like a command: 0 much, 1 neither, 2 like a measurement.
-pub fn name_rank(topic: &str) -> usize {
+pub(super) fn name_rank(topic: &str) -> usize {
     let name = topic.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
     if has(&["cmd", "command", "action", "control", "setpoint", "desired"]) {
@@ -50,7 +50,7 @@ pub fn name_rank(topic: &str) -> usize {
 }
 
 /// The fields that make the command of a topic, those that change.
-pub fn action_fields(topic: &Topic) -> Vec<Field> {
+pub(super) fn action_fields(topic: &TopicReport) -> Vec<FieldChoice> {
     let owner = |stamped: &str, plain: &str| {
         if topic.message_type.ends_with("Stamped") { stamped.into() } else { String::from(plain) }
     };
@@ -73,7 +73,7 @@ pub fn action_fields(topic: &Topic) -> Vec<Field> {
             let elements = look.elements("points[].positions", "");
             elements
                 .into_iter()
-                .map(|field| Field { expression: field.expression.replacen("[]", "[0]", 1), ..field })
+                .map(|field| FieldChoice { expression: field.expression.replacen("[]", "[0]", 1), ..field })
                 .collect()
         }
         Some(3 | 4) => {
@@ -85,7 +85,7 @@ pub fn action_fields(topic: &Topic) -> Vec<Field> {
 }
 
 /// The groups that a topic's type is known to give: name and fields that change. `Err`: why none.
-pub fn groups(topic: &Topic) -> Result<Vec<(&'static str, Vec<Field>)>, String> {
+pub(super) fn groups(topic: &TopicReport) -> Result<Vec<(&'static str, Vec<FieldChoice>)>, String> {
     let look = Look(topic);
     let pose = |owner: &str| {
         [
@@ -136,7 +136,7 @@ pub fn groups(topic: &Topic) -> Result<Vec<(&'static str, Vec<Field>)>, String> 
 }
 
 /// Looks for channels of a topic that change.
-struct Look<'a>(&'a Topic);
+struct Look<'a>(&'a TopicReport);
 
 impl Look<'_> {
     fn channel(&self, label: &str) -> Option<&ChannelSummary> {
@@ -147,19 +147,19 @@ impl Look<'_> {
         self.channel(label).is_some_and(|channel| !channel.is_constant() && channel.not_finite_share == 0.0)
     }
 
-    fn these(&self, wanted: &[(&str, &'static str)]) -> Vec<Field> {
-        let field = |(label, unit): &(&str, &'static str)| Field { expression: (*label).into(), unit };
+    fn these(&self, wanted: &[(&str, &'static str)]) -> Vec<FieldChoice> {
+        let field = |(label, unit): &(&str, &'static str)| FieldChoice { expression: (*label).into(), unit };
         wanted.iter().filter(|(label, _)| self.changes(label)).map(field).collect()
     }
 
-    fn axes(&self, owner: &str, unit: &'static str) -> Vec<Field> {
+    fn axes(&self, owner: &str, unit: &'static str) -> Vec<FieldChoice> {
         let dot = if owner.is_empty() { "" } else { "." };
         let labels = ["x", "y", "z"].map(|axis| format!("{owner}{dot}{axis}"));
         self.these(&labels.iter().map(|label| (label.as_str(), unit)).collect::<Vec<_>>())
     }
 
     /// The heading of a robot on the floor, the quaternion of one that tilts.
-    fn heading(&self, orientation: &str) -> Vec<Field> {
+    fn heading(&self, orientation: &str) -> Vec<FieldChoice> {
         let part = |axis: &str| format!("{orientation}.{axis}");
         let changes: Vec<String> =
             ["x", "y", "z", "w"].map(part).into_iter().filter(|label| self.changes(label)).collect();
@@ -167,14 +167,14 @@ impl Look<'_> {
         if changes.is_empty() {
             Vec::new()
         } else if tilts("x") || tilts("y") {
-            changes.into_iter().map(|expression| Field { expression, unit: "1" }).collect()
+            changes.into_iter().map(|expression| FieldChoice { expression, unit: "1" }).collect()
         } else {
-            vec![Field { expression: format!("sin_cos(yaw({orientation}))"), unit: "1" }]
+            vec![FieldChoice { expression: format!("sin_cos(yaw({orientation}))"), unit: "1" }]
         }
     }
 
     /// The elements of an array that change, one by one.
-    fn elements(&self, array: &str, unit: &'static str) -> Vec<Field> {
+    fn elements(&self, array: &str, unit: &'static str) -> Vec<FieldChoice> {
         let inside = |label: &str| label.strip_prefix(array).is_some_and(|rest| rest.starts_with('[') && rest != "[]");
         let labels = self.0.channels.iter().map(|channel| channel.label.as_str());
         let labels: Vec<(&str, &'static str)> =
@@ -186,7 +186,7 @@ impl Look<'_> {
     }
 
     /// Evenly spaced rays of a scan.
-    fn rays(&self) -> Result<Vec<Field>, String> {
+    fn rays(&self) -> Result<Vec<FieldChoice>, String> {
         let array = self.0.details.arrays.iter().find(|array| array.label == "ranges[]");
         let array = array.ok_or("it has no ranges")?;
         if array.min != array.max || array.max == 0 {
@@ -203,7 +203,7 @@ impl Look<'_> {
             ));
         }
         let (count, step) = (array.max, array.max.div_ceil(RAYS));
-        Ok(vec![Field { expression: format!("ranges[0:{count}:{step}]"), unit: "m" }])
+        Ok(vec![FieldChoice { expression: format!("ranges[0:{count}:{step}]"), unit: "m" }])
     }
 
     /// What a person could take from a type that is not known here.

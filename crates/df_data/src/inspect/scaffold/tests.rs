@@ -1,12 +1,13 @@
 //! How a contract is begun: sizes, names, limits. `tests/inspect.rs` trains on whole ones.
 
+use super::choice::{StreamChoice, sizes};
+use super::choose_topics::{choose, unused_name};
 use super::message_catalogue::{action_rank, groups, name_rank};
-use super::pick::{choose, unused_name};
 use super::*;
-use crate::inspect::raw::{RawReport, Topic};
-use crate::inspect::{ChannelSummary, ClockSummary};
+use crate::inspect::report::{RawReport, TopicReport};
+use crate::inspect::{ChannelSummary, RateSummary};
 
-fn topic(name: &str, message_type: &str, period_s: f64, labels: &[&str]) -> Topic {
+fn topic(name: &str, message_type: &str, period_s: f64, labels: &[&str]) -> TopicReport {
     let channel = |label: &&str| ChannelSummary {
         label: (*label).into(),
         count: 100,
@@ -14,21 +15,21 @@ fn topic(name: &str, message_type: &str, period_s: f64, labels: &[&str]) -> Topi
         max: 0.5,
         ..ChannelSummary::default()
     };
-    Topic {
+    TopicReport {
         name: name.into(),
         message_type: message_type.into(),
-        clock: ClockSummary {
+        clock: RateSummary {
             messages: 100,
             median_period_s: period_s,
             period_p999_s: period_s,
-            ..ClockSummary::default()
+            ..RateSummary::default()
         },
         channels: labels.iter().map(channel).collect(),
-        ..Topic::default()
+        ..TopicReport::default()
     }
 }
 
-fn bag(topics: Vec<Topic>) -> RawReport {
+fn bag(topics: Vec<TopicReport>) -> RawReport {
     RawReport { kind: "bag", duration_s: 5.0, topics, ..RawReport::default() }
 }
 
@@ -48,7 +49,7 @@ fn sizes_follow_the_period_and_how_long_data_go_on() {
 
 #[test]
 fn the_action_sounds_like_a_command_then_is_of_a_likely_type() {
-    let action = |topics: Vec<Topic>| choose(&[bag(topics)]).unwrap().action.topic;
+    let action = |topics: Vec<TopicReport>| choose(&[bag(topics)]).unwrap().action.topic;
     let odom = || topic("/odom", ODOMETRY, 0.02, &["pose.pose.position.x"]);
     let joy = || topic("/joy", "sensor_msgs/msg/Joy", 0.02, &["axes[0]"]);
     let twist = |name: &str| topic(name, TWIST, 0.02, &["linear.x"]);
@@ -105,7 +106,7 @@ fn a_robot_that_tilts_has_its_whole_orientation() {
     let parts = ["x", "y", "z", "w"].map(|axis| format!("pose.orientation.{axis}"));
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let mut pose = topic("/pose", "geometry_msgs/msg/PoseStamped", 0.02, &parts);
-    let expressions = |topic: &Topic| -> Vec<String> {
+    let expressions = |topic: &TopicReport| -> Vec<String> {
         groups(topic).unwrap().into_iter().flat_map(|(_, fields)| fields).map(|field| field.expression).collect()
     };
     assert_eq!(expressions(&pose), ["sin_cos(yaw(pose.orientation))"]);
@@ -119,7 +120,7 @@ fn group_names_are_unique_and_clean() {
     for expected in ["position", "arm_pose_position", "arm_pose_position_2"] {
         let name = unused_name(&groups, "position", "/arm/pose");
         assert_eq!(name, expected);
-        groups.push(Stream { name, ..Stream::default() });
+        groups.push(StreamChoice { name, ..StreamChoice::default() });
     }
     assert_eq!(unused_name(&groups, "action", "/x"), "actions");
     assert_eq!(unused_name(&groups, "Joint Angles", "/x"), "joint_angles");

@@ -1,13 +1,13 @@
 //! The choice as YAML, every number with its reason.
 
-use super::{Choice, Field, Stream};
+use super::choice::{Choice, FieldChoice, StreamChoice};
 use crate::inspect::RawReport;
-use crate::inspect::text::seconds;
+use crate::inspect::format::seconds;
 
 /// Widest line that a list of fields makes.
 const LINE: usize = 110;
 
-pub fn yaml(choice: &Choice, raws: &[RawReport]) -> String {
+pub(super) fn yaml(choice: &Choice, raws: &[RawReport]) -> String {
     let of: Vec<String> = raws.iter().map(|raw| raw.path.display().to_string()).collect();
     let mut text = format!(
         "# A configuration to begin with, made by `df_train init` from {}.\n\
@@ -40,7 +40,7 @@ pub fn yaml(choice: &Choice, raws: &[RawReport]) -> String {
     text += &format!("  max_age_s: {:?}            # {}\n", choice.action.max_age_s, choice.action.age_why);
     if let Some(kind) = choice.columns {
         let streams = choice.groups.iter().chain([&choice.action]);
-        let one = |stream: &Stream| {
+        let one = |stream: &StreamChoice| {
             format!("{}: [{}]", stream.name, stream.columns.iter().map(|c| quoted(c)).collect::<Vec<_>>().join(", "))
         };
         text += &format!("\ncolumns:\n  {kind}: {{{}}}\n", streams.map(one).collect::<Vec<_>>().join(", "));
@@ -63,14 +63,15 @@ pub fn yaml(choice: &Choice, raws: &[RawReport]) -> String {
     text
 }
 
-fn stream(stream: &Stream, of_columns: bool, indent: &str) -> String {
+fn stream(stream: &StreamChoice, of_columns: bool, indent: &str) -> String {
     let mut text = String::new();
     for comment in &stream.comments {
         text += &format!("{indent}# {comment}\n");
     }
     let set = if of_columns { "          # SET the robot's topic, type and fields" } else { "" };
     text += &format!("{indent}topic: {}{set}\n{indent}type: {}\n", quoted(&stream.topic), stream.message_type);
-    let expressions: Vec<String> = stream.fields.iter().map(|Field { expression, .. }| quoted(expression)).collect();
+    let expressions: Vec<String> =
+        stream.fields.iter().map(|FieldChoice { expression, .. }| quoted(expression)).collect();
     text += &list(indent, "fields", &expressions);
     if stream.fields.iter().all(|field| !field.unit.is_empty()) {
         text += &list(indent, "units", &stream.fields.iter().map(|field| quoted(field.unit)).collect::<Vec<_>>());

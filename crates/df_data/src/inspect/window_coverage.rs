@@ -17,7 +17,7 @@ const ALL: &str = "all required groups";
 
 /// How much training can use.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Coverage {
+pub struct WindowCoverage {
     /// Frames of a window.
     pub window: usize,
     pub episodes: u64,
@@ -42,7 +42,7 @@ pub struct Coverage {
 
 /// A stretch without a jump of time.
 #[derive(Clone, Debug, Default)]
-pub struct Stretch {
+pub(super) struct Epoch {
     /// First and last stamp of all samples.
     range_ns: Option<(i64, i64)>,
     /// First tick and frames of each episode.
@@ -54,29 +54,29 @@ pub struct Stretch {
 
 /// Collects stretches.
 #[derive(Clone, Debug)]
-pub struct Counter {
+pub(super) struct CoverageCounter {
     period_ns: i64,
     max_gap_ns: i64,
     window: usize,
     /// Names of the required groups.
     groups: Vec<String>,
-    stretch: Stretch,
+    stretch: Epoch,
     lengths: Vec<u64>,
-    coverage: Coverage,
+    coverage: WindowCoverage,
     /// Ticks lost, by group; then: none was silent, and all were.
     lost: Vec<u64>,
 }
 
-impl Counter {
-    pub fn new(period_ns: i64, max_gap_ns: i64, window: usize, groups: Vec<String>) -> Self {
-        let stretch = Stretch::of(groups.len());
+impl CoverageCounter {
+    pub(super) fn new(period_ns: i64, max_gap_ns: i64, window: usize, groups: Vec<String>) -> Self {
+        let stretch = Epoch::of(groups.len());
         let lost = vec![0; groups.len() + 2];
-        let coverage = Coverage { window, ..Coverage::default() };
+        let coverage = WindowCoverage { window, ..WindowCoverage::default() };
         Self { period_ns, max_gap_ns, window, groups, stretch, lengths: Vec::new(), coverage, lost }
     }
 
     /// A sample of a required group (its place among them), or of something else.
-    pub fn sample(&mut self, group: Option<usize>, stamp_ns: i64) {
+    pub(super) fn sample(&mut self, group: Option<usize>, stamp_ns: i64) {
         let (first_ns, last_ns) = self.stretch.range_ns.unwrap_or((stamp_ns, stamp_ns));
         self.stretch.range_ns = Some((first_ns.min(stamp_ns), last_ns.max(stamp_ns)));
         let Some(group) = group else { return };
@@ -91,7 +91,7 @@ impl Counter {
     }
 
     /// A frame.
-    pub fn frame(&mut self, tick_ns: i64, starts_episode: bool) {
+    pub(super) fn frame(&mut self, tick_ns: i64, starts_episode: bool) {
         if starts_episode {
             self.stretch.episodes.push((tick_ns, 0));
         }
@@ -101,8 +101,8 @@ impl Counter {
     }
 
     /// Time starts anew: what came before is settled.
-    pub fn close(&mut self) {
-        let stretch = std::mem::replace(&mut self.stretch, Stretch::of(self.groups.len()));
+    pub(super) fn close(&mut self) {
+        let stretch = std::mem::replace(&mut self.stretch, Epoch::of(self.groups.len()));
         let Some((first_ns, last_ns)) = stretch.range_ns else { return };
         let window = self.window as u64;
         let ticks_in = |from: i64, to: i64| (to.saturating_sub(from) / self.period_ns).max(0) as u64;
@@ -144,7 +144,7 @@ impl Counter {
         self.lengths.extend(stretch.episodes.iter().map(|(_, frames)| frames));
     }
 
-    pub fn finish(mut self) -> Coverage {
+    pub(super) fn finish(mut self) -> WindowCoverage {
         self.close();
         self.lengths.sort_unstable();
         let length = |share: f64| {
@@ -154,11 +154,11 @@ impl Counter {
         let lengths = [0.0, 0.05, 0.5, 0.95, 1.0].map(length);
         let names = self.groups.into_iter().chain([TOO_OLD.into(), ALL.into()]);
         let lost_to_silence = names.zip(self.lost).filter(|(_, lost)| *lost > 0).collect();
-        Coverage { lengths, lost_to_silence, ..self.coverage }
+        WindowCoverage { lengths, lost_to_silence, ..self.coverage }
     }
 }
 
-impl Stretch {
+impl Epoch {
     fn of(groups: usize) -> Self {
         Self { silences: vec![Vec::new(); groups], last_ns: vec![None; groups], ..Self::default() }
     }
@@ -185,12 +185,12 @@ impl Stretch {
 mod tests {
     use super::*;
 
-    fn counter() -> Counter {
+    fn counter() -> CoverageCounter {
         // Ticks of 10, gaps of more than 30, windows of 4.
-        Counter::new(10, 30, 4, vec!["pose".into(), "scan".into()])
+        CoverageCounter::new(10, 30, 4, vec!["pose".into(), "scan".into()])
     }
 
-    fn frames(counter: &mut Counter, from: i64, to: i64) {
+    fn frames(counter: &mut CoverageCounter, from: i64, to: i64) {
         (from..=to).step_by(10).for_each(|tick| counter.frame(tick, tick == from));
     }
 

@@ -1,19 +1,20 @@
 //! A contract held against demonstrations: samples and frames are counted as they pass to where training would read them.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
-
-use serde::Serialize;
 
 use super::channel::{Channel, ChannelSummary};
-use super::rate_stats::{Clock, ClockSummary};
-use super::coverage::{Counter, Coverage};
+use super::rate_stats::RateStats;
+use super::report::{ContractReport, InputReport, InspectError, Pictures, Report, StreamReport};
 use super::traces::over_time;
-use super::{InspectError, Pictures, Report, pictures, warnings};
-use crate::charts::{Chart, Line};
-use df_core::ACTION;
+use super::window_coverage::{CoverageCounter, WindowCoverage};
+use super::{pictures, warnings};
 use crate::DataConfig;
-use crate::{BagError, BoundSource, EpisodeReport, Event, Input, RecordingError, Source, Step, open_all, read_frames};
+use crate::charts::{Chart, Line};
+use crate::{
+    BagError, BoundSource, EpisodeReport, Input, InputError, RecordingError, SampleSource, SourceEvent, TickFrame,
+    open_all, read_frames,
+};
+use df_core::ACTION;
 use df_core::Bound;
 use df_core::{Frame, Layout};
 
@@ -23,55 +24,15 @@ const DRAWN_FRAMES: usize = 2000;
 /// Channels of a modality that are drawn over time.
 const MAX_CHANNELS: usize = 12;
 
-/// What a contract would keep.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct ContractReport {
-    pub period_s: f64,
-    pub inputs: Vec<InputReport>,
-    pub coverage: Coverage,
-    /// The action, then the observation groups.
-    pub streams: Vec<StreamReport>,
-}
-
-/// What one input gave.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct InputReport {
-    pub path: PathBuf,
-    /// It says itself where episodes end.
-    pub has_episodes: bool,
-    #[serde(flatten)]
-    pub read: EpisodeReport,
-    /// Damage that ended it.
-    pub damage: Option<String>,
-    pub episodes: u64,
-    pub frames: u64,
-    /// By channel of a frame.
-    #[serde(skip)]
-    pub channels: Vec<ChannelSummary>,
-}
-
-/// A modality.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct StreamReport {
-    pub name: String,
-    pub topic: String,
-    pub required: bool,
-    pub max_age_s: f64,
-    pub clock: ClockSummary,
-    /// Of the frames, those in which it is missing.
-    pub missing_share: f64,
-    pub channels: Vec<ChannelSummary>,
-}
-
 /// What passes.
 struct Watch<'a> {
     config: &'a DataConfig,
     layout: Layout,
-    clocks: Vec<Clock>,
+    clocks: Vec<RateStats>,
     /// Of all inputs, and of this one.
     channels: Vec<Channel>,
     of_input: Vec<Channel>,
-    coverage: Counter,
+    coverage: CoverageCounter,
     /// The place of each group among the required ones.
     required: Vec<Option<usize>>,
     missing: Vec<u64>,
@@ -82,23 +43,23 @@ struct Watch<'a> {
 
 /// A source whose samples are watched.
 struct Tap<'a, 'c> {
-    source: &'a dyn Source,
+    source: &'a dyn SampleSource,
     watch: &'a RefCell<Watch<'c>>,
     damage: RefCell<Option<String>>,
 }
 
-impl Source for Tap<'_, '_> {
+impl SampleSource for Tap<'_, '_> {
     fn samples(
         &self,
         config: &DataConfig,
         bound: &Bound,
         report: &mut EpisodeReport,
-        to: &mut dyn FnMut(Event),
+        to: &mut dyn FnMut(SourceEvent),
     ) -> Result<(), BagError> {
         let outcome = self.source.samples(config, bound, report, &mut |event| {
             self.watch.borrow_mut().sample(&event);
             to(event);
-            if event == Event::Break {
+            if event == SourceEvent::Break {
                 // The frames of what came before have been given.
                 self.watch.borrow_mut().coverage.close();
             }
@@ -113,9 +74,11 @@ impl Source for Tap<'_, '_> {
     }
 }
 
-pub fn inspect(config: &DataConfig, inputs: &[Input]) -> Result<Report, InspectError> {
+pub(super) fn inspect(config: &DataConfig, inputs: &[Input]) -> Result<Report, InspectError> {
     let sources = open_all(config, inputs)?;
-    let Some(BoundSource { layout, .. }) = sources.first() else { return Err(RecordingError::None.into()) };
+    let Some(BoundSource { layout, .. }) = sources.first() else {
+        return Err(RecordingError::from(InputError::None).into());
+    };
     let watch = RefCell::new(Watch::new(config, layout.clone()));
     let mut report = ContractReport { period_s: config.contract.period_s, ..ContractReport::default() };
     for (input, opened) in inputs.iter().zip(&sources) {
@@ -164,10 +127,10 @@ impl<'a> Watch<'a> {
         let channels = channels(config, &layout);
         Self {
             config,
-            clocks: vec![Clock::default(); layout.modalities.len()],
+            clocks: vec![RateStats::default(); layout.modalities.len()],
             of_input: channels.clone(),
             channels,
-            coverage: Counter::new(config.contract.period_ns(), ns(config.max_gap_s), window, names),
+            coverage: CoverageCounter::new(config.contract.period_ns(), ns(config.max_gap_s), window, names),
             required,
             missing: vec![0; layout.modalities.len()],
             frames: 0,
@@ -177,13 +140,13 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn sample(&mut self, event: &Event) {
+    fn sample(&mut self, event: &SourceEvent) {
         match event {
-            Event::Break => {
-                self.clocks.iter_mut().for_each(Clock::restart);
+            SourceEvent::Break => {
+                self.clocks.iter_mut().for_each(RateStats::restart);
                 self.channels.iter_mut().chain(&mut self.of_input).for_each(Channel::interrupt);
             }
-            Event::Sample { stream, stamp_ns, values } => {
+            SourceEvent::Sample { stream, stamp_ns, values } => {
                 let modality = stream.index();
                 self.clocks[modality].stamp(*stamp_ns);
                 self.coverage.sample(self.required[modality], *stamp_ns);
@@ -196,7 +159,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn frame(&mut self, step: Step) {
+    fn frame(&mut self, step: TickFrame) {
         self.frames += 1;
         self.coverage.frame(step.tick_ns, step.starts_episode);
         for (missing, present) in self.missing.iter_mut().zip(&step.frame.present) {
@@ -226,12 +189,12 @@ impl<'a> Watch<'a> {
     /// The channels of this input; the next one starts anew.
     fn end_input(&mut self) -> Vec<ChannelSummary> {
         self.coverage.close();
-        self.sample(&Event::Break);
+        self.sample(&SourceEvent::Break);
         let ended = std::mem::replace(&mut self.of_input, channels(self.config, &self.layout));
         ended.iter().zip(&self.layout.labels).map(|(channel, label)| channel.summary(label, "")).collect()
     }
 
-    fn finish(self) -> (Vec<StreamReport>, Coverage, Pictures) {
+    fn finish(self) -> (Vec<StreamReport>, WindowCoverage, Pictures) {
         let contract = &self.config.contract;
         let mut streams = Vec::new();
         let mut pictures = Pictures::default();

@@ -1,10 +1,10 @@
 //! The topics of bags that become the action and the groups, and their times.
 
+use super::choice::{Choice, ScaffoldError, StreamChoice, sizes};
 use super::message_catalogue::{ACTIONS, action_fields, action_rank, groups, name_rank};
-use super::{Choice, ScaffoldError, Stream, sizes};
 use crate::inspect::RawReport;
-use crate::inspect::raw::Topic;
-use crate::inspect::text::{number, percent, seconds};
+use crate::inspect::format::{number, percent, seconds};
+use crate::inspect::report::TopicReport;
 
 /// Ticks are no faster than this, seconds.
 const PERIOD_MIN_S: f64 = 0.02;
@@ -20,9 +20,9 @@ const PRESENT: f64 = 0.95;
 /// A shorter silence splits no episode.
 const GAP_MIN_S: f64 = 0.5;
 
-pub fn choose(raws: &[RawReport]) -> Result<Choice, ScaffoldError> {
+pub(super) fn choose(raws: &[RawReport]) -> Result<Choice, ScaffoldError> {
     let topics = merged(raws);
-    let mut candidates: Vec<&Topic> = topics.iter().filter(|topic| !action_fields(topic).is_empty()).collect();
+    let mut candidates: Vec<&TopicReport> = topics.iter().filter(|topic| !action_fields(topic).is_empty()).collect();
     candidates.sort_by_key(|topic| {
         let rank = action_rank(&topic.message_type).unwrap_or(ACTIONS.len());
         (name_rank(&topic.name), rank, std::cmp::Reverse(topic.clock.messages), topic.name.clone())
@@ -71,8 +71,8 @@ pub fn choose(raws: &[RawReport]) -> Result<Choice, ScaffoldError> {
 }
 
 /// The topics of all inputs, each once: times and most else are those of the input that has most of it, ranges those of all.
-fn merged(raws: &[RawReport]) -> Vec<Topic> {
-    let mut all: Vec<Topic> = Vec::new();
+fn merged(raws: &[RawReport]) -> Vec<TopicReport> {
+    let mut all: Vec<TopicReport> = Vec::new();
     for topic in raws.iter().flat_map(|raw| &raw.topics) {
         let Some(known) =
             all.iter_mut().find(|known| known.name == topic.name && known.message_type == topic.message_type)
@@ -97,7 +97,7 @@ fn merged(raws: &[RawReport]) -> Vec<Topic> {
 }
 
 /// The ticks, from the rate of the commands.
-fn period(command: &Topic) -> (f64, String) {
+fn period(command: &TopicReport) -> (f64, String) {
     let measured_s = command.clock.median_period_s;
     let whole = (1.0 / measured_s).round();
     let exact_s =
@@ -118,7 +118,7 @@ fn period(command: &Topic) -> (f64, String) {
     (format!("{:.10}", exact_s * every).parse().unwrap_or(exact_s * every), why)
 }
 
-fn age(topic: &Topic, period_s: f64) -> (f64, String) {
+fn age(topic: &TopicReport, period_s: f64) -> (f64, String) {
     let clock = &topic.clock;
     let age_s = AGE_FACTOR * clock.period_p999_s.max(period_s);
     let why = format!(
@@ -131,7 +131,7 @@ fn age(topic: &Topic, period_s: f64) -> (f64, String) {
     (rounded(age_s), why)
 }
 
-fn action(topic: &Topic, period_s: f64) -> Stream {
+fn action(topic: &TopicReport, period_s: f64) -> StreamChoice {
     let fields = action_fields(topic);
     let (max_age_s, age_why) = age(topic, period_s);
     let label = |expression: &str| match topic.message_type.ends_with("JointTrajectory") {
@@ -159,7 +159,7 @@ fn action(topic: &Topic, period_s: f64) -> Stream {
             "joint_names stays empty in what is published: a controller that wants them needs another type".into(),
         );
     }
-    Stream {
+    StreamChoice {
         name: "action".into(),
         topic: topic.name.clone(),
         message_type: topic.message_type.clone(),
@@ -173,7 +173,7 @@ fn action(topic: &Topic, period_s: f64) -> Stream {
     }
 }
 
-fn observed(topic: &Topic, period_s: f64) -> Result<Vec<Stream>, String> {
+fn observed(topic: &TopicReport, period_s: f64) -> Result<Vec<StreamChoice>, String> {
     let clock = &topic.clock;
     if clock.messages == 0 {
         return Err("it has no messages".into());
@@ -214,7 +214,7 @@ fn observed(topic: &Topic, period_s: f64) -> Result<Vec<Stream>, String> {
             clock.median_period_s / period_s
         ));
     }
-    let stream = |(name, fields): (&str, _)| Stream {
+    let stream = |(name, fields): (&str, _)| StreamChoice {
         name: name.into(),
         topic: topic.name.clone(),
         message_type: topic.message_type.clone(),
@@ -222,13 +222,13 @@ fn observed(topic: &Topic, period_s: f64) -> Result<Vec<Stream>, String> {
         max_age_s,
         age_why: age_why.clone(),
         comments: comments.clone(),
-        ..Stream::default()
+        ..StreamChoice::default()
     };
     Ok(found.into_iter().map(stream).collect())
 }
 
 /// For how much of the time a topic was there: from its first message to its last one, without its silences.
-fn present_share(topic: &Topic, duration_s: f64) -> f64 {
+fn present_share(topic: &TopicReport, duration_s: f64) -> f64 {
     let clock = &topic.clock;
     let there_s = clock.median_period_s * clock.messages as f64;
     // Silences that all topics share are none of this one's: those count that are longer than the data say.
@@ -240,7 +240,7 @@ fn present_share(topic: &Topic, duration_s: f64) -> f64 {
 }
 
 /// A name that no group has: with the topic's before it where it is taken.
-pub fn unused_name(groups: &[Stream], wanted: &str, topic: &str) -> String {
+pub(super) fn unused_name(groups: &[StreamChoice], wanted: &str, topic: &str) -> String {
     let taken = |name: &str| groups.iter().any(|group| group.name == name);
     let clean = |text: &str| -> String {
         let text: String =

@@ -1,10 +1,10 @@
 //! The columns of datasets that become the action and the groups.
 
-use super::pick::unused_name;
-use super::{Choice, Field, ScaffoldError, Stream, sizes};
+use super::choice::{Choice, FieldChoice, ScaffoldError, StreamChoice, sizes};
+use super::choose_topics::unused_name;
 use crate::inspect::RawReport;
-use crate::inspect::raw::Topic;
-use crate::inspect::text::{number, seconds};
+use crate::inspect::format::{number, seconds};
+use crate::inspect::report::TopicReport;
 
 /// The type that stands for numbers without one; every build knows it.
 const NUMBERS: &str = "std_msgs/msg/Float64MultiArray";
@@ -15,11 +15,11 @@ const MAX_WIDTH: usize = 64;
 /// What a row is, and not what it holds.
 const BOOKKEEPING: [&str; 5] = ["index", "timestamp", "done", "reward", "task"];
 
-pub fn choose(raws: &[RawReport]) -> Result<Choice, ScaffoldError> {
+pub(super) fn choose(raws: &[RawReport]) -> Result<Choice, ScaffoldError> {
     let Some(raw) = raws.first() else { return Ok(Choice::default()) };
     let names: Vec<String> =
         raw.topics.iter().map(|column| format!("`{}` ({})", column.name, column.details.width)).collect();
-    let is_action = |column: &&Topic| matches!(column.name.as_str(), "action" | "actions");
+    let is_action = |column: &&TopicReport| matches!(column.name.as_str(), "action" | "actions");
     let Some(command) = raw.topics.iter().find(is_action) else {
         return Err(ScaffoldError::NoAction {
             expected: "a column `action` or `actions`".into(),
@@ -67,7 +67,7 @@ pub fn choose(raws: &[RawReport]) -> Result<Choice, ScaffoldError> {
             None => {
                 let short = column.name.rsplit(['.', '/']).next().unwrap_or_default();
                 let name = unused_name(&choice.groups, short, &column.name);
-                choice.groups.push(Stream { required: true, ..stream(column, &name, period_s) });
+                choice.groups.push(StreamChoice { required: true, ..stream(column, &name, period_s) });
             }
         }
     }
@@ -81,7 +81,7 @@ pub fn choose(raws: &[RawReport]) -> Result<Choice, ScaffoldError> {
 }
 
 /// Why a column is no observation.
-fn refused(column: &Topic, observations: bool) -> Option<String> {
+fn refused(column: &TopicReport, observations: bool) -> Option<String> {
     let name = column.name.to_lowercase();
     let last = name.rsplit(['.', '/']).next().unwrap_or_default();
     if BOOKKEEPING.iter().any(|word| last.contains(word))
@@ -102,13 +102,13 @@ fn refused(column: &Topic, observations: bool) -> Option<String> {
     }
 }
 
-fn stream(column: &Topic, name: &str, period_s: f64) -> Stream {
-    let field = |i: usize| Field { expression: format!("data[{i}]"), unit: "" };
+fn stream(column: &TopicReport, name: &str, period_s: f64) -> StreamChoice {
+    let field = |i: usize| FieldChoice { expression: format!("data[{i}]"), unit: "" };
     let mut comments = Vec::new();
     if !column.details.names.is_empty() {
         comments.push(format!("the dataset calls them {}", column.details.names.join(", ")));
     }
-    Stream {
+    StreamChoice {
         name: name.into(),
         topic: name.into(),
         message_type: NUMBERS.into(),
@@ -117,6 +117,6 @@ fn stream(column: &Topic, name: &str, period_s: f64) -> Stream {
         age_why: "two ticks: a dataset has a row at each".into(),
         columns: vec![column.name.clone()],
         comments,
-        ..Stream::default()
+        ..StreamChoice::default()
     }
 }

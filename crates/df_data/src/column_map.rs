@@ -1,18 +1,18 @@
 //! Datasets that are tables: which columns are which channels of the contract, and rows to samples.
 
 use super::table::{Column, TableRow};
-use super::{EpisodeReport, Event, Stream};
-use df_core::{ACTION, ConfigError};
+use super::{EpisodeReport, SourceEvent, StreamId};
 use crate::Columns;
 use crate::DataConfig;
 use df_core::Bound;
+use df_core::{ACTION, ConfigError};
 use df_message::Extractor;
 
 /// A wider column is refused.
 const MAX_WIDTH: usize = 1 << 16;
 
 /// What a kind of dataset is called in the configuration, and what this one has.
-pub struct Dataset<'a> {
+pub(crate) struct DatasetColumns<'a> {
     pub kind: &'static str,
     pub columns: &'a Columns,
     pub has: &'a [Column],
@@ -20,7 +20,7 @@ pub struct Dataset<'a> {
     pub unreadable: &'a [(String, String)],
 }
 
-impl Dataset<'_> {
+impl DatasetColumns<'_> {
     fn pick(&self, text: &str) -> Result<(&Column, std::ops::Range<usize>), String> {
         let named = |name: &str| text.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('['));
         match self.unreadable.iter().find(|(name, _)| named(name)) {
@@ -32,37 +32,37 @@ impl Dataset<'_> {
 
 /// The columns that the contract needs.
 #[derive(Debug, PartialEq)]
-pub struct Selection {
+pub(crate) struct ColumnMap {
     pub columns: Vec<Column>,
-    streams: Vec<Picked>,
+    streams: Vec<StreamColumns>,
 }
 
 /// Where the channels of a stream lie.
 #[derive(Debug, PartialEq)]
-struct Picked {
-    stream: Stream,
+struct StreamColumns {
+    stream: StreamId,
     /// Column of the selection, and value in it.
     values: Vec<(usize, usize)>,
     /// Variances that the stream's samples have: a dataset has none, its samples are as exact as the contract says otherwise.
     variances: usize,
 }
 
-impl Selection {
+impl ColumnMap {
     /// Looks the configured columns up in a dataset.
     ///
     /// # Errors
     /// A column that the dataset lacks, a group without columns, a count that is not the group's; with the configuration's
     /// file, line and key.
-    pub fn new(
+    pub(crate) fn new(
         config: &DataConfig,
         bound: &Bound,
-        dataset: &Dataset,
+        dataset: &DatasetColumns,
         report: &mut EpisodeReport,
     ) -> Result<Self, ConfigError> {
         let mut selection = Self { columns: Vec::new(), streams: Vec::new() };
-        selection.add(config, dataset, (ACTION, Stream::Action, true), &bound.action, report)?;
+        selection.add(config, dataset, (ACTION, StreamId::Action, true), &bound.action, report)?;
         for (i, (group, extractor)) in config.contract.observations.iter().zip(&bound.observations).enumerate() {
-            let stream = (group.name.as_str(), Stream::Observation(i), group.required);
+            let stream = (group.name.as_str(), StreamId::Observation(i), group.required);
             selection.add(config, dataset, stream, extractor, report)?;
         }
         Ok(selection)
@@ -71,8 +71,8 @@ impl Selection {
     fn add(
         &mut self,
         config: &DataConfig,
-        dataset: &Dataset,
-        (name, stream, required): (&str, Stream, bool),
+        dataset: &DatasetColumns,
+        (name, stream, required): (&str, StreamId, bool),
         extractor: &Extractor,
         report: &mut EpisodeReport,
     ) -> Result<(), ConfigError> {
@@ -87,8 +87,9 @@ impl Selection {
         };
         let mut values = Vec::new();
         for (i, text) in wanted.iter().enumerate() {
-            let (column, range) =
-                dataset.pick(text).map_err(|rule| config.contract.refuse(&format!("columns.{kind}.{name}[{i}]"), text, rule))?;
+            let (column, range) = dataset
+                .pick(text)
+                .map_err(|rule| config.contract.refuse(&format!("columns.{kind}.{name}[{i}]"), text, rule))?;
             let place = self.columns.iter().position(|known| known == column).unwrap_or_else(|| {
                 self.columns.push(column.clone());
                 self.columns.len() - 1
@@ -100,7 +101,7 @@ impl Selection {
             let rule = format!("must give {expected} values, one for each of {:?}; got {got}", extractor.labels());
             return Err(config.contract.refuse(&format!("columns.{kind}.{name}"), format!("{wanted:?}"), rule));
         }
-        self.streams.push(Picked { stream, values, variances: extractor.variances() });
+        self.streams.push(StreamColumns { stream, values, variances: extractor.variances() });
         Ok(())
     }
 
@@ -109,14 +110,14 @@ impl Selection {
     /// # Errors
     /// A row that is not as wide as its column or has a value that is no finite f32: the reason, after the samples of other
     /// streams have been given.
-    pub fn give(
+    pub(crate) fn give(
         &self,
         TableRow { stamp_ns, values: row, .. }: &TableRow,
         sample: &mut Vec<f64>,
-        to: &mut dyn FnMut(Event),
+        to: &mut dyn FnMut(SourceEvent),
     ) -> Result<(), String> {
         let mut outcome = Ok(());
-        for Picked { stream, values, variances } in &self.streams {
+        for StreamColumns { stream, values, variances } in &self.streams {
             if values.iter().any(|&(column, _)| row[column].is_empty()) {
                 continue;
             }
@@ -133,7 +134,7 @@ impl Selection {
             }
             if sample.len() == values.len() {
                 sample.resize(values.len() + variances, 0.0);
-                to(Event::Sample { stream: *stream, stamp_ns: *stamp_ns, values: sample });
+                to(SourceEvent::Sample { stream: *stream, stamp_ns: *stamp_ns, values: sample });
             }
         }
         outcome

@@ -68,7 +68,7 @@ fn by_definition(config: &DataConfig, layout: &Layout, samples: &[Given]) -> Vec
 
 fn assembled(config: &DataConfig, layout: &Layout, samples: &[Given]) -> (Vec<(i64, Vec<Frame>)>, u64) {
     let mut episodes: Vec<(i64, Vec<Frame>)> = Vec::new();
-    let mut to = |step: Step| {
+    let mut to = |step: TickFrame| {
         if step.starts_episode {
             episodes.push((step.tick_ns, Vec::new()));
         }
@@ -76,8 +76,8 @@ fn assembled(config: &DataConfig, layout: &Layout, samples: &[Given]) -> (Vec<(i
     };
     let mut assembler = assemble::Assembler::new(config, layout, &mut to);
     for &(stream, t, value) in samples {
-        let stream = if stream == 0 { Stream::Action } else { Stream::Observation(stream - 1) };
-        assembler.add(Event::Sample { stream, stamp_ns: t * MS, values: &[f64::from(value); 2] });
+        let stream = if stream == 0 { StreamId::Action } else { StreamId::Observation(stream - 1) };
+        assembler.add(SourceEvent::Sample { stream, stamp_ns: t * MS, values: &[f64::from(value); 2] });
     }
     let late = assembler.finish().unwrap().late;
     (episodes, late)

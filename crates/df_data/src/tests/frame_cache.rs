@@ -39,7 +39,7 @@ impl House {
 
     fn load_with(&self, config: &DataConfig, names: &[&str], place: &CachePlace) -> Result<Recording, RecordingError> {
         let inputs: Vec<Input> = names.iter().map(|name| Input { path: self.path(name), weight: 1.0 }).collect();
-        load(config, &inputs, place)
+        load_recording(config, &inputs, place)
     }
 
     /// Removes the messages of bags and leaves name, size and time: only who does not read them does not notice.
@@ -68,14 +68,13 @@ fn bits(recording: &Recording) -> Vec<Bits> {
     let frame = |(values, present): (&[f32], &[u8])| {
         (values.iter().map(|v| v.to_bits()).collect(), present.iter().map(|&p| p != 0).collect())
     };
-    let frames = |span: &Span| (0..span.frames).map(|k| frame(recording.frame(span, k))).collect();
+    let frames = |span: &EpisodeSpan| (0..span.frames).map(|k| frame(recording.frame(span, k))).collect();
     recording.episodes.iter().map(|span| (span.start_ns, frames(span))).collect()
 }
 
 fn bits_read(contract: &Contract, paths: &[PathBuf]) -> Vec<Bits> {
-    let episodes = paths.iter().flat_map(|path| contract.episodes(&*open(path).unwrap()).unwrap().0);
-    let frame =
-        |frame: df_core::Frame| (frame.values.iter().map(|v| v.to_bits()).collect(), frame.present.clone());
+    let episodes = paths.iter().flat_map(|path| contract.episodes(&*open_bag(path).unwrap()).unwrap().0);
+    let frame = |frame: df_core::Frame| (frame.values.iter().map(|v| v.to_bits()).collect(), frame.present.clone());
     episodes.map(|episode| (episode.start_ns, episode.frames.into_iter().map(frame).collect())).collect()
 }
 
