@@ -10,6 +10,8 @@
 //! Modules: [`config`] composes the YAML, [`ros`] is the only one that knows ROS 2, [`sim`] has the embedded worlds,
 //! [`replay`] plans over recordings.
 
+#![warn(missing_docs, unreachable_pub)]
+
 pub mod config;
 mod load_planner;
 #[cfg(feature = "recordings")]

@@ -333,7 +333,11 @@ fn inspect_counts_silence_refused_messages_and_slow_topics() {
         report.warnings.iter().find(|w| w.kind == kind).unwrap_or_else(|| panic!("{:?}", report.warnings)).text.clone()
     };
     // 50 of 500 + 1,260 messages.
-    assert!(printed(WarningKind::Refused).starts_with("50 messages or rows (2.8 %)"), "{}", printed(WarningKind::Refused));
+    assert!(
+        printed(WarningKind::Refused).starts_with("50 messages or rows (2.8 %)"),
+        "{}",
+        printed(WarningKind::Refused)
+    );
     assert!(printed(WarningKind::SlowTopic).contains("every 120 ms, 2.4 ticks"));
     assert!(printed(WarningKind::MaximumAge).contains("max_age_s is 100 ms, its messages come every 120 ms"));
     assert!(

@@ -39,7 +39,7 @@ pub fn current_value(key: &str, value: &str) -> Option<&'static str> {
 }
 
 /// One line for each old key or value in the text of a configuration. What is no YAML gives none.
-pub fn warnings(text: &str) -> Vec<String> {
+pub(super) fn warnings(text: &str) -> Vec<String> {
     let Ok(document) = serde_yaml::from_str::<Value>(text) else { return Vec::new() };
     let mut found = Vec::new();
     for (old, new) in RENAMED_SECTIONS.into_iter().chain(RENAMED) {

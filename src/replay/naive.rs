@@ -7,7 +7,7 @@ use df_data::Episode;
 
 /// How to guess one channel in a range of frames, from the recorded values around it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Naive {
+pub(super) enum Naive {
     /// The last value before the range.
     LastHeld,
     /// The straight line from the last value before the range to the first one behind it. If one is missing, the other
@@ -20,7 +20,7 @@ pub enum Naive {
 
 impl Naive {
     /// The mean of each channel over the frames in which it is present; 0 if it never is.
-    pub fn mean(episodes: &[Episode], modality_of_channel: &[usize]) -> Self {
+    pub(super) fn mean(episodes: &[Episode], modality_of_channel: &[usize]) -> Self {
         let mean = |(c, &m): (usize, &usize)| {
             let frames = episodes.iter().flat_map(|episode| &episode.frames);
             let (sum, count) = frames
@@ -32,7 +32,7 @@ impl Naive {
     }
 
     /// The name that is shown.
-    pub fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::LastHeld => "last held",
             Self::Interpolated => "interpolated",
@@ -42,7 +42,7 @@ impl Naive {
 
     /// The guess at channel `c` of modality `m` in frame `k` of the range `sampled`; `None` if no value is present that
     /// it needs.
-    pub fn guess(&self, frames: &[Frame], sampled: &Range<usize>, m: usize, c: usize, k: usize) -> Option<f32> {
+    pub(super) fn guess(&self, frames: &[Frame], sampled: &Range<usize>, m: usize, c: usize, k: usize) -> Option<f32> {
         let value = |at: usize| frames[at].present[m].then(|| (at as f32, frames[at].values[c]));
         let before = || (0..sampled.start).rev().find_map(value);
         match self {

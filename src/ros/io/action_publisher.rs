@@ -8,7 +8,7 @@ use df_planning::Command;
 
 /// Encodes and publishes commands. A clone publishes on the same topic.
 #[derive(Clone)]
-pub struct ActionPublisher {
+pub(crate) struct ActionPublisher {
     /// The action topic.
     pub publisher: RawPublisher,
     /// Writes the action's channels into a message.
@@ -17,7 +17,7 @@ pub struct ActionPublisher {
 
 /// Why a command was not published.
 #[derive(Debug, thiserror::Error)]
-pub enum ActionError {
+pub(crate) enum ActionError {
     /// A value does not fit into the message.
     #[error("the command cannot be encoded: {0}")]
     Encode(#[from] MessageError),
@@ -31,7 +31,7 @@ impl ActionPublisher {
     ///
     /// # Errors
     /// [`ActionError`].
-    pub fn publish(&self, command: &Command) -> Result<(), ActionError> {
+    pub(crate) fn publish(&self, command: &Command) -> Result<(), ActionError> {
         Ok(self.publisher.publish(&self.encoder.encode(command.tick_ns, "", &command.values)?)?)
     }
 }

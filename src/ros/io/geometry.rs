@@ -6,7 +6,7 @@ use r2r::geometry_msgs::msg::{Point, PointStamped, Pose, PoseStamped, PoseWithCo
 
 /// Why a message cannot be transformed.
 #[derive(Debug, thiserror::Error)]
-pub enum GeometryError {
+pub(super) enum GeometryError {
     /// Messages of this type cannot be transformed.
     #[error("{message_type} cannot be transformed; these can: {can:?}")]
     Type {
@@ -33,7 +33,7 @@ const POSE_WITH_COVARIANCE: &str = "geometry_msgs/msg/PoseWithCovarianceStamped"
 ///
 /// # Errors
 /// [`GeometryError::Type`].
-pub fn check_type(message_type: &str) -> Result<(), GeometryError> {
+pub(super) fn check_type(message_type: &str) -> Result<(), GeometryError> {
     let can = [POINT, POSE, POSE_WITH_COVARIANCE];
     if can.contains(&message_type) {
         Ok(())
@@ -46,7 +46,7 @@ pub fn check_type(message_type: &str) -> Result<(), GeometryError> {
 ///
 /// # Errors
 /// [`GeometryError`].
-pub fn transformed(
+pub(super) fn transformed(
     message_type: &str,
     bytes: &[u8],
     target_from_source: &Isometry3<f64>,

@@ -22,7 +22,7 @@ const LOG_AFTER: Duration = Duration::from_millis(500);
 const LOG_EVERY: Duration = Duration::from_secs(2);
 
 /// Takes goal messages and hands goals in the contract's frame to the sink.
-pub struct Goals {
+pub(super) struct Goals {
     config: Goal,
     extractor: Extractor,
     sink: SampleSink,
@@ -43,7 +43,7 @@ struct WaitingGoal {
 
 impl Goals {
     /// `extractor` reads the goal from a message of the contract's type.
-    pub fn new(config: Goal, extractor: Extractor, sink: SampleSink, transforms: TfListener) -> Self {
+    pub(super) fn new(config: Goal, extractor: Extractor, sink: SampleSink, transforms: TfListener) -> Self {
         Self { config, extractor, sink, transforms, waiting: Mutex::new(None) }
     }
 
@@ -51,7 +51,7 @@ impl Goals {
     ///
     /// # Errors
     /// As [`NodeHandle::subscribe`].
-    pub fn subscribe(self, handle: &mut NodeHandle) -> Result<(), RosError> {
+    pub(super) fn subscribe(self, handle: &mut NodeHandle) -> Result<(), RosError> {
         let Goal { topic, message_type, qos, .. } = self.config.clone();
         let goals = Arc::new(self);
         let waiting = goals.clone();

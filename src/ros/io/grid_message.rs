@@ -9,11 +9,11 @@ use df_core::map::OccupancyGrid;
 use df_core::tf::{LookupError, NotPlanar, Planar, Transform, TransformError};
 
 /// The message type of maps.
-pub const GRID_TYPE: &str = "nav_msgs/msg/OccupancyGrid";
+pub(super) const GRID_TYPE: &str = "nav_msgs/msg/OccupancyGrid";
 
 /// Why a map is refused.
 #[derive(Debug, thiserror::Error)]
-pub enum MapError {
+pub(super) enum MapError {
     /// The bytes are no message of the type.
     #[error("the bytes are no {GRID_TYPE}: {0}")]
     Bytes(#[from] r2r::Error),
@@ -33,7 +33,7 @@ pub enum MapError {
 
 /// Why the place of a map in the contract's frame is unknown.
 #[derive(Debug, thiserror::Error)]
-pub enum PlaceError {
+pub(super) enum PlaceError {
     /// The transform is not known.
     #[error(transparent)]
     Lookup(#[from] LookupError),
@@ -52,13 +52,13 @@ impl PlaceError {
     ///
     /// # Errors
     /// [`PlaceError::NotPlanar`].
-    pub fn check(place: &Isometry3<f64>, expected: String) -> Result<Planar, Self> {
+    pub(super) fn check(place: &Isometry3<f64>, expected: String) -> Result<Planar, Self> {
         Planar::try_from(place).map_err(|cause| Self::NotPlanar { expected, cause })
     }
 }
 
 /// A grid and the frame that it is in.
-pub struct GridInFrame {
+pub(super) struct GridInFrame {
     /// The grid in the coordinates of the frame.
     pub grid: OccupancyGrid,
     /// The frame's name.
@@ -71,7 +71,7 @@ impl GridInFrame {
     ///
     /// # Errors
     /// All of [`MapError`] but [`MapError::Grid`].
-    pub fn from_bytes(bytes: &[u8], topic: &str, expected_frame: Option<&str>) -> Result<Self, MapError> {
+    pub(super) fn from_bytes(bytes: &[u8], topic: &str, expected_frame: Option<&str>) -> Result<Self, MapError> {
         let message = Message::from_serialized_bytes(bytes)?;
         if let Some(expected) = expected_frame.filter(|_| message.header.frame_id.is_empty()) {
             return Err(MapError::NoFrame(expected.into()));

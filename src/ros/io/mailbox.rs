@@ -6,7 +6,7 @@ use crate::ros::lock::{lock, wait};
 
 /// Holds at most one value. A newer value replaces an older one.
 #[derive(Debug)]
-pub struct Mailbox<T> {
+pub(crate) struct Mailbox<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
 }
@@ -25,13 +25,13 @@ impl<T> Default for Mailbox<T> {
 
 impl<T> Mailbox<T> {
     /// Puts a value in. Drops an older value that was not taken.
-    pub fn put(&self, value: T) {
+    pub(crate) fn put(&self, value: T) {
         lock(&self.state).value = Some(value);
         self.changed.notify_one();
     }
 
     /// Waits for a value and takes it. Returns None if the mailbox is closed.
-    pub fn take(&self) -> Option<T> {
+    pub(crate) fn take(&self) -> Option<T> {
         let mut state = lock(&self.state);
         loop {
             if state.closed {
@@ -45,7 +45,7 @@ impl<T> Mailbox<T> {
     }
 
     /// Closes the mailbox: every [`Mailbox::take`] returns None, now and later.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         lock(&self.state).closed = true;
         self.changed.notify_all();
     }

@@ -31,7 +31,7 @@ const THREAD: &str = "map";
 
 /// The threads that compute distances. Dropping it ends and joins them.
 #[derive(Default)]
-pub struct Maps {
+pub(crate) struct Maps {
     mailboxes: Vec<Arc<Mailbox<Vec<u8>>>>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -41,7 +41,7 @@ impl Maps {
     ///
     /// # Errors
     /// As [`NodeHandle::subscribe`]; [`RosError::Thread`] if the system gives no thread.
-    pub fn subscribe(
+    pub(crate) fn subscribe(
         handle: &mut NodeHandle,
         maps: &[SharedMap],
         transforms: &TfListener,

@@ -11,8 +11,8 @@ mod sample_sink;
 mod subscriptions;
 mod tf_listener;
 
-pub use action_publisher::{ActionError, ActionPublisher};
-pub use mailbox::Mailbox;
-pub use maps::Maps;
-pub use sample_sink::{LastReceived, SampleSink};
-pub use subscriptions::Subscriptions;
+pub(super) use action_publisher::{ActionError, ActionPublisher};
+pub(super) use mailbox::Mailbox;
+pub(super) use maps::Maps;
+pub(super) use sample_sink::{LastReceived, SampleSink};
+pub(super) use subscriptions::Subscriptions;

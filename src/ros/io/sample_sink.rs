@@ -21,7 +21,7 @@ const DEFAULT_FRAME_ID: &str = "map";
 
 /// What was received last, for diagnostics and drawings.
 #[derive(Debug, Default)]
-pub struct LastReceived {
+pub(crate) struct LastReceived {
     /// The newest stamp of each observation group in nanoseconds, in the contract's order.
     pub newest_ns: Vec<Option<i64>>,
     /// The frame id of the goal; empty if unknown.
@@ -36,12 +36,12 @@ pub struct LastReceived {
 
 impl LastReceived {
     /// Nothing was received yet from `groups` observation groups.
-    pub fn new(groups: usize) -> Self {
+    pub(crate) fn new(groups: usize) -> Self {
         Self { newest_ns: vec![None; groups], ..Self::default() }
     }
 
     /// The frame id in which plans are drawn: the goal's, or else that of its group.
-    pub fn frame_id(&self) -> &str {
+    pub(crate) fn frame_id(&self) -> &str {
         let known = [&self.goal_frame_id, &self.group_frame_id].into_iter().find(|id| !id.is_empty());
         known.map_or(DEFAULT_FRAME_ID, String::as_str)
     }
@@ -49,7 +49,7 @@ impl LastReceived {
 
 /// Decodes messages and hands the samples to the control loop. All clones share their state.
 #[derive(Clone)]
-pub struct SampleSink {
+pub(crate) struct SampleSink {
     /// The control loop.
     pub control: Arc<Mutex<ControlLoop>>,
     /// What came last.
@@ -60,7 +60,7 @@ pub struct SampleSink {
 }
 
 /// An observation group of the contract, as one subscription reads it.
-pub struct GroupReader {
+pub(crate) struct GroupReader {
     /// The group's position in the contract.
     pub index: usize,
     /// Reads the group's channels from a message.
@@ -71,14 +71,14 @@ pub struct GroupReader {
 
 impl SampleSink {
     /// `is_simulated`: the time comes from `/clock`. `groups`: the number of observation groups.
-    pub fn new(control: Arc<Mutex<ControlLoop>>, log: ThrottledLog, is_simulated: bool, groups: usize) -> Self {
+    pub(crate) fn new(control: Arc<Mutex<ControlLoop>>, log: ThrottledLog, is_simulated: bool, groups: usize) -> Self {
         let max_ahead_s = if is_simulated { MAX_AHEAD_SIMULATED_S } else { MAX_AHEAD_S };
         Self { control, last: Arc::new(Mutex::new(LastReceived::new(groups))), log, max_ahead_s }
     }
 
     /// Takes an observation. A message without a stamp counts at its time of arrival, as in a
     /// recording.
-    pub fn observe(&self, topic: &str, group: &GroupReader, received: Received<'_>) {
+    pub(crate) fn observe(&self, topic: &str, group: &GroupReader, received: Received<'_>) {
         let Some(sample) = self.decode(topic, &group.extractor, received.bytes) else { return };
         if sample.stamp_ns.is_none() && group.extractor.has_stamp() {
             let text = format!("{topic}: not stamped (its stamp is 0): the time of arrival is used");
@@ -109,7 +109,7 @@ impl SampleSink {
     }
 
     /// Takes a command of another driver, for the comparison in shadow mode.
-    pub fn observe_command(&self, topic: &str, action: &Extractor, received: Received<'_>) {
+    pub(crate) fn observe_command(&self, topic: &str, action: &Extractor, received: Received<'_>) {
         if let Some(sample) = self.decode(topic, action, received.bytes) {
             let stamp_ns = sample.stamp_ns.unwrap_or(received.received_ns);
             lock(&self.control).commanded(stamp_ns, &sample.values);
@@ -118,7 +118,7 @@ impl SampleSink {
 
     /// Sets the goal in the units of its group and in the frame `frame_id`. No values: no goal.
     /// `source` names the topic or parameter in the log.
-    pub fn set_goal(&self, source: &str, values: &[f64], frame_id: &str) {
+    pub(crate) fn set_goal(&self, source: &str, values: &[f64], frame_id: &str) {
         lock(&self.control).set_goal(values);
         let mut last = lock(&self.last);
         let goal = (!values.is_empty()).then(|| values.to_vec());
@@ -132,7 +132,7 @@ impl SampleSink {
     }
 
     /// The message's sample. Logs a warning with topic, type, offset and reason if there is none.
-    pub fn decode(&self, topic: &str, extractor: &Extractor, bytes: &[u8]) -> Option<Sample> {
+    pub(crate) fn decode(&self, topic: &str, extractor: &Extractor, bytes: &[u8]) -> Option<Sample> {
         match extractor.extract(bytes) {
             Ok(sample) => Some(sample),
             Err(error) => {

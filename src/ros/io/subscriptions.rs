@@ -11,7 +11,7 @@ use df_core::map::SharedMap;
 use df_message::Extractor;
 
 /// What is subscribed, and where the samples go.
-pub struct Subscriptions {
+pub(crate) struct Subscriptions {
     /// Names topics, types and QoS.
     pub config: Config,
     /// Gets the samples.
@@ -26,7 +26,7 @@ impl Subscriptions {
     ///
     /// # Errors
     /// As [`NodeHandle::subscribe`] and [`Maps::subscribe`].
-    pub fn subscribe(
+    pub(crate) fn subscribe(
         &self,
         handle: &mut NodeHandle,
         observations: Vec<Extractor>,
@@ -49,7 +49,7 @@ impl Subscriptions {
     ///
     /// # Errors
     /// As [`NodeHandle::subscribe`].
-    pub fn subscribe_to_commands(&self, handle: &mut NodeHandle, action: Extractor) -> Result<(), RosError> {
+    pub(crate) fn subscribe_to_commands(&self, handle: &mut NodeHandle, action: Extractor) -> Result<(), RosError> {
         let (sink, contract) = (self.sink.clone(), &self.config.contract.action);
         let topic = contract.topic.clone();
         handle.subscribe(&contract.topic, &contract.message_type, &contract.qos, move |received| {

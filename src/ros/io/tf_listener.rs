@@ -18,14 +18,14 @@ const DEPTH: usize = 100;
 
 /// Fills a transform buffer and looks transforms up. All clones share the buffer.
 #[derive(Clone)]
-pub struct TfListener {
+pub(crate) struct TfListener {
     buffer: Arc<Mutex<Buffer>>,
     log: ThrottledLog,
 }
 
 impl TfListener {
     /// A listener with an empty buffer. It receives nothing before [`TfListener::subscribe`].
-    pub fn new(log: ThrottledLog) -> Self {
+    pub(crate) fn new(log: ThrottledLog) -> Self {
         Self { buffer: Arc::new(Mutex::new(Buffer::new(WINDOW_S))), log }
     }
 
@@ -33,7 +33,7 @@ impl TfListener {
     ///
     /// # Errors
     /// As [`NodeHandle::subscribe`]; [`RosError::NoTypeSupport`] if tf2_msgs was not compiled in.
-    pub fn subscribe(&self, handle: &mut NodeHandle) -> Result<(), RosError> {
+    pub(crate) fn subscribe(&self, handle: &mut NodeHandle) -> Result<(), RosError> {
         for (topic, is_static) in [("/tf", false), ("/tf_static", true)] {
             let qos = Qos { reliability: Reliability::Reliable, depth: DEPTH, transient_local: is_static };
             let listener = self.clone();
@@ -46,7 +46,7 @@ impl TfListener {
     ///
     /// # Errors
     /// A frame is unknown, or no transform is known at that time. The error names both.
-    pub fn lookup(&self, target: &str, source: &str, when: When) -> Result<Isometry3<f64>, LookupError> {
+    pub(crate) fn lookup(&self, target: &str, source: &str, when: When) -> Result<Isometry3<f64>, LookupError> {
         lock(&self.buffer).lookup(target, source, when)
     }
 

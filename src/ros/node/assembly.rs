@@ -24,7 +24,7 @@ use df_planning::OperatingMode;
 use df_planning::{Command, ControlLoop};
 
 /// A configured node.
-pub struct Assembly {
+pub(super) struct Assembly {
     /// What does not change while the node is configured.
     pub identity: Identity,
     /// Takes changed parameters.
@@ -44,7 +44,7 @@ impl Assembly {
     ///
     /// # Errors
     /// [`NodeError`].
-    pub fn build(
+    pub(super) fn build(
         settings: &Settings,
         parameters: &mut Parameters,
         ros: &Executor,
@@ -99,12 +99,12 @@ impl Assembly {
     }
 
     /// The time between two ticks.
-    pub fn period(&self) -> Duration {
+    pub(super) fn period(&self) -> Duration {
         self.period
     }
 
     /// Calls `look` with what diagnostics report. The telemetry is locked meanwhile.
-    pub fn inspect<T>(&self, look: impl FnOnce(Work<'_>) -> T) -> T {
+    pub(super) fn inspect<T>(&self, look: impl FnOnce(Work<'_>) -> T) -> T {
         let newest_ns = lock(&self.last).newest_ns.clone();
         let (ood_score, shadow) = {
             let control = lock(&self.shared.control);
@@ -119,7 +119,7 @@ impl Assembly {
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(&mut self) -> std::io::Result<()> {
+    pub(super) fn start(&mut self) -> std::io::Result<()> {
         lock(&self.shared.control).clear();
         let action = self.endpoints.action.clone();
         let publish = move |command: &Command| action.as_ref().map_or(Ok(()), |action| action.publish(command));
@@ -129,7 +129,7 @@ impl Assembly {
 
     /// Stops ticking. Publishes the safe action, approached within the limits. In shadow mode it
     /// publishes nothing and logs the comparison.
-    pub fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         let Some(control_thread) = self.control_thread.take() else { return };
         control_thread.stop();
         let Some(action) = &self.endpoints.action else {
@@ -147,7 +147,7 @@ impl Assembly {
     ///
     /// # Errors
     /// [`RosError::Ended`].
-    pub fn teardown(mut self, ros: &Executor) -> Result<(), RosError> {
+    pub(super) fn teardown(mut self, ros: &Executor) -> Result<(), RosError> {
         self.stop();
         self.shared.requests.close();
         let Self { endpoints, planning_thread, .. } = self;

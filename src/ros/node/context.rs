@@ -10,7 +10,7 @@ use crate::ros::threads::ThreadPanic;
 
 /// The surroundings of an `Assembly`. They outlive `cleanup`.
 #[derive(Clone)]
-pub struct NodeContext {
+pub(super) struct NodeContext {
     /// The node's clock.
     pub time: Arc<RosTime>,
     /// Takes log entries.

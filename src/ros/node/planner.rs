@@ -16,7 +16,7 @@ use df_planning::{Budget, Plan, PlanError, PlanRequest, Planner};
 ///
 /// # Errors
 /// [`NodeError::LoadPlanner`], [`NodeError::Planner`].
-pub fn load_planner(settings: &Settings, config: &Config, layout: &Layout) -> Result<Planner, NodeError> {
+pub(super) fn load_planner(settings: &Settings, config: &Config, layout: &Layout) -> Result<Planner, NodeError> {
     let name = || settings.model.display().to_string();
     let checkpoint: &Path = &settings.model;
     let mut planner = crate::load_planner(checkpoint, config, layout, &settings.device)
@@ -33,7 +33,7 @@ pub fn load_planner(settings: &Settings, config: &Config, layout: &Layout) -> Re
 }
 
 /// A planner on the planning thread.
-pub struct TimedPlanner {
+pub(super) struct TimedPlanner {
     /// Makes the plans.
     pub planner: Planner,
     /// The period of the ticks.
@@ -52,7 +52,7 @@ impl TimedPlanner {
     /// A plan has a configured share of the period, counted from its tick. On simulated time it has
     /// unlimited time, because the tick waits for it. If a request's time goes back, the planner is
     /// reset.
-    pub fn into_fn(self) -> impl FnMut(&PlanRequest) -> Result<Plan, PlanError> {
+    pub(super) fn into_fn(self) -> impl FnMut(&PlanRequest) -> Result<Plan, PlanError> {
         let Self { mut planner, period, time, pending, before_plan } = self;
         let mut last_ns = i64::MIN;
         let mut plans = 0;

@@ -12,7 +12,7 @@ const TOPIC: &str = "/diagnostics";
 const DEPTH: usize = 10;
 
 /// Log and diagnostics of one node.
-pub struct Reporter {
+pub(super) struct Reporter {
     publisher: LazyPublisher<DiagnosticArray>,
     diagnostics: Diagnostics,
     node: String,
@@ -25,7 +25,7 @@ impl Reporter {
     ///
     /// # Errors
     /// rcl refuses the topic.
-    pub fn open(handle: &mut NodeHandle) -> Result<Self, RosError> {
+    pub(super) fn open(handle: &mut NodeHandle) -> Result<Self, RosError> {
         Ok(Self {
             publisher: LazyPublisher::open(handle, TOPIC, DEPTH)?,
             diagnostics: Diagnostics::default(),
@@ -37,7 +37,7 @@ impl Reporter {
 
     /// Publishes the state of the node. `lifecycle`: the name of its life cycle state. `now_ns`:
     /// ROS time.
-    pub fn publish_diagnostics(&mut self, lifecycle: &str, assembly: Option<&Assembly>, now_ns: i64) {
+    pub(super) fn publish_diagnostics(&mut self, lifecycle: &str, assembly: Option<&Assembly>, now_ns: i64) {
         let Self { publisher, diagnostics, node, .. } = self;
         let published = publisher.publish(|| match assembly {
             Some(assembly) => {
@@ -51,7 +51,7 @@ impl Reporter {
     }
 
     /// Writes `entry`, unless it is throttled.
-    pub fn log(&mut self, entry: &LogEntry) {
+    pub(super) fn log(&mut self, entry: &LogEntry) {
         if let Some(text) = self.throttle.pass(entry, Instant::now()) {
             self.write(entry.severity, &text);
         }

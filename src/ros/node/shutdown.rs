@@ -19,7 +19,7 @@ const ONE_REQUEST: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// The system gives no handlers or no thread.
-pub fn shutdown_signals() -> std::io::Result<mpsc::Receiver<i32>> {
+pub(super) fn shutdown_signals() -> std::io::Result<mpsc::Receiver<i32>> {
     let (sender, receiver) = mpsc::channel(1);
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {

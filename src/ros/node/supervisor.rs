@@ -20,7 +20,7 @@ use crate::ros::node_handle::Executor;
 use crate::ros::threads::ThreadPanic;
 
 /// The services of the node.
-pub struct Services {
+pub(super) struct Services {
     /// The life cycle.
     pub lifecycle: Lifecycle,
     /// The parameters.
@@ -28,7 +28,7 @@ pub struct Services {
 }
 
 /// Owns the node's state and changes it.
-pub struct Supervisor {
+pub(super) struct Supervisor {
     /// The spinning node.
     pub ros: Executor,
     /// Its services.
@@ -44,7 +44,7 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// The supervisor of an unconfigured node.
-    pub fn new(
+    pub(super) fn new(
         ros: Executor,
         services: Services,
         settings: Settings,
@@ -56,12 +56,12 @@ impl Supervisor {
     }
 
     /// The life cycle's state machine.
-    pub fn machine(&self) -> &Machine {
+    pub(super) fn machine(&self) -> &Machine {
         &self.machine
     }
 
     /// The configured node, if it is configured.
-    pub fn assembly(&self) -> Option<&Assembly> {
+    pub(super) fn assembly(&self) -> Option<&Assembly> {
         self.assembly.as_ref()
     }
 
@@ -69,7 +69,7 @@ impl Supervisor {
     ///
     /// # Errors
     /// Why a transition failed.
-    pub fn start(&mut self) -> Result<(), NodeError> {
+    pub(super) fn start(&mut self) -> Result<(), NodeError> {
         for label in ["configure", "activate"] {
             if !self.change_state(0, label) {
                 return Err(self.last_error.take().unwrap_or(NodeError::TransitionFailed(label)));
@@ -79,7 +79,7 @@ impl Supervisor {
     }
 
     /// Shuts the node down from any state. An active node publishes the safe action.
-    pub fn shut_down(&mut self) {
+    pub(super) fn shut_down(&mut self) {
         if let Some(transition) = find_request(self.machine.state(), "shutdown") {
             self.carry_out(transition);
         }
@@ -87,7 +87,7 @@ impl Supervisor {
 
     /// Carries out the transition with this label or, if the label is empty, with this id. Returns
     /// true if it succeeded.
-    pub fn change_state(&mut self, id: u8, label: &str) -> bool {
+    pub(super) fn change_state(&mut self, id: u8, label: &str) -> bool {
         let Some(transition) = self.machine.find(id, label) else {
             let allowed: Vec<&str> = self.machine.available().iter().map(|t| t.label).collect();
             let requested = if label.is_empty() { format!("transition {id}") } else { format!("`{label}`") };
@@ -99,14 +99,14 @@ impl Supervisor {
     }
 
     /// Responds to a request about parameters.
-    pub fn respond(&mut self, request: ParameterRequest) {
+    pub(super) fn respond(&mut self, request: ParameterRequest) {
         let mut target =
             NodeTarget { settings: &mut self.settings, state: self.machine.state(), assembly: self.assembly.as_ref() };
         self.services.parameters.respond(request, &mut self.parameters, &mut target, self.context.time.now_ns());
     }
 
     /// Handles the panic of a thread.
-    pub fn on_fault(&mut self, panic: &ThreadPanic) {
+    pub(super) fn on_fault(&mut self, panic: &ThreadPanic) {
         self.context.log.error("fault", format!("{panic}; the safe action is published"));
         match self.machine.fail() {
             Some(transition) => {

@@ -20,7 +20,7 @@ pub(super) struct GraphChecker {
 
 impl GraphChecker {
     /// New warnings about the publishers on `topic`: another message type, or an incompatible QoS.
-    pub fn check(&mut self, node: &r2r::Node, topic: &str, message_type: &str, qos: &Qos) -> Vec<String> {
+    pub(super) fn check(&mut self, node: &r2r::Node, topic: &str, message_type: &str, qos: &Qos) -> Vec<String> {
         let topic = self.remapping.resolve(node, topic);
         let Ok(publishers) = node.get_publishers_info_by_topic(&topic, false) else { return Vec::new() };
         let mut warnings = Vec::new();

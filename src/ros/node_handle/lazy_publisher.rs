@@ -7,7 +7,7 @@ use super::error::RosError;
 
 /// Publishes messages for displays and tools. A clone publishes on the same topic.
 #[derive(Clone)]
-pub struct LazyPublisher<T: WrappedTypesupport> {
+pub(crate) struct LazyPublisher<T: WrappedTypesupport> {
     publisher: r2r::Publisher<T>,
     topic: String,
 }
@@ -17,7 +17,7 @@ impl<T: WrappedTypesupport + 'static> LazyPublisher<T> {
     ///
     /// # Errors
     /// rcl refuses the topic's name.
-    pub fn open(handle: &mut NodeHandle, topic: &str, depth: usize) -> Result<Self, RosError> {
+    pub(crate) fn open(handle: &mut NodeHandle, topic: &str, depth: usize) -> Result<Self, RosError> {
         Ok(Self {
             publisher: handle.typed_publisher(topic, QosProfile::default().keep_last(depth))?,
             topic: topic.into(),
@@ -25,7 +25,7 @@ impl<T: WrappedTypesupport + 'static> LazyPublisher<T> {
     }
 
     /// Destroys the publisher and all its clones.
-    pub fn close(self, handle: &mut NodeHandle) {
+    pub(crate) fn close(self, handle: &mut NodeHandle) {
         handle.drop_typed_publisher(self.publisher);
     }
 
@@ -33,7 +33,7 @@ impl<T: WrappedTypesupport + 'static> LazyPublisher<T> {
     ///
     /// # Errors
     /// The node is destroyed, or the middleware refuses.
-    pub fn publish(&self, build: impl FnOnce() -> T) -> Result<(), RosError> {
+    pub(crate) fn publish(&self, build: impl FnOnce() -> T) -> Result<(), RosError> {
         // The count fails only while the node is being destroyed: nobody subscribes any more.
         let subscribers = self.publisher.get_inter_process_subscription_count().unwrap_or(0);
         build_and_send(subscribers, build, |message| self.publisher.publish(&message))

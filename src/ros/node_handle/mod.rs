@@ -23,7 +23,7 @@ use r2r::{ParameterValue, QosProfile, ServiceRequest, WrappedServiceTypeSupport,
 
 pub use error::RosError;
 pub use executor::Executor;
-pub use lazy_publisher::LazyPublisher;
+pub(super) use lazy_publisher::LazyPublisher;
 pub use publisher::RawPublisher;
 
 use super::lock::lock;

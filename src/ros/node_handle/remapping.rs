@@ -43,7 +43,7 @@ impl RemapRules {
     }
 
     /// The name of `topic` in the graph.
-    pub fn resolve(&self, node: &r2r::Node, topic: &str) -> String {
+    pub(super) fn resolve(&self, node: &r2r::Node, topic: &str) -> String {
         let name = node.name().unwrap_or_default();
         self.remapped(topic, &node.namespace().unwrap_or_default(), &name)
     }

@@ -5,7 +5,7 @@ use df_planning::{Command, FallbackLevel, Reason};
 
 /// Logs the reason of `command`, if it does not come from a fresh plan. Each reason has its own
 /// key, so that the log throttles it.
-pub fn log_command(log: &ThrottledLog, command: &Command) {
+pub(crate) fn log_command(log: &ThrottledLog, command: &Command) {
     let Some(reason) = &command.reason else { return };
     let consequence = match command.level {
         FallbackLevel::Plan => return,

@@ -14,7 +14,7 @@ const ACTIVE: &str = "active";
 
 /// What does not change while the node is configured.
 #[derive(Clone, Debug)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The device that plans, such as `cpu`.
     pub device: String,
     /// The checkpoint's directory.
@@ -30,7 +30,7 @@ pub struct Identity {
 }
 
 /// What a report is made from.
-pub struct NodeState<'a> {
+pub(crate) struct NodeState<'a> {
     /// The node's full name.
     pub node: &'a str,
     /// The life cycle state as `get_state` names it.
@@ -42,7 +42,7 @@ pub struct NodeState<'a> {
 }
 
 /// What a configured node does.
-pub struct Work<'a> {
+pub(crate) struct Work<'a> {
     /// What does not change.
     pub identity: &'a Identity,
     /// What was measured.
@@ -58,7 +58,7 @@ pub struct Work<'a> {
 
 /// Makes reports. Remembers the counts of the last one, to report what happened since.
 #[derive(Debug, Default)]
-pub struct Diagnostics {
+pub(crate) struct Diagnostics {
     last: Counts,
 }
 
@@ -72,7 +72,7 @@ struct Counts {
 
 impl Diagnostics {
     /// The message for the state of the node.
-    pub fn report(&mut self, state: NodeState<'_>) -> DiagnosticArray {
+    pub(crate) fn report(&mut self, state: NodeState<'_>) -> DiagnosticArray {
         let command = state.work.as_ref().and_then(|work| work.telemetry.last_command.clone());
         let reason = command.as_ref().and_then(|c| c.reason.as_ref()).map(ToString::to_string).unwrap_or_default();
         let is_shadow = state.work.as_ref().is_some_and(|work| work.shadow.is_some());
@@ -163,12 +163,12 @@ impl Work<'_> {
 }
 
 /// The `hardware_id` of a node's diagnostics: its full name without the first slash.
-pub fn hardware_id(node: &str) -> String {
+pub(super) fn hardware_id(node: &str) -> String {
     node.trim_start_matches('/').into()
 }
 
 /// Converts pairs to message fields.
-pub fn key_values<K: Into<String>>(pairs: impl IntoIterator<Item = (K, String)>) -> Vec<KeyValue> {
+pub(super) fn key_values<K: Into<String>>(pairs: impl IntoIterator<Item = (K, String)>) -> Vec<KeyValue> {
     pairs.into_iter().map(|(key, value)| KeyValue { key: key.into(), value }).collect()
 }
 

@@ -32,7 +32,7 @@ const MIN_LIFETIME_NS: i64 = 500_000_000;
 
 /// Publishes drawings of plans. A clone publishes on the same topics.
 #[derive(Clone)]
-pub struct Display {
+pub(crate) struct Display {
     path: LazyPublisher<Path>,
     rollouts: LazyPublisher<MarkerArray>,
     guidance: LazyPublisher<DiagnosticArray>,
@@ -45,7 +45,7 @@ impl Display {
     ///
     /// # Errors
     /// rcl refuses a topic.
-    pub fn open(handle: &mut NodeHandle, config: &Config, layout: &Layout) -> Result<Self, RosError> {
+    pub(crate) fn open(handle: &mut NodeHandle, config: &Config, layout: &Layout) -> Result<Self, RosError> {
         Ok(Self {
             path: LazyPublisher::open(handle, "~/plan", 1)?,
             rollouts: LazyPublisher::open(handle, "~/rollouts", 1)?,
@@ -56,14 +56,14 @@ impl Display {
     }
 
     /// Destroys the topics.
-    pub fn close(self, handle: &mut NodeHandle) {
+    pub(crate) fn close(self, handle: &mut NodeHandle) {
         self.path.close(handle);
         self.rollouts.close(handle);
         self.guidance.close(handle);
     }
 
     /// Publishes `plan` where somebody subscribes. Positions are in the frame `frame_id`.
-    pub fn show(&self, plan: &Plan, frame_id: &str) {
+    pub(crate) fn show(&self, plan: &Plan, frame_id: &str) {
         // Publishing fails only while the node is being destroyed.
         let _ = self.path.publish(|| self.drawing.path(plan, frame_id));
         let _ = self.rollouts.publish(|| self.drawing.rollouts(plan, frame_id));

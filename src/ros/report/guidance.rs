@@ -8,7 +8,7 @@ use crate::ros::ros_time::stamp;
 use df_planning::{Plan, Skipped};
 
 /// The statistics of `plan`. `node` is the node's full name.
-pub fn guidance_report(plan: &Plan, node: &str) -> DiagnosticArray {
+pub(super) fn guidance_report(plan: &Plan, node: &str) -> DiagnosticArray {
     let costs = &plan.statistics.costs;
     let total: f64 = costs.iter().map(|cost| cost.mean).sum();
     let mut status: Vec<_> = costs

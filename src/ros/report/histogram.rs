@@ -11,7 +11,7 @@ const BUCKETS: usize = 901;
 
 /// Counts durations in buckets of equal ratio. Keeps the maximum exactly.
 #[derive(Debug, Clone)]
-pub struct Histogram {
+pub(crate) struct Histogram {
     counts: Vec<u64>,
     total: u64,
     max: Duration,
@@ -25,7 +25,7 @@ impl Default for Histogram {
 
 impl Histogram {
     /// Counts a duration.
-    pub fn add(&mut self, duration: Duration) {
+    pub(crate) fn add(&mut self, duration: Duration) {
         let ratio = duration.as_secs_f64().max(LOWEST_S) / LOWEST_S;
         let bucket = (ratio.log10() * BUCKETS_PER_DECADE).ceil() as usize;
         self.counts[bucket.min(BUCKETS - 1)] += 1;
@@ -35,7 +35,7 @@ impl Histogram {
 
     /// The duration in seconds that a fraction `quantile` (0 to 1) of all durations does not
     /// exceed. At most 2.3 % too high and never above the maximum; 0 if there are no durations.
-    pub fn quantile_s(&self, quantile: f64) -> f64 {
+    pub(crate) fn quantile_s(&self, quantile: f64) -> f64 {
         let rank = (quantile * self.total as f64).ceil().max(1.0) as u64;
         let mut seen = 0;
         let bucket = self.counts.iter().position(|&count| {
@@ -46,7 +46,7 @@ impl Histogram {
     }
 
     /// The longest duration, seconds.
-    pub fn max_s(&self) -> f64 {
+    pub(crate) fn max_s(&self) -> f64 {
         self.max.as_secs_f64()
     }
 }

@@ -8,8 +8,8 @@ mod histogram;
 mod telemetry;
 mod throttled_log;
 
-pub use command_log::log_command;
-pub use diagnostics::{Diagnostics, Identity, NodeState, Work};
-pub use display::Display;
-pub use telemetry::Telemetry;
-pub use throttled_log::{LogEntry, Severity, Throttle, ThrottledLog, log_channel};
+pub(super) use command_log::log_command;
+pub(super) use diagnostics::{Diagnostics, Identity, NodeState, Work};
+pub(super) use display::Display;
+pub(super) use telemetry::Telemetry;
+pub(super) use throttled_log::{LogEntry, Severity, Throttle, ThrottledLog, log_channel};

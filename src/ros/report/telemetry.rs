@@ -8,7 +8,7 @@ use df_planning::{Command, FallbackLevel, Plan, Reason};
 
 /// Counts and distributions since `configure`.
 #[derive(Debug, Default)]
-pub struct Telemetry {
+pub(crate) struct Telemetry {
     /// Published commands.
     pub ticks: u64,
     /// Ticks that passed while the tick thread did not run.
@@ -37,7 +37,7 @@ pub struct Telemetry {
 
 /// Where a command comes from.
 #[derive(Clone, Debug, PartialEq)]
-pub struct CommandState {
+pub(crate) struct CommandState {
     /// The fallback level.
     pub level: FallbackLevel,
     /// Why it is not a fresh plan; None if it is.
@@ -53,7 +53,7 @@ struct Window {
 
 impl Telemetry {
     /// Records a published command. `skipped`: unused ticks since the one before.
-    pub fn record_tick(&mut self, deadline: Instant, published: Instant, skipped: u64, command: &Command) {
+    pub(crate) fn record_tick(&mut self, deadline: Instant, published: Instant, skipped: u64, command: &Command) {
         self.ticks += 1;
         self.skipped_ticks += skipped;
         self.deadline_misses += u64::from(command.reason == Some(Reason::DeadlineMissed));
@@ -68,7 +68,7 @@ impl Telemetry {
     }
 
     /// Records the result of a request: a plan, or None for an error.
-    pub fn record_plan(&mut self, latency: Duration, plan: Option<&Plan>) {
+    pub(crate) fn record_plan(&mut self, latency: Duration, plan: Option<&Plan>) {
         self.plans += 1;
         self.plan_failures += u64::from(plan.is_none());
         self.plans_cut_short += u64::from(plan.is_some_and(|plan| !plan.skipped.is_nothing()));
@@ -76,13 +76,13 @@ impl Telemetry {
     }
 
     /// Ticks per second since the first tick; 0 before the second tick.
-    pub fn achieved_rate_hz(&self) -> f64 {
+    pub(crate) fn achieved_rate_hz(&self) -> f64 {
         let span = self.first_tick.zip(self.last_tick).map(|(first, last)| last.duration_since(first).as_secs_f64());
         span.filter(|&s| s > 0.0).map_or(0.0, |s| (self.ticks - 1) as f64 / s)
     }
 
     /// Ticks per second since the last call; 0 at the first call.
-    pub fn recent_rate_hz(&mut self) -> f64 {
+    pub(crate) fn recent_rate_hz(&mut self) -> f64 {
         let Some(last) = self.last_tick else { return 0.0 };
         let now = Window { begin: last, ticks: self.ticks };
         let before = self.window.replace(now).unwrap_or(now);

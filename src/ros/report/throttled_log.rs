@@ -17,7 +17,7 @@ const MAX_KEYS: usize = 512;
 
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogEntry {
+pub(crate) struct LogEntry {
     /// The log level.
     pub severity: Severity,
     /// Entries with the same key are throttled together.
@@ -28,7 +28,7 @@ pub struct LogEntry {
 
 /// The level of a log entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
+pub(crate) enum Severity {
     /// Normal operation.
     Info,
     /// The node works, but not as it should.
@@ -39,45 +39,45 @@ pub enum Severity {
 
 /// The sending end of the log. Each thread has a clone.
 #[derive(Clone)]
-pub struct ThrottledLog(mpsc::Sender<LogEntry>);
+pub(crate) struct ThrottledLog(mpsc::Sender<LogEntry>);
 
 /// Makes a log: the sending end and the receiving end.
-pub fn log_channel() -> (ThrottledLog, mpsc::Receiver<LogEntry>) {
+pub(crate) fn log_channel() -> (ThrottledLog, mpsc::Receiver<LogEntry>) {
     let (sender, receiver) = mpsc::channel(MAX_WAITING);
     (ThrottledLog(sender), receiver)
 }
 
 impl ThrottledLog {
     /// Logs `text` without waiting.
-    pub fn log(&self, severity: Severity, key: impl Into<String>, text: impl Into<String>) {
+    pub(crate) fn log(&self, severity: Severity, key: impl Into<String>, text: impl Into<String>) {
         // Full or closed: drop the entry. The tick thread must not wait for the log.
         let _ = self.0.try_send(LogEntry { severity, key: key.into(), text: text.into() });
     }
 
     /// Logs an info.
-    pub fn info(&self, key: impl Into<String>, text: impl Into<String>) {
+    pub(crate) fn info(&self, key: impl Into<String>, text: impl Into<String>) {
         self.log(Severity::Info, key, text);
     }
 
     /// Logs a warning.
-    pub fn warn(&self, key: impl Into<String>, text: impl Into<String>) {
+    pub(crate) fn warn(&self, key: impl Into<String>, text: impl Into<String>) {
         self.log(Severity::Warning, key, text);
     }
 
     /// Logs an error.
-    pub fn error(&self, key: impl Into<String>, text: impl Into<String>) {
+    pub(crate) fn error(&self, key: impl Into<String>, text: impl Into<String>) {
         self.log(Severity::Error, key, text);
     }
 
     /// Logs a warning that is not throttled, unless the same text comes again.
-    pub fn warn_each(&self, text: String) {
+    pub(crate) fn warn_each(&self, text: String) {
         self.warn(text.clone(), text);
     }
 }
 
 /// Lets one entry of a key through per interval and counts the others.
 #[derive(Default)]
-pub struct Throttle {
+pub(crate) struct Throttle {
     keys: HashMap<String, LastEntry>,
 }
 
@@ -88,7 +88,7 @@ struct LastEntry {
 
 impl Throttle {
     /// The text to write at `now`, or None if the entry is withheld.
-    pub fn pass(&mut self, entry: &LogEntry, now: Instant) -> Option<String> {
+    pub(crate) fn pass(&mut self, entry: &LogEntry, now: Instant) -> Option<String> {
         let Some(last) = self.keys.get_mut(&entry.key) else {
             self.make_room(now);
             self.keys.insert(entry.key.clone(), LastEntry { written: now, withheld: 0 });

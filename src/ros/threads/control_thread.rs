@@ -23,7 +23,7 @@ const MAX_RAMP_DOWN: Duration = Duration::from_secs(4);
 const THREAD: &str = "tick";
 
 /// The running control thread.
-pub struct ControlThread {
+pub(crate) struct ControlThread {
     stop: Arc<AtomicBool>,
     time: Arc<RosTime>,
     thread: JoinHandle<()>,
@@ -34,7 +34,7 @@ impl ControlThread {
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(
+    pub(crate) fn start(
         shared: Shared,
         period: Duration,
         publish: impl FnMut(&Command) -> Result<(), ActionError> + Send + 'static,
@@ -51,7 +51,7 @@ impl ControlThread {
     }
 
     /// Ends the thread and waits for it. Does not publish: see [`ramp_down`].
-    pub fn stop(self) {
+    pub(crate) fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
         self.time.notify();
         // The thread has caught and reported its panic.
@@ -104,7 +104,7 @@ fn request_plan(shared: &Shared, request: PlanRequest) {
 ///
 /// # Errors
 /// A command cannot be published.
-pub fn ramp_down(
+pub(crate) fn ramp_down(
     shared: &Shared,
     period: Duration,
     mut publish: impl FnMut(&Command) -> Result<(), ActionError>,

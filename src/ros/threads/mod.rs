@@ -16,10 +16,10 @@ mod thread_panic;
 mod ticks;
 mod timing;
 
-pub use control_thread::{ControlThread, ramp_down};
-pub use planning_thread::start_planning_thread;
-pub use shared::Shared;
-pub use thread_panic::ThreadPanic;
+pub(super) use control_thread::{ControlThread, ramp_down};
+pub(super) use planning_thread::start_planning_thread;
+pub(super) use shared::Shared;
+pub(super) use thread_panic::ThreadPanic;
 
 #[cfg(test)]
 mod tests;

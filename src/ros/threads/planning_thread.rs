@@ -22,7 +22,7 @@ const THREAD: &str = "planning";
 ///
 /// # Errors
 /// The system gives no thread.
-pub fn start_planning_thread(
+pub(crate) fn start_planning_thread(
     shared: Shared,
     mut plan: impl FnMut(&PlanRequest) -> Result<Plan, PlanError> + Send + 'static,
     mut show: impl FnMut(&Plan) + Send + 'static,

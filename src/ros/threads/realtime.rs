@@ -11,7 +11,7 @@ const MIN_SLICE_NS: u64 = 100_000;
 
 /// Gives this thread a real-time priority, or short scheduling slices if the system does not allow
 /// that. Logs the result.
-pub fn set_realtime_priority(log: &ThrottledLog) {
+pub(super) fn set_realtime_priority(log: &ThrottledLog) {
     let text = match realtime().or_else(|_| short_slices()) {
         Ok(how) => format!("ticks have {how}"),
         Err(error) => format!("ticks have no priority over others: {error}"),

@@ -13,7 +13,7 @@ use df_planning::{ControlLoop, PlanRequest};
 
 /// The state of a configured node. All clones share it.
 #[derive(Clone)]
-pub struct Shared {
+pub(crate) struct Shared {
     /// Locked for microseconds: to add a sample, to tick, to accept a plan.
     pub control: Arc<Mutex<ControlLoop>>,
     /// What is measured.

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 /// A thread has panicked. The life cycle treats it as an error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the {thread} thread died: {message}")]
-pub struct ThreadPanic {
+pub(crate) struct ThreadPanic {
     /// The thread's name.
     pub thread: &'static str,
     /// The message of the panic.

@@ -18,7 +18,7 @@ const SPIN_BEFORE_DEADLINE: Duration = Duration::from_micros(200);
 const MAX_STANDSTILL: Duration = Duration::from_secs(1);
 
 /// A source of ticks.
-pub enum Ticks {
+pub(super) enum Ticks {
     /// Deadlines on the steady clock.
     Steady(Pacer),
     /// Multiples of the period on `/clock`.
@@ -26,7 +26,7 @@ pub enum Ticks {
 }
 
 /// A tick that is due.
-pub struct DueTick {
+pub(super) struct DueTick {
     /// Its ROS time, nanoseconds.
     pub tick_ns: i64,
     /// When it was due on the steady clock.
@@ -37,7 +37,7 @@ pub struct DueTick {
 
 impl Ticks {
     /// `is_simulated`: the time comes from `/clock`.
-    pub fn new(period: Duration, is_simulated: bool) -> Self {
+    pub(super) fn new(period: Duration, is_simulated: bool) -> Self {
         if is_simulated {
             Self::Simulated(LockStep::new(i64::try_from(period.as_nanos()).unwrap_or(i64::MAX)))
         } else {
@@ -46,7 +46,7 @@ impl Ticks {
     }
 
     /// Waits for the plan of the tick at `tick_ns`, at most until the next tick is due.
-    pub fn wait_for_plan(&self, shared: &Shared, stop: &AtomicBool, tick_ns: i64) {
+    pub(super) fn wait_for_plan(&self, shared: &Shared, stop: &AtomicBool, tick_ns: i64) {
         let timeout = match self {
             Self::Steady(pacer) => pacer.next().saturating_duration_since(Instant::now()),
             Self::Simulated(_) => MAX_STANDSTILL,
@@ -62,7 +62,7 @@ impl Ticks {
     }
 
     /// Waits for the next tick. Returns None after a stop.
-    pub fn next(&mut self, shared: &Shared, stop: &AtomicBool) -> Option<DueTick> {
+    pub(super) fn next(&mut self, shared: &Shared, stop: &AtomicBool) -> Option<DueTick> {
         match self {
             Self::Steady(pacer) => next_deadline(pacer, stop),
             Self::Simulated(steps) => next_step(steps, shared, stop),

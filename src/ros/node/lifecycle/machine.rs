@@ -23,7 +23,7 @@ use State::{
 /// A state of the life cycle: primary states first, then transition states.
 #[allow(missing_docs, reason = "the names are those of the design document")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     Unconfigured = 1,
     Inactive = 2,
     Active = 3,
@@ -38,7 +38,7 @@ pub enum State {
 
 impl State {
     /// All states.
-    pub const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 10] = [
         Unconfigured,
         Inactive,
         Active,
@@ -52,12 +52,12 @@ impl State {
     ];
 
     /// The id in `lifecycle_msgs/msg/State`.
-    pub fn id(self) -> u8 {
+    pub(crate) fn id(self) -> u8 {
         self as u8
     }
 
     /// The label of rcl_lifecycle.
-    pub fn label(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Unconfigured => "unconfigured",
             Inactive => "inactive",
@@ -75,7 +75,7 @@ impl State {
 
 /// How the work of a transition state ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The work is done.
     Success,
     /// Refused; nothing has changed.
@@ -86,7 +86,7 @@ pub enum Outcome {
 
 /// An arrow of the state machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transition {
+pub(crate) struct Transition {
     /// The id in `lifecycle_msgs/msg/Transition`.
     pub id: u8,
     /// The label of rcl_lifecycle.
@@ -132,13 +132,13 @@ const ERROR_WHILE_ACTIVE: Transition =
     Transition { id: 99, label: "transition_error", from: Active, to: ErrorProcessing };
 
 /// The request with this label that starts in `from`, if it is allowed there.
-pub fn find_request(from: State, label: &str) -> Option<Transition> {
+pub(crate) fn find_request(from: State, label: &str) -> Option<Transition> {
     REQUESTS.into_iter().find(|t| t.from == from && t.label == label)
 }
 
 /// The state machine of a node.
 #[derive(Debug)]
-pub struct Machine {
+pub(crate) struct Machine {
     state: State,
 }
 
@@ -150,34 +150,34 @@ impl Default for Machine {
 
 impl Machine {
     /// The present state.
-    pub fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         self.state
     }
 
     /// All transitions, as `get_transition_graph` returns them.
-    pub fn graph() -> Vec<Transition> {
+    pub(crate) fn graph() -> Vec<Transition> {
         REQUESTS.into_iter().chain(WORKING.iter().flat_map(outcomes)).collect()
     }
 
     /// The transitions from the present state, as `get_available_transitions` returns them.
-    pub fn available(&self) -> Vec<Transition> {
+    pub(crate) fn available(&self) -> Vec<Transition> {
         Self::graph().into_iter().filter(|t| t.from == self.state).collect()
     }
 
     /// The request with this label or, if the label is empty, with this id. Returns None if it is
     /// not allowed in the present state.
-    pub fn find(&self, id: u8, label: &str) -> Option<Transition> {
+    pub(crate) fn find(&self, id: u8, label: &str) -> Option<Transition> {
         let matches = |t: &Transition| if label.is_empty() { t.id == id } else { t.label == label };
         self.available().into_iter().find(|t| t.id < FIRST_OUTCOME && matches(t))
     }
 
     /// Enters the transition state of `transition`, which comes from [`Machine::find`].
-    pub fn start(&mut self, transition: &Transition) {
+    pub(crate) fn start(&mut self, transition: &Transition) {
         self.state = transition.to;
     }
 
     /// Leaves the transition state. Returns the taken transition; None in a primary state.
-    pub fn finish(&mut self, outcome: Outcome) -> Option<Transition> {
+    pub(crate) fn finish(&mut self, outcome: Outcome) -> Option<Transition> {
         let working = WORKING.iter().find(|working| working.state == self.state)?;
         let taken = outcomes(working)[outcome as usize];
         self.state = taken.to;
@@ -185,7 +185,7 @@ impl Machine {
     }
 
     /// Leads an active node to error processing. Returns None in all other states.
-    pub fn fail(&mut self) -> Option<Transition> {
+    pub(crate) fn fail(&mut self) -> Option<Transition> {
         (self.state == Active).then(|| {
             self.state = ErrorProcessing;
             ERROR_WHILE_ACTIVE

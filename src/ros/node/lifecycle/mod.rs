@@ -5,5 +5,5 @@
 mod machine;
 mod services;
 
-pub use machine::{Machine, Outcome, State, Transition, find_request};
-pub use services::{Lifecycle, LifecycleRequest};
+pub(super) use machine::{Machine, Outcome, State, Transition, find_request};
+pub(super) use services::{Lifecycle, LifecycleRequest};

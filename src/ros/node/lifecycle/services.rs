@@ -17,7 +17,7 @@ use crate::ros::node_handle::{NodeHandle, RosError};
 const UNKNOWN: (u8, &str) = (0, "unknown");
 
 /// A request of one of the services. It needs a response.
-pub enum LifecycleRequest {
+pub(crate) enum LifecycleRequest {
     /// Change the state.
     Change(ServiceRequest<ChangeState::Service>),
     /// Return the present state.
@@ -33,7 +33,7 @@ pub enum LifecycleRequest {
 type Requests = Pin<Box<dyn Stream<Item = LifecycleRequest> + Send>>;
 
 /// Receives the requests and publishes the transitions.
-pub struct Lifecycle {
+pub(crate) struct Lifecycle {
     requests: SelectAll<Requests>,
     events: Publisher<TransitionEvent>,
 }
@@ -43,7 +43,7 @@ impl Lifecycle {
     ///
     /// # Errors
     /// rcl refuses a name.
-    pub fn serve(handle: &mut NodeHandle) -> Result<Self, RosError> {
+    pub(crate) fn serve(handle: &mut NodeHandle) -> Result<Self, RosError> {
         let requests = vec![
             service::<ChangeState::Service>(handle, "~/change_state", LifecycleRequest::Change)?,
             service::<GetState::Service>(handle, "~/get_state", LifecycleRequest::State)?,
@@ -60,12 +60,12 @@ impl Lifecycle {
     }
 
     /// The next request.
-    pub async fn next(&mut self) -> Option<LifecycleRequest> {
+    pub(crate) async fn next(&mut self) -> Option<LifecycleRequest> {
         self.requests.next().await
     }
 
     /// Publishes that the state has changed. `now_ns`: ROS time.
-    pub fn announce(&self, transition: &Transition, now_ns: i64) {
+    pub(crate) fn announce(&self, transition: &Transition, now_ns: i64) {
         let event = TransitionEvent {
             timestamp: u64::try_from(now_ns).unwrap_or(0),
             transition: named(transition),
@@ -79,7 +79,7 @@ impl Lifecycle {
 
 impl LifecycleRequest {
     /// Responds to all requests but a change of state, which it returns: the caller carries it out.
-    pub fn respond(self, machine: &Machine) -> Option<ServiceRequest<ChangeState::Service>> {
+    pub(crate) fn respond(self, machine: &Machine) -> Option<ServiceRequest<ChangeState::Service>> {
         // Responding fails if the caller or the node is gone.
         let _ = match self {
             Self::Change(request) => return Some(request),

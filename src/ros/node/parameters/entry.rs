@@ -5,13 +5,13 @@ use df_core::Layout;
 use df_core::settings::{Description, Setting, ValidationError};
 
 /// A value given for a parameter, or the name of a type that no parameter of this node has.
-pub type Given = Result<Setting, &'static str>;
+pub(crate) type Given = Result<Setting, &'static str>;
 
 /// The name of the type of "no value".
-pub const NOT_SET: &str = "not set";
+pub(super) const NOT_SET: &str = "not set";
 
 /// Applies changes to the node.
-pub trait Target {
+pub(crate) trait Target {
     /// Checks whether a parameter that `configure` reads may be set now.
     ///
     /// # Errors
@@ -27,7 +27,7 @@ pub trait Target {
 
 /// The changes of one request. All of them are applied, or none.
 #[derive(Clone, Debug, Default)]
-pub struct Change {
+pub(crate) struct Change {
     /// The configuration with its new settings, if a setting changes.
     pub config: Option<Config>,
     /// The goal in the units of its group, if it changes; empty: no goal.
@@ -38,7 +38,7 @@ pub struct Change {
 
 /// The group that the goal is a value of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GoalShape {
+pub(crate) struct GoalShape {
     /// The name of the group.
     pub group: String,
     /// The number of its channels.
@@ -47,7 +47,7 @@ pub struct GoalShape {
 
 impl GoalShape {
     /// The shape of the configuration's goal, if it has one.
-    pub fn of(config: &Config, layout: &Layout) -> Option<Self> {
+    pub(crate) fn of(config: &Config, layout: &Layout) -> Option<Self> {
         let group = config.contract.goal.as_ref()?.group.clone();
         let channels = layout.modalities[layout.modality(&group)?].channels.len();
         Some(Self { group, channels })
@@ -61,7 +61,7 @@ pub struct ParameterError(#[from] ValidationError);
 
 /// A parameter.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The present value.
     pub value: Setting,
     /// Text, range and whether it is read-only.

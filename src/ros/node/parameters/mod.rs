@@ -11,8 +11,8 @@ mod table;
 mod updates;
 mod values;
 
-pub use entry::{Change, Given, GoalShape, ParameterError, Target};
-pub use server::{ParameterRequest, ParameterServer};
-pub use table::Parameters;
-pub use updates::{ParameterUpdates, PendingConfig};
-pub use values::given;
+pub(super) use entry::{Change, Given, GoalShape, ParameterError, Target};
+pub(super) use server::{ParameterRequest, ParameterServer};
+pub(super) use table::Parameters;
+pub(super) use updates::{ParameterUpdates, PendingConfig};
+pub(super) use values::given;

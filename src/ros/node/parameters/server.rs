@@ -19,7 +19,7 @@ use crate::ros::ros_time::stamp;
 const EVENTS: &str = "/parameter_events";
 
 /// A request of one of the services. It needs a response.
-pub enum ParameterRequest {
+pub(crate) enum ParameterRequest {
     /// List names.
     List(ServiceRequest<ListParameters::Service>),
     /// Describe parameters.
@@ -37,7 +37,7 @@ pub enum ParameterRequest {
 type Requests = Pin<Box<dyn Stream<Item = ParameterRequest> + Send>>;
 
 /// Receives the requests and publishes the changes.
-pub struct ParameterServer {
+pub(crate) struct ParameterServer {
     requests: SelectAll<Requests>,
     events: Publisher<ParameterEvent>,
     node: String,
@@ -48,7 +48,7 @@ impl ParameterServer {
     ///
     /// # Errors
     /// rcl refuses a name.
-    pub fn serve(handle: &mut NodeHandle) -> Result<Self, RosError> {
+    pub(crate) fn serve(handle: &mut NodeHandle) -> Result<Self, RosError> {
         let requests = vec![
             service(handle, "~/list_parameters", ParameterRequest::List)?,
             service(handle, "~/describe_parameters", ParameterRequest::Describe)?,
@@ -62,12 +62,12 @@ impl ParameterServer {
     }
 
     /// The next request.
-    pub async fn next(&mut self) -> Option<ParameterRequest> {
+    pub(crate) async fn next(&mut self) -> Option<ParameterRequest> {
         self.requests.next().await
     }
 
     /// Responds to a request. Changes go through `target`. `now_ns`: ROS time.
-    pub fn respond(
+    pub(crate) fn respond(
         &self,
         request: ParameterRequest,
         parameters: &mut Parameters,
@@ -106,7 +106,7 @@ impl ParameterServer {
     }
 
     /// Publishes that all parameters of the table exist from now on. `now_ns`: ROS time.
-    pub fn announce_declared(&self, parameters: &Parameters, now_ns: i64) {
+    pub(crate) fn announce_declared(&self, parameters: &Parameters, now_ns: i64) {
         let new_parameters = parameters.all().map(|(name, entry)| message(name, entry)).collect();
         self.publish(ParameterEvent { new_parameters, ..ParameterEvent::default() }, now_ns);
     }

@@ -1,7 +1,7 @@
 //! Finds the name that a mistyped name was meant to be.
 
 /// The most similar of `names`, if at most a third of its letters differ from `typed`.
-pub fn nearest_name<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest_name<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let nearest = names.map(|name| (edit_distance(typed, name), name)).min();
     nearest.filter(|(distance, name)| *distance <= name.len() / 3).map(|(_, name)| name)
 }

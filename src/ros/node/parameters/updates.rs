@@ -13,7 +13,7 @@ use df_planning::{Planner, PlannerConfigError, TokenLimit};
 const SOURCE: &str = "parameter";
 
 /// Applies changes to a configured node.
-pub struct ParameterUpdates {
+pub(crate) struct ParameterUpdates {
     limit: TokenLimit,
     pending: PendingConfig,
     sink: SampleSink,
@@ -23,18 +23,18 @@ pub struct ParameterUpdates {
 
 /// The newest configuration that the planner has not taken yet. All clones share it.
 #[derive(Clone, Default)]
-pub struct PendingConfig(Arc<Mutex<Option<Config>>>);
+pub(crate) struct PendingConfig(Arc<Mutex<Option<Config>>>);
 
 impl ParameterUpdates {
     /// `planner` and `config` are those that the node was configured with.
-    pub fn new(planner: &Planner, config: &Config, sink: SampleSink) -> Self {
+    pub(crate) fn new(planner: &Planner, config: &Config, sink: SampleSink) -> Self {
         // A goal without a frame is in the frame of its group.
         let frame_id = config.contract.goal.as_ref().and_then(|goal| goal.frame_id.clone()).unwrap_or_default();
         Self { limit: planner.token_limit(), pending: PendingConfig::default(), sink, frame_id }
     }
 
     /// The configuration for the planning thread.
-    pub fn pending(&self) -> PendingConfig {
+    pub(crate) fn pending(&self) -> PendingConfig {
         self.pending.clone()
     }
 
@@ -43,7 +43,7 @@ impl ParameterUpdates {
     ///
     /// # Errors
     /// The network does not allow it.
-    pub fn apply(&self, change: &Change) -> Result<(), String> {
+    pub(crate) fn apply(&self, change: &Change) -> Result<(), String> {
         if let Some(config) = &change.config {
             self.limit.check(&config.planner).map_err(|error| error.to_string())?;
             // The configuration has passed these rules already, so this does not fail.
@@ -59,7 +59,7 @@ impl ParameterUpdates {
     }
 
     /// Sets the goal in the units of its group; no values: no goal.
-    pub fn set_goal(&self, goal: &[f64]) {
+    pub(crate) fn set_goal(&self, goal: &[f64]) {
         self.sink.set_goal(SOURCE, goal, &self.frame_id);
     }
 }
@@ -69,7 +69,7 @@ impl PendingConfig {
     ///
     /// # Errors
     /// As [`Planner::set_config`]. [`ParameterUpdates::apply`] has checked the same rules before.
-    pub fn apply_to(&self, planner: &mut Planner) -> Result<(), PlannerConfigError> {
+    pub(crate) fn apply_to(&self, planner: &mut Planner) -> Result<(), PlannerConfigError> {
         let Some(config) = lock(&self.0).take() else { return Ok(()) };
         planner.set_config(config.planner)?;
         planner.set_weights(&config.costs);

@@ -20,7 +20,7 @@ const DOUBLE_ARRAY: u8 = 8;
 const STRING_ARRAY: u8 = 9;
 
 /// The number of the type in `rcl_interfaces/msg/ParameterType`.
-pub fn type_of(value: &Setting) -> u8 {
+pub(super) fn type_of(value: &Setting) -> u8 {
     match value {
         Setting::Bool(_) => BOOL,
         Setting::Integer(_) => INTEGER,
@@ -31,7 +31,7 @@ pub fn type_of(value: &Setting) -> u8 {
 }
 
 /// The value as a message.
-pub fn to_message(value: &Setting) -> Message {
+pub(super) fn to_message(value: &Setting) -> Message {
     let mut message = Message { type_: type_of(value), ..Message::default() };
     match value {
         Setting::Bool(value) => message.bool_value = *value,
@@ -44,7 +44,7 @@ pub fn to_message(value: &Setting) -> Message {
 }
 
 /// The value of a message, or the name of a type that no parameter has.
-pub fn from_message(message: &Message) -> Given {
+pub(super) fn from_message(message: &Message) -> Given {
     match message.type_ {
         BOOL => Ok(Setting::Bool(message.bool_value)),
         INTEGER => Ok(Setting::Integer(message.integer_value)),
@@ -60,7 +60,7 @@ pub fn from_message(message: &Message) -> Given {
 }
 
 /// The value of a parameter that was given at start.
-pub fn given(value: &ParameterValue) -> Given {
+pub(crate) fn given(value: &ParameterValue) -> Given {
     match value {
         ParameterValue::NotSet => Err(NOT_SET),
         ParameterValue::Bool(value) => Ok(Setting::Bool(*value)),
@@ -81,7 +81,7 @@ fn array<T>(values: &[T], name: &'static str) -> Given {
 }
 
 /// The description of a parameter as a message.
-pub fn descriptor(name: &str, entry: &Entry) -> ParameterDescriptor {
+pub(super) fn descriptor(name: &str, entry: &Entry) -> ParameterDescriptor {
     let about = &entry.about;
     let mut descriptor = ParameterDescriptor {
         name: name.into(),
@@ -104,7 +104,7 @@ pub fn descriptor(name: &str, entry: &Entry) -> ParameterDescriptor {
 }
 
 /// The result of a request to set parameters, as a message.
-pub fn result(result: Result<(), String>) -> SetParametersResult {
+pub(super) fn result(result: Result<(), String>) -> SetParametersResult {
     SetParametersResult { successful: result.is_ok(), reason: result.err().unwrap_or_default() }
 }
 

@@ -7,7 +7,7 @@
 
 /// Finds the next tick on simulated time.
 #[derive(Clone, Debug)]
-pub struct LockStep {
+pub(crate) struct LockStep {
     period_ns: i64,
     last_ns: Option<i64>,
     /// The tick that waits for its observation or plan.
@@ -16,7 +16,7 @@ pub struct LockStep {
 
 /// A tick on simulated time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
+pub(crate) struct Step {
     /// Its time, nanoseconds.
     pub tick_ns: i64,
     /// Ticks that the clock jumped over since the last one.
@@ -25,13 +25,13 @@ pub struct Step {
 
 impl LockStep {
     /// `period_ns` must be above 0.
-    pub fn new(period_ns: i64) -> Self {
+    pub(crate) fn new(period_ns: i64) -> Self {
         Self { period_ns, last_ns: None, waiting_ns: None }
     }
 
     /// The tick that is due at `now_ns`, if any. `is_ready` tells whether a tick has its
     /// observation and plan.
-    pub fn due(&mut self, now_ns: i64, is_ready: impl FnOnce(i64) -> bool) -> Option<Step> {
+    pub(crate) fn due(&mut self, now_ns: i64, is_ready: impl FnOnce(i64) -> bool) -> Option<Step> {
         let newest = now_ns.div_euclid(self.period_ns) * self.period_ns;
         let went_back = |tick: &i64| newest < *tick;
         if self.last_ns.as_ref().is_some_and(went_back) || self.waiting_ns.as_ref().is_some_and(went_back) {
@@ -54,12 +54,12 @@ impl LockStep {
     }
 
     /// True if the clock has reached the tick after `tick_ns`.
-    pub fn is_over(&self, tick_ns: i64, now_ns: i64) -> bool {
+    pub(crate) fn is_over(&self, tick_ns: i64, now_ns: i64) -> bool {
         now_ns.saturating_sub(tick_ns) >= self.period_ns
     }
 
     /// Takes the waiting tick although it is not ready.
-    pub fn give_up(&mut self) -> Option<Step> {
+    pub(crate) fn give_up(&mut self) -> Option<Step> {
         let (tick_ns, last) = (self.waiting_ns.take()?, self.last_ns?);
         self.last_ns = Some(tick_ns);
         Some(Step { tick_ns, skipped: u64::try_from((tick_ns - last) / self.period_ns - 1).unwrap_or(0) })

@@ -3,5 +3,5 @@
 mod lock_step;
 mod pacing;
 
-pub use lock_step::LockStep;
-pub use pacing::Pacer;
+pub(super) use lock_step::LockStep;
+pub(super) use pacing::Pacer;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// A tick that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Due {
+pub(crate) struct Due {
     /// Its deadline.
     pub deadline: Instant,
     /// Unused deadlines since the last tick. They are not made up for.
@@ -13,24 +13,24 @@ pub struct Due {
 
 /// Deadlines on a fixed grid: a late tick does not shift the following ones.
 #[derive(Clone, Debug)]
-pub struct Pacer {
+pub(crate) struct Pacer {
     period: Duration,
     next: Instant,
 }
 
 impl Pacer {
     /// The first tick is due at `start`. `period` must not be zero.
-    pub fn new(period: Duration, start: Instant) -> Self {
+    pub(crate) fn new(period: Duration, start: Instant) -> Self {
         Self { period, next: start }
     }
 
     /// The next deadline.
-    pub fn next(&self) -> Instant {
+    pub(crate) fn next(&self) -> Instant {
         self.next
     }
 
     /// Takes the newest deadline that has passed. `now` must not be before [`Pacer::next`].
-    pub fn due(&mut self, now: Instant) -> Due {
+    pub(crate) fn due(&mut self, now: Instant) -> Due {
         let late = now.saturating_duration_since(self.next);
         let skipped = u64::try_from(late.as_nanos() / self.period.as_nanos().max(1)).unwrap_or(u64::MAX);
         let deadline = self.next + self.period * u32::try_from(skipped).unwrap_or(u32::MAX);

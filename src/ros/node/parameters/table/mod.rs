@@ -14,7 +14,7 @@ use df_planning::description;
 const GOAL: &str = "goal";
 
 /// All parameters of the node.
-pub struct Parameters {
+pub(crate) struct Parameters {
     /// Sorted by name, as rclcpp lists them.
     entries: BTreeMap<String, Entry>,
     /// The values given at start and set since then.
@@ -26,7 +26,7 @@ pub struct Parameters {
 impl Parameters {
     /// `given`: the values of the command line and the parameter files. `start`: the parameters
     /// that `configure` reads.
-    pub fn new(given: Vec<(String, Given)>, start: Vec<(Description, Setting)>) -> Self {
+    pub(crate) fn new(given: Vec<(String, Given)>, start: Vec<(Description, Setting)>) -> Self {
         let entry = |(about, value): (Description, Setting)| {
             (about.key.to_string(), Entry { value, about, source: Source::Start })
         };
@@ -43,7 +43,7 @@ impl Parameters {
     ///
     /// # Errors
     /// A given value breaks a rule. Then nothing has changed.
-    pub fn configure(
+    pub(crate) fn configure(
         &mut self,
         config: &Config,
         goal: Option<GoalShape>,
@@ -78,25 +78,25 @@ impl Parameters {
     }
 
     /// Given names that do not exist, each with a similar name that does.
-    pub fn unknown(&self) -> Vec<(&str, Option<&str>)> {
+    pub(crate) fn unknown(&self) -> Vec<(&str, Option<&str>)> {
         let unknown = self.given.keys().filter(|name| !self.entries.contains_key(*name));
         unknown.map(|name| (name.as_str(), nearest_name(name, self.entries.keys().map(String::as_str)))).collect()
     }
 
     /// The parameter with this name.
-    pub fn get(&self, name: &str) -> Option<&Entry> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Entry> {
         self.entries.get(name)
     }
 
     /// All parameters by name.
-    pub fn all(&self) -> impl Iterator<Item = (&str, &Entry)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Entry)> {
         self.entries.iter().map(|(name, entry)| (name.as_str(), entry))
     }
 
     /// The names below one of `prefixes`, and the prefixes of these names. No prefixes: all names.
     /// `depth`: the maximum number of parts below the prefix; 0: no maximum. The rules are those of
     /// rclcpp.
-    pub fn list(&self, prefixes: &[String], depth: u64) -> (Vec<String>, Vec<String>) {
+    pub(crate) fn list(&self, prefixes: &[String], depth: u64) -> (Vec<String>, Vec<String>) {
         let shallow = |rest: &str| depth == 0 || (rest.matches('.').count() as u64) < depth;
         let below = |name: &str, prefix: &str| {
             name == prefix || name.strip_prefix(prefix).and_then(|r| r.strip_prefix('.')).is_some_and(shallow)
@@ -118,7 +118,7 @@ impl Parameters {
     ///
     /// # Errors
     /// The parameter and the rule because of which none was set.
-    pub fn set(&mut self, changes: &[(String, Given)], target: &mut dyn Target) -> Result<(), String> {
+    pub(crate) fn set(&mut self, changes: &[(String, Given)], target: &mut dyn Target) -> Result<(), String> {
         if changes.is_empty() {
             return Err("the list of parameters is empty".into());
         }
