@@ -46,7 +46,7 @@
 //! assert_eq!(network.forward(&x, &features, 4), prediction);
 //! # Ok::<(), df_engine::WeightsError>(())
 //! ```
-#![warn(missing_docs)]
+#![warn(missing_docs, unreachable_pub)]
 
 pub mod burnpack;
 pub mod cpu_network;

@@ -54,7 +54,7 @@
 //! assert_eq!(plan.actions[0].len(), 2);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-#![warn(missing_docs)]
+#![warn(missing_docs, unreachable_pub)]
 
 pub mod config;
 mod control;

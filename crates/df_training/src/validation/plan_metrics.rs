@@ -27,7 +27,7 @@ const WINDOWS: usize = 32;
 /// then lies between the smallest and the largest sample with probability `(ROLLOUTS - 1) / (ROLLOUTS + 1)` = 0.8.
 const ROLLOUTS: usize = 9;
 /// The coverage of a network that is right.
-pub const NOMINAL_COVERAGE: f64 = (ROLLOUTS - 1) as f64 / (ROLLOUTS + 1) as f64;
+pub(crate) const NOMINAL_COVERAGE: f64 = (ROLLOUTS - 1) as f64 / (ROLLOUTS + 1) as f64;
 /// Seed of the noise: every validation samples with the same noise.
 const SEED: u64 = 0;
 
