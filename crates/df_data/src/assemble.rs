@@ -27,10 +27,11 @@ const STRIDE: u32 = 256;
 /// A frame of an episode.
 #[derive(Debug)]
 pub struct TickFrame {
-    /// Nanoseconds.
+    /// The tick, nanoseconds.
     pub tick_ns: i64,
-    /// The first frame of its episode; the others follow one tick after the other.
+    /// True for the first frame of an episode. The others follow one tick after the other.
     pub starts_episode: bool,
+    /// The newest values at this tick.
     pub frame: Frame,
 }
 

@@ -9,22 +9,24 @@ use df_message::SchemaDefinitions;
 /// One recorded message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BagMessage {
+    /// The name of its topic.
     pub topic: String,
-    /// When it was recorded (received), nanoseconds.
+    /// When the recorder received it, nanoseconds since the epoch.
     pub log_ns: i64,
-    /// Serialized message with its encapsulation header.
+    /// The CDR bytes with their encapsulation header.
     pub bytes: Vec<u8>,
 }
 
 /// One recorded topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BagTopic {
+    /// The name in the bag, such as `/odom`.
     pub name: String,
     /// `package/msg/Name`.
     pub message_type: String,
-    /// The definition text, where the storage has one.
+    /// The concatenated `.msg` text; `None` if the storage has none.
     pub definition: Option<String>,
-    /// How many messages it has, where the storage says so without being read.
+    /// How many messages it has; `None` if the storage does not say so.
     pub messages: Option<u64>,
 }
 
@@ -70,31 +72,105 @@ impl fmt::Display for Location {
 /// Why a recording cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum BagError {
+    /// The operating system refuses to read the file.
     #[error("{}: cannot be read: {cause}", path.display())]
-    Unreadable { path: PathBuf, cause: std::io::Error },
-    #[error("{}: is no bag: {reason}", path.display())]
-    NotABag { path: PathBuf, reason: String },
+    Unreadable {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system says.
+        cause: std::io::Error,
+    },
+    /// The path holds no recording or dataset that this crate knows.
+    #[error("{}: is not a recording: {reason}", path.display())]
+    NotABag {
+        /// The file or directory.
+        path: PathBuf,
+        /// What was expected and what is there.
+        reason: String,
+    },
+    /// The format needs a feature that this program was built without.
     #[error("{}: is {what}; this program was built without it: build it with `--features {feature}`", path.display())]
-    NotBuilt { path: PathBuf, what: &'static str, feature: &'static str },
+    NotBuilt {
+        /// The file or directory.
+        path: PathBuf,
+        /// The format.
+        what: &'static str,
+        /// The feature of Cargo that reads it.
+        feature: &'static str,
+    },
+    /// The content contradicts itself. What came before it has been delivered.
     #[error("{}, {at}: damaged: {reason}", path.display())]
-    Damaged { path: PathBuf, at: Location, reason: String },
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where the damage begins.
+        at: Location,
+        /// What was expected and what is there.
+        reason: String,
+    },
+    /// The file ends within a record, as after the recorder was killed. What came before it has been delivered.
     #[error("{}, {at}: the recording was cut off here", path.display())]
-    Unfinished { path: PathBuf, at: Location },
+    Unfinished {
+        /// The file.
+        path: PathBuf,
+        /// Where the last, incomplete record begins.
+        at: Location,
+    },
     /// The configuration does not fit the recording.
     #[error(transparent)]
     Config(Box<ConfigError>),
+    /// The bag lacks a topic of the contract, or several topics match its name.
     #[error("topic `{topic}`: expected exactly one topic of this name, got {found:?}; the bag has {has:?}")]
-    Topic { topic: String, found: Vec<String>, has: Vec<String> },
+    Topic {
+        /// The name in the contract.
+        topic: String,
+        /// The topics that match.
+        found: Vec<String>,
+        /// All topics of the bag.
+        has: Vec<String>,
+    },
+    /// A topic has another message type than expected.
     #[error("topic `{topic}`: expected type {expected}, got {got}")]
-    TopicType { topic: String, expected: String, got: String },
+    TopicType {
+        /// The name in the bag.
+        topic: String,
+        /// The type of the contract, or of an earlier file of the same bag.
+        expected: String,
+        /// The type in the bag.
+        got: String,
+    },
+    /// No message of a topic can be decoded.
     #[error("topic `{topic}`: not one of its {messages} messages can be decoded: {reason}")]
-    Undecodable { topic: String, messages: u64, reason: String },
+    Undecodable {
+        /// The name in the bag.
+        topic: String,
+        /// How many messages it has.
+        messages: u64,
+        /// Why the first one cannot be decoded.
+        reason: String,
+    },
+    /// The stamps make an episode absurdly long.
     #[error("expected an episode of at most {expected} ticks, got {got}: are the stamps right?")]
-    TooLong { expected: i64, got: i64 },
-    #[error("{}: exists", path.display())]
-    Exists { path: PathBuf },
+    TooLong {
+        /// The maximum, ticks.
+        expected: i64,
+        /// The length by the stamps, ticks.
+        got: i64,
+    },
+    /// The directory to be written exists.
+    #[error("{}: already exists", path.display())]
+    Exists {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The bag cannot be written.
     #[error("{}: cannot be written: {reason}", path.display())]
-    Unwritable { path: PathBuf, reason: String },
+    Unwritable {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system or the writer says.
+        reason: String,
+    },
 }
 
 impl From<ConfigError> for BagError {

@@ -11,6 +11,7 @@ use df_core::{Frame, Layout};
 pub struct Episode {
     /// The tick of the first frame, nanoseconds.
     pub start_ns: i64,
+    /// One frame per tick.
     pub frames: Vec<Frame>,
 }
 

@@ -2,20 +2,23 @@
 
 use serde::Serialize;
 
-/// Reasons of refused samples that are kept for people.
+/// Maximum number of reasons that are kept.
 const MAX_REASONS: usize = 5;
 
-/// What was read and what was left out, for people.
+/// What was read and what was left out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct EpisodeReport {
-    /// Messages of the contract's topics; rows of a dataset.
+    /// Messages of the topics of the contract, or rows of a dataset.
     pub messages: u64,
-    /// Messages or rows that could not be used; the first few reasons.
+    /// Messages or rows that cannot be used.
     pub refused: u64,
+    /// The first few reasons for that.
     pub reasons: Vec<String>,
+    /// Episodes that ended at a gap.
     pub splits_at_gaps: u64,
+    /// Episodes that ended at a backward jump of time.
     pub splits_at_jumps: u64,
-    /// What else people should know: a recording that was cut off, an optional topic that it lacks.
+    /// Other facts, such as a recording that was cut off or an optional topic that is missing.
     pub notices: Vec<String>,
 }
 

@@ -24,6 +24,7 @@ pub enum InputError {
 /// Demonstrations to read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input {
+    /// A bag or dataset.
     pub path: PathBuf,
     /// How often its windows are drawn, relative to those of weight 1.
     pub weight: f64,

@@ -23,7 +23,9 @@ pub fn open_source(path: &Path) -> Result<Box<dyn SampleSource>, BagError> {
 
 /// Demonstrations as they are, without a contract.
 pub enum Contents {
+    /// Messages by topic.
     Bag(Box<dyn Bag>),
+    /// Rows by column.
     Table(Box<dyn Table>),
 }
 
@@ -55,13 +57,13 @@ impl Known {
             #[cfg(feature = "formats")]
             return Ok(Self::LeRobot(super::lerobot::LeRobot::open(path)?));
             #[cfg(not(feature = "formats"))]
-            return Err(BagError::NotBuilt { path: path.into(), what: "a LeRobot dataset", feature: "lerobot" });
+            return Err(BagError::NotBuilt { path: path.into(), what: "a LeRobot dataset", feature: "formats" });
         }
         if is_hdf5(path) {
             #[cfg(feature = "formats")]
             return Ok(Self::Hdf5(super::hdf5::Hdf5::open(path)?));
             #[cfg(not(feature = "formats"))]
-            return Err(BagError::NotBuilt { path: path.into(), what: "an HDF5 dataset", feature: "hdf5" });
+            return Err(BagError::NotBuilt { path: path.into(), what: "an HDF5 dataset", feature: "formats" });
         }
         Ok(Self::Bag(storage::split_bag(path)?))
     }

@@ -14,26 +14,43 @@ use df_message::{AmentDefinitions, Definitions, FirstKnown, SchemaDefinitions, b
 /// Why recordings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
+    /// An input cannot be opened or read.
     #[error("{}: {cause}", path.display())]
-    Bag { path: PathBuf, cause: BagError },
+    Bag {
+        /// The input.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: BagError,
+    },
+    /// The contract is invalid or does not fit the message definitions.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Two inputs give frames of different channels.
     #[error("{}: the channels differ from those of {}", path.display(), first.display())]
-    Layout { path: PathBuf, first: PathBuf },
+    Layout {
+        /// The input that differs.
+        path: PathBuf,
+        /// The first input.
+        first: PathBuf,
+    },
+    /// The list of inputs is invalid.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// Frames cannot be kept.
     #[error(transparent)]
     Cache(#[from] CacheError),
 }
 
-/// Frames of all recordings together, mapped: in memory is what was used lately.
+/// The frames of all inputs, in memory-mapped files.
 #[derive(Debug)]
 pub struct Recording {
+    /// The modalities and channels of a frame.
     pub layout: Layout,
+    /// The episodes of all inputs, in order.
     pub episodes: Vec<EpisodeSpan>,
-    /// The inputs as people name them.
+    /// The inputs as given.
     pub inputs: Vec<String>,
-    /// What was read and what was left out, line by line.
+    /// What was read and what was left out, one line each.
     pub report: Vec<String>,
     /// One per input.
     files: Vec<FrameFile>,
@@ -42,10 +59,11 @@ pub struct Recording {
 /// An episode of a recording: consecutive frames, one per tick, without a gap.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EpisodeSpan {
-    /// The number of its input.
+    /// The index of its input.
     pub input: usize,
     /// Its first frame among those of its input.
     first: usize,
+    /// Number of frames.
     pub frames: usize,
     /// The tick of the first frame, nanoseconds.
     pub start_ns: i64,
@@ -90,8 +108,11 @@ impl Recording {
 
 /// Demonstrations with the contract bound to their message definitions.
 pub struct BoundSource {
+    /// The bag or dataset.
     pub source: Box<dyn SampleSource>,
+    /// The fields of the contract, compiled for its message definitions.
     pub bound: Bound,
+    /// The modalities and channels of a frame.
     pub layout: Layout,
 }
 

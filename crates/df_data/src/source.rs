@@ -9,8 +9,9 @@ use crate::DataConfig;
 /// Which stream of the contract a sample belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamId {
+    /// The commands.
     Action,
-    /// The observation group of this number in the contract.
+    /// The observation group of this index in the contract.
     Observation(usize),
 }
 
@@ -24,23 +25,30 @@ impl StreamId {
     }
 }
 
-/// What a source says next.
+/// One step of reading a source.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum SourceEvent<'a> {
-    /// A sample, in the units of the contract: its channels, then variances where the contract has them.
-    Sample { stream: StreamId, stamp_ns: i64, values: &'a [f64] },
-    /// Time starts anew: what comes does not follow what came.
+    /// A sample of one stream.
+    Sample {
+        /// The stream.
+        stream: StreamId,
+        /// The header stamp, or the log time where there is none, nanoseconds.
+        stamp_ns: i64,
+        /// The channels in the units of the contract, then variances where the contract has them.
+        values: &'a [f64],
+    },
+    /// Time starts anew: later samples do not follow earlier ones.
     Break,
 }
 
-/// Demonstrations, read one sample at a time.
+/// A recording or dataset, read one sample at a time.
 pub trait SampleSource {
-    /// The message definitions that it carries, if any.
+    /// The message definitions that the source carries; none by default.
     fn message_definitions(&self) -> SchemaDefinitions {
         SchemaDefinitions::default()
     }
 
-    /// Does it say itself where episodes end? Else a break of time is a clock that jumped.
+    /// True if the source itself says where episodes end. If not, a break of time is a clock that jumped.
     fn has_episodes(&self) -> bool {
         false
     }
@@ -48,8 +56,8 @@ pub trait SampleSource {
     /// Gives every sample of the contract's streams in the order of recording; counts in `report` what is left out.
     ///
     /// # Errors
-    /// The contract does not fit the source; damage, with file and place: what came before it has been given. One that was
-    /// cut off gives [`BagError::Unfinished`] after everything else has been given.
+    /// The contract does not fit the source. Damage, with file and location: earlier samples have been given. A recording that
+    /// was cut off gives [`BagError::Unfinished`] after everything else has been given.
     fn samples(
         &self,
         config: &DataConfig,

@@ -121,7 +121,7 @@ fn open_file(path: PathBuf) -> Result<Box<dyn Bag>, BagError> {
         Some(StorageFormat::Sqlite) => Ok(Box::new(super::sqlite_bag::SqliteFile::open(path)?)),
         #[cfg(not(feature = "formats"))]
         Some(StorageFormat::Sqlite) => {
-            Err(BagError::NotBuilt { path, what: "a bag in sqlite3 storage", feature: "sqlite" })
+            Err(BagError::NotBuilt { path, what: "a bag in sqlite3 storage", feature: "formats" })
         }
         None => {
             Err(BagError::NotABag { path, reason: "expected a .mcap or .db3 file, packed (.zstd) or not".to_string() })
@@ -178,7 +178,7 @@ mod tests {
         assert!(refusal(&write("text.mcap", "this is no recording")).contains("text.mcap, byte 0: damaged"));
         assert!(refusal(&write("text.txt", "nor is this")).contains("expected a .mcap or .db3 file"));
         let sqlite = refusal(&write("text.db3", "nor is this"));
-        let expected = if cfg!(feature = "formats") { "not a database" } else { "--features sqlite" };
+        let expected = if cfg!(feature = "formats") { "not a database" } else { "--features formats" };
         assert!(sqlite.contains("text.db3") && sqlite.contains(expected), "{sqlite}");
         // A file that metadata.yaml names but that is not there.
         write("metadata.yaml", "rosbag2_bagfile_information:\n  relative_file_paths:\n    - lost.mcap\n");

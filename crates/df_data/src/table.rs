@@ -7,6 +7,7 @@ use super::BagError;
 /// A column of a dataset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
+    /// The name in the dataset.
     pub name: String,
     /// Values in each row.
     pub width: usize,
@@ -48,6 +49,7 @@ pub struct TableRow<'a> {
     pub off_grid: bool,
     /// By column; none where the column has ended.
     pub values: &'a [&'a [f64]],
+    /// The file that holds it.
     pub file: &'a Path,
     /// In the file.
     pub number: u64,

@@ -29,8 +29,9 @@ pub enum CachePlace {
     /// `$XDG_CACHE_HOME/df_planner` or `~/.cache/df_planner`.
     #[default]
     Standard,
+    /// This directory.
     At(PathBuf),
-    /// In a file without a name in the folder for temporary files: gone with the run.
+    /// Unnamed files in the directory for temporary files; they vanish with the process.
     Temporary,
 }
 
@@ -38,7 +39,9 @@ pub enum CachePlace {
 #[derive(Debug, thiserror::Error)]
 #[error("the frames cannot be kept in {}: {cause}; another place: --cache DIR, or --no-cache for {}", directory.display(), std::env::temp_dir().display())]
 pub struct CacheError {
+    /// Where they were to be kept.
     pub directory: PathBuf,
+    /// What the operating system says.
     pub cause: io::Error,
 }
 

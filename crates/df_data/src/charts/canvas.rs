@@ -10,20 +10,27 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 /// Pixels drawn per pixel of the file, per axis.
 pub const FINE: i32 = 3;
 
+/// The background.
 pub const PAPER: RGBColor = RGBColor(255, 255, 255);
+/// Titles and names.
 pub const INK: RGBColor = RGBColor(33, 38, 48);
+/// Axes and their texts.
 pub const FAINT_INK: RGBColor = RGBColor(112, 120, 134);
+/// Lines at the ticks.
 pub const GRID: RGBColor = RGBColor(226, 229, 234);
 
+/// What is drawn on, in fine pixels.
 pub type Area<'a> = DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>;
+/// The result of drawing.
 pub type Drawn = Result<(), ChartError>;
 
-/// Why there is no picture.
+/// Why a picture cannot be drawn or written.
 #[derive(Debug, thiserror::Error)]
 #[error("the picture cannot be drawn: {0}")]
 pub struct ChartError(String);
 
 impl ChartError {
+    /// Wraps an error of plotters or of the file system.
     pub fn of(error: impl std::fmt::Display) -> Self {
         Self(error.to_string())
     }
@@ -38,6 +45,7 @@ pub struct Image {
 }
 
 impl Image {
+    /// White paper of this size in pixels.
     pub fn blank(width: usize, height: usize) -> Self {
         Self { size: (width, height), pixels: [PAPER.0, PAPER.1, PAPER.2].repeat(width * height) }
     }

@@ -14,25 +14,33 @@ const MARK_SIZE: i32 = 11;
 /// How often values occur.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Histogram {
+    /// Above the plot, in bold.
     pub title: String,
+    /// Below the x axis.
     pub unit: String,
-    /// Ascending; those that are not finite are left out.
+    /// In ascending order; bins with ends that are not finite are left out.
     pub bins: Vec<Bin>,
+    /// Named values.
     pub marks: Vec<Mark>,
 }
 
 /// Values from `from` up to `to`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Bin {
+    /// Its lower end.
     pub from: f64,
+    /// Its upper end.
     pub to: f64,
+    /// Number of values in it.
     pub count: u64,
 }
 
 /// A value with a name, such as a percentile.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Mark {
+    /// Its text.
     pub name: String,
+    /// Its place on the x axis.
     pub value: f64,
 }
 

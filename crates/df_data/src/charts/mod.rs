@@ -23,7 +23,9 @@ const SIZE: (usize, usize) = (640, 340);
 /// One chart of a sheet.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Chart {
+    /// Lines over a common x axis.
     Panel(Panel),
+    /// Counts of values.
     Histogram(Histogram),
 }
 

@@ -12,18 +12,24 @@ const Y_MARGIN: f64 = 0.06;
 /// Lines over a common x.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Panel {
+    /// Above the plot, in bold.
     pub title: String,
+    /// Below the x axis.
     pub x_label: String,
+    /// Above the y axis.
     pub y_label: String,
-    /// A logarithmic y axis: what is not above 0 is left out.
+    /// The y axis is logarithmic; values of 0 and below are left out.
     pub log_y: bool,
+    /// In the order of their colours.
     pub lines: Vec<Line>,
 }
 
 /// A line through points in their order; it is broken where one is not finite.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Line {
+    /// Its text in the legend.
     pub name: String,
+    /// x and y.
     pub points: Vec<(f64, f64)>,
 }
 

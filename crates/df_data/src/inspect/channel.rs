@@ -44,32 +44,37 @@ pub(super) struct Channel {
 /// A channel in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ChannelSummary {
+    /// The field expression or column.
     pub label: String,
-    /// Empty: not known.
+    /// Empty if unknown.
     pub unit: String,
-    /// Finite values.
+    /// Number of finite values.
     pub count: u64,
+    /// Minimum.
     pub min: f64,
+    /// Maximum.
     pub max: f64,
+    /// Mean.
     pub mean: f64,
     /// Standard deviation.
     pub deviation: f64,
-    /// 1, 5, 50, 95 and 99 %.
+    /// 1st, 5th, 50th, 95th and 99th percentile.
     pub percentiles: [f64; 5],
+    /// Share of the values that are not finite, 0 to 1.
     pub not_finite_share: f64,
-    /// Of the frames, or of the rows; messages have no missing values.
+    /// Share of the frames or rows without a value, 0 to 1; 0 for messages.
     pub missing_share: f64,
-    /// Of the values, those that are equal to the one before.
+    /// Share of the values equal to the one before, 0 to 1.
     pub repeated_share: f64,
-    /// How many different values there are; none: more than 64.
+    /// Number of different values; `None` if more than 64.
     pub distinct: Option<usize>,
-    /// The least difference between two of them.
+    /// The smallest difference between two of them.
     pub quantum: Option<f64>,
-    /// Steps of a whole turn.
+    /// Steps of a whole turn, in rad or degrees.
     pub wraps: u64,
-    /// Share of the values that are the least one, and the greatest one, exactly.
+    /// Shares of the values equal to the minimum and to the maximum.
     pub at_extremes: [f64; 2],
-    /// Share of the values at the lower and the upper limit of the contract, or beyond. None without limits.
+    /// Shares of the values at or beyond the lower and the upper limit of the contract; `None` without limits.
     pub at_limits: Option<[f64; 2]>,
 }
 

@@ -1,13 +1,13 @@
-//! What is in demonstrations, and what a contract would keep of it. Knows no network and no training.
+//! Inspection of recordings and datasets: what they hold, and what a contract keeps of it. Knows no network and no training.
 //!
 //! ```text
-//! bag, dataset -> raw: topics or columns -> clocks, channels -\
-//!                                                              Report -> text, JSON, pictures
-//! with a contract: samples -> clocks, channels --------------/
-//!                  frames  -> episodes, windows ------------/
-//!                          -> ground: a map of where they have been
+//! bag, dataset -> topics or columns -> rates, channels -\
+//!                                                        Report -> text, JSON, pictures
+//! with a contract: samples -> rates, channels ----------/
+//!                  frames  -> episodes, windows --------/
+//!                          -> coverage map: where the robot has been
 //! ```
-//! Everything is counted in one pass in bounded memory; percentiles are those of `quantile_sketch`.
+//! Everything is counted in one pass in bounded memory. Percentiles come from `quantile_sketch`.
 
 mod channel;
 mod contract_inspection;
@@ -32,17 +32,15 @@ use crate::{DataConfig, Input};
 pub use channel::ChannelSummary;
 pub use coverage_map::coverage_map;
 pub use rate_stats::RateSummary;
-pub use report::{
-    ContractReport, Details, InputReport, InspectError, Pictures, RawReport, Report, StreamReport, TopicReport,
-};
+pub use report::{ContractReport, InputReport, InspectError, Pictures, RawReport, Report, StreamReport, TopicReport};
 pub use scaffold::{Scaffold, ScaffoldError, scaffold};
 pub use warning::{Warning, WarningKind};
 pub use window_coverage::WindowCoverage;
 
-/// Looks at all that the inputs hold, or, with a contract, at what it would keep of them.
+/// Inspects all that the inputs hold or, with a contract, what it keeps of them.
 ///
 /// # Errors
-/// An input that cannot be opened; a contract that does not fit. What is damaged further on is reported.
+/// An input cannot be opened, or the contract does not fit. Damage further on is part of the report.
 pub fn inspect(inputs: &[Input], config: Option<&DataConfig>) -> Result<Report, InspectError> {
     match config {
         None => raw_inspection::inspect(inputs),

@@ -18,7 +18,7 @@ const OCTAVES: usize = 64 + 129;
 
 /// Counts of values.
 #[derive(Clone, Debug, Default)]
-pub struct Sketch {
+pub(crate) struct Sketch {
     first: Vec<f64>,
     centre: f64,
     /// Octaves of distances below the centre, then above it. None until the centre is known.
@@ -32,7 +32,7 @@ pub struct Sketch {
 impl Sketch {
     /// Counts a finite value.
     #[inline]
-    pub fn add(&mut self, value: f64) {
+    pub(crate) fn add(&mut self, value: f64) {
         if self.count == 0 {
             (self.min, self.max) = (value, value);
         }
@@ -49,12 +49,12 @@ impl Sketch {
         }
     }
 
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.count
     }
 
     /// The value below which a share of the values lies, the nearest rank; `None` without values.
-    pub fn quantile(&self, share: f64) -> Option<f64> {
+    pub(crate) fn quantile(&self, share: f64) -> Option<f64> {
         let rank = (share.clamp(0.0, 1.0) * self.count.checked_sub(1)? as f64).round() as u64;
         if self.octaves.is_empty() {
             let mut sorted = self.first.clone();
@@ -72,7 +72,7 @@ impl Sketch {
     }
 
     /// The share of the values that are at most `value`, to within a bucket.
-    pub fn share_up_to(&self, value: f64) -> f64 {
+    pub(crate) fn share_up_to(&self, value: f64) -> f64 {
         let below: u64 = if self.octaves.is_empty() {
             self.first.iter().filter(|first| **first <= value).count() as u64
         } else {
@@ -82,7 +82,7 @@ impl Sketch {
     }
 
     /// How many values lie in each of `bins` equal parts of `low..high`.
-    pub fn histogram(&self, low: f64, high: f64, bins: usize) -> Vec<u64> {
+    pub(crate) fn histogram(&self, low: f64, high: f64, bins: usize) -> Vec<u64> {
         let mut counts = vec![0.0; bins];
         let width = (high - low) / bins as f64;
         let mut put = |from: f64, to: f64, count: f64| {

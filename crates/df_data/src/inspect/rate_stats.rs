@@ -30,29 +30,37 @@ pub(super) struct RateStats {
 /// The times of a topic in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RateSummary {
+    /// Number of messages.
     pub messages: u64,
-    /// Stamped by the messages themselves; else by the recorder.
+    /// The messages carry stamps; if not, log times are used.
     pub has_stamps: bool,
-    /// Nanoseconds.
+    /// The earliest stamp, nanoseconds.
     pub first_ns: i64,
+    /// The latest stamp, nanoseconds.
     pub last_ns: i64,
+    /// One over the median period, hertz.
     pub rate_hz: f64,
+    /// Median time between two stamps, seconds.
     pub median_period_s: f64,
-    /// 5, 95 and 99.9 % of the periods that are no silence.
+    /// 5th percentile of the periods that are not silences, seconds.
     pub period_p5_s: f64,
+    /// 95th percentile of them, seconds.
     pub period_p95_s: f64,
+    /// 99.9th percentile of them, seconds.
     pub period_p999_s: f64,
-    /// Periods of more than ten medians.
+    /// Periods longer than ten medians.
     pub silences: u64,
+    /// The longest period, seconds.
     pub longest_silence_s: f64,
-    /// Since the first stamp.
+    /// When it begins, seconds since the first stamp.
     pub longest_silence_at_s: f64,
-    /// Log time less stamp: median, 1 % and 99 %. None without stamps.
+    /// Log time minus stamp, seconds: median, 1st and 99th percentile. `None` without stamps.
     pub age_s: Option<[f64; 3]>,
-    /// Stamps before the newest one, and the farthest step back.
+    /// Stamps earlier than the one before.
     pub backward: u64,
+    /// The largest step back, seconds.
     pub farthest_back_s: f64,
-    /// The same of the recorder's clock.
+    /// Log times earlier than the one before.
     pub log_backward: u64,
     /// Stamps equal to the one before.
     pub duplicates: u64,
@@ -129,6 +137,7 @@ impl RateStats {
 }
 
 impl RateSummary {
+    /// From the earliest to the latest stamp, seconds.
     pub fn duration_s(&self) -> f64 {
         self.last_ns.saturating_sub(self.first_ns) as f64 / NS_PER_S
     }

@@ -13,7 +13,7 @@ const FLAT: f64 = 20.0;
 
 /// The begin of a topic.
 #[derive(Clone, Debug, Default)]
-pub struct Traces {
+pub(crate) struct Traces {
     first_ns: Option<i64>,
     /// By channel: seconds since the first stamp, and the value.
     points: Vec<Vec<(f64, f64)>>,
@@ -21,7 +21,7 @@ pub struct Traces {
 
 impl Traces {
     #[inline]
-    pub fn add(&mut self, channel: usize, stamp_ns: i64, value: f64) {
+    pub(crate) fn add(&mut self, channel: usize, stamp_ns: i64, value: f64) {
         if channel >= MAX_CHANNELS || self.points.get(channel).is_some_and(|points| points.len() >= MAX_VALUES) {
             return;
         }
@@ -33,7 +33,7 @@ impl Traces {
     }
 
     /// One chart for each group of channels that have the same owner, as `pose.pose.position`; constant ones are left out.
-    pub fn charts(&self, title: &str, labels: &[String]) -> Vec<Chart> {
+    pub(crate) fn charts(&self, title: &str, labels: &[String]) -> Vec<Chart> {
         let mut owners: Vec<(String, Vec<Line>)> = Vec::new();
         for (label, points) in labels.iter().zip(&self.points) {
             let changes = points.windows(2).any(|pair| pair[0].1 != pair[1].1);

@@ -18,14 +18,17 @@ const ALL: &str = "all required groups";
 /// How much training can use.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct WindowCoverage {
-    /// Frames of a window.
+    /// Frames in a window.
     pub window: usize,
+    /// Number of episodes.
     pub episodes: u64,
+    /// Number of frames of all episodes.
     pub frames: u64,
     /// Ticks from the first sample to the last one.
     pub ticks: u64,
+    /// Windows that fit into the episodes.
     pub windows: u64,
-    /// Windows that there would be without any gap.
+    /// Windows that would fit without any gap.
     pub possible_windows: u64,
     /// Windows lost because a required group was silent or too old, by group.
     pub lost_to_silence: Vec<(String, u64)>,
@@ -33,8 +36,9 @@ pub struct WindowCoverage {
     pub lost_to_cuts: u64,
     /// Windows lost with episodes shorter than one.
     pub lost_to_shortness: u64,
+    /// Episodes shorter than a window.
     pub short_episodes: u64,
-    /// Frames of an episode: least, 5 %, median, 95 %, most.
+    /// Frames of an episode: minimum, 5th, 50th and 95th percentile, maximum.
     pub lengths: [u64; 5],
     /// Stretches between jumps of time.
     pub stretches: u64,

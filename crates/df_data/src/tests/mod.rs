@@ -4,6 +4,7 @@ mod damage;
 mod datasets;
 mod episode_definition;
 mod frame_cache;
+#[allow(unreachable_pub)] // Shared with the tests of other crates.
 #[path = "../../../../tests/recordings/mod.rs"]
 mod recordings;
 #[cfg(feature = "formats")]

@@ -2,24 +2,43 @@
 
 use crate::inspect::InspectError;
 
-/// Why there is no contract to begin with.
+/// Why no configuration can be proposed.
 #[derive(Debug, thiserror::Error)]
 pub enum ScaffoldError {
+    /// The inputs cannot be inspected.
     #[error(transparent)]
     Inspect(#[from] InspectError),
+    /// No topic or column can be the action.
     #[error("no topic can be the action: expected one of {expected}, with values that change; got {got}")]
-    NoAction { expected: String, got: String },
+    NoAction {
+        /// The message types or column names that can be.
+        expected: String,
+        /// What the inputs hold.
+        got: String,
+    },
+    /// Nothing is left to observe beside the action.
     #[error("no topic can be observed beside the action `{action}`: {got}")]
-    NoObservation { action: String, got: String },
-    #[error("the inputs are of different kinds ({first} and {other}): start with those of one kind")]
-    Mixed { first: &'static str, other: &'static str },
+    NoObservation {
+        /// The topic or column of the action.
+        action: String,
+        /// Why each of the others is left out.
+        got: String,
+    },
+    /// Bags and datasets are mixed.
+    #[error("the inputs are of different kinds ({first} and {other}): give inputs of one kind")]
+    Mixed {
+        /// The kind of the first input.
+        first: &'static str,
+        /// The kind that differs.
+        other: &'static str,
+    },
 }
 
 /// What was chosen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Choice {
     pub(crate) period_s: f64,
-    /// Why these numbers, for people.
+    /// Why this period.
     pub(crate) period_why: String,
     pub(crate) frame_stack: usize,
     pub(crate) window: usize,

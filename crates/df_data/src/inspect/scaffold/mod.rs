@@ -15,15 +15,16 @@ use crate::Input;
 
 pub use choice::ScaffoldError;
 
-/// A configuration to begin with.
+/// A proposed configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scaffold {
+    /// The text of the configuration.
     pub yaml: String,
-    /// What a person should look at first.
+    /// What a person should check first.
     pub notes: Vec<String>,
 }
 
-/// Makes a configuration to begin with.
+/// Proposes a configuration for these inputs.
 ///
 /// # Errors
 /// [`ScaffoldError`].
