@@ -45,6 +45,6 @@ mod ros_time;
 mod threads;
 
 pub use lock::{lock, wait_while_for};
-pub use node::{NODE_NAME, NodeError, Options, Settings, SettingsError, own_arguments, run};
+pub use node::{NODE_NAME, NodeError, NodeSettings, Options, SettingsError, own_arguments, run};
 pub use node_handle::{Executor, NodeHandle, RawPublisher, Received, RosError};
 pub use ros_time::{stamp, stamped_ns, system_ns};

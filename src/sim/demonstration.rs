@@ -15,6 +15,7 @@ const START_CLEARANCE_M: f64 = 0.1;
 /// What is seen at one step: the state, and the force commanded on seeing it (in effect until the next step).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
+    /// Position and velocity.
     pub state: RobotState,
     /// Newtons.
     pub force: Vector2<f64>,
@@ -55,8 +56,8 @@ impl Iterator for Demonstration {
 /// A random place in a random free cell, clear of the walls.
 fn random_place(maze: &Maze, rng: &mut impl Rng) -> Vector2<f64> {
     let cells = maze.free_cells();
-    let room = 0.5 - ROBOT_RADIUS_M - START_CLEARANCE_M;
-    let offset = Vector2::new(rng.random_range(-room..room), rng.random_range(-room..room));
+    let max_offset = 0.5 - ROBOT_RADIUS_M - START_CLEARANCE_M;
+    let offset = Vector2::new(rng.random_range(-max_offset..max_offset), rng.random_range(-max_offset..max_offset));
     cells[rng.random_range(0..cells.len())].centre() + offset
 }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use nalgebra::Vector2;
 
 /// Side of a cell, metres. Positions and cells convert by this unit throughout.
-pub const CELL_M: f64 = 1.0;
+pub(crate) const CELL_M: f64 = 1.0;
 
 /// The maze of the demo: a loop (two ways to some goals), three dead ends, ways of up to 9 cells.
 const DEMO: &str = "\
@@ -20,7 +20,9 @@ const DEMO: &str = "\
 /// One cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cell {
+    /// Counted from the top.
     pub row: usize,
+    /// Counted from the left.
     pub column: usize,
 }
 
@@ -40,17 +42,40 @@ pub struct Maze {
     goals: Vec<Cell>,
 }
 
-/// Why a text is no maze.
+/// Why a text is refused as a maze.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MazeError {
+    /// A row is shorter or longer than the first.
     #[error("row {row} has {got} cells, the first one has {expected}")]
-    Ragged { row: usize, expected: usize, got: usize },
+    Ragged {
+        /// The row.
+        row: usize,
+        /// Cells of the first row.
+        expected: usize,
+        /// Cells of this row.
+        got: usize,
+    },
+    /// A symbol is unknown.
     #[error("row {row}, column {column}: `{got}` is none of `#` (wall), `O` (free), `G` (free, goal)")]
-    Symbol { row: usize, column: usize, got: char },
+    Symbol {
+        /// Counted from the top.
+        row: usize,
+        /// Counted from the left.
+        column: usize,
+        /// The symbol.
+        got: char,
+    },
+    /// There are too few free cells.
     #[error("fewer than two free cells")]
-    NoRoom,
+    TooFewFreeCells,
+    /// The free cells are not connected.
     #[error("the free cell at row {row}, column {column} cannot be reached from the first one")]
-    Apart { row: usize, column: usize },
+    Apart {
+        /// The row of a cell that is not connected.
+        row: usize,
+        /// Its column.
+        column: usize,
+    },
 }
 
 impl Maze {
@@ -86,7 +111,7 @@ impl Maze {
             }
         }
         let cells = maze.free_cells();
-        let [first, _, ..] = cells[..] else { return Err(MazeError::NoRoom) };
+        let [first, _, ..] = cells[..] else { return Err(MazeError::TooFewFreeCells) };
         let distances = maze.distances(first);
         match cells.iter().find(|cell| distances[maze.index(**cell)].is_none()) {
             Some(cell) => Err(MazeError::Apart { row: cell.row, column: cell.column }),
@@ -94,10 +119,12 @@ impl Maze {
         }
     }
 
+    /// Rows of cells.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
+    /// Cells in a row.
     pub fn columns(&self) -> usize {
         self.columns
     }
@@ -226,9 +253,9 @@ mod tests {
     fn what_is_no_maze_is_refused() {
         assert_eq!(Maze::parse("##\n#"), Err(MazeError::Ragged { row: 1, expected: 2, got: 1 }));
         assert_eq!(Maze::parse("#x"), Err(MazeError::Symbol { row: 0, column: 1, got: 'x' }));
-        assert_eq!(Maze::parse("#O#"), Err(MazeError::NoRoom));
+        assert_eq!(Maze::parse("#O#"), Err(MazeError::TooFewFreeCells));
         assert_eq!(Maze::parse("O#O"), Err(MazeError::Apart { row: 0, column: 2 }));
-        assert_eq!(Maze::parse(""), Err(MazeError::NoRoom));
+        assert_eq!(Maze::parse(""), Err(MazeError::TooFewFreeCells));
     }
 
     #[test]

@@ -71,16 +71,21 @@ impl Moment {
 /// Everything that the picture shows.
 #[derive(Clone, Copy, Debug)]
 pub struct Picture<'a> {
+    /// The walls.
     pub maze: &'a Maze,
     /// One position per step of the world, metres.
     pub trail: &'a [Vector2<f64>],
+    /// The goal, metres.
     pub goal: Vector2<f64>,
     /// Radius of the goal, metres.
     pub tolerance_m: f64,
     /// Where the scale of times ends, seconds; the trail may end before.
     pub end_s: f64,
+    /// Moments with their sampled rollouts.
     pub moments: &'a [Moment],
+    /// True if the goal was reached.
     pub reached: bool,
+    /// The line above the picture.
     pub headline: &'a str,
     /// Names and values, one line each.
     pub facts: &'a [(String, String)],

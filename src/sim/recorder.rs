@@ -15,6 +15,7 @@ const EPOCH_NS: i64 = 1_700_000_000_000_000_000;
 const PAUSE_S: f64 = 2.0;
 /// The frame of positions and the one of the robot.
 pub const MAP_FRAME: &str = "map";
+/// The coordinate frame of the robot.
 pub const ROBOT_FRAME: &str = "base_link";
 
 /// The definition texts as a bag's schemas hold them: without comments, the nested types after the type itself.
@@ -30,8 +31,11 @@ pub fn definitions() -> SchemaDefinitions {
 /// The names of the world's topics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topics {
+    /// `nav_msgs/msg/Odometry`.
     pub odometry: String,
+    /// `geometry_msgs/msg/WrenchStamped`: the commanded force.
     pub force: String,
+    /// `geometry_msgs/msg/PoseStamped`.
     pub goal: String,
 }
 
@@ -48,23 +52,30 @@ pub struct Recording {
     pub steps: u64,
     /// Steps of one episode, at least 1; the last one may be shorter.
     pub episode_steps: u64,
+    /// Seed of the episodes.
     pub seed: u64,
+    /// Names of the topics.
     pub topics: Topics,
 }
 
 /// What was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recorded {
+    /// Episodes written.
     pub episodes: u64,
+    /// Simulation steps written.
     pub steps: u64,
+    /// Goals written.
     pub goals: u64,
 }
 
 /// Why a recording could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
+    /// The bag cannot be written.
     #[error(transparent)]
     Bag(#[from] BagError),
+    /// A message cannot be encoded.
     #[error(transparent)]
     Message(#[from] MessageError),
 }

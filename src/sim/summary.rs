@@ -7,7 +7,9 @@ use serde::Serialize;
 /// The outcome of a drive. What was not heard from the planner is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Summary {
+    /// Seed of the drive.
     pub seed: u64,
+    /// True if the goal was reached.
     pub reached: bool,
     /// Time until the robot came to the goal to stay, seconds; `None` if it did not.
     pub seconds: Option<f64>,
@@ -21,7 +23,9 @@ pub struct Summary {
     pub received_rate_hz: Option<f64>,
     /// Their rate as the planner counts it, hertz.
     pub achieved_rate_hz: Option<f64>,
+    /// Median planning time, milliseconds.
     pub planning_latency_ms_p50: Option<f64>,
+    /// 99th percentile of the planning time, milliseconds.
     pub planning_latency_ms_p99: Option<f64>,
     /// Ticks at which no fresh plan was ready.
     pub deadline_misses: Option<f64>,

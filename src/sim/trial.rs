@@ -45,10 +45,12 @@ impl Trial {
         Self { trail: vec![world.state().position], world, goal, at_goal_steps: 0 }
     }
 
+    /// The maze.
     pub fn maze(&self) -> &Maze {
         self.world.maze()
     }
 
+    /// Position and velocity.
     pub fn state(&self) -> RobotState {
         self.world.state()
     }

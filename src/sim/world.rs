@@ -46,10 +46,12 @@ impl World {
         world
     }
 
+    /// The maze.
     pub fn maze(&self) -> &Maze {
         &self.maze
     }
 
+    /// Position and velocity.
     pub fn state(&self) -> RobotState {
         self.state
     }

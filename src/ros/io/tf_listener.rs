@@ -52,7 +52,7 @@ impl TfListener {
 
     /// Inserts a dynamic transform.
     #[cfg(test)]
-    pub fn insert(&self, transform: Transform, now_ns: i64) {
+    pub(crate) fn insert(&self, transform: Transform, now_ns: i64) {
         lock(&self.buffer).insert(transform, false, now_ns).unwrap();
     }
 

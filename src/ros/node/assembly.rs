@@ -8,7 +8,7 @@ use super::context::NodeContext;
 use super::error::NodeError;
 use super::parameters::{GoalShape, ParameterUpdates, Parameters};
 use super::planner::{TimedPlanner, load_planner};
-use super::settings::Settings;
+use super::settings::NodeSettings;
 use crate::config::Config;
 use crate::ros::io::{ActionPublisher, LastReceived, Maps, SampleSink, Subscriptions};
 use crate::ros::lock::lock;
@@ -45,7 +45,7 @@ impl Assembly {
     /// # Errors
     /// [`NodeError`].
     pub(super) fn build(
-        settings: &Settings,
+        settings: &NodeSettings,
         parameters: &mut Parameters,
         ros: &Executor,
         context: &NodeContext,

@@ -21,4 +21,4 @@ mod supervisor;
 pub use arguments::own_arguments;
 pub use error::NodeError;
 pub use run::{NODE_NAME, run};
-pub use settings::{Options, Settings, SettingsError};
+pub use settings::{NodeSettings, Options, SettingsError};

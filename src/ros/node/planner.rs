@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::error::NodeError;
 use super::parameters::PendingConfig;
-use super::settings::Settings;
+use super::settings::NodeSettings;
 use crate::config::Config;
 use crate::ros::ros_time::RosTime;
 use df_core::{History, Layout};
@@ -16,7 +16,7 @@ use df_planning::{Budget, Plan, PlanError, PlanRequest, Planner};
 ///
 /// # Errors
 /// [`NodeError::LoadPlanner`], [`NodeError::Planner`].
-pub(super) fn load_planner(settings: &Settings, config: &Config, layout: &Layout) -> Result<Planner, NodeError> {
+pub(super) fn load_planner(settings: &NodeSettings, config: &Config, layout: &Layout) -> Result<Planner, NodeError> {
     let name = || settings.model.display().to_string();
     let checkpoint: &Path = &settings.model;
     let mut planner = crate::load_planner(checkpoint, config, layout, &settings.device)

@@ -11,7 +11,7 @@ use super::error::NodeError;
 use super::lifecycle::{Lifecycle, LifecycleRequest};
 use super::parameters::{Given, ParameterServer, Parameters, given};
 use super::reporter::Reporter;
-use super::settings::{Options, Settings};
+use super::settings::{NodeSettings, Options};
 use super::shutdown::shutdown_signals;
 use super::supervisor::{Services, Supervisor};
 use crate::config::current_key;
@@ -42,7 +42,7 @@ pub fn run(options: Options) -> Result<(), NodeError> {
         handle.given_parameters().iter().map(|(name, value)| (name.clone(), given(value))).collect();
     values.extend(options.seed.map(|seed| ("planner.seed".into(), Ok(Setting::Integer(seed)))));
     let before_plan = options.before_plan;
-    let settings = Settings::read(options, &handle)?;
+    let settings = NodeSettings::read(options, &handle)?;
     let renamed: Vec<_> = values.iter().filter_map(|(name, _)| Some((name.clone(), current_key(name)?))).collect();
     let parameters = Parameters::new(values, settings.parameters());
     if settings.use_sim_time {

@@ -27,7 +27,7 @@ pub struct Options {
 
 /// The settings of the node at start.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct NodeSettings {
     /// The configuration file.
     pub config: PathBuf,
     /// The checkpoint's directory.
@@ -61,7 +61,7 @@ pub enum SettingsError {
     Ros(#[from] RosError),
 }
 
-impl Settings {
+impl NodeSettings {
     /// Merges the options and the parameters given at start. An empty text counts as not given, so
     /// that a launch file can pass all its arguments on.
     ///
@@ -118,7 +118,7 @@ impl Settings {
         ]
     }
 
-    /// Sets a parameter of [`Settings::parameters`].
+    /// Sets a parameter of [`NodeSettings::parameters`].
     ///
     /// # Errors
     /// The name, the value and the broken rule.

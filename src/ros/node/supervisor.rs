@@ -15,7 +15,7 @@ use super::context::NodeContext;
 use super::error::NodeError;
 use super::lifecycle::{Lifecycle, Machine, Outcome, State, Transition, find_request};
 use super::parameters::{Change, ParameterRequest, ParameterServer, Parameters, Target};
-use super::settings::Settings;
+use super::settings::NodeSettings;
 use crate::ros::node_handle::Executor;
 use crate::ros::threads::ThreadPanic;
 
@@ -33,7 +33,7 @@ pub(super) struct Supervisor {
     pub ros: Executor,
     /// Its services.
     pub services: Services,
-    settings: Settings,
+    settings: NodeSettings,
     parameters: Parameters,
     context: NodeContext,
     machine: Machine,
@@ -47,7 +47,7 @@ impl Supervisor {
     pub(super) fn new(
         ros: Executor,
         services: Services,
-        settings: Settings,
+        settings: NodeSettings,
         parameters: Parameters,
         context: NodeContext,
     ) -> Self {
@@ -204,7 +204,7 @@ impl Supervisor {
 
 /// Applies changed parameters to the node.
 struct NodeTarget<'a> {
-    settings: &'a mut Settings,
+    settings: &'a mut NodeSettings,
     state: State,
     assembly: Option<&'a Assembly>,
 }

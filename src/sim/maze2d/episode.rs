@@ -49,10 +49,12 @@ impl Episode {
         Self { world: PointMass::new(cells, state), goal, goal_cell, length: maze.episode_steps(), rewards: Vec::new() }
     }
 
+    /// The maze.
     pub fn maze(&self) -> &Maze {
         self.world.maze()
     }
 
+    /// Position and velocity.
     pub fn state(&self) -> RobotState {
         self.world.state()
     }
@@ -75,10 +77,12 @@ impl Episode {
         }
     }
 
+    /// Control steps so far.
     pub fn steps(&self) -> usize {
         self.rewards.len()
     }
 
+    /// True if the episode has all its steps.
     pub fn is_over(&self) -> bool {
         self.rewards.len() >= self.length
     }

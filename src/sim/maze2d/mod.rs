@@ -23,14 +23,19 @@ const CENTRE_OFFSET_M: f64 = 0.2;
 /// The three mazes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Maze2d {
+    /// `maze2d-umaze-v1`.
     U,
+    /// `maze2d-medium-v1`.
     Medium,
+    /// `maze2d-large-v1`.
     Large,
 }
 
 impl Maze2d {
+    /// All three, from small to large.
     pub const ALL: [Self; 3] = [Self::U, Self::Medium, Self::Large];
 
+    /// The name in arguments and files.
     pub fn name(self) -> &'static str {
         match self {
             Self::U => "u",
@@ -39,6 +44,7 @@ impl Maze2d {
         }
     }
 
+    /// Its walls.
     pub fn maze(self) -> Maze {
         let rows: &[&str] = match self {
             Self::U => &["#####", "#GOO#", "###O#", "#OOO#", "#####"],

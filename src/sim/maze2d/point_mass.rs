@@ -54,6 +54,7 @@ impl PointMass {
         Self { maze, state }
     }
 
+    /// The maze.
     pub fn maze(&self) -> &Maze {
         &self.maze
     }
