@@ -1,4 +1,5 @@
-//! Samples to frames while they are read: sorted by stamp, cut where a required group falls silent, aligned to ticks.
+//! Assembles frames from samples while they are read: sorts them by stamp, splits at gaps of required groups, aligns to
+//! ticks.
 //!
 //! ```text
 //! samples -> [queues, by stamp] -> complete before: ----------|  (nothing older can still come)
@@ -6,9 +7,9 @@
 //!                                                              |----B--------...
 //!                                  live:                       |-----|   |---...    -> ticks -> aligner -> frames
 //! ```
-//! Memory is bounded by `training.max_skew_s` of samples, not by the recording: a sample that comes later than that after
-//! another one of a newer stamp is left out and counted. A *run* is a stretch in which the samples of a group are no more than
-//! `training.max_gap_s` apart; an episode is a stretch in which every required group has a run.
+//! Memory is bounded by `training.max_skew_s` of samples, not by the recording: a sample that comes later than that
+//! after another one of a newer stamp is left out and counted. A *run* is a stretch in which the samples of a group are
+//! no more than `training.max_gap_s` apart; an episode is a stretch in which every required group has a run.
 
 use std::collections::VecDeque;
 
@@ -53,7 +54,7 @@ struct Live {
     held: Vec<(i64, Frame)>,
 }
 
-/// How far samples and what they say about time are settled.
+/// Up to which time all samples have come.
 struct Watermark {
     /// All samples stamped before this have come.
     complete_ns: i64,
@@ -125,7 +126,7 @@ impl<'a> Assembler<'a> {
         }
     }
 
-    /// Takes what a recording says next.
+    /// Takes the next event of a source.
     pub(crate) fn add(&mut self, event: SourceEvent) {
         match event {
             SourceEvent::Break => self.end_epoch(),
@@ -327,7 +328,7 @@ impl<'a> Assembler<'a> {
     }
 }
 
-/// What was left out and where time was cut.
+/// Counts of samples left out and of splits.
 pub(crate) struct Finished {
     /// Samples that came too late.
     pub late: u64,

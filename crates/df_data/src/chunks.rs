@@ -1,7 +1,7 @@
 //! Chunks of an MCAP file: records that are packed together. The sizes that they state are not believed.
 //!
-//! Unpacking is most of what reading takes, so it goes on ahead of the reader, on as many threads as there are. What is on its way is
-//! bounded, and given in the order of the file.
+//! Unpacking is most of what reading takes, so it goes on ahead of the reader, on as many threads as there are. What is
+//! on its way is bounded, and given in the order of the file.
 
 use std::collections::VecDeque;
 use std::io::Read;
@@ -12,13 +12,13 @@ use mcap::sans_io::{LinearReadEvent, LinearReader, LinearReaderOptions};
 
 use super::record::{Body, CHUNK, MAX_CHUNK, OnRecord, PREFIX_LENGTH, RecordError, give};
 
-/// What the chunks on their way may take together, packed and unpacked, bytes; a larger one goes alone. Recorders write chunks
-/// of up to 4 MiB.
+/// Maximum memory of all chunks in the pipeline, packed and unpacked, bytes. A larger chunk goes alone. Recorders write
+/// chunks of up to 4 MiB.
 const MAX_AHEAD: u64 = 32 << 20;
-/// Chunks on their way: more than threads can work on at a time would only wait.
+/// Maximum number of chunks in the pipeline.
 const AHEAD_COUNT: usize = 4;
 
-/// A chunk, whose memory is used again for later ones.
+/// A chunk; its memory is reused for later chunks.
 #[derive(Default)]
 pub(crate) struct Chunk {
     /// Its first byte in the file.
@@ -37,7 +37,7 @@ enum RecordsAt {
     Foreign,
 }
 
-/// What the head of a chunk says.
+/// The fields of a chunk before its records.
 struct Head<'a> {
     size: u64,
     checksum: u32,
@@ -110,13 +110,13 @@ impl Chunk {
     }
 }
 
-/// A chunk and where its records are, or why it makes no sense.
+/// A chunk with the location of its records, or why it is invalid.
 type Unpacked = (Chunk, Result<RecordsAt, String>);
 
-/// Chunks on their way, in the order of the file.
+/// Unpacks chunks on other threads and gives them in the order of the file.
 #[derive(Default)]
 pub(crate) struct UnpackPipeline {
-    /// What each takes, bytes, and where it comes back.
+    /// The memory of each chunk, bytes, and where its thread returns it.
     chunks: VecDeque<(u64, Receiver<Unpacked>)>,
     spare: Vec<Chunk>,
 }
@@ -127,10 +127,10 @@ impl UnpackPipeline {
         self.spare.pop().unwrap_or_default()
     }
 
-    /// Takes a chunk whose body was read. Chunks before it are given where there is no more module.
+    /// Takes a chunk whose body was read. Gives earlier chunks first if the pipeline is full.
     ///
     /// # Errors
-    /// The first chunk that makes no sense; later ones are dropped.
+    /// The first invalid chunk; later chunks are dropped.
     pub(crate) fn push(&mut self, mut chunk: Chunk, offset: u64, each: OnRecord) -> Result<(), RecordError> {
         chunk.offset = offset;
         let size = Head::parse(&chunk.body).map_or(0, |head| head.size.min(MAX_CHUNK));
@@ -142,10 +142,10 @@ impl UnpackPipeline {
         self.chunks.push_back((takes, receiver));
         let work = move || {
             let place = chunk.unpack(true);
-            // Nobody waits for it after an error.
+            // The receiver is gone after an error.
             let _ = sender.send((chunk, place));
         };
-        // A thread of the pool that waits for the pool could wait for ever.
+        // A pool thread that waits for its own pool could deadlock.
         if rayon::current_thread_index().is_some() {
             work()
         } else {
@@ -154,7 +154,7 @@ impl UnpackPipeline {
         Ok(())
     }
 
-    /// Gives all that is on its way.
+    /// Gives every chunk in the pipeline.
     ///
     /// # Errors
     /// As [`UnpackPipeline::push`].
@@ -177,14 +177,14 @@ impl UnpackPipeline {
         let offset = chunk.offset;
         self.spare.push(chunk);
         outcome.map_err(|reason| {
-            // What lies behind damage is not given.
+            // Records behind damage are not given.
             self.chunks.clear();
             RecordError::Damaged { offset, reason }
         })
     }
 }
 
-/// Unpacks what zstd packed; of a chunk that was cut off, as much as can be unpacked.
+/// Unpacks zstd data; of a chunk that was cut off, as much as possible.
 fn decompress(
     packed: &[u8],
     size: usize,
@@ -209,7 +209,8 @@ fn decompress(
     }
 }
 
-/// Gives the records of a chunk in another compression (lz4). The `mcap` crate's reader is shown a file that is this one chunk.
+/// Gives the records of a chunk in another compression (lz4). The `mcap` crate's reader is shown a file that is this
+/// one chunk.
 fn foreign(body: &[u8], length: u64, whole: bool, each: OnRecord) -> Result<(), String> {
     let options = LinearReaderOptions::default()
         .with_skip_start_magic(true)

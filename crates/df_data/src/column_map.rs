@@ -1,7 +1,7 @@
 //! Datasets that are tables: which columns are which channels of the contract, and rows to samples.
 
-use super::table::{Column, TableRow};
-use super::{EpisodeReport, SourceEvent, StreamId};
+use super::table::{Column, Table, TableRow};
+use super::{BagError, EpisodeReport, SourceEvent, StreamId};
 use crate::Columns;
 use crate::DataConfig;
 use df_core::Bound;
@@ -33,7 +33,7 @@ impl DatasetColumns<'_> {
 /// The columns that the contract needs.
 #[derive(Debug, PartialEq)]
 pub(crate) struct ColumnMap {
-    pub columns: Vec<Column>,
+    columns: Vec<Column>,
     streams: Vec<StreamColumns>,
 }
 
@@ -43,7 +43,8 @@ struct StreamColumns {
     stream: StreamId,
     /// Column of the selection, and value in it.
     values: Vec<(usize, usize)>,
-    /// Variances that the stream's samples have: a dataset has none, its samples are as exact as the contract says otherwise.
+    /// Variances that the stream's samples have: a dataset has none, its samples are as exact as the contract says
+    /// otherwise.
     variances: usize,
 }
 
@@ -51,8 +52,8 @@ impl ColumnMap {
     /// Looks the configured columns up in a dataset.
     ///
     /// # Errors
-    /// A column that the dataset lacks, a group without columns, a count that is not the group's; with the configuration's
-    /// file, line and key.
+    /// A column that the dataset lacks, a group without columns, a count that is not the group's; with the
+    /// configuration's file, line and key.
     pub(crate) fn new(
         config: &DataConfig,
         bound: &Bound,
@@ -105,12 +106,42 @@ impl ColumnMap {
         Ok(())
     }
 
+    /// Reads every row of a table and gives its samples. `on_row` sees each usable row first. `step_ns` separates rows
+    /// without a time, nanoseconds.
+    ///
+    /// # Errors
+    /// Damage of the table; earlier samples have been given.
+    pub(crate) fn read(
+        &self,
+        table: &dyn Table,
+        step_ns: i64,
+        report: &mut EpisodeReport,
+        to: &mut dyn FnMut(SourceEvent),
+        on_row: &mut dyn FnMut(&TableRow),
+    ) -> Result<(), BagError> {
+        let mut sample = Vec::new();
+        table.rows(&self.columns, step_ns, &mut |row| {
+            report.messages += 1;
+            let row = match row {
+                Ok(row) => row,
+                Err(reason) => return report.refuse(reason),
+            };
+            on_row(&row);
+            if row.starts_episode {
+                to(SourceEvent::Break);
+            }
+            if let Err(reason) = self.give(&row, &mut sample, to) {
+                report.refuse(format!("{}: {reason}", row.place()));
+            }
+        })
+    }
+
     /// Gives the samples of a row of these columns.
     ///
     /// # Errors
-    /// A row that is not as wide as its column or has a value that is no finite f32: the reason, after the samples of other
-    /// streams have been given.
-    pub(crate) fn give(
+    /// A row that is not as wide as its column or has a value that is no finite f32: the reason, after the samples of
+    /// other streams have been given.
+    fn give(
         &self,
         TableRow { stamp_ns, values: row, .. }: &TableRow,
         sample: &mut Vec<f64>,

@@ -1,5 +1,5 @@
-//! The section `columns`: which columns of a dataset (LeRobot, HDF5) the observation groups and the action are. Bags need none:
-//! their topics stand in the contract. Whether a dataset has the columns is checked where it is opened.
+//! The section `columns`: which columns of a dataset (LeRobot, HDF5) the observation groups and the action are. Bags
+//! need none: their topics stand in the contract. Whether a dataset has the columns is checked where it is opened.
 
 use std::collections::BTreeMap;
 

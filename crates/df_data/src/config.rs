@@ -1,4 +1,4 @@
-//! What reading demonstrations is configured by: the contract, the section `columns`, and some keys of `training`.
+//! The configuration of reading: the contract, the section `columns`, and some keys of `training`.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use crate::ColumnsConfig;
 
-/// How recordings become frames and episodes.
+/// How recordings and datasets become frames and episodes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DataConfig {
-    /// Topics, fields, period; the goal.
+    /// Topics, fields, period and goal.
     pub contract: Contract,
     /// The section `columns`.
     pub columns: ColumnsConfig,
@@ -20,7 +20,7 @@ pub struct DataConfig {
     pub max_gap_s: f64,
     /// `training.max_skew_s`: how far the stamps of two topics may lie apart in the order of recording, seconds.
     pub max_skew_s: f64,
-    /// `training.cache_gb`: most room for frames that are kept for further runs, 10^9 bytes.
+    /// `training.cache_gb`: maximum size of the frames kept between runs, 10^9 bytes.
     pub cache_gb: f64,
 }
 
@@ -28,13 +28,13 @@ pub struct DataConfig {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct ReadingConfig {
-    /// Tokens per training window.
+    /// Tokens per training window, which inspection counts.
     pub window: usize,
-    /// Seconds.
+    /// A longer silence of an observation splits the episode, seconds.
     pub max_gap_s: f64,
-    /// Seconds.
+    /// Maximum difference of the stamps of two topics in the order of recording, seconds.
     pub max_skew_s: f64,
-    /// 10^9 bytes.
+    /// Maximum size of the frames kept between runs, 10^9 bytes.
     pub cache_gb: f64,
 }
 
@@ -45,7 +45,7 @@ impl Default for ReadingConfig {
 }
 
 impl DataConfig {
-    /// Composes what was read elsewhere.
+    /// Composes sections that were read elsewhere.
     pub fn new(contract: Contract, columns: ColumnsConfig, reading: ReadingConfig) -> Self {
         let ReadingConfig { window, max_gap_s, max_skew_s, cache_gb } = reading;
         Self { contract, columns, window, max_gap_s, max_skew_s, cache_gb }

@@ -39,8 +39,8 @@ pub fn read_episodes<S: SampleSource + ?Sized>(
 
 /// Reads the frames of every episode of a source, one after the other; memory does not grow with the source.
 ///
-/// The tick grid of an episode starts when every required group has been seen; an episode starts and ends with a frame in
-/// which all of them are present.
+/// The tick grid of an episode starts when every required group has been seen; an episode starts and ends with a frame
+/// in which all of them are present.
 ///
 /// # Errors
 /// Damage of the source (one that was merely cut off gives a notice), a topic of the contract that it lacks (unless its

@@ -1,7 +1,9 @@
-//! HDF5 datasets of D4RL (one table, episodes end where `terminals` or `timeouts` say so) and Minari (one group `episode_N` each).
+//! HDF5 datasets of D4RL (one table, episodes end where `terminals` or `timeouts` say so) and Minari (one group
+//! `episode_N` each).
 //!
-//! Row k holds the observation of its time and the action that was taken then. The files do not say how far rows are apart:
-//! they are taken to be one tick of the contract apart. Columns are dataset names below the table, such as `infos/qpos`.
+//! Row k holds the observation of its time and the action that was taken then. The files do not say how far rows are
+//! apart: they are taken to be one tick of the contract apart. Columns are dataset names below the table, such as
+//! `infos/qpos`.
 
 use std::path::{Path, PathBuf};
 
@@ -130,25 +132,12 @@ impl SampleSource for Hdf5 {
     ) -> Result<(), BagError> {
         let (columns, unreadable) = (&config.columns.hdf5, &self.unreadable);
         let dataset = DatasetColumns { kind: "hdf5", columns, has: &self.columns, unreadable };
-        let selection = ColumnMap::new(config, bound, &dataset, report)?;
+        let map = ColumnMap::new(config, bound, &dataset, report)?;
         report.notices.push(format!(
             "HDF5 rows carry no time: taken to be one tick of the contract apart ({} s)",
             config.contract.period_s
         ));
-        let mut sample = Vec::new();
-        self.rows(&selection.columns, config.contract.period_ns(), &mut |row| {
-            report.messages += 1;
-            let row = match row {
-                Ok(row) => row,
-                Err(reason) => return report.refuse(reason),
-            };
-            if row.starts_episode {
-                to(SourceEvent::Break);
-            }
-            if let Err(reason) = selection.give(&row, &mut sample, to) {
-                report.refuse(format!("{}: {reason}", row.place()));
-            }
-        })
+        map.read(self, config.contract.period_ns(), report, to, &mut |_| {})
     }
 }
 

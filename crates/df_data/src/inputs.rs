@@ -1,4 +1,4 @@
-//! Which demonstrations are meant: paths, patterns, and how often each is drawn.
+//! Parses lists of inputs: paths, patterns, and weights.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub enum InputError {
     None,
 }
 
-/// Demonstrations to read.
+/// A bag or dataset to read, with its weight.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input {
     /// A bag or dataset.
@@ -37,8 +37,8 @@ impl fmt::Display for Input {
     }
 }
 
-/// Reads `PATH`, `PATTERN` (`*`, `?`, `[ab]`, `**`), each with `@WEIGHT` behind it or not. A pattern gives its matches in the
-/// order of their numbers.
+/// Reads `PATH`, `PATTERN` (`*`, `?`, `[ab]`, `**`), each with `@WEIGHT` behind it or not. A pattern gives its matches
+/// in the order of their numbers.
 ///
 /// # Errors
 /// A pattern that is none or matches nothing; a weight that is not above 0; no input at all.

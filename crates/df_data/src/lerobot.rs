@@ -1,8 +1,8 @@
 //! LeRobot datasets, versions 2.0 to 3.0: a directory with `meta/info.json` and rows in `data/**/*.parquet`.
 //! <https://github.com/huggingface/lerobot>
 //!
-//! Row k of an episode holds the observation of its time and the action that was taken then: it becomes a sample of every
-//! group and a command, stamped alike, as a bag has them. Videos and images are left out.
+//! Row k of an episode holds the observation of its time and the action that was taken then: it becomes a sample of
+//! every group and a command, stamped alike, as a bag has them. Videos and images are left out.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -125,7 +125,8 @@ impl LeRobot {
         notices
     }
 
-    /// Time between two frames. Whole nanoseconds: a contract whose `period_s` is 1 / fps then has a frame at every tick.
+    /// Time between two frames. Whole nanoseconds: a contract whose `period_s` is 1 / fps then has a frame at every
+    /// tick.
     fn step_ns(&self) -> i64 {
         (1e9 / self.info.fps).round() as i64
     }
@@ -157,24 +158,13 @@ impl SampleSource for LeRobot {
     ) -> Result<(), BagError> {
         let dataset =
             DatasetColumns { kind: "lerobot", columns: &config.columns.lerobot, has: &self.columns, unreadable: &[] };
-        let selection = ColumnMap::new(config, bound, &dataset, report)?;
+        let map = ColumnMap::new(config, bound, &dataset, report)?;
         report.notices.extend(self.notices(config));
-        let (mut episodes, mut rows, mut off_grid, mut sample) = (0, 0, 0, Vec::new());
-        self.rows(&selection.columns, 0, &mut |row| {
-            report.messages += 1;
-            let row = match row {
-                Ok(row) => row,
-                Err(reason) => return report.refuse(reason),
-            };
+        let (mut episodes, mut rows, mut off_grid) = (0, 0, 0);
+        map.read(self, 0, report, to, &mut |row| {
             rows += 1;
             off_grid += u64::from(row.off_grid);
-            if row.starts_episode {
-                episodes += 1;
-                to(SourceEvent::Break);
-            }
-            if let Err(reason) = selection.give(&row, &mut sample, to) {
-                report.refuse(format!("{}: {reason}", row.place()));
-            }
+            episodes += u64::from(row.starts_episode);
         })?;
         for (what, stated, read) in
             [("episodes", self.info.total_episodes, episodes), ("frames", self.info.total_frames, rows)]
@@ -184,9 +174,9 @@ impl SampleSource for LeRobot {
             }
         }
         if off_grid > 0 {
-            report
-                .notices
-                .push(format!("{off_grid} frames have another time than their number says: taken as they are"));
+            report.notices.push(format!(
+                "{off_grid} frames have a timestamp that differs from frame_index / fps: the timestamp is used"
+            ));
         }
         Ok(())
     }

@@ -1,11 +1,11 @@
 //! Recordings and datasets as episodes of frames; the writer of bags; inspection and proposed configurations.
 //!
-//! It reads rosbag2 bags (MCAP; with feature `formats` also sqlite3), LeRobot datasets, and HDF5 files of D4RL and Minari
-//! (feature `formats`). A contract (`df_core`) says which topics or columns matter. Damaged files are refused or read in
-//! part; they cause neither a panic nor unbounded memory.
+//! It reads rosbag2 bags (MCAP; with feature `formats` also sqlite3), LeRobot datasets, and HDF5 files of D4RL and
+//! Minari (feature `formats`). A contract (`df_core`) says which topics or columns matter. Damaged files are refused or
+//! read in part; they cause neither a panic nor unbounded memory.
 //!
-//! It is not a ROS client and needs no ROS installation. It knows no network: it gives frames in the units of the contract,
-//! not normalised.
+//! It is not a ROS client and needs no ROS installation. It knows no network: it gives frames in the units of the
+//! contract, not normalised.
 //!
 //! ```text
 //! .mcap .db3 .zstd -> Bag -> messages -> streams (decode) -\

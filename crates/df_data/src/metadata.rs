@@ -1,4 +1,4 @@
-//! Which files a bag has, by rosbag2's `metadata.yaml`. Storage and compression are told by the files themselves.
+//! Which files a bag has, by rosbag2's `metadata.yaml`. The files themselves show storage and compression.
 
 use serde::Deserialize;
 

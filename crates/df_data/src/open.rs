@@ -6,8 +6,8 @@ use super::dataset_files::{is_hdf5, is_lerobot};
 use super::storage::{self, SplitBag};
 use super::{Bag, BagError, SampleSource, Table};
 
-/// Opens demonstrations of any kind that is known: a bag (a directory of rosbag2 or one of its files), a LeRobot dataset
-/// (its directory), a D4RL or Minari file (or Minari's directory).
+/// Opens demonstrations of any kind that is known: a bag (a directory of rosbag2 or one of its files), a LeRobot
+/// dataset (its directory), a D4RL or Minari file (or Minari's directory).
 ///
 /// # Errors
 /// No such path; nothing known; something that this program was built without.

@@ -1,5 +1,5 @@
-//! rosbag2's compression: whole files (`bag_0.db3.zstd`) or single messages, told by zstd's first bytes and not by what
-//! `metadata.yaml` says, so that bags without one are read too.
+//! rosbag2's compression: whole files (`bag_0.db3.zstd`) or single messages, recognised by zstd's first bytes.
+//! `metadata.yaml` is not asked, so that bags without one are read too.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};

@@ -1,4 +1,5 @@
-//! The rows of a Parquet file, a few columns of numbers at a time. Only what LeRobot needs: scalars and lists of one level.
+//! The rows of a Parquet file, a few columns of numbers at a time. Only what LeRobot needs: scalars and lists of one
+//! level.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -152,7 +153,8 @@ impl Leaf {
     }
 }
 
-/// A file whose end is an error: at it the crate goes on to skip what a damaged header says, up to 2^31 things in each of many lists.
+/// A file whose end is an error: at it the crate goes on to skip what a damaged header says, up to 2^31 things in each
+/// of many lists.
 struct Ending(File);
 
 impl Length for Ending {

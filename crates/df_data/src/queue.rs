@@ -1,4 +1,4 @@
-//! The samples of one stream that wait for their tick, by stamp.
+//! A queue of the samples of one stream, sorted by stamp, until their tick is built.
 
 use std::collections::VecDeque;
 

@@ -2,9 +2,9 @@
 //! <https://mcap.dev/spec>
 //!
 //! Every length is checked against the bytes that are there. A damaged file therefore costs neither a panic nor memory.
-//! The `mcap` crate's own readers do not serve: on damaged files version 0.26 asks for gigabytes (string lengths) and, with
-//! overflow checks, panics (a record that reaches beyond its uncompressed chunk). Its errors also lack the file offset. Its
-//! decompressors (`chunks`) and its writer are used.
+//! The `mcap` crate's own readers do not serve: on damaged files version 0.26 asks for gigabytes (string lengths) and,
+//! with overflow checks, panics (a record that reaches beyond its uncompressed chunk). Its errors also lack the file
+//! offset. Its decompressors (`chunks`) and its writer are used.
 
 use std::io;
 
@@ -17,7 +17,8 @@ pub(crate) const PREFIX_LENGTH: usize = 1 + 8;
 pub(crate) const TAIL_LENGTH: u64 = PREFIX_LENGTH as u64 + 20 + MAGIC.len() as u64;
 /// A larger record (other than a chunk) is refused.
 pub(crate) const MAX_RECORD: u64 = MAX_MESSAGE as u64;
-/// A larger chunk is refused, packed or unpacked. rosbag2 writes chunks below 4 MiB, and at most one record of any size.
+/// A larger chunk is refused, packed or unpacked. rosbag2 writes chunks below 4 MiB, and at most one record of any
+/// size.
 pub(crate) const MAX_CHUNK: u64 = 2 * MAX_RECORD;
 
 pub(crate) const FOOTER: u8 = 0x02;

@@ -72,8 +72,8 @@ pub struct EpisodeSpan {
 }
 
 impl Recording {
-    /// Frame `k` of an episode: a value per channel, in the units of the contract, 0 where missing; a byte per modality, 0 where
-    /// missing.
+    /// Frame `k` of an episode: a value per channel, in the units of the contract, 0 where missing; a byte per
+    /// modality, 0 where missing.
     pub fn frame(&self, episode: &EpisodeSpan, k: usize) -> (&[f32], &[u8]) {
         self.files[episode.input].frame(episode.first + k)
     }
@@ -116,7 +116,8 @@ pub struct BoundSource {
     pub layout: Layout,
 }
 
-/// Opens demonstrations and binds the contract: by their own definitions, or else by those of the sourced ROS installation.
+/// Opens demonstrations and binds the contract: by their own definitions, or else by those of the sourced ROS
+/// installation.
 ///
 /// # Errors
 /// [`RecordingError`].
@@ -152,8 +153,8 @@ fn bound(
     Ok(BoundSource { source, bound, layout })
 }
 
-/// Opens every input and binds the contract to each. A dataset carries no message definitions: those of the bags beside it serve
-/// it too.
+/// Opens every input and binds the contract to each. A dataset carries no message definitions: those of the bags beside
+/// it serve it too.
 ///
 /// # Errors
 /// [`RecordingError`].
@@ -173,8 +174,8 @@ pub fn open_all(config: &DataConfig, inputs: &[Input]) -> Result<Vec<BoundSource
     Ok(all)
 }
 
-/// The frames of every input, from the cache where it has them. A dataset carries no message definitions: those of the bags
-/// beside it serve it too.
+/// The frames of every input, from the cache where it has them. A dataset carries no message definitions: those of the
+/// bags beside it serve it too.
 ///
 /// # Errors
 /// [`RecordingError`].

@@ -56,8 +56,8 @@ pub trait SampleSource {
     /// Gives every sample of the contract's streams in the order of recording; counts in `report` what is left out.
     ///
     /// # Errors
-    /// The contract does not fit the source. Damage, with file and location: earlier samples have been given. A recording that
-    /// was cut off gives [`BagError::Unfinished`] after everything else has been given.
+    /// The contract does not fit the source. Damage, with file and location: earlier samples have been given. A
+    /// recording that was cut off gives [`BagError::Unfinished`] after everything else has been given.
     fn samples(
         &self,
         config: &DataConfig,
@@ -66,8 +66,8 @@ pub trait SampleSource {
         to: &mut dyn FnMut(SourceEvent),
     ) -> Result<(), BagError>;
 
-    /// Goals by ascending stamp, in the units of the goal's group; those in another frame than the contract's are left out.
-    /// Empty where the contract or the source has none.
+    /// Goals by ascending stamp, in the units of the goal's group; those in another frame than the contract's are left
+    /// out. Empty where the contract or the source has none.
     ///
     /// # Errors
     /// Damage; a goal topic of another type.

@@ -17,8 +17,8 @@ use super::{Bag, BagError, BagMessage, BagTopic};
 const CDR: &str = "cdr";
 /// The kind of definition that this project reads.
 const ROS2_MSG: &str = "ros2msg";
-/// Where the header of a database says its page size, how often it was changed, how many pages it has, and after which change
-/// that was so. <https://www.sqlite.org/fileformat2.html>
+/// Where the header of a database says its page size, how often it was changed, how many pages it has, and after which
+/// change that was so. <https://www.sqlite.org/fileformat2.html>
 const PAGE_SIZE_AT: usize = 16;
 const CHANGES_AT: usize = 24;
 const PAGES_AT: usize = 28;
@@ -122,8 +122,8 @@ impl<'a> Database<'a> {
         let message = |topic: BagTopic| BagMessage { topic: topic.name, log_ns: 0, bytes: Vec::new() };
         let wanted = self.topics()?.into_iter().filter(|(_, topic)| topics.contains(&topic.name.as_str()));
         let mut wanted: HashMap<i64, BagMessage> = wanted.map(|(id, topic)| (id, message(topic))).collect();
-        // In the order of recording. sqlite reads the data of what is not wanted only where it shares a page; told which topics
-        // are wanted, it would look each of them up in a tree of its own, for every message.
+        // In the order of recording. sqlite reads the data of what is not wanted only where it shares a page; told
+        // which topics are wanted, it would look each of them up in a tree of its own, for every message.
         let text = "SELECT id, topic_id, timestamp, data FROM messages ORDER BY id";
         let mut unpacker = Unpacker::default();
         let mut last = i64::MIN;
@@ -184,7 +184,8 @@ fn unpack(path: &Path) -> Result<NamedTempFile, BagError> {
     Ok(unpacked)
 }
 
-/// Opens a database that is only read. One that nobody writes is taken to be immutable: nothing is written beside it then.
+/// Opens a database that is only read. One that nobody writes is taken to be immutable: nothing is written beside it
+/// then.
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let beside = |ending: &str| {
         let mut name = path.as_os_str().to_os_string();

@@ -1,5 +1,5 @@
-//! A recording of rosbag2: a directory of files, with or without `metadata.yaml`, or a single file; MCAP or sqlite3, each
-//! packed or not.
+//! A recording of rosbag2: a directory of files, with or without `metadata.yaml`, or a single file; MCAP or sqlite3,
+//! each packed or not.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -49,8 +49,8 @@ pub(crate) fn split_bag(path: &Path) -> Result<SplitBag, BagError> {
     SplitBag::open(files)
 }
 
-/// The files of a directory in the order of their numbers. Where a file is there packed and unpacked, as when the recorder was
-/// killed in between, the unpacked one counts.
+/// The files of a directory in the order of their numbers. Where a file is there packed and unpacked, as when the
+/// recorder was killed in between, the unpacked one counts.
 fn files_of(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory)? {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_bag_is_refused_with_its_path() {
+    fn a_path_that_is_not_a_bag_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let refusal = |path: &Path| open_bag(path).err().unwrap().to_string();
         assert!(refusal(&folder.path().join("none")).contains("none: cannot be read"));

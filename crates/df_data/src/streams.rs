@@ -1,4 +1,5 @@
-//! Messages to samples by stream: the contract's topics found in the bag, their messages decoded, backward jumps noticed.
+//! Messages to samples by stream: the contract's topics found in the bag, their messages decoded, backward jumps
+//! noticed.
 
 use std::collections::HashMap;
 
@@ -116,8 +117,8 @@ fn is_jump(newest_ns: Option<i64>, stamp_ns: i64, period_ns: i64) -> bool {
     newest_ns.is_some_and(|newest| newest.saturating_sub(stamp_ns) > period_ns)
 }
 
-/// The topic of the bag that the contract's `name` means: the same name, or with `/` before it, or the only one that ends
-/// with it.
+/// The topic of the bag that the contract's `name` means: the same name, or with `/` before it, or the only one that
+/// ends with it.
 pub(crate) fn find_topic<'b>(has: &'b [BagTopic], name: &str) -> Result<&'b BagTopic, BagError> {
     let bare = name.trim_start_matches('/');
     let is = |wanted: String| has.iter().find(move |topic| topic.name == wanted);

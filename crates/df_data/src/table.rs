@@ -1,4 +1,4 @@
-//! Datasets that are tables, as they are: columns and rows, whatever a contract makes of them.
+//! The trait of datasets that are tables: columns and rows, without a contract.
 
 use std::path::Path;
 
@@ -15,9 +15,9 @@ pub struct Column {
     pub labels: Vec<String>,
 }
 
-/// A dataset of rows, as it is.
+/// A dataset of rows and columns, read without a contract.
 pub trait Table {
-    /// `LeRobot` or `HDF5`, for people.
+    /// The name of the format: `LeRobot` or `HDF5`.
     fn kind(&self) -> &'static str;
 
     /// The columns of numbers.
@@ -26,8 +26,8 @@ pub trait Table {
     /// Time between two rows, seconds; `None` where the dataset does not say.
     fn step_s(&self) -> Option<f64>;
 
-    /// Gives every row with the values of these columns, or why a row cannot be used. Where the dataset does not say how far rows
-    /// are apart, they are `step_ns` apart.
+    /// Gives every row with the values of these columns, or why a row cannot be used. Where the dataset does not say
+    /// how far rows are apart, they are `step_ns` apart.
     ///
     /// # Errors
     /// Damage; what came before it has been given.
@@ -41,22 +41,22 @@ pub trait Table {
 
 /// A row of a dataset.
 pub struct TableRow<'a> {
-    /// The first one of its episode.
+    /// True for the first row of an episode.
     pub starts_episode: bool,
-    /// Since the start of the episode.
+    /// Time since the start of the episode, nanoseconds.
     pub stamp_ns: i64,
-    /// It says another time than its number: its own is taken.
+    /// Its timestamp differs from its number times the period; the timestamp is used.
     pub off_grid: bool,
-    /// By column; none where the column has ended.
+    /// The values by column; empty where the column has ended.
     pub values: &'a [&'a [f64]],
     /// The file that holds it.
     pub file: &'a Path,
-    /// In the file.
+    /// Its index in the file.
     pub number: u64,
 }
 
 impl TableRow<'_> {
-    /// Where it is, for people.
+    /// Its file and index as text.
     pub fn place(&self) -> String {
         format!("{}, row {}", self.file.display(), self.number)
     }

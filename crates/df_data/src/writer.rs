@@ -1,4 +1,5 @@
-//! Writes rosbag2 directories: one MCAP file and its `metadata.yaml`, as rosbag2 and the PyPI package `rosbags` read them.
+//! Writes rosbag2 directories: one MCAP file and its `metadata.yaml`, as rosbag2 and the PyPI package `rosbags` read
+//! them.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,8 +16,8 @@ const METADATA_VERSION: u32 = 9;
 
 /// Writes a rosbag2 directory with one MCAP file and its `metadata.yaml`.
 ///
-/// It grows beside its place under the name `.NAME.partial-PID` and is moved there by [`BagWriter::finish`]: a directory
-/// of the right name is a whole bag.
+/// It grows beside its place under the name `.NAME.partial-PID` and is moved there by [`BagWriter::finish`]: a
+/// directory of the right name is a whole bag.
 pub struct BagWriter {
     directory: PathBuf,
     partial: PathBuf,

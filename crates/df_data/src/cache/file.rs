@@ -5,9 +5,9 @@
 //! footer:   JSON: key, modalities, labels, episodes, report, checksum (CRC-32) of every block of records
 //! trailer:  length of the footer (u64), its checksum (u32), the checksum of these two (u32), MAGIC
 //! ```
-//! Numbers are in the byte order of the machine, which is part of the key; every byte is covered by a checksum. Values are in
-//! the units of the contract, not normalised. The footer comes last because only then is known what it says: frames go to
-//! the disk as they are read.
+//! Numbers are in the byte order of the machine, which is part of the key; every byte is covered by a checksum. Values
+//! are in the units of the contract, not normalised. The footer comes last because only then is known what it says:
+//! frames go to the disk as they are read.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -78,7 +78,7 @@ pub(crate) struct FrameWriter {
     shape: Shape,
     block: Vec<u8>,
     frames: usize,
-    /// A step cannot be refused while a source is read: what went wrong is told at the end.
+    /// The first error of writing. It is returned at the end, because reading a source cannot be stopped by a frame.
     written: io::Result<()>,
 }
 
@@ -235,7 +235,8 @@ fn read_footer(file: &mut File, size: u64) -> io::Result<Option<Footer>> {
 fn map(file: &File, bytes: usize) -> io::Result<Mmap> {
     // SAFETY: while it is mapped, the file must neither change nor become shorter (that would be SIGBUS).
     // - It is this program's own, and has no name at all or one that no other program uses.
-    // - It is written under another name first and gets its own when it is whole; from then on it is read-only, and nothing here
+    // - It is written under another name first and gets its own when it is whole; from then on it is read-only, and
+    //   nothing here
     //   opens it for writing or makes it shorter. A newer file of the same name replaces the name, not the file;
     //   removing an old one removes its name: its bytes stay until nobody maps them any more.
     // - It has just been read to `bytes` and beyond: nothing is mapped that is not there.
@@ -310,13 +311,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_frames_is_one() {
+    fn a_frame_file_without_frames_is_valid() {
         let empty = write(0, &[]).finish(Vec::new()).unwrap();
         assert!(empty.footer.episodes.is_empty() && empty.map.is_none());
     }
 
     #[test]
-    fn every_damaged_byte_and_every_cut_is_noticed() {
+    fn every_damaged_byte_and_every_cut_is_detected() {
         let sound = whole(6);
         assert_eq!(opened(&sound, "key").unwrap().footer.episodes.len(), 2);
         assert!(opened(&sound, "another").is_none());
@@ -333,7 +334,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_no_file_and_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), length in any::<u64>()) {
+        fn arbitrary_bytes_are_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), length in any::<u64>()) {
             let mut wrong = trailer(&bytes);
             prop_assert!(opened(&[bytes.as_slice(), &wrong].concat(), "key").is_none());
             wrong[..8].copy_from_slice(&length.to_ne_bytes());

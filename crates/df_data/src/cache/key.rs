@@ -1,4 +1,4 @@
-//! What decides the frames of an input: whoever finds the same key finds the same frames.
+//! The cache key of an input: a hash of everything that decides its frames.
 
 use std::collections::HashSet;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::Input;
 use df_core::{Action, Contract, Goal, ObservationGroup};
 use df_message::{AmentDefinitions, Definitions};
 
-/// Raised when the same recording gives other frames than before.
+/// Version of the reading code. Increase it when the same recording gives other frames than before.
 const READING: u32 = 1;
 
 /// The keys of an input.
@@ -50,7 +50,7 @@ fn digest(text: &str) -> String {
     format!("{:x}", Sha256::digest(text))
 }
 
-/// What of the configuration decides frames, or whether there are any. Every key is named, so that a new one must be placed.
+/// The part of the configuration that decides frames. Every field is named, so that the compiler asks about a new one.
 fn contract(config: &DataConfig) -> String {
     let Contract { period_s: _, frame_stack: _, observations, action, goal, document: _ } = &config.contract;
     let group = |group: &ObservationGroup| {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_decides_frames_decides_the_key_and_what_does_not_does_not() {
+    fn the_cache_key_depends_on_exactly_what_decides_frames() {
         let key = |from: &str, to: &str| {
             assert!(SHIPPED.contains(from), "{from}");
             contract(&parsed(&SHIPPED.replacen(from, to, 1)))
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_told_by_name_size_and_time_and_links_in_a_circle_end() {
+    fn cache_keys_use_name_size_and_time_and_circular_links_end() {
         let folder = tempfile::tempdir().unwrap();
         let bag = folder.path().join("bag");
         fs::create_dir_all(bag.join("data")).unwrap();
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn installed_definitions_count_where_the_contract_asks_for_them() {
+    fn the_cache_key_depends_on_installed_definitions_of_the_contract() {
         let folder = tempfile::tempdir().unwrap();
         let messages = folder.path().join("share/geometry_msgs/msg");
         fs::create_dir_all(&messages).unwrap();

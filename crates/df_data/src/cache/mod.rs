@@ -1,8 +1,8 @@
-//! Where frames are kept between runs: one file per input and contract, found by its key, the oldest removed when there is no
-//! more module.
+//! Keeps frames between runs: one file per input and contract, found by its key. The files used least recently are
+//! removed when all together exceed `training.cache_gb`.
 //!
-//! A file is written as `KEY-*.part` and renamed when it is whole. Nothing that is found is trusted: a file that is damaged or
-//! of another key is written anew.
+//! A file is written as `KEY-*.part` and renamed when it is complete. Every file is checked before use: one that is
+//! damaged or has another key is written again.
 
 mod file;
 mod key;
@@ -16,14 +16,14 @@ use std::time::{Duration, SystemTime};
 pub(crate) use file::{EpisodeRecord, FrameFile, FrameWriter};
 pub(crate) use key::Keys;
 
-/// Of a file of frames, of one that is being written, of the lock of whoever writes it.
+/// Extensions: a complete file, a file that is being written, and the lock of its writer.
 const FRAMES: &str = "frames";
 const PART: &str = "part";
 const LOCK: &str = "lock";
-/// What its writer left unfinished is removed when it is older, unless it is still being written.
+/// An unfinished file older than this is removed, unless its writer still holds the lock.
 const ABANDONED: Duration = Duration::from_secs(60);
 
-/// Where frames are kept.
+/// Where frames are kept between runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum CachePlace {
     /// `$XDG_CACHE_HOME/df_planner` or `~/.cache/df_planner`.
@@ -90,7 +90,7 @@ impl Cache {
                 return None;
             }
         };
-        // The time of last use decides who goes first. If it cannot be set, the file goes earlier: no harm.
+        // The time of last use decides which file is removed first. If it cannot be set, the file is removed earlier.
         let _ = file.set_modified(SystemTime::now());
         let found = FrameFile::open(file, key);
         if !matches!(found, Ok(Some(_))) {
@@ -100,7 +100,8 @@ impl Cache {
         found.ok().flatten()
     }
 
-    /// Writes the frames of a key by `fill`, which gives the report too. Who comes second waits for who came first.
+    /// Writes the frames of a key by `fill`, which returns the report. A second writer of the same key waits for the
+    /// first.
     ///
     /// # Errors
     /// Of `fill`; or the file cannot be written.
@@ -125,7 +126,7 @@ impl Cache {
         let part =
             tempfile::Builder::new().prefix(&format!("{key}-")).suffix(&format!(".{PART}")).tempfile_in(&directory);
         let (file, part) = part.map_err(|cause| self.error(cause))?.into_parts();
-        // Says that it is being written; a file system without locks keeps what is abandoned.
+        // Marks the file as being written. Without file locks, abandoned files stay.
         let _ = file.try_lock();
         let mut writer = begin(file);
         let report = fill(&mut writer)?;
@@ -138,8 +139,8 @@ impl Cache {
         Ok(keep().map_err(|cause| self.error(cause))?)
     }
 
-    /// Removes the files that were not used for longest until all together have at most `bytes_max`, but none of `keys`; and
-    /// what was left unfinished.
+    /// Removes the files that were not used for longest until all together have at most `bytes_max`, but none of
+    /// `keys`; and what was left unfinished.
     ///
     /// # Errors
     /// The directory cannot be read. A file that cannot be removed stays.
@@ -151,7 +152,7 @@ impl Cache {
             let (extension, stem) = (path.extension(), path.file_stem().unwrap_or_default());
             let used = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
             if extension.is_some_and(|e| e == PART || e == LOCK) && is_abandoned(&path, used) {
-                // Whoever removed it first has done the same.
+                // Another process may have removed it.
                 let _ = fs::remove_file(&path);
             } else if extension.is_some_and(|e| e == FRAMES) {
                 total += about.len();
@@ -193,8 +194,9 @@ fn is_abandoned(part: &Path, last_written: SystemTime) -> bool {
     old && File::open(part).is_ok_and(|file| file.try_lock().is_ok())
 }
 
-/// Says that a key is being written, so that nobody does the same work twice. It protects nothing: two who write at once hurt no
-/// one, and so it does no harm that a file system has no locks, or that one is removed while another waits for it.
+/// Marks a key as being written, so that two processes do not do the same work. It is only an optimisation: two writers
+/// at once are correct. A file system without locks and a lock that is removed while another process waits therefore do
+/// no harm.
 struct Lock {
     path: PathBuf,
     waited: bool,
@@ -215,7 +217,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // One that stays is empty and does no harm.
+        // A lock file that stays is empty and harmless.
         let _ = fs::remove_file(&self.path);
     }
 }

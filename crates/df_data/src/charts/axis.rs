@@ -19,7 +19,8 @@ pub(super) struct Tick {
 }
 
 impl Axis {
-    /// The axis on which all values that can be shown lie, `margin` of its length away from the ends; none without such values.
+    /// The axis on which all values that can be shown lie, `margin` of its length away from the ends; none without such
+    /// values.
     pub(super) fn around(values: impl Iterator<Item = f64>, log: bool, margin: f64) -> Option<Self> {
         let shown = values.filter(|value| value.is_finite() && (!log || *value > 0.0));
         let (low, high) = shown.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));

@@ -1,5 +1,5 @@
-//! Images: drawn [`FINE`] times larger and averaged down, since plotters does not smooth the edges of thick lines; written
-//! beside their place and renamed.
+//! Images: drawn [`FINE`] times larger and averaged down, since plotters does not smooth the edges of thick lines;
+//! written beside their place and renamed.
 
 use std::path::Path;
 

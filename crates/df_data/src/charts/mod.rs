@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_legend_stands_where_there_is_more_than_one_line() {
+    fn a_chart_of_several_lines_has_a_legend() {
         let in_legend = |chart: &Chart, colour| places(chart, colour).iter().any(|(_, row)| *row < LEGEND_END);
         let one = lines(&[&[(0.0, 0.0), (1.0, 1.0)]]);
         assert!(!in_legend(&one, FIRST));
@@ -115,7 +115,7 @@ mod tests {
 
     /// A line that turns back sharply stays within the plot: see [`plot::stroke`].
     #[test]
-    fn sharp_turns_throw_no_spikes() {
+    fn sharp_turns_of_a_line_draw_no_spikes() {
         let turns: Vec<(f64, f64)> = (0..400).map(|k| (f64::from(k % 2), 1e-3 * 1.02f64.powi(k))).collect();
         let found = places(&lines(&[&turns]), FIRST);
         assert!(found.len() > 1000);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_million_points_look_as_their_envelope() {
+    fn a_million_points_are_drawn_as_their_envelope() {
         // Between two columns of pixels a hundred points each go up and down between -1 and 1.
         let value = |k: usize| if k.is_multiple_of(2) { 1.0 } else { -1.0 };
         let many: Vec<(f64, f64)> = (0..1_000_000).map(|k| (k as f64, value(k))).collect();
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn without_data_the_chart_says_so() {
+    fn a_chart_without_data_says_so() {
         let ink = |chart: &Chart| {
             let image = chart.image().unwrap();
             // Below the title and the label of y.

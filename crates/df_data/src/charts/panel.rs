@@ -58,8 +58,8 @@ impl Panel {
     }
 }
 
-/// Of neighbours with the same x only the first, the lowest, the highest and the last: the picture is the same, and a million
-/// points are drawn as quickly as a thousand.
+/// Of neighbours with the same x only the first, the lowest, the highest and the last: the picture is the same, and a
+/// million points are drawn as quickly as a thousand.
 fn thinned(points: impl Iterator<Item = (i32, i32)>) -> Vec<(i32, i32)> {
     let mut kept: Vec<(i32, i32)> = Vec::new();
     let mut column: Vec<(i32, i32)> = Vec::new();

@@ -149,8 +149,8 @@ fn draw_legend(area: &Area, words: &Words) -> Result<i32, ChartError> {
     Ok(y + px(LEGEND_ROW + 8.0))
 }
 
-/// A line in the colour of its number, segment by segment: plotters mitres a path, and inside a sharp turn the mitre is a spike
-/// across the picture.
+/// A line in the colour of its number, segment by segment: plotters mitres a path, and inside a sharp turn the mitre is
+/// a spike across the picture.
 pub(super) fn stroke(area: &Area, points: &[(i32, i32)], number: usize) -> Drawn {
     let (colour, dashed) = colour(number);
     let (dash, period) = (px(6.0), px(9.0));

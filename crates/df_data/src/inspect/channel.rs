@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::quantile_sketch::Sketch;
 
-/// Percentiles that are told.
+/// Percentiles of the report, as shares.
 pub(super) const PERCENTILES: [f64; 5] = [0.01, 0.05, 0.5, 0.95, 0.99];
 /// More different values than this are not counted.
 const MAX_DISTINCT: usize = 64;
@@ -181,7 +181,7 @@ impl Channel {
 }
 
 impl ChannelSummary {
-    /// Of values whose order means nothing, as the elements of an array: what is told of one after the other is left out.
+    /// Clears what depends on the order of the values. For elements of an array their order means nothing.
     pub fn without_order(self) -> Self {
         Self { repeated_share: 0.0, wraps: 0, ..self }
     }
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_missing_or_repeated_is_counted() {
+    fn non_finite_missing_and_repeated_values_are_counted() {
         let mut channel = Channel::default();
         // As f32, 1e39 is not finite. Of the 4 finite values, 2 are equal to the one before.
         for value in [1.0, f64::NAN, 1.0, 1e39, 2.0, 2.0] {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrap_is_a_step_of_a_turn_in_a_range_of_one() {
+    fn a_wrap_is_a_step_of_one_turn_in_a_range_of_one_turn() {
         // From -pi to pi in steps of 0.1 rad, round and round: 1000 steps are 100 rad or 15.9 turns; it starts at 0.
         let wrapped = |turn: f64| {
             summary((0..1000).map(move |k| {
@@ -265,7 +265,8 @@ mod tests {
 
     #[test]
     fn an_outlier_stands_many_deviations_away() {
-        // 999 values at +-1 and one of 100: mean 0.1, mean square (999 + 10,000) / 1000 = 11, deviation 3.315; 99.9 / 3.315 = 30.
+        // 999 values at +-1 and one of 100: mean 0.1, mean square (999 + 10,000) / 1000 = 11, deviation 3.315; 99.9 /
+        // 3.315 = 30.
         let got = summary((0..1000).map(|k| if k == 500 { 100.0 } else { f64::from(k % 2) * 2.0 - 1.0 }));
         assert!((got.farthest_deviations() - 30.1).abs() < 0.1, "{}", got.farthest_deviations());
         assert_eq!(summary([1.0; 5]).farthest_deviations(), 0.0);

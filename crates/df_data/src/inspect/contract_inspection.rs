@@ -1,4 +1,5 @@
-//! A contract held against demonstrations: samples and frames are counted as they pass to where training would read them.
+//! A contract held against demonstrations: samples and frames are counted as they pass to where training would read
+//! them.
 
 use std::cell::RefCell;
 

@@ -1,4 +1,4 @@
-//! Where demonstrations have been, as a map: for a cost that keeps plans there where there is no map of the walls.
+//! A map of the area that demonstrations covered. A cost can keep plans inside it when no map of the walls exists.
 
 use std::collections::HashSet;
 
@@ -7,12 +7,12 @@ use crate::DataConfig;
 use crate::{BoundSource, Input, open_all, read_frames};
 use df_core::map::{MAX_PIXELS, OccupancyGrid};
 
-/// A map of the cells in which a frame's position lies, and those around them: these are free, all else is unknown. `group`: the
-/// position's group, x and y. `resolution_m`: the edge of a cell, in the group's unit.
+/// Returns a map in which every cell with a position of a frame, and its eight neighbours, are free. All other cells
+/// are unknown. `group` has the position (x, y). `resolution_m` is the edge of a cell in the unit of the group.
 ///
 /// # Errors
-/// [`InspectError::Map`]: a group that is no position, a resolution that is none, no frame with a position, a map too large;
-/// inputs that cannot be read or do not fit the contract.
+/// [`InspectError::Map`]: a group that is no position, a resolution that is none, no frame with a position, a map too
+/// large; inputs that cannot be read or do not fit the contract.
 pub fn coverage_map(
     inputs: &[Input],
     config: &DataConfig,
@@ -67,7 +67,7 @@ pub fn coverage_map(
             map[start..start + 3].fill(0);
         }
     }
-    // In decimals as the resolution is, not in what is left of their products.
+    // Rounded to 1e-9, so that the product of a decimal resolution stays decimal.
     let edge = |cell: i64| (cell as f64 * resolution_m * 1e9).round() / 1e9;
     Ok(OccupancyGrid {
         name: group.to_string(),

@@ -1,4 +1,5 @@
-//! Inspection of recordings and datasets: what they hold, and what a contract keeps of it. Knows no network and no training.
+//! Inspection of recordings and datasets: what they hold, and what a contract keeps of it. Knows no network and no
+//! training.
 //!
 //! ```text
 //! bag, dataset -> topics or columns -> rates, channels -\

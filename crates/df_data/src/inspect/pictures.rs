@@ -13,8 +13,8 @@ const BINS: usize = 60;
 const SHEET: usize = 24;
 const COLUMNS: usize = 3;
 
-/// How often the values of a channel occur. What lies far outside of its 1st to 99th percentile is left out, and the title
-/// says so. None of a channel without values or that never changes: there is nothing to see.
+/// How often the values of a channel occur. What lies far outside of its 1st to 99th percentile is left out, and the
+/// title says so. None of a channel without values or that never changes: there is nothing to see.
 pub(super) fn distribution(topic: &str, channel: &ChannelSummary, sketch: &Sketch) -> Option<Chart> {
     if channel.count == 0 || channel.is_constant() {
         return None;

@@ -1,8 +1,9 @@
 //! Percentiles of any number of values in bounded memory, in one pass.
 //!
-//! Values are counted in buckets whose width is a 128th of an octave of their distance from a centre, the median of the first
-//! values. So a percentile is off by at most [`ERROR`] of its distance from the centre: neither a large offset (a position in
-//! an earth-wide frame) nor a single wild value costs accuracy. Up to [`EXACT`] values are kept as they are.
+//! Values are counted in buckets whose width is a 128th of an octave of their distance from a centre, the median of the
+//! first values. So a percentile is off by at most [`ERROR`] of its distance from the centre: neither a large offset (a
+//! position in an earth-wide frame) nor a single wild value costs accuracy. Up to [`EXACT`] values are kept as they
+//! are.
 
 /// Most that a percentile is off, relative to its distance from the centre: half a bucket.
 pub(super) const ERROR: f64 = 1.0 / 256.0;
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_at_an_end_is_in_the_last_bin() {
+    fn values_at_the_maximum_are_in_the_last_bin() {
         // A third of 3,000 values at 0.5, the greatest; buckets reach beyond it.
         let values: Vec<f64> = (0..3000).map(|k| if k % 3 == 0 { 0.5 } else { f64::from(k) / 6000.0 - 0.3 }).collect();
         let bins = sketch(&values).histogram(-0.3, 0.5, 8);

@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_elements_stand_as_one() {
+    fn equal_neighbours_of_an_array_are_shown_as_a_range() {
         let channel = |label: &str, min| ChannelSummary {
             label: label.into(),
             count: 1,

@@ -32,7 +32,8 @@ impl Traces {
         self.points[channel].push((stamp_ns.saturating_sub(first_ns) as f64 / 1e9, value));
     }
 
-    /// One chart for each group of channels that have the same owner, as `pose.pose.position`; constant ones are left out.
+    /// One chart for each group of channels that have the same owner, as `pose.pose.position`; constant ones are left
+    /// out.
     pub(crate) fn charts(&self, title: &str, labels: &[String]) -> Vec<Chart> {
         let mut owners: Vec<(String, Vec<Line>)> = Vec::new();
         for (label, points) in labels.iter().zip(&self.points) {
@@ -56,8 +57,8 @@ impl Traces {
     }
 }
 
-/// Lines over time in as few charts as show them: at most six in one, and none so small beside another that it looks flat. A line that
-/// stands alone has its name in the title, behind `alone`.
+/// Lines over time in as few charts as show them: at most six in one, and none so small beside another that it looks
+/// flat. A line that stands alone has its name in the title, behind `alone`.
 pub(super) fn over_time(title: &str, alone: &str, x_label: &str, lines: Vec<Line>) -> Vec<Chart> {
     let mut groups: Vec<(ValueRange, Vec<Line>)> = Vec::new();
     for line in lines {
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_look_flat_stands_alone() {
+    fn a_line_that_would_look_flat_has_its_own_chart() {
         // 5 million, give or take 3, beside 0 to 10: all of it is a million times as high as the flattest.
         assert_eq!(titles(&[(0.0, 10.0), (5e6 - 3.0, 5e6 + 3.0), (2.0, 3.0)]), ["all 2", "one: l1 1"]);
         // 0 to 21 is more than 20 times 1.

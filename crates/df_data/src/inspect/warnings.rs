@@ -275,7 +275,7 @@ fn of_channel(about: &str, channel: &ChannelSummary) -> Vec<Warning> {
             let text = format!("has only {distinct} different values, {} apart at least", number(quantum));
             found.push(Warning::new(WarningKind::Quantised, about, text));
         }
-        // What rests at an extreme is told of there.
+        // Values that rest at an extreme have their own warning.
         None if channel.repeated_share - channel.at_extremes.iter().sum::<f64>() > HELD && !channel.is_constant() => {
             let text = format!("{} of its values are those before again", percent(channel.repeated_share));
             found.push(Warning::new(WarningKind::Held, about, text));

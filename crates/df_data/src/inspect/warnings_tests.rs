@@ -80,13 +80,13 @@ fn only(change: impl FnOnce(&mut ContractReport)) -> (WarningKind, String) {
 }
 
 #[test]
-fn what_is_as_it_should_be_is_not_warned_of() {
+fn sound_data_give_no_warnings() {
     // 4 of 104 windows are 3.8 %.
     assert_eq!(found(|_| ()), []);
 }
 
 #[test]
-fn constant_and_saturated_channels() {
+fn constant_and_saturated_channels_are_warned_of() {
     let (kind, text) = only(|r| {
         r.streams[1].channels[1] = ChannelSummary { min: 2.0, max: 2.0, deviation: 0.0, mean: 2.0, ..channel() }
     });
@@ -111,7 +111,7 @@ fn constant_and_saturated_channels() {
 }
 
 #[test]
-fn clocks_that_jump_or_go_back() {
+fn clocks_that_jump_or_go_back_are_warned_of() {
     let back = |farthest_back_s| {
         move |r: &mut ContractReport| {
             (r.streams[1].clock.backward, r.streams[1].clock.farthest_back_s) = (20, farthest_back_s);
@@ -142,7 +142,7 @@ fn clocks_that_jump_or_go_back() {
 }
 
 #[test]
-fn slow_topics_and_ages_that_are_too_small() {
+fn slow_topics_and_too_small_maximum_ages_are_warned_of() {
     // 0.2 s are four ticks; then a maximum age of 0.1 s is too small as well.
     let slow = found(|r| (r.streams[1].clock.median_period_s, r.streams[1].max_age_s) = (0.2, 0.4));
     assert_eq!(
@@ -203,7 +203,7 @@ fn windows_that_are_lost_are_counted_by_reason() {
 }
 
 #[test]
-fn odd_values() {
+fn odd_values_are_warned_of() {
     // 20 - 0 over 0.5: 40 deviations.
     let (kind, text) = only(|r| r.streams[1].channels[0].max = 20.0);
     assert_eq!(
@@ -246,7 +246,7 @@ fn a_position_in_a_frame_of_the_earth_is_rounded() {
 }
 
 #[test]
-fn inputs_that_disagree() {
+fn inputs_with_different_ranges_are_warned_of() {
     let input = |name: &str, low: f64, high: f64| InputReport {
         path: name.into(),
         channels: vec![ChannelSummary { percentiles: [low, low, 0.0, high, high], ..channel() }; 6],
@@ -262,7 +262,7 @@ fn inputs_that_disagree() {
 }
 
 #[test]
-fn what_was_cut_off_damaged_or_refused() {
+fn cut_damaged_and_refused_data_are_warned_of() {
     let read = EpisodeReport { messages: 200, ..EpisodeReport::default() };
     let input = InputReport { path: "bag".into(), read: read.clone(), ..InputReport::default() };
     let (kind, text) = only(|r| {
@@ -291,7 +291,7 @@ fn what_was_cut_off_damaged_or_refused() {
 }
 
 #[test]
-fn a_topic_without_a_contract() {
+fn topics_without_a_contract_are_warned_of() {
     let topic = TopicReport {
         name: "/odom".into(),
         message_type: "p/msg/A".into(),

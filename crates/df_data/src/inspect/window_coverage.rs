@@ -6,8 +6,9 @@
 //! windows (of 4 frames)            1..3           1......8      too short
 //!                                  <- ticks of the stretch without a jump of time ->
 //! ```
-//! Of a stretch of t ticks without any gap there would be t - w + 1 windows of w frames. Each tick without a frame costs one, each
-//! further episode w - 1, and of an episode that is too short all of its frames are lost: that adds up exactly.
+//! Of a stretch of t ticks without any gap there would be t - w + 1 windows of w frames. Each tick without a frame
+//! costs one, each further episode w - 1, and of an episode that is too short all of its frames are lost: that adds up
+//! exactly.
 
 use serde::Serialize;
 
@@ -167,7 +168,8 @@ impl Epoch {
         Self { silences: vec![Vec::new(); groups], last_ns: vec![None; groups], ..Self::default() }
     }
 
-    /// The group that was silent for most of a time; the number of groups if none was, and one more if all were for as long.
+    /// The group that was silent for most of a time; the number of groups if none was, and one more if all were for as
+    /// long.
     fn silent_in(&self, from_ns: i64, to_ns: i64) -> usize {
         let overlap = |(begin, end): (i64, i64)| end.min(to_ns).saturating_sub(begin.max(from_ns)).max(0);
         let silent = |group: usize| {
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_adds_up() {
+    fn lost_windows_add_up() {
         let mut counter = counter();
         // Pose from 0 to 300 throughout, scan silent from 100 to 200 and from 220 on.
         for stamp in (0..=300).step_by(10) {
@@ -211,8 +213,8 @@ mod tests {
         frames(&mut counter, 0, 100);
         frames(&mut counter, 200, 220);
         let coverage = counter.finish();
-        // 31 ticks: 28 windows possible. 11 frames hold 8, 3 frames none. Lost: 9 ticks from 110 to 190 and 8 from 230 to 300 are
-        // the scan's silence; no further long episode; 3 frames of the short one. 8 + 17 + 3 = 28.
+        // 31 ticks: 28 windows possible. 11 frames hold 8, 3 frames none. Lost: 9 ticks from 110 to 190 and 8 from 230
+        // to 300 are the scan's silence; no further long episode; 3 frames of the short one. 8 + 17 + 3 = 28.
         assert_eq!((coverage.ticks, coverage.possible_windows, coverage.windows), (31, 28, 8));
         assert_eq!(coverage.lost_to_silence, [("scan".to_string(), 17)]);
         assert_eq!((coverage.lost_to_cuts, coverage.lost_to_shortness, coverage.short_episodes), (0, 3, 1));
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn further_episodes_cost_the_windows_across_their_border() {
+    fn each_further_episode_costs_the_windows_across_its_border() {
         let mut counter = counter();
         for stamp in (0..=100).step_by(10).chain((150..=250).step_by(10)) {
             counter.sample(Some(0), stamp);
@@ -236,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn each_stretch_between_jumps_counts_for_itself() {
+    fn windows_are_counted_per_stretch_between_jumps() {
         let mut counter = counter();
         for _ in 0..2 {
             // 5 ticks: 2 windows.

@@ -49,7 +49,7 @@ fn damaged_files_never_panic() {
 
 /// Chunks are unpacked ahead of the reader; what is given, and what is said, is as if they were not.
 #[test]
-fn of_a_damaged_chunk_and_those_behind_it_nothing_is_given() {
+fn a_damaged_chunk_and_later_chunks_give_no_messages() {
     use mcap::{Compression, WriteOptions};
     for compression in [Some(Compression::Zstd), Some(Compression::Lz4), None] {
         let folder = tempfile::tempdir().unwrap();

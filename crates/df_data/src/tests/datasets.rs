@@ -1,5 +1,5 @@
-//! LeRobot and HDF5 datasets: the same content gives the same frames as a bag, exactly. The files are written here by the crates
-//! that read them; tests/foreign_datasets.rs has them written by pyarrow and h5py.
+//! LeRobot and HDF5 datasets: the same content gives the same frames as a bag, exactly. The files are written here by
+//! the crates that read them; tests/foreign_datasets.rs has them written by pyarrow and h5py.
 
 use super::*;
 
@@ -57,7 +57,7 @@ mod lerobot {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_or_said() {
+    fn datasets_that_do_not_fit_are_refused_or_reported() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         write_dataset(path, "v2.1", &[rows(30, 0.0), rows(40, 1.0)]);
@@ -86,7 +86,11 @@ mod lerobot {
         write_parquet(&path.join("data/chunk-000/episode_000001.parquet"), &[(1, rows(40, 1.0))], 0.02);
         let (episodes, report) = read_source(&contract, path).unwrap();
         assert!(report.notices.iter().any(|n| n.contains("states 3 episodes, 2 were read")), "{:?}", report.notices);
-        assert!(report.notices.iter().any(|n| n.contains("40 frames have another time")), "{:?}", report.notices);
+        assert!(
+            report.notices.iter().any(|n| n.contains("40 frames have a timestamp that differs from frame_index")),
+            "{:?}",
+            report.notices
+        );
         assert_eq!(episodes[1].start_ns, 20 * MS);
         std::fs::write(path.join("meta/info.json"), info("v2.1", 2, 70).replace("\"shape\": [2]", "\"shape\": [3]"))
             .unwrap();
@@ -102,11 +106,11 @@ mod lerobot {
         assert!(read_source(&contract, path).unwrap_err().to_string().contains("holds no .parquet file"));
     }
 
-    /// Found by the fuzz target `lerobot_parquet`: a column that starts before the file does, a page of a dictionary that never comes, one
-    /// with a byte too few, on each of which the crate panics; a header that says there is more than the file holds, on which the
-    /// crate did not end within the 20 s of the fuzz target.
+    /// Found by the fuzz target `lerobot_parquet`: a column that starts before the file does, a page of a dictionary
+    /// that never comes, one with a byte too few, on each of which the crate panics; a header that says there is more
+    /// than the file holds, on which the crate did not end within the 20 s of the fuzz target.
     #[test]
-    fn damage_on_which_the_crate_breaks_is_refused() {
+    fn damage_that_makes_the_parquet_crate_panic_is_refused() {
         let found: [(&[u8], &str); 4] = [
             (include_bytes!("../../../../fuzz/found/lerobot_parquet_negative_start"), "in a file of 2847 bytes"),
             (include_bytes!("../../../../fuzz/found/lerobot_parquet_no_dictionary"), "damage on which the crate"),
@@ -207,7 +211,7 @@ mod hdf5 {
     }
 
     #[test]
-    fn what_is_no_table_is_refused() {
+    fn an_hdf5_file_without_a_table_is_refused() {
         let contract = Contract::new(&[COLUMNS]);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.h5");

@@ -83,7 +83,8 @@ fn assembled(config: &DataConfig, layout: &Layout, samples: &[Given]) -> (Vec<(i
     (episodes, late)
 }
 
-/// Samples in the order of recording: ascending, but for a skew of up to 150 ms between streams; a stream itself ascends.
+/// Samples in the order of recording: ascending, but for a skew of up to 150 ms between streams; a stream itself
+/// ascends.
 fn recorded() -> impl Strategy<Value = Vec<Given>> {
     // A few hundred samples, so that the assembler looks at what is complete in between.
     let sample = (0usize..3, 1i64..40, -9i8..9, prop::bool::weighted(0.02));
@@ -100,7 +101,7 @@ fn recorded() -> impl Strategy<Value = Vec<Given>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn frames_are_those_of_the_definition(samples in recorded(), required: [bool; 2]) {
+    fn assembled_frames_match_the_definition_of_episodes(samples in recorded(), required: [bool; 2]) {
         let mut contract = Contract::new(&[]);
         contract.config.contract.observations.iter_mut().zip(required).for_each(|(group, required)| group.required = required);
         contract.config.max_skew_s = 0.4;

@@ -1,4 +1,5 @@
-//! The cache of frames on whole inputs: what is found equals what is read, and what decides the frames decides what is found.
+//! The cache of frames on whole inputs: what is found equals what is read, and what decides the frames decides what is
+//! found.
 
 use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
@@ -79,7 +80,7 @@ fn bits_read(contract: &Contract, paths: &[PathBuf]) -> Vec<Bits> {
 }
 
 #[test]
-fn what_is_found_is_what_is_read_bit_for_bit() {
+fn cached_frames_equal_the_frames_read_bit_for_bit() {
     let house = House::new();
     let expected = bits_read(&house.contract, &[house.path("a"), house.path("b")]);
     assert!(expected.len() == 2 && expected[0].1.len() > 70);
@@ -118,7 +119,7 @@ fn without_a_cache_nothing_is_kept() {
 }
 
 #[test]
-fn another_contract_or_a_touched_bag_is_read_again() {
+fn a_changed_contract_or_bag_is_read_again() {
     let house = House::new();
     house.load(&["a"]);
     let other = contract(&[("max_age_s: 0.1", "max_age_s: 0.03")]);
@@ -138,7 +139,7 @@ fn another_contract_or_a_touched_bag_is_read_again() {
 }
 
 #[test]
-fn what_is_damaged_or_half_is_said_and_written_anew() {
+fn damaged_or_incomplete_cache_files_are_reported_and_rewritten() {
     let house = House::new();
     let expected = bits(&house.load(&["a"]));
     let [file] = &house.kept("frames")[..] else { panic!() };
@@ -168,7 +169,7 @@ fn what_is_damaged_or_half_is_said_and_written_anew() {
 }
 
 #[test]
-fn what_a_killed_writer_leaves_is_no_harm_and_is_removed() {
+fn files_of_a_killed_cache_writer_are_removed() {
     let house = House::new();
     house.load(&["a"]);
     let part = |name: &str, age_s: u64| {
@@ -190,7 +191,7 @@ fn what_a_killed_writer_leaves_is_no_harm_and_is_removed() {
 }
 
 #[test]
-fn two_at_once_read_once_and_agree() {
+fn two_processes_at_once_read_a_recording_once() {
     let house = House::new();
     write(&house.path("long"), &drive(20_000));
     let all = std::thread::scope(|scope| {
@@ -203,7 +204,7 @@ fn two_at_once_read_once_and_agree() {
 }
 
 #[test]
-fn the_longest_unused_go_first() {
+fn the_least_recently_used_files_are_removed_first() {
     let house = House::new();
     house.load(&["a"]);
     let [a] = &house.kept("frames")[..] else { panic!() };
@@ -220,7 +221,8 @@ fn the_longest_unused_go_first() {
     let loaded = house.load_with(&config, &["c"], &CachePlace::At(house.cache())).unwrap();
     assert!(loaded.report.last().unwrap().contains("removed to stay below training.cache_gb"), "{:?}", loaded.report);
     assert!(house.kept("frames").len() == 2 && a.exists());
-    // No module at all: what is in use stays, and it is said; what was mapped before stays readable though its file is gone.
+    // No module at all: what is in use stays, and it is said; what was mapped before stays readable though its file is
+    // gone.
     config.cache_gb = 0.0;
     let before = house.load(&["a"]);
     let loaded = house.load_with(&config, &["c"], &CachePlace::At(house.cache())).unwrap();
@@ -230,7 +232,7 @@ fn the_longest_unused_go_first() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_an_error_that_says_what_to_do() {
+fn the_error_of_an_unwritable_cache_names_the_options() {
     let house = House::new();
     fs::write(house.path("file"), "").unwrap();
     let place = CachePlace::At(house.path("file/cache"));
@@ -240,10 +242,11 @@ fn a_place_that_cannot_be_written_is_an_error_that_says_what_to_do() {
     assert!(lost.contains("none: cannot be read: No such file"), "{lost}");
 }
 
-/// A dataset without definitions of its own takes those of the bags beside it: they are a part of what decides its frames.
+/// A dataset without definitions of its own takes those of the bags beside it: they are a part of what decides its
+/// frames.
 #[cfg(feature = "formats")]
 #[test]
-fn a_dataset_is_found_beside_the_same_others_only() {
+fn cached_frames_of_a_dataset_are_used_only_with_the_same_other_inputs() {
     let house = House::new();
     recordings::lerobot::write_dataset(&house.path("set"), "v3.0", &[rows(30, 0.0), rows(50, 1.0), rows(7, 2.0)]);
     let config = contract(&[COLUMNS]).config;

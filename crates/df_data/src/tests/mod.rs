@@ -42,7 +42,7 @@ fn same(got: &[BagMessage], expected: &[Written]) {
 }
 
 #[test]
-fn what_is_written_is_read_as_directory_file_and_folder_of_files() {
+fn a_written_bag_is_read_as_directory_as_file_and_as_several_files() {
     let messages = drive(500);
     let (folder, bag) = bag_of(&messages);
     let (got, outcome) = read(&*bag);
@@ -76,7 +76,7 @@ fn what_is_written_is_read_as_directory_file_and_folder_of_files() {
 }
 
 #[test]
-fn a_bag_in_the_making_has_another_name_and_nothing_is_written_over() {
+fn an_unfinished_bag_has_a_partial_name_and_no_bag_is_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("deep/bag");
     let writer = BagWriter::create(&place).unwrap();

@@ -39,7 +39,7 @@ fn sqlite_bags_give_the_messages_and_frames_of_mcap_bags() {
 }
 
 #[test]
-fn packed_mcap_files_are_read_and_their_cuts_said() {
+fn packed_mcap_files_are_read_and_their_cuts_reported() {
     let messages = drive(300);
     let (folder, _) = bag_of(&messages);
     pack(&folder.path().join("bag/bag_0.mcap"));
@@ -76,7 +76,7 @@ fn a_sqlite_bag_without_its_end_is_refused() {
 }
 
 #[test]
-fn what_a_killed_recorder_left_in_its_log_is_read() {
+fn the_log_of_a_killed_sqlite_recorder_is_read() {
     let messages = drive(50);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bag_0.db3");

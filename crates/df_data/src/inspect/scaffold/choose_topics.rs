@@ -12,8 +12,8 @@ const PERIOD_MIN_S: f64 = 0.02;
 const ROUND: f64 = 0.02;
 /// A topic slower than so many ticks is no observation.
 const SLOW_TICKS: f64 = 10.0;
-/// A maximum age is so many times the period within which 99.9 % of the messages come, and so many ticks at least: live, a
-/// message takes its time.
+/// A maximum age is so many times the period within which 99.9 % of the messages come, and so many ticks at least:
+/// live, a message takes its time.
 const AGE_FACTOR: f64 = 2.0;
 /// A topic that was there for less of the time is not required.
 const PRESENT: f64 = 0.95;
@@ -70,7 +70,8 @@ pub(super) fn choose(raws: &[RawReport]) -> Result<Choice, ScaffoldError> {
     Ok(choice)
 }
 
-/// The topics of all inputs, each once: times and most else are those of the input that has most of it, ranges those of all.
+/// The topics of all inputs, each once: times and most else are those of the input that has most of it, ranges those of
+/// all.
 fn merged(raws: &[RawReport]) -> Vec<TopicReport> {
     let mut all: Vec<TopicReport> = Vec::new();
     for topic in raws.iter().flat_map(|raw| &raw.topics) {

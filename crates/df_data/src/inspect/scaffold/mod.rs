@@ -1,8 +1,8 @@
-//! A contract to begin with, made from what demonstrations hold: which topic is the action, which are observations, how fast,
-//! how old, within which limits. Each choice is written down beside it with what was measured.
+//! Proposes a configuration for a recording: the action, the observations, period, maximum ages and limits. The YAML
+//! states each choice with its measurement.
 //!
-//! The action is, of the topics of known types ([`message_catalogue::action_rank`]) that change, the one whose name sounds most like a command,
-//! then the one whose type does, then the one with most messages.
+//! The action is, of the topics of known types ([`message_catalogue::action_rank`]) that change, the one whose name
+//! sounds most like a command, then the one whose type does, then the one with most messages.
 
 mod choice;
 mod choose_columns;

@@ -37,7 +37,7 @@ const TWIST: &str = "geometry_msgs/msg/Twist";
 const ODOMETRY: &str = "nav_msgs/msg/Odometry";
 
 #[test]
-fn sizes_follow_the_period_and_how_long_data_go_on() {
+fn stack_and_window_follow_the_period_and_the_length_of_the_data() {
     // 0.2 s are 4 frames of 50 ms; 60 s hold 300 such tokens, half of them more than the most.
     assert_eq!(sizes(0.05, 60.0).0, 4);
     assert_eq!(sizes(0.05, 60.0).1, 14);
