@@ -252,7 +252,7 @@ mod tests {
                 "group: position\n  rate: position",
                 "goal.rate: position: must be one of [\"velocity\"]",
             ),
-            ("window: 16", "window: 16\n  dwell_share: 0.1", "training.dwell_share: 0.1: needs goal.rate beside it"),
+            ("window: 16", "window: 16\n  dwell_share: 0.1", "training.dwell_share: 0.1: needs goal.rate"),
             (
                 "window: 16",
                 "window: 16\n  noise_scale: {place: 1}",
