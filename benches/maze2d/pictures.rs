@@ -62,7 +62,7 @@ impl Album {
 
     /// Draws the whole episode as PNG.
     fn draw(&self, episode: &Episode, seed: u64, file: &Path) -> Result<()> {
-        let moments = Moment::spread(&self.moments, &self.trail);
+        let moments = Moment::choose(&self.moments, &self.trail);
         let drawn = self.picture(episode, (seed, self.trail.len(), &moments), |picture| picture.write(file));
         drawn.with_context(|| format!("drawing {}", file.display()))
     }

@@ -15,7 +15,7 @@ mod score;
 
 pub use plans::{ReplayReport, ReplayRow, replay};
 pub use queries::{QueryError, QueryKind, QueryOptions, query};
-pub use score::{ChannelAnswer, ChannelScore, QueryScore, WindowAnswers, inside_expected};
+pub use score::{ChannelResult, ChannelScore, QueryScore, WindowResults, inside_expected};
 
 use df_core::{ACTION_MODALITY, Contract, Layout};
 

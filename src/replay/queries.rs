@@ -15,7 +15,7 @@ use df_data::Episode;
 use df_planning::{PlanError, Planner, PlannerConfig, Query};
 
 use super::naive::Naive;
-use super::score::{ChannelAnswer, ChannelScore, QueryScore, WindowAnswers};
+use super::score::{ChannelResult, ChannelScore, QueryScore, WindowResults};
 use crate::config::Config;
 
 /// Which part of each window is sampled.
@@ -156,7 +156,7 @@ pub fn query(
     planner: &mut Planner,
     episodes: &[Episode],
     options: &QueryOptions,
-    each: &mut dyn FnMut(&WindowAnswers),
+    each: &mut dyn FnMut(&WindowResults),
 ) -> Result<QueryScore, QueryError> {
     let PlannerConfig { history, horizon, seed, .. } = config.planner;
     let frame_stack = layout.frame_stack;
@@ -192,11 +192,11 @@ pub fn query(
             .and_then(|samples| if finite(&samples) { Ok(samples) } else { Err(PlanError::NotFinite) })
             .map_err(|cause| QueryError::Plan { episode, tick_ns, cause })?;
         let channels = compare(frames, &samples, &sampled, layout, &naive);
-        for (score, answer) in score.channels.iter_mut().zip(&channels) {
-            score.add(answer, options.samples);
+        for (score, result) in score.channels.iter_mut().zip(&channels) {
+            score.add(result, options.samples);
         }
         score.windows += 1;
-        each(&WindowAnswers { episode, tick_ns, channels });
+        each(&WindowResults { episode, tick_ns, channels });
     }
     if score.channels.iter().all(|channel| channel.count == 0) {
         return Err(QueryError::NotRecorded(score.windows + score.skipped));
@@ -217,21 +217,21 @@ fn compare(
     sampled: &SampledPart,
     layout: &Layout,
     naive: &Naive,
-) -> Vec<ChannelAnswer> {
-    let mut answers = Vec::new();
+) -> Vec<ChannelResult> {
+    let mut results = Vec::new();
     for m in sampled.modalities.clone() {
         for c in layout.modalities[m].channels.clone() {
-            let mut answer = ChannelAnswer::new(&layout.labels[c]);
+            let mut result = ChannelResult::new(&layout.labels[c]);
             for k in sampled.frames.clone().filter(|&k| frames[k].present[m]) {
                 if let Some(guess) = naive.guess(frames, &sampled.frames, m, c, k) {
                     let values = samples.iter().map(|sample| sample[k].values[c]).collect();
-                    answer.push(k, frames[k].values[c], values, guess);
+                    result.push(k, frames[k].values[c], values, guess);
                 }
             }
-            answers.push(answer);
+            results.push(result);
         }
     }
-    answers
+    results
 }
 
 #[cfg(test)]
@@ -294,7 +294,7 @@ mod tests {
         };
         let sampled = SampledPart { frames: 1..3, modalities: 1..3 };
         let answers = compare(&frames, &[sample(-1.0), sample(3.0)], &sampled, &layout, &Naive::LastHeld);
-        let expected = |channel: &str, frames: &[usize]| ChannelAnswer {
+        let expected = |channel: &str, frames: &[usize]| ChannelResult {
             channel: channel.into(),
             frames: frames.to_vec(),
             recorded: frames.iter().map(|&k| k as f32).collect(),

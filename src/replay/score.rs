@@ -15,18 +15,18 @@ const INTERVAL: f64 = 0.8;
 
 /// The answers to the query of one window, as they are written to the output.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct WindowAnswers {
+pub struct WindowResults {
     /// Number of the episode, from 0.
     pub episode: usize,
     /// The tick of the window's first frame, nanoseconds.
     pub tick_ns: i64,
     /// The queried channels.
-    pub channels: Vec<ChannelAnswer>,
+    pub channels: Vec<ChannelResult>,
 }
 
 /// The answer for one channel of a window, in its unit: one entry for each value that is queried and recorded.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct ChannelAnswer {
+pub struct ChannelResult {
     /// Label of the channel.
     pub channel: String,
     /// The frames of the window that the entries are for.
@@ -46,7 +46,7 @@ pub struct ChannelAnswer {
     pub naive: Vec<f32>,
 }
 
-impl ChannelAnswer {
+impl ChannelResult {
     /// An answer without entries for the channel with this label.
     pub fn new(channel: &str) -> Self {
         Self { channel: channel.into(), ..Self::default() }
@@ -113,14 +113,14 @@ impl ChannelScore {
     }
 
     /// Adds the answer of one window, made of so many `samples`.
-    pub fn add(&mut self, answer: &ChannelAnswer, samples: usize) {
+    pub fn add(&mut self, result: &ChannelResult, samples: usize) {
         let square = |a: f32, b: f32| (f64::from(a) - f64::from(b)).powi(2);
-        for (i, &recorded) in answer.recorded.iter().enumerate() {
+        for (i, &recorded) in result.recorded.iter().enumerate() {
             self.count += 1;
-            self.squares += square(answer.mean[i], recorded);
-            self.naive_squares += square(answer.naive[i], recorded);
-            self.variances += f64::from(answer.std[i]).powi(2) * (1.0 + 1.0 / samples as f64);
-            self.inside += usize::from((answer.low[i]..=answer.high[i]).contains(&recorded));
+            self.squares += square(result.mean[i], recorded);
+            self.naive_squares += square(result.naive[i], recorded);
+            self.variances += f64::from(result.std[i]).powi(2) * (1.0 + 1.0 / samples as f64);
+            self.inside += usize::from((result.low[i]..=result.high[i]).contains(&recorded));
         }
     }
 
@@ -153,15 +153,15 @@ mod tests {
 
     #[test]
     fn scores_match_values_computed_by_hand() {
-        let mut answer = ChannelAnswer::new("x");
+        let mut result = ChannelResult::new("x");
         // Mean 3, squares 4 + 1 + 1 + 4 = 10, variance 10 / 3; the recorded value lies outside.
-        answer.push(5, 7.0, vec![5.0, 1.0, 4.0, 2.0], 5.0);
+        result.push(5, 7.0, vec![5.0, 1.0, 4.0, 2.0], 5.0);
         // Mean 1, variance 4 / 3; the recorded value is the lowest sample: inside, ends count.
-        answer.push(6, 0.0, vec![0.0, 0.0, 2.0, 2.0], 1.0);
-        assert_eq!((&answer.frames, &answer.mean), (&vec![5, 6], &vec![3.0, 1.0]));
-        assert_eq!((&answer.low, &answer.high), (&vec![1.0, 0.0], &vec![5.0, 2.0]));
+        result.push(6, 0.0, vec![0.0, 0.0, 2.0, 2.0], 1.0);
+        assert_eq!((&result.frames, &result.mean), (&vec![5, 6], &vec![3.0, 1.0]));
+        assert_eq!((&result.low, &result.high), (&vec![1.0, 0.0], &vec![5.0, 2.0]));
         let mut score = ChannelScore::new(0);
-        score.add(&answer, 4);
+        score.add(&result, 4);
         assert_eq!(score.count, 2);
         // Errors -4 and 1: 17 / 2. Naive: -2 and 1: 5 / 2.
         assert!((score.rmse() - 8.5f64.sqrt()).abs() < 1e-6 && (score.naive_rmse() - 2.5f64.sqrt()).abs() < 1e-6);
@@ -176,9 +176,9 @@ mod tests {
         assert_eq!([2, 8, 9, 19].map(rank), [1, 1, 1, 2]);
         assert!((inside_expected(8) - 7.0 / 9.0).abs() < 1e-12);
         assert!((inside_expected(9) - 0.8).abs() < 1e-12 && (inside_expected(19) - 0.8).abs() < 1e-12);
-        let mut answer = ChannelAnswer::new("x");
-        answer.push(0, 0.0, (0..19).map(|s| s as f32).collect(), 0.0);
-        assert_eq!((answer.low[0], answer.high[0]), (1.0, 17.0));
+        let mut result = ChannelResult::new("x");
+        result.push(0, 0.0, (0..19).map(|s| s as f32).collect(), 0.0);
+        assert_eq!((result.low[0], result.high[0]), (1.0, 17.0));
     }
 
     #[test]
@@ -189,14 +189,14 @@ mod tests {
             let mut score = |shrink: f32| {
                 // Skewed: the square of a uniform number.
                 let mut draw = || rng.random::<f32>().powi(2);
-                let mut answer = ChannelAnswer::new("x");
+                let mut result = ChannelResult::new("x");
                 for k in 0..VALUES {
                     // The mean of the square is 1 / 3.
                     let of_samples = (0..samples).map(|_| 1.0 / 3.0 + shrink * (draw() - 1.0 / 3.0)).collect();
-                    answer.push(k, draw(), of_samples, 0.0);
+                    result.push(k, draw(), of_samples, 0.0);
                 }
                 let mut score = ChannelScore::new(0);
-                score.add(&answer, samples);
+                score.add(&result, samples);
                 score
             };
             let (calibrated, overconfident) = (score(1.0), score(0.5));

@@ -69,7 +69,7 @@ mod tests {
         // Bouts last 1.25 s in the mean, pauses 6 s: a share of 1.25 / 7.25 = 0.17.
         assert!((active / 1e6 - 0.17).abs() < 0.03, "{active}");
         // A bout starts at rest, so its variance stays somewhat below the stationary one.
-        let deviation = (forces.iter().map(|f| f * f).sum::<f64>() / active).sqrt();
-        assert!((0.35..0.5).contains(&deviation), "{deviation}");
+        let std = (forces.iter().map(|f| f * f).sum::<f64>() / active).sqrt();
+        assert!((0.35..0.5).contains(&std), "{std}");
     }
 }

@@ -50,7 +50,7 @@ pub struct Moment {
 impl Moment {
     /// [`MOMENTS`] of many moments, evenly spread over the way driven (a long rest at the goal says little); fewer where
     /// there are not so many.
-    pub fn spread(all: &[Moment], trail: &[Vector2<f64>]) -> Vec<Moment> {
+    pub fn choose(all: &[Moment], trail: &[Vector2<f64>]) -> Vec<Moment> {
         let mut way_m = vec![0.0];
         way_m.extend(trail.windows(2).scan(0.0, |sum, pair| {
             *sum += (pair[1] - pair[0]).norm();
@@ -315,14 +315,14 @@ mod tests {
         let all: Vec<Moment> = (0..100).map(|k| moment(0.05 + k as f64 * 0.05)).collect();
         // 2 s at 1 m/s, then 3 s at rest: the first moments at or after 0, 0.5, 1 and 1.5 m.
         let trail: Vec<Vector2<f64>> = (0..500).map(|k| Vector2::new((k as f64 * 0.01).min(2.0), 0.0)).collect();
-        let times: Vec<f64> = Moment::spread(&all, &trail).iter().map(|m| m.time_s).collect();
+        let times: Vec<f64> = Moment::choose(&all, &trail).iter().map(|m| m.time_s).collect();
         for (time_s, expected) in times.iter().zip([0.05, 0.5, 1.0, 1.5]) {
             // A moment comes every 0.05 s; rounding may take the next one.
             assert!((time_s - expected).abs() < 0.051, "{times:?}");
         }
         assert_eq!(times.len(), 4);
-        assert_eq!(Moment::spread(&all[..1], &trail), [moment(0.05)]);
-        assert_eq!(Moment::spread(&[], &trail), []);
+        assert_eq!(Moment::choose(&all[..1], &trail), [moment(0.05)]);
+        assert_eq!(Moment::choose(&[], &trail), []);
     }
 
     /// Rollouts that turn back sharply stay where their points are: nothing of them is drawn beside the maze.

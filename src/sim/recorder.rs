@@ -82,7 +82,7 @@ pub enum RecordError {
 
 impl Recording {
     /// Lets an expert drive and writes what is seen into a new rosbag2 directory, as fast as it goes. `demonstration` gives the
-    /// steps that follow from a seed, one seed per episode; `tell` gets the steps so far.
+    /// steps that follow from a seed, one seed per episode; `report` gets the steps so far.
     ///
     /// # Errors
     /// The directory exists or cannot be written.
@@ -90,7 +90,7 @@ impl Recording {
         &self,
         directory: &Path,
         demonstration: impl Fn(u64) -> D,
-        mut tell: impl FnMut(u64),
+        mut report: impl FnMut(u64),
     ) -> Result<Recorded, RecordError> {
         let definitions = definitions();
         let encoder = |message_type, fields: &[&str], texts: &[(&str, &str)]| {
@@ -135,7 +135,7 @@ impl Recording {
             }
             recorded.steps += steps;
             recorded.episodes += 1;
-            tell(recorded.steps);
+            report(recorded.steps);
         }
         bag.finish()?;
         Ok(recorded)

@@ -211,13 +211,13 @@ fn a_streamed_plan_follows_new_observations_more_at_a_higher_renoise_level() {
 type After = Box<dyn FnMut(&mut Tokens, u64) + Send>;
 
 /// The ideal denoiser with a hook, optionally with the window of a network.
-struct Watched {
+struct WatchingDenoiser {
     exact: Exact,
     window: Option<usize>,
     after: After,
 }
 
-impl Watched {
+impl WatchingDenoiser {
     fn new(exact: Exact, after: impl FnMut(&mut Tokens, u64) + Send + 'static) -> Self {
         Self { exact, window: None, after: Box::new(after) }
     }
@@ -227,7 +227,7 @@ impl Watched {
     }
 }
 
-impl Denoiser for Watched {
+impl Denoiser for WatchingDenoiser {
     fn denoise(&mut self, x: &Tokens, levels: &Levels) -> Result<Tokens, DenoiserError> {
         assert!(self.window.is_none_or(|max| x.tokens <= max));
         let mut clean = self.exact.denoise(x, levels)?;
@@ -320,7 +320,7 @@ fn sequences_longer_than_the_window_are_sampled_by_sliding_it() {
     // distribution of any 5 tokens of the stationary process.
     let process = Process::draw(5, CHANNELS, 3);
     let missing = vec![Frame::missing(&layout()); 8];
-    let mut planner = planner(Watched::windowed(exact(&process), 5), QUERY_SETTINGS);
+    let mut planner = planner(WatchingDenoiser::windowed(exact(&process), 5), QUERY_SETTINGS);
     let sampled = planner.sample_query(&Query { frames: &missing, is_queried: &|_, _| true }, 2000, 1).unwrap();
     for range in [0..5, 3..8] {
         let samples: Vec<DVector<f64>> = sampled
@@ -348,7 +348,7 @@ fn a_plan_keeps_its_time_budget_and_reports_what_it_skipped() {
       candidates: 2, rollouts: 2, goal_as_observation: false}
 costs: [{kind: goal, weight: 1.0}]";
     let mut planner = planner(
-        Watched::new(exact(&process), move |_, ms| {
+        WatchingDenoiser::new(exact(&process), move |_, ms| {
             spent.fetch_add(ms, Ordering::Relaxed);
         }),
         settings,
@@ -396,7 +396,7 @@ fn a_plan_that_is_not_finite_is_refused_and_does_not_warm_start_the_next() {
             "planner: {{{mode}, history: 2, horizon: 3, candidates: 2, rollouts: 1, guidance: {{gradient: none}}}}"
         );
         let faulty = fault.clone();
-        let denoiser = Watched::new(exact(&process), move |clean, _| {
+        let denoiser = WatchingDenoiser::new(exact(&process), move |clean, _| {
             if faulty.load(Ordering::Relaxed) {
                 clean.data.fill(f32::NAN);
             }
@@ -418,7 +418,7 @@ fn a_plan_that_is_not_finite_is_refused_and_does_not_warm_start_the_next() {
 fn settings_change_between_ticks_and_bad_ones_are_refused_by_name() {
     let process = Process::draw(5, CHANNELS, 3);
     let mut planner =
-        planner(Watched::windowed(exact(&process), 5), "planner: {history: 2, horizon: 3, candidates: 2, rollouts: 1}");
+        planner(WatchingDenoiser::windowed(exact(&process), 5), "planner: {history: 2, horizon: 3, candidates: 2, rollouts: 1}");
     let mut request = request(&process.mean, 2);
     let mut change = |planner: &mut Planner, change: &dyn Fn(&mut PlannerConfig)| {
         let mut settings = planner.config().clone();

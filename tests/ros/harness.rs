@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// is refused after 10 s.
 const WARNING_WITHIN: Duration = Duration::from_secs(20);
 /// The longest time that a process takes to end after a signal.
-const FAREWELL: Duration = Duration::from_secs(3);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 
 /// Serialises the tests: they measure time, and a machine may have two cores only.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -290,7 +290,7 @@ impl Drop for Robot {
 
 /// Waits for a process that received a signal; kills it by its id if it takes too long.
 fn end(child: &mut Child) {
-    let until = Instant::now() + FAREWELL;
+    let until = Instant::now() + SHUTDOWN_GRACE;
     while Instant::now() < until && child.try_wait().is_ok_and(|status| status.is_none()) {
         std::thread::sleep(Duration::from_millis(10));
     }

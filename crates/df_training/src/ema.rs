@@ -32,8 +32,8 @@ impl Ema {
         let warm_up = (1 + self.updates) as f64 / (10 + self.updates) as f64;
         let mut collect = Collect(HashMap::new());
         network.visit(&mut collect);
-        let mut blend = Blend { current: collect.0, decay: self.decay.min(warm_up) };
-        self.network = self.network.clone().map(&mut blend);
+        let mut average = Average { current: collect.0, decay: self.decay.min(warm_up) };
+        self.network = self.network.clone().map(&mut average);
     }
 
     /// The averaged network, without autodiff.
@@ -50,12 +50,12 @@ impl ModuleVisitor for Collect {
     }
 }
 
-struct Blend {
+struct Average {
     current: HashMap<ParamId, Tensor<1>>,
     decay: f64,
 }
 
-impl ModuleMapper for Blend {
+impl ModuleMapper for Average {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let Some(current) = self.current.remove(&param.id) else { return param };
         let decay = self.decay;

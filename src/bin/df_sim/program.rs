@@ -233,7 +233,7 @@ fn run(arguments: RunArguments) -> Result<ExitCode> {
             goal: trial.goal(),
             tolerance_m: GOAL_TOLERANCE_M,
             end_s: trial.elapsed_s(),
-            moments: &Moment::spread(&moments, trial.trail()),
+            moments: &Moment::choose(&moments, trial.trail()),
             reached: trial.reached(),
             headline: "df_planner",
             facts: &summary.facts(),

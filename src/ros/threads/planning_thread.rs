@@ -30,15 +30,15 @@ pub(crate) fn start_planning_thread(
     std::thread::Builder::new().name(THREAD.into()).stack_size(STACK_BYTES).spawn(move || {
         while let Some(request) = shared.requests.take() {
             let started = Instant::now();
-            let answer = catch_unwind(AssertUnwindSafe(|| plan(&request)));
+            let planned = catch_unwind(AssertUnwindSafe(|| plan(&request)));
             let latency = started.elapsed();
-            let (answer, result) = match answer {
-                Ok(answer) => (answer, Ok(())),
+            let (planned, result) = match planned {
+                Ok(planned) => (planned, Ok(())),
                 Err(panic) => (Err(PlanError::Panicked(panic_message(&*panic))), Err(panic)),
             };
-            lock(&shared.telemetry).record_plan(latency, answer.as_ref().ok());
-            let shown = answer.as_ref().ok().cloned();
-            lock(&shared.control).accept(answer);
+            lock(&shared.telemetry).record_plan(latency, planned.as_ref().ok());
+            let shown = planned.as_ref().ok().cloned();
+            lock(&shared.control).accept(planned);
             shared.is_planning.store(false, Ordering::Relaxed);
             shared.time.notify();
             if let Some(plan) = shown {

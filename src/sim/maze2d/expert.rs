@@ -136,12 +136,12 @@ mod tests {
         // The published medium set of 1 million steps: position mean (3.509, 3.477), deviation (1.337, 1.521), velocity deviation
         // (2.34, 2.37), action deviation (0.740, 0.746). Of 200,000 steps here the means lie within some 0.1.
         let steps: Vec<Step> = Demonstration::new(Maze2d::Medium, 1).take(200_000).collect();
-        let near = |of: &dyn Fn(&Step) -> f64, mean: f64, deviation: f64| {
+        let near = |of: &dyn Fn(&Step) -> f64, mean: f64, std: f64| {
             let count = steps.len() as f64;
             let got = steps.iter().map(of).sum::<f64>() / count;
-            let spread = (steps.iter().map(|s| (of(s) - got).powi(2)).sum::<f64>() / count).sqrt();
-            println!("mean {got:.3}, deviation {spread:.3}");
-            assert!((got - mean).abs() < 0.15 && (spread / deviation - 1.0).abs() < 0.08, "{got} {spread}");
+            let got_std = (steps.iter().map(|s| (of(s) - got).powi(2)).sum::<f64>() / count).sqrt();
+            println!("mean {got:.3}, std {got_std:.3}");
+            assert!((got - mean).abs() < 0.15 && (got_std / std - 1.0).abs() < 0.08, "{got} {got_std}");
         };
         near(&|s| s.state.position.x, 3.509, 1.337);
         near(&|s| s.state.position.y, 3.477, 1.521);

@@ -57,7 +57,8 @@ pub struct ChannelSummary {
     /// Mean.
     pub mean: f64,
     /// Standard deviation.
-    pub deviation: f64,
+    #[serde(rename = "deviation")]
+    pub std: f64,
     /// 1st, 5th, 50th, 95th and 99th percentile.
     pub percentiles: [f64; 5],
     /// Share of the values that are not finite, 0 to 1.
@@ -147,7 +148,7 @@ impl Channel {
         let count = self.sketch.count();
         let (n, all) = (count.max(1) as f64, count + self.not_finite);
         let mean = self.sum / n;
-        let deviation = (self.squares / n - mean * mean).max(0.0).sqrt();
+        let std = (self.squares / n - mean * mean).max(0.0).sqrt();
         let quantile = |share| self.sketch.quantile(share).unwrap_or(0.0).clamp(self.min, self.max);
         let few = (self.distinct.len() <= MAX_DISTINCT).then(|| {
             let mut few = self.distinct.clone();
@@ -162,7 +163,7 @@ impl Channel {
             min: self.min,
             max: self.max,
             mean: self.first + mean,
-            deviation,
+            std,
             percentiles: PERCENTILES.map(quantile),
             not_finite_share: self.not_finite as f64 / all.max(1) as f64,
             missing_share: self.missing as f64 / (all + self.missing).max(1) as f64,
@@ -194,7 +195,7 @@ impl ChannelSummary {
     /// How many deviations the value farthest from the mean is away from it.
     pub fn farthest_deviations(&self) -> f64 {
         let farthest = (self.max - self.mean).max(self.mean - self.min);
-        if self.deviation > 0.0 { farthest / self.deviation } else { 0.0 }
+        if self.std > 0.0 { farthest / self.std } else { 0.0 }
     }
 }
 
@@ -213,7 +214,7 @@ mod tests {
         // 1e9 + {1, 2, 3, 4, 5}: mean 3, squared distances 4 + 1 + 0 + 1 + 4 = 10, a fifth of it 2.
         let got = summary((1..=5).map(|k| 1e9 + f64::from(k)));
         assert_eq!((got.count, got.min, got.max, got.mean), (5, 1e9 + 1.0, 1e9 + 5.0, 1e9 + 3.0));
-        assert!((got.deviation - 2f64.sqrt()).abs() < 1e-12);
+        assert!((got.std - 2f64.sqrt()).abs() < 1e-12);
         assert_eq!(got.percentiles[2], 1e9 + 3.0);
         assert_eq!((got.distinct, got.quantum), (Some(5), Some(1.0)));
     }

@@ -120,7 +120,7 @@ fn channels(all: &[ChannelSummary]) -> String {
             let [p1, p5, p50, p95, p99] = channel.percentiles;
             let values = [channel.min, p1, p5, p50, p95, p99, channel.max, channel.mean];
             row.extend(values.map(|value| number_within(value, channel.max - channel.min)));
-            row.push(number(channel.deviation));
+            row.push(number(channel.std));
         } else {
             row.extend(std::iter::repeat_n("-".to_string(), 9));
         }

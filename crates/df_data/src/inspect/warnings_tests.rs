@@ -19,7 +19,7 @@ fn channel() -> ChannelSummary {
         count: 1000,
         min: -1.0,
         max: 1.0,
-        deviation: 0.5,
+        std: 0.5,
         percentiles: [-0.9, -0.8, 0.0, 0.8, 0.9],
         at_extremes: [0.001, 0.001],
         at_limits: Some([0.0, 0.0]),
@@ -88,7 +88,7 @@ fn sound_data_give_no_warnings() {
 #[test]
 fn constant_and_saturated_channels_are_warned_of() {
     let (kind, text) = only(|r| {
-        r.streams[1].channels[1] = ChannelSummary { min: 2.0, max: 2.0, deviation: 0.0, mean: 2.0, ..channel() }
+        r.streams[1].channels[1] = ChannelSummary { min: 2.0, max: 2.0, std: 0.0, mean: 2.0, ..channel() }
     });
     assert_eq!(
         (kind, text.as_str()),
@@ -106,7 +106,7 @@ fn constant_and_saturated_channels_are_warned_of() {
     );
     // An observation may rest where it is.
     assert_eq!(found(|r| r.streams[1].channels[0].at_extremes = [0.0, 0.3]), []);
-    let (kind, text) = only(|r| (r.streams[0].channels[0].min, r.streams[0].channels[0].deviation) = (-4.5, 1.0));
+    let (kind, text) = only(|r| (r.streams[0].channels[0].min, r.streams[0].channels[0].std) = (-4.5, 1.0));
     assert_eq!((kind, text.as_str()), (WarningKind::BeyondLimits, "action x: reaches -4.5, beyond its limits -4 to 4"));
 }
 
@@ -301,7 +301,7 @@ fn topics_without_a_contract_are_warned_of() {
     };
     assert_eq!(of_topic(&topic), []);
     // Constant and held values are common there.
-    let quiet = ChannelSummary { min: 1.0, max: 1.0, mean: 1.0, deviation: 0.0, repeated_share: 0.9, ..channel() };
+    let quiet = ChannelSummary { min: 1.0, max: 1.0, mean: 1.0, std: 0.0, repeated_share: 0.9, ..channel() };
     assert_eq!(of_topic(&TopicReport { channels: vec![quiet], ..topic.clone() }), []);
     let odd = TopicReport { refused: 10, reason: Some("torn".into()), ..topic };
     assert_eq!(of_topic(&odd)[0].text, "10 (1.0 %) cannot be decoded: torn");

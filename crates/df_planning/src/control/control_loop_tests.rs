@@ -52,7 +52,7 @@ fn driving(action: &str, extra: &str, value: f64) -> ControlLoop {
 #[test]
 fn a_failed_plan_leads_down_the_fallback_levels_and_says_why() {
     let mut control = driving("", "safety: {max_plan_age_s: 0.3, policy: ramp, policy_s: 0.2}", 0.5);
-    for (answer, why) in [
+    for (result, why) in [
         (
             Err(PlanError::Sampling(SamplingError::CostGradient { cost: "goal", value: f32::NAN })),
             "the planner failed: the gradient of cost `goal` is NaN; check its keys and the values of its channels",
@@ -69,8 +69,8 @@ fn a_failed_plan_leads_down_the_fallback_levels_and_says_why() {
         let mut control = control.clone();
         let commands: Vec<Command> = (2..8)
             .map(|k| {
-                let answer = answer.clone();
-                control.accept(answer.map(|last| Plan { actions: vec![vec![0.5], last], ..plan(100 * k, &[]) }));
+                let result = result.clone();
+                control.accept(result.map(|last| Plan { actions: vec![vec![0.5], last], ..plan(100 * k, &[]) }));
                 driven(&mut control, 100 * k)
             })
             .collect();

@@ -89,29 +89,29 @@ impl Mpi {
     where
         T: Equivalence + Copy + Send + 'static,
     {
-        let (answer, answered) = channel();
+        let (sender, receiver) = channel();
         let mine = values.to_vec();
         let job: Job = Some(Box::new(move |world| {
             let mut sum = mine.clone();
             world.all_reduce_into(&mine[..], &mut sum[..], SystemOperation::sum());
-            let _ = answer.send(sum);
+            let _ = sender.send(sum);
         }));
         self.jobs.send(job).map_err(|_| ended())?;
-        values.copy_from_slice(&self.wait(&answered)?);
+        values.copy_from_slice(&self.wait(&receiver)?);
         Ok(())
     }
 
-    fn wait<T>(&self, answered: &Receiver<T>) -> Result<T, ParallelError> {
+    fn wait<T>(&self, receiver: &Receiver<T>) -> Result<T, ParallelError> {
         // Since the last sum, the others had as much work as this rank.
         let last_patience = LAST_PATIENCE + self.answered.get().elapsed();
         let started = Instant::now();
         let mut stop_seen = None;
         loop {
-            match answered.recv_timeout(POLL_PERIOD) {
-                Ok(answer) => {
+            match receiver.recv_timeout(POLL_PERIOD) {
+                Ok(value) => {
                     self.answered.set(Instant::now());
                     self.waited.set(self.waited.get() + started.elapsed());
-                    return Ok(answer);
+                    return Ok(value);
                 }
                 Err(RecvTimeoutError::Disconnected) => return Err(ended()),
                 Err(RecvTimeoutError::Timeout) => {}

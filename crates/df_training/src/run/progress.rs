@@ -201,8 +201,8 @@ training: {dwell_share: 0.5}
     }
 
     fn resume(saved: &Progress, config: &str) -> Result<(), String> {
-        let continued = progress(config).continue_from(saved, Path::new("m.run/last"));
-        continued.map(|_| ()).map_err(|error| error.to_string())
+        let resumed = progress(config).continue_from(saved, Path::new("m.run/last"));
+        resumed.map(|_| ()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -229,8 +229,8 @@ training: {dwell_share: 0.5}
     fn a_setting_that_changes_only_the_pace_is_reported_at_a_resume() {
         let longer = CONFIG.replace("dwell_share: 0.5", "dwell_share: 0.5, steps: 7");
         let saved = Progress { step: 3, ..progress(CONFIG) };
-        let (continued, changes) = progress(&longer).continue_from(&saved, Path::new("m.run/last")).unwrap();
-        assert_eq!((continued.step, continued.training.steps), (3, 7));
+        let (resumed, changes) = progress(&longer).continue_from(&saved, Path::new("m.run/last")).unwrap();
+        assert_eq!((resumed.step, resumed.training.steps), (3, 7));
         assert_eq!(changes, ["training.steps was 20000 and is 7"]);
     }
 

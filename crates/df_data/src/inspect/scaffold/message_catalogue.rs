@@ -163,7 +163,7 @@ impl Look<'_> {
         let part = |axis: &str| format!("{orientation}.{axis}");
         let changes: Vec<String> =
             ["x", "y", "z", "w"].map(part).into_iter().filter(|label| self.changes(label)).collect();
-        let tilts = |axis| self.channel(&part(axis)).is_some_and(|channel| channel.deviation > TILT);
+        let tilts = |axis| self.channel(&part(axis)).is_some_and(|channel| channel.std > TILT);
         if changes.is_empty() {
             Vec::new()
         } else if tilts("x") || tilts("y") {

@@ -110,7 +110,7 @@ fn a_robot_that_tilts_has_its_whole_orientation() {
         groups(topic).unwrap().into_iter().flat_map(|(_, fields)| fields).map(|field| field.expression).collect()
     };
     assert_eq!(expressions(&pose), ["sin_cos(yaw(pose.orientation))"]);
-    pose.channels[0].deviation = 0.1;
+    pose.channels[0].std = 0.1;
     assert_eq!(expressions(&pose), parts);
 }
 
