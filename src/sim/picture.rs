@@ -48,8 +48,8 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// [`MOMENTS`] of many moments, evenly spread over the way driven (a long rest at the goal says little); fewer where
-    /// there are not so many.
+    /// Chooses a few of many moments, evenly along the way driven. A long rest at the goal counts little. There are fewer
+    /// where moments are rare.
     pub fn choose(all: &[Moment], trail: &[Vector2<f64>]) -> Vec<Moment> {
         let mut way_m = vec![0.0];
         way_m.extend(trail.windows(2).scan(0.0, |sum, pair| {

@@ -417,8 +417,10 @@ fn a_plan_that_is_not_finite_is_refused_and_does_not_warm_start_the_next() {
 #[test]
 fn settings_change_between_ticks_and_bad_ones_are_refused_by_name() {
     let process = Process::draw(5, CHANNELS, 3);
-    let mut planner =
-        planner(WatchingDenoiser::windowed(exact(&process), 5), "planner: {history: 2, horizon: 3, candidates: 2, rollouts: 1}");
+    let mut planner = planner(
+        WatchingDenoiser::windowed(exact(&process), 5),
+        "planner: {history: 2, horizon: 3, candidates: 2, rollouts: 1}",
+    );
     let mut request = request(&process.mean, 2);
     let mut change = |planner: &mut Planner, change: &dyn Fn(&mut PlannerConfig)| {
         let mut settings = planner.config().clone();

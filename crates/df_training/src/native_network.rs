@@ -90,7 +90,7 @@ impl Network {
     ///
     /// # Shapes
     /// - `x`: `[batch, token, channel]`
-    /// - `features`: `[batch, token, feature]`, see [`ConditioningFeatures::features`]
+    /// - `features`: `[batch, token, feature]`, see [`ConditioningFeatures`]
     /// - output: `[batch, token, channel]`
     pub fn forward(&self, x: Tensor<3>, features: Tensor<3>) -> Tensor<3> {
         let [batch, tokens, _] = x.dims();

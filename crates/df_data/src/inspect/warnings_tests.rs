@@ -87,9 +87,8 @@ fn sound_data_give_no_warnings() {
 
 #[test]
 fn constant_and_saturated_channels_are_warned_of() {
-    let (kind, text) = only(|r| {
-        r.streams[1].channels[1] = ChannelSummary { min: 2.0, max: 2.0, std: 0.0, mean: 2.0, ..channel() }
-    });
+    let (kind, text) =
+        only(|r| r.streams[1].channels[1] = ChannelSummary { min: 2.0, max: 2.0, std: 0.0, mean: 2.0, ..channel() });
     assert_eq!(
         (kind, text.as_str()),
         (WarningKind::Constant, "position x: is 2 throughout: nothing can be learnt from it")

@@ -199,7 +199,9 @@ fn two_processes_at_once_read_a_recording_once() {
         let threads: Vec<_> = (0..3).map(|_| scope.spawn(one)).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
     });
-    assert!(all[0] == bits_read(&fixture.contract, &[fixture.path("long")]) && all[1..].iter().all(|one| *one == all[0]));
+    assert!(
+        all[0] == bits_read(&fixture.contract, &[fixture.path("long")]) && all[1..].iter().all(|one| *one == all[0])
+    );
     assert_eq!((fixture.kept("frames").len(), fixture.kept("part").len(), fixture.kept("lock").len()), (1, 0, 0));
 }
 

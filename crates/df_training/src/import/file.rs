@@ -133,7 +133,7 @@ impl ForeignWeights {
         }
     }
 
-    /// The error that this file does not fit the network, with at most [`MAX_CITED`] problems.
+    /// The error that this file does not fit the network, with at most `MAX_CITED` problems.
     pub fn unfit(&self, problems: impl IntoIterator<Item = String>) -> ImportError {
         let problems: Vec<String> = problems.into_iter().collect();
         let mut text = problems.iter().take(MAX_CITED).map(|p| format!("\n  {p}")).collect::<String>();
