@@ -61,7 +61,7 @@ check-features: setup ## each feature alone compiles, and the robot's build has 
 	@cargo check --release --no-default-features --features formats --bins
 	@cargo check --release --no-default-features --features recordings --bins
 	@cargo check --release --no-default-features --features sim --bins
-	@! cargo tree -e no-dev --no-default-features --features ros --prefix none | grep -i '^burn' || { echo "the feature `ros` depends on Burn" >&2; exit 1; }
+	@! cargo tree -e no-dev --no-default-features --features ros --prefix none | grep -i '^burn' || { echo "the feature 'ros' depends on Burn" >&2; exit 1; }
 
 lint: setup ## formatting and lints, with and without ROS
 	@cargo fmt --all --check

@@ -1,5 +1,5 @@
-//! Rules of the sources that Cargo does not check: each file opens with its documentation and has at most 500 lines.
-//! Cargo itself checks the dependencies between the crates.
+//! Rules of the sources that Cargo does not check. Each file opens with its documentation and has at most 500 lines. Only
+//! `src/ros` and `src/sim/ros_world.rs` use r2r and tokio. Cargo itself checks the dependencies between the crates.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,4 +34,26 @@ fn every_source_file_opens_with_its_documentation_and_has_at_most_500_lines() {
         let lines = text.lines().count();
         assert!(lines <= MAX_LINES, "{} has {lines} lines, more than {MAX_LINES}", path.display());
     }
+}
+
+/// The lines of code of a text that use a crate, without comments.
+fn uses(text: &str, name: &str) -> bool {
+    let code = |line: &str| line.split("//").next().unwrap_or_default().to_string();
+    text.lines().map(code).any(|line| line.contains(&format!("{name}::")) || line.contains(&format!("use {name};")))
+}
+
+#[test]
+fn only_the_modules_that_talk_to_ros_use_r2r_and_tokio() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (ros, world) = (source.join("ros"), source.join("sim/ros_world.rs"));
+    let mut users = 0;
+    for path in sources(&source) {
+        let text = fs::read_to_string(&path).unwrap();
+        for name in ["r2r", "tokio"].into_iter().filter(|name| uses(&text, name)) {
+            users += 1;
+            assert!(path.starts_with(&ros) || path == world, "{} uses {name}", path.display());
+        }
+    }
+    assert!(users > 5, "only {users} uses were found");
+    assert!(uses("use r2r::Node;", "r2r") && !uses("// r2r::Node", "r2r"));
 }

@@ -59,17 +59,17 @@ fn the_gradient_of_every_cost_agrees_with_finite_differences_along_random_direct
     let rollouts = setup::rollouts();
     for cost in setup::all_costs() {
         let (name, cost) = (cost.name(), [cost]);
-        let evaluate = |future: &[f32]| {
-            let mut gradient = [vec![0.0; future.len()]];
-            (setup::evaluate(&cost, &[future.to_vec()], &mut gradient), gradient)
+        let evaluate = |rollout: &[f32]| {
+            let mut gradient = [vec![0.0; rollout.len()]];
+            (setup::evaluate(&cost, &[rollout.to_vec()], &mut gradient), gradient)
         };
         let (mut agreeing, mut concerned) = (0, 0);
-        for future in &rollouts {
-            let direction: Vec<f32> = future.iter().map(|_| if rng.random() { 1.0 } else { -1.0 }).collect();
-            let moved = |by: f32| -> Vec<f32> { future.iter().zip(&direction).map(|(v, d)| v + by * d).collect() };
+        for rollout in &rollouts {
+            let direction: Vec<f32> = rollout.iter().map(|_| if rng.random() { 1.0 } else { -1.0 }).collect();
+            let moved = |by: f32| -> Vec<f32> { rollout.iter().zip(&direction).map(|(v, d)| v + by * d).collect() };
             let (above, below) = (moved(STEP), moved(-STEP));
             let difference = evaluate(&above).0 - evaluate(&below).0;
-            let (_, [gradient]) = evaluate(future);
+            let (_, [gradient]) = evaluate(rollout);
             // Divides by the step as f32 rounds it.
             let steps = above.iter().zip(&below).map(|(a, b)| f64::from(*a) - f64::from(*b));
             let predicted: f64 = gradient.iter().zip(steps).map(|(g, step)| f64::from(*g) * step).sum();

@@ -143,7 +143,7 @@ fn damage(whole: &[u8], rng: &mut impl Rng) -> Vec<u8> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
     /// Identical to the whole recording: the damage hit bytes that do not matter.
-    SlidingWindow,
+    Intact,
     /// The same number of messages with other values, without a notice.
     Changed,
     /// Another number of messages, without a notice.
@@ -200,7 +200,7 @@ fn damaged_recordings_are_refused_or_named_and_few_are_read_with_other_values() 
         for copy in 0..copies {
             std::fs::write(&file, damage(&whole, &mut rng)).unwrap();
             let outcome = match read(&contract, &path) {
-                Ok(got) if got.0 == expected.0 && got.1 == expected.1 => Outcome::SlidingWindow,
+                Ok(got) if got.0 == expected.0 && got.1 == expected.1 => Outcome::Intact,
                 Ok(got) if got.2 => Outcome::Noticed,
                 Ok(got) if got.1 == expected.1 => Outcome::Changed,
                 Ok(_) => Outcome::Partial,

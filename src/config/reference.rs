@@ -1,5 +1,5 @@
 //! The reference of every key, made from the tables that stand beside what they configure: a page of the book, and a YAML
-//! file with a comment on every key. `cargo run --example config_reference` writes both.
+//! file with a comment on every key. `cargo run --example config_reference` writes the page, and prints the file with `--yaml`.
 
 use df_core::settings::{Description, Range, Setting, flatten};
 use df_core::{CONTRACT_KEYS, ContractKey};
@@ -9,7 +9,7 @@ use df_planning::config::CATALOGUE;
 use df_planning::{PlannerConfig, SafetyConfig};
 use df_training::{TRAINING_KEYS, TrainingConfig};
 
-/// A key, and all that there is to say about it.
+/// A row of a table: one key.
 struct Row {
     key: String,
     kind: &'static str,
@@ -189,13 +189,11 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("observations.NAME.topic", "odom"),
     ("observations.NAME.type", "nav_msgs/msg/Odometry"),
     ("observations.NAME.fields", "[pose.pose.position.x, pose.pose.position.y]"),
-    ("observations.NAME.qos", "{reliability: reliable, depth: 10}"),
     ("observations.NAME.frame_id", "odom"),
     ("observations.NAME.max_age_s", "0.1"),
     ("action.topic", "cmd_vel"),
     ("action.type", "geometry_msgs/msg/Twist"),
     ("action.fields", "[linear.x, angular.z]"),
-    ("action.qos", "{reliability: reliable, depth: 10}"),
     ("action.min", "[-0.5, -1.0]"),
     ("action.max", "[0.5, 1.0]"),
     ("action.safe", "[0.0, 0.0]"),
@@ -205,7 +203,6 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("goal.topic", "goal_pose"),
     ("goal.type", "geometry_msgs/msg/PoseStamped"),
     ("goal.fields", "[pose.position.x, pose.position.y]"),
-    ("goal.qos", "{reliability: reliable, depth: 1}"),
     ("goal.frame_id", "odom"),
     ("goal.group", "NAME"),
     ("goal.tolerance", "0.2"),

@@ -48,8 +48,8 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Chooses a few of many moments, evenly along the way driven. A long rest at the goal counts little. There are fewer
-    /// where moments are rare.
+    /// Chooses a few of many moments, evenly along the way driven. A long rest at the goal counts little. A short
+    /// list stays as it is.
     pub fn choose(all: &[Moment], trail: &[Vector2<f64>]) -> Vec<Moment> {
         let mut way_m = vec![0.0];
         way_m.extend(trail.windows(2).scan(0.0, |sum, pair| {
@@ -151,9 +151,9 @@ impl Picture<'_> {
     fn draw_rollouts(&self, area: &Area) -> Drawn {
         for moment in self.moments {
             let colour = self.colour(moment.time_s).mix(0.42);
-            for future in moment.rollouts.iter().flat_map(|future| future.split(|point| !self.is_seen(point))) {
+            for rollout in moment.rollouts.iter().flat_map(|rollout| rollout.split(|point| !self.is_seen(point))) {
                 // Segment by segment: plotters mitres a path, and inside a sharp turn the mitre is a spike across the picture.
-                for pair in future.windows(2) {
+                for pair in rollout.windows(2) {
                     let segment = [self.at(pair[0]), self.at(pair[1])];
                     area.draw(&PathElement::new(segment, colour.stroke_width(FINE as u32 + 1)))
                         .map_err(ChartError::of)?;
@@ -372,11 +372,11 @@ mod tests {
         let moments: Vec<Moment> = (0..4)
             .map(|m| {
                 let from = end * m / 5;
-                let future = |bend: f64| {
+                let rollout = |bend: f64| {
                     let ahead = trial.trail()[from..(from + 480).min(end)].iter().enumerate().step_by(5);
                     ahead.map(|(k, p)| p + Vector2::new(bend, -bend) * (k as f64 / 480.0)).collect()
                 };
-                let rollouts = (0..8).map(|_| future(rng.random_range(-0.25..0.25))).collect();
+                let rollouts = (0..8).map(|_| rollout(rng.random_range(-0.25..0.25))).collect();
                 Moment { time_s: from as f64 * STEP_S, rollouts }
             })
             .collect();

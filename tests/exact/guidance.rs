@@ -224,7 +224,7 @@ fn guidance_by_one_rollout_alternates_between_two_goals_and_by_many_does_not() {
         count
     };
     let (one, many) = (wrong(1), wrong(64));
-    println!("ticks of {TICKS} that pull to the wrong side: {one} with one future, {many} with 64");
+    println!("ticks of {TICKS} that pull to the wrong side: {one} with one rollout, {many} with 64");
     assert!(one >= TICKS / 10, "{one}");
     assert!(many * 4 <= one, "{many} of {one}");
 }

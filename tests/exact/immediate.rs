@@ -155,7 +155,7 @@ fn the_first_candidates_warm_start_from_the_chosen_plan_and_the_others_do_not() 
         request.tick_ns += ticks as i64 * PERIOD_NS;
         let plan = planner.plan(&request, &Budget::unlimited()).unwrap();
         let left = &last.rollouts[2 * last.chosen][ticks..];
-        let same: Vec<bool> = plan.rollouts.iter().map(|future| future[..left.len()] == *left).collect();
+        let same: Vec<bool> = plan.rollouts.iter().map(|rollout| rollout[..left.len()] == *left).collect();
         assert_eq!(same, [true, true, true, true, false, false, false, false], "after {ticks} ticks");
         last = plan;
     }

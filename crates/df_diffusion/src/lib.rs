@@ -53,7 +53,7 @@
 //!         Ok(clean)
 //!     }
 //! #   fn denoise_with_gradient(&mut self, _: &Tokens, _: &Levels, _: &mut dyn FnMut(&Tokens) -> Tokens)
-//! #       -> Result<(Tokens, Tokens), DenoiserError> { unimplemented!() }
+//! #       -> Result<(Tokens, Tokens), DenoiserError> { unreachable!("sampling without costs") }
 //! }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {

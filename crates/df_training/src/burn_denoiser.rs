@@ -157,7 +157,7 @@ pub(crate) mod tests {
 
     #[test]
     fn values_at_level_0_are_returned_unchanged() {
-        let (mut denoiser, x, levels) = denoiser(&Engine::Native, true);
+        let (mut denoiser, x, levels) = denoiser(&Engine::Burn(Device::flex()), true);
         let clean = denoiser.denoise(&x, &levels).unwrap();
         assert_eq!(clean.data[..12], x.data[..12]);
         assert_ne!(clean.data[12..], x.data[12..]);
@@ -192,7 +192,7 @@ pub(crate) mod tests {
     }
 
     fn finite_difference(condition_on_clean_values: bool, places: &[usize]) {
-        let (mut denoiser, x, levels) = denoiser(&Engine::Native, condition_on_clean_values);
+        let (mut denoiser, x, levels) = denoiser(&Engine::Burn(Device::flex()), condition_on_clean_values);
         // The scalar: sum of weights * clean.
         let weights: Vec<f32> = (0..48).map(|i| (i as f32 * 1.3).cos()).collect();
         let cotangent = Tokens { data: weights.clone(), ..x.clone() };
@@ -221,7 +221,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_sequence_longer_than_the_network_is_refused() {
-        let (mut denoiser, ..) = denoiser(&Engine::Native, false);
+        let (mut denoiser, ..) = denoiser(&Engine::Burn(Device::flex()), false);
         let error = denoiser.denoise(&Tokens::zeros(1, 6, 6), &Levels::filled(1, 6, 4, 1.0)).unwrap_err();
         assert_eq!(error, DenoiserError::TooLong { tokens: 6, max: 5 });
     }

@@ -185,7 +185,6 @@ mod tests {
     use super::*;
     use crate::burn_denoiser::tests::Fill;
     use burn::optim::GradientsParams;
-    use df_diffusion::{NoiseSchedule, NoiseScheduleKind, TokenSpec};
 
     /// The gradient of one weight matrix with products in a precision.
     fn gradient(precision: Precision) -> Vec<f32> {
@@ -256,27 +255,6 @@ mod tests {
         // and a ReLU that changes its sign add to it without a bound: 1 to 4 % were measured. A wrong gradient differs
         // by its own size.
         assert!((1e-4..0.1).contains(&off), "{off}");
-    }
-
-    #[test]
-    fn the_features_contain_the_clean_values_if_configured() {
-        // A token has two frames of two modalities with one and two channels.
-        let spec = TokenSpec::new(&[0, 1, 1], 2);
-        let x = Tokens { batch: 1, tokens: 2, channels: 6, data: (1..=12).map(|v| v as f32).collect() };
-        let levels = Levels { data: vec![0.0, 1.0, 0.5, 0.0, 1.0, 1.0, 1.0, 1.0], ..Levels::filled(1, 2, 4, 0.0) };
-        let features = |condition_on_clean_values| ConditioningFeatures {
-            spec: spec.clone(),
-            schedule: NoiseSchedule(NoiseScheduleKind::Linear),
-            condition_on_clean_values,
-        };
-        let (without, with) = (features(false).evaluate(&x, &levels), features(true).evaluate(&x, &levels));
-        assert_eq!((without.len(), with.len()), (2 * 16, 2 * 22));
-        for token in 0..2 {
-            assert_eq!(with[22 * token..22 * token + 16], without[16 * token..16 * (token + 1)]);
-        }
-        assert_eq!(without[..8], [0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0]);
-        assert_eq!(with[16..22], [1.0, 0.0, 0.0, 0.0, 5.0, 6.0]);
-        assert_eq!(with[38..], [0.0; 6]);
     }
 
     #[test]

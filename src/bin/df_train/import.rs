@@ -74,11 +74,11 @@ pub fn run(arguments: &Import) -> anyhow::Result<()> {
     let mut model = config.model.clone();
     let (network, sizes, normaliser): (AnyNetwork, _, _) = match arguments.architecture {
         Architecture::Native => {
-            let (channels, slots) = (layout.token_channels(), layout.modalities.len() * layout.frame_stack);
+            let (channels, noise_groups) = (layout.token_channels(), layout.modalities.len() * layout.frame_stack);
             let window = config.training.window;
             let sizes = NetworkConfig {
                 condition_on_clean_values: model.condition_on_clean_values,
-                ..NetworkConfig::new(model.width, model.layers, model.heads, channels, slots, window)
+                ..NetworkConfig::new(model.width, model.layers, model.heads, channels, noise_groups, window)
             };
             let normaliser = given.context("the network's inputs are normalised: give --normaliser or --bag")?;
             (import_native(&weights, prefix, &sizes, &flex)?.into(), sizes, normaliser)

@@ -23,11 +23,11 @@ const CENTRE_OFFSET_M: f64 = 0.2;
 /// The three mazes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Maze2d {
-    /// `maze2d-umaze-v1`.
+    /// The U-shaped maze of D4RL.
     U,
-    /// `maze2d-medium-v1`.
+    /// The medium maze of D4RL.
     Medium,
-    /// `maze2d-large-v1`.
+    /// The large maze of D4RL.
     Large,
 }
 
